@@ -1,0 +1,515 @@
+"""What a person writes: the policy documents, version ``reconciler/v1``, before anything is resolved.
+
+The JSON Schemas in `schemas/` are generated from these types; their docstrings and `description`s are what an
+editor shows. The whole language stands here; what an engine cannot do yet is refused by one table in `parse`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from reconciler.errors import Location
+from reconciler.model.groups import ExistingPoints, Month, Week, Weekday
+from reconciler.model.units import ClockTime, Duration, Size
+
+API_VERSION = "reconciler/v1"
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="lower-case letters, digits and hyphens, at most 63",
+    ),
+]
+Glob = Annotated[str, Meta(min_length=1, max_length=256, description="a name; * and ? stand for any letters")]
+Path = Annotated[str, Meta(min_length=1, max_length=1024, description="a path, relative to the root")]
+Reference = Annotated[
+    str,
+    Meta(
+        pattern=r"^(env|file|keyring|vault|azkv|exec):.+$",
+        description="where a secret is found; never the secret",
+    ),
+]
+Rate = Annotated[str, Meta(pattern=r"^\d{1,3}(\.\d+)?%/d$", description="share of a disk that changes in a day")]
+Share = Annotated[str, Meta(pattern=r"^\d{1,3}(\.\d+)?%$", description="a share of all")]
+Throughput = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?(kB|MB|GB|KiB|MiB|GiB)/s$", description="bytes in a second")]
+LocalMinute = Annotated[
+    str, Meta(pattern=r"^\d{4}-\d{2}-\d{2} ([01]\d|2[0-3]):[0-5]\d$", description="a minute in the site's zone")
+]
+Labels = dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=253)]]
+Reasoned = Annotated[str, Meta(min_length=1, max_length=1000, description="why, for whoever reads this later")]
+
+
+class Written(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything written: field names in camelCase, unknown fields refused."""
+
+
+class Metadata(Written, frozen=True):
+    name: Name
+    labels: Labels = {}
+
+
+# --- Site ------------------------------------------------------------------------------------------------
+
+
+class Domain(Written, frozen=True):
+    """The cluster's domain and how it stands to the backup server's."""
+
+    name: str
+    relation: Literal["same", "child", "trusted", "untrusted", "workgroup"]
+
+
+class DirectoryInventory(Written, frozen=True):
+    """A cluster on disk."""
+
+    path: Path
+
+
+class HypervInventory(Written, frozen=True):
+    """A Hyper-V cluster over WinRM."""
+
+    endpoint: str
+    transport: Literal["ntlm", "kerberos", "credssp", "certificate"]
+    credential: Reference
+
+
+class SnapshotInventory(Written, frozen=True):
+    """An exported snapshot, for offline plans."""
+
+    path: Path
+
+
+class InventorySource(Written, frozen=True):
+    """Where the cluster is seen: exactly one of the kinds."""
+
+    directory: DirectoryInventory | None = None
+    hyperv: HypervInventory | None = None
+    snapshot: SnapshotInventory | None = None
+
+
+class LabelledRate(Written, frozen=True):
+    labels: Labels
+    rate: Rate
+
+
+class Churn(Written, frozen=True):
+    """How much of a disk changes in a day, for sizing."""
+
+    default: Rate
+    by_label: tuple[LabelledRate, ...] = ()
+
+
+class Cluster(Written, frozen=True):
+    """A cluster whose machines may be protected."""
+
+    name: Name
+    inventory: InventorySource
+    domain: Domain | None = None
+    churn: Churn | None = None
+
+
+class EmbeddedEngine(Written, frozen=True):
+    """The engine that ships with the product; `path` is where its store lies."""
+
+    path: Path
+
+
+class MabsEngine(Written, frozen=True):
+    """Microsoft Azure Backup Server over WinRM."""
+
+    endpoint: str
+    transport: Literal["ntlm", "kerberos", "credssp", "certificate"]
+    credential: Reference
+
+
+class EngineSource(Written, frozen=True):
+    """What backs up: exactly one of the engines."""
+
+    embedded: EmbeddedEngine | None = None
+    mabs: MabsEngine | None = None
+
+
+class Volume(Written, frozen=True):
+    """A volume of the server's storage pool and how much of it may be used."""
+
+    name: Name
+    capacity: Size
+
+
+class AzureBlob(Written, frozen=True):
+    account: str
+    container: str
+    credential: Reference
+
+
+class S3(Written, frozen=True):
+    bucket: str
+    credential: Reference
+    endpoint: str | None = None
+    region: str | None = None
+
+
+class OnlineFolder(Written, frozen=True):
+    path: Path
+
+
+class OnlineStore(Written, frozen=True):
+    """Where online copies go (embedded engine): exactly one of the stores."""
+
+    azure_blob: AzureBlob | None = None
+    s3: S3 | None = None
+    folder: OnlineFolder | None = None
+    encryption_key: Reference | None = None
+
+
+class Server(Written, frozen=True):
+    """A backup server."""
+
+    name: Name
+    engine: EngineSource
+    volumes: Annotated[tuple[Volume, ...], Meta(min_length=1)]
+    agent_authentication: Literal["domain", "ntlm", "certificate"] = "domain"
+    item_level_recovery: bool = False
+    throughput: Throughput | None = None
+    online_store: OnlineStore | None = None
+    bin: Annotated[
+        Duration | None, Meta(description="how long expired and deleted things can be brought back; default 7d")
+    ] = None
+
+
+class SqliteState(Written, frozen=True):
+    path: Path
+
+
+class PostgresqlState(Written, frozen=True):
+    url: Reference
+
+
+class State(Written, frozen=True):
+    """Where ledger, journal, locks and jobs are kept: exactly one of the kinds."""
+
+    sqlite: SqliteState | None = None
+    postgresql: PostgresqlState | None = None
+
+
+class PlacementRule(Written, frozen=True):
+    labels: Labels
+    server: Name
+
+
+class Approvals(Written, frozen=True):
+    """Who may approve what weakens."""
+
+    approvers: tuple[str, ...]
+    self_approval: bool = False
+    allowed_signers: Path | None = None
+
+
+class BudgetPerDay(Written, frozen=True):
+    initial_replication: Size | None = None
+    new_members: int | None = None
+    expired_points: int | None = None
+
+
+class Budgets(Written, frozen=True):
+    """How much may change at once."""
+
+    per_day: BudgetPerDay | None = None
+    share_at_once: Share | None = None
+    minimum_population: int | None = None
+
+
+class Mail(Written, frozen=True):
+    smtp: str
+    sender: str = msgspec.field(name="from")
+    credential: Reference | None = None
+
+
+class Window(Written, frozen=True):
+    """Clock times of a day in the site's zone; `to` before `from` runs over midnight."""
+
+    start: ClockTime = msgspec.field(name="from")
+    end: ClockTime = msgspec.field(name="to")
+
+
+class WindowRule(Written, frozen=True):
+    """When a change window applies; left out is always."""
+
+    days: tuple[Weekday, ...] = ()
+    dates: tuple[date, ...] = ()
+    start: ClockTime | None = msgspec.field(name="from", default=None)
+    end: ClockTime | None = msgspec.field(name="to", default=None)
+
+
+class ChangeWindow(Written, frozen=True):
+    """Exactly one of `allow` and `deny`; deny wins."""
+
+    allow: WindowRule | None = None
+    deny: WindowRule | None = None
+
+
+class SiteSpec(Written, frozen=True):
+    """Where things are. No secret ever, only references."""
+
+    time_zone: Annotated[str, Meta(min_length=1, description="an IANA name; schedules are read in this zone")]
+    prune: Annotated[bool, Meta(description="may a group that vanished from Git be stopped? No default, on purpose")]
+    state: State
+    clusters: Annotated[tuple[Cluster, ...], Meta(min_length=1)]
+    servers: Annotated[tuple[Server, ...], Meta(min_length=1)]
+    rehearsal: Annotated[bool, Meta(description="true: --now is allowed (demo, tests)")] = False
+    placement: tuple[PlacementRule, ...] = ()
+    approvals: Approvals | None = None
+    budgets: Budgets | None = None
+    mail: Mail | None = None
+    change_windows: tuple[ChangeWindow, ...] = ()
+
+
+class SiteDocument(Written, frozen=True):
+    """A site: its clusters, its backup servers, and where our memory of it is."""
+
+    api_version: Literal["reconciler/v1"]
+    kind: Literal["Site"]
+    metadata: Metadata
+    spec: SiteSpec
+
+
+# --- ProtectionGroup -------------------------------------------------------------------------------------
+
+
+class MachineSelector(Written, frozen=True):
+    """Machines of a cluster: all that match every field given, but for `except`. Live: a new machine that matches
+    becomes a member at the next plan."""
+
+    cluster: Name
+    names: tuple[Glob, ...] = ()
+    labels: Labels = {}
+    except_: tuple[Glob, ...] = msgspec.field(name="except", default=())
+    nodes: tuple[Glob, ...] = ()
+    volumes: tuple[Glob, ...] = ()
+    operating_systems: tuple[Glob, ...] = ()
+    replica_role: Literal["primary", "replica", "none"] | None = None
+
+
+class HostSelector(Written, frozen=True):
+    """Hosts of a cluster."""
+
+    cluster: Name
+    names: tuple[Glob, ...] = ()
+    except_: tuple[Glob, ...] = msgspec.field(name="except", default=())
+
+
+class ProtectedParts(Written, frozen=True):
+    """What of a guest is protected: exactly one of the kinds."""
+
+    volumes: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    application: str | None = None
+
+
+class StoragePreference(Written, frozen=True):
+    """The preferred volume for new replicas; without it the engine chooses and shows its choice."""
+
+    volume: Name
+
+
+class MemberRule(Written, frozen=True):
+    """One rule of membership: machines or hosts, the level, and where their replicas go."""
+
+    virtual_machines: MachineSelector | None = None
+    hosts: HostSelector | None = None
+    level: Literal["host", "guest"] = "host"
+    protect: Literal["bareMetal", "systemState"] | ProtectedParts | None = None
+    storage: StoragePreference | None = None
+
+
+class Times(Written, frozen=True):
+    """Clock times on days, in the site's zone."""
+
+    times: Annotated[tuple[ClockTime, ...], Meta(min_length=1)]
+    days: tuple[Weekday, ...] = ()
+    weeks: tuple[Week, ...] = ()
+    months: tuple[Month, ...] = ()
+    days_of_month: tuple[Annotated[int, Meta(ge=1, le=31)], ...] = ()
+
+
+class ShortTermPolicy(Written, frozen=True):
+    """Short-term protection on disk."""
+
+    retention: Annotated[Duration, Meta(description="how long points are kept: 1d to 448d")]
+    synchronization: Annotated[
+        Literal["15min", "30min", "45min", "1h", "2h", "4h", "6h", "12h", "24h", "60min", "beforeRecoveryPoint"],
+        Meta(description="how often changes are taken, or just before each recovery point"),
+    ]
+    minimum_points: Annotated[int, Meta(ge=3, le=448, description="a floor that age never breaks")] = 3
+    rpo: Annotated[
+        Duration | None, Meta(description="greatest age of the newest point; default: the longest gap, plus 1h")
+    ] = None
+    express_full: Times | None = None
+    recovery_points: Times | None = None
+
+
+class OnlineDaily(Written, frozen=True):
+    keep: Duration
+    times: Annotated[tuple[ClockTime, ...], Meta(min_length=1, max_length=2)]
+
+
+class OnlineWeekly(Written, frozen=True):
+    keep: Duration
+    days: tuple[Weekday, ...]
+    every: int = 1
+    times: tuple[ClockTime, ...] = ()
+
+
+class OnlineMonthly(Written, frozen=True):
+    keep: Duration
+    weeks: tuple[Week, ...] = ()
+    days: tuple[Weekday, ...] = ()
+    days_of_month: tuple[int, ...] = ()
+    times: tuple[ClockTime, ...] = ()
+
+
+class OnlineYearly(Written, frozen=True):
+    keep: Duration
+    months: tuple[Month, ...]
+    days_of_month: tuple[int, ...] = ()
+    weeks: tuple[Week, ...] = ()
+    days: tuple[Weekday, ...] = ()
+    times: tuple[ClockTime, ...] = ()
+
+
+class OnlinePolicy(Written, frozen=True):
+    """Online protection: how long daily, weekly, monthly and yearly copies are kept."""
+
+    daily: OnlineDaily | None = None
+    weekly: OnlineWeekly | None = None
+    monthly: OnlineMonthly | None = None
+    yearly: OnlineYearly | None = None
+
+
+class Later(Written, frozen=True):
+    later: LocalMinute
+
+
+class CheckSchedule(Written, frozen=True):
+    time: ClockTime
+    max_hours: Annotated[int, Meta(ge=1, le=24)] = 4
+
+
+class ConsistencyCheckPolicy(Written, frozen=True):
+    """When a replica is compared with its source: once it is inconsistent, and by a schedule."""
+
+    when_inconsistent: bool = False
+    schedule: CheckSchedule | None = None
+
+
+class Verification(Written, frozen=True):
+    max_age: Duration
+    sample: Share = "100%"
+
+
+class Paused(Written, frozen=True):
+    reason: Reasoned
+    until: date
+
+
+class IgnoreRule(Written, frozen=True):
+    field: str
+    reason: Reasoned
+    until: date | None = None
+
+
+class GroupSpec(Written, frozen=True):
+    """What is protected, how often, and for how long."""
+
+    site: Name
+    server: Annotated[Name, Meta(description="a server's name, or auto")]
+    members: Annotated[tuple[MemberRule, ...], Meta(min_length=1)]
+    short_term: ShortTermPolicy
+    display_name: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9 ]{0,63}$",
+                description="the name on the server: letters, digits and blanks, at most 64",
+            ),
+        ]
+        | None
+    ) = None
+    renamed_from: Annotated[tuple[Name, ...], Meta(description="earlier names of this group")] = ()
+    storage: StoragePreference | None = None
+    online: OnlinePolicy | None = None
+    colocate: bool = False
+    backup_window: Window | None = None
+    replica_creation: Literal["now", "manual"] | Later = "now"
+    consistency_check: ConsistencyCheckPolicy = ConsistencyCheckPolicy()
+    verification: Verification | None = None
+    existing_points: ExistingPoints = ExistingPoints.RETAIN
+    deletion_protection: bool = False
+    paused: Paused | None = None
+    ignore: tuple[IgnoreRule, ...] = ()
+
+
+class GroupDocument(Written, frozen=True):
+    """A protection group: members that share one policy."""
+
+    api_version: Literal["reconciler/v1"]
+    kind: Literal["ProtectionGroup"]
+    metadata: Metadata
+    spec: GroupSpec
+    extends: tuple[Name, ...] = ()
+
+
+# --- Exclusion -------------------------------------------------------------------------------------------
+
+
+class ExclusionSpec(Written, frozen=True):
+    """Machines that are unprotected on purpose: which, why, who says so, until when."""
+
+    site: Name
+    virtual_machines: MachineSelector
+    reason: Reasoned
+    owner: Annotated[str, Meta(min_length=1)]
+    until: Annotated[date, Meta(description="the last day on which it counts")]
+
+
+class ExclusionDocument(Written, frozen=True):
+    """Machines that are unprotected on purpose."""
+
+    api_version: Literal["reconciler/v1"]
+    kind: Literal["Exclusion"]
+    metadata: Metadata
+    spec: ExclusionSpec
+
+
+# --- What loading gives ----------------------------------------------------------------------------------
+
+
+class Positions(Protocol):
+    """Where each node of one document stands in its file."""
+
+    def at(self, *path: str | int) -> Location:
+        """The place of the value at `path` (as written, camelCase); of its nearest ancestor where it is not
+        written; of the document for no path."""
+        ...
+
+
+T = TypeVar("T")
+
+
+class Placed(msgspec.Struct, Generic[T], frozen=True):
+    """A document, and where it stands."""
+
+    document: T
+    positions: Positions
+
+
+class PolicySet(msgspec.Struct, frozen=True):
+    """Every document of a policy folder, checked and typed. Sorted by name within each kind."""
+
+    sites: tuple[Placed[SiteDocument], ...]
+    groups: tuple[Placed[GroupDocument], ...]
+    exclusions: tuple[Placed[ExclusionDocument], ...]

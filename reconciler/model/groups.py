@@ -1,0 +1,129 @@
+"""The protection group as it is compared: what a policy resolves to, and what an engine reads back.
+
+Desired and observed groups are this one type, so that the difference is `==`. Engine references, health,
+counters and places in files live beside it, never in it.
+"""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from reconciler.model.identity import DataSource
+
+
+class Weekday(StrEnum):
+    """Days as MABS names them; `number` is Python's, Monday 0."""
+
+    MONDAY = "Mo"
+    TUESDAY = "Tu"
+    WEDNESDAY = "We"
+    THURSDAY = "Th"
+    FRIDAY = "Fr"
+    SATURDAY = "Sa"
+    SUNDAY = "Su"
+
+    @property
+    def number(self) -> int:
+        return list(Weekday).index(self)
+
+
+class Week(StrEnum):
+    """Which one of the month a weekday is."""
+
+    FIRST = "First"
+    SECOND = "Second"
+    THIRD = "Third"
+    FOURTH = "Fourth"
+    LAST = "Last"
+
+
+class Month(StrEnum):
+    """Months as MABS names them; `number` counts from 1."""
+
+    JANUARY = "Jan"
+    FEBRUARY = "Feb"
+    MARCH = "Mar"
+    APRIL = "Apr"
+    MAY = "May"
+    JUNE = "Jun"
+    JULY = "Jul"
+    AUGUST = "Aug"
+    SEPTEMBER = "Sep"
+    OCTOBER = "Oct"
+    NOVEMBER = "Nov"
+    DECEMBER = "Dec"
+
+    @property
+    def number(self) -> int:
+        return list(Month).index(self) + 1
+
+
+class ExistingPoints(StrEnum):
+    """What stopping protection does with the recovery points there are."""
+
+    RETAIN = "retain"
+    KEEP_FOREVER = "keepForever"
+    EXPIRE_NOW = "expireNow"
+
+
+class Recurrence(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Clock times on days, in the site's zone. Every list is sorted and without repetition.
+
+    The days are: each day; or `days` of the week; with `weeks`, only those that are the nth of their month;
+    with `months`, only in those months; with `days_of_month`, those numbers instead of weekdays.
+    """
+
+    times: tuple[time, ...]
+    days: tuple[Weekday, ...] = ()
+    weeks: tuple[Week, ...] = ()
+    months: tuple[Month, ...] = ()
+    days_of_month: tuple[int, ...] = ()
+
+
+class ShortTerm(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Short-term protection on disk.
+
+    `synchronization` None means just before a recovery point. `minimum_points` is the floor that age
+    never breaks. `rpo` is the greatest age that the newest point may have.
+    """
+
+    retention: timedelta
+    rpo: timedelta
+    synchronization: timedelta | None
+    minimum_points: int = 3
+    express_full: Recurrence | None = None
+    recovery_points: Recurrence | None = None
+
+
+class ConsistencyCheck(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """When the replica is compared with its source: once inconsistent, and at `time` for `max_hours`."""
+
+    when_inconsistent: bool = False
+    time: time | None = None
+    max_hours: int | None = None
+
+
+class Member(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True):
+    """A data source in a group; `volume` is the preferred volume, None the engine's choice."""
+
+    source: DataSource
+    volume: str | None = None
+
+
+class ProtectionGroup(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One protection group, resolved. `name` is its identity, `members` are sorted by data source."""
+
+    name: str
+    display_name: str
+    members: tuple[Member, ...]
+    short_term: ShortTerm
+    consistency_check: ConsistencyCheck = ConsistencyCheck()
+    existing_points: ExistingPoints = ExistingPoints.RETAIN
+    colocate: bool = False
+
+    @property
+    def sources(self) -> frozenset[DataSource]:
+        return frozenset(member.source for member in self.members)

@@ -1,0 +1,31 @@
+"""What a data source is: which machine on which cluster, at which level, and what of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Level(StrEnum):
+    """Where the protection agent looks from: the host (whole machine) or inside the guest."""
+
+    HOST = "host"
+    GUEST = "guest"
+
+
+class DataSource(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True):
+    """The identity of what is protected; never a name, which people change.
+
+    `machine` is the VM's GUID in lower case. A replica VM and its primary share a GUID on two clusters,
+    hence `cluster`. `protect` names the part of the machine at guest level; "" is the whole machine.
+    """
+
+    cluster: str
+    machine: str
+    level: Level = Level.HOST
+    protect: str = ""
+
+    def __str__(self) -> str:
+        tail = f"/{self.protect}" if self.protect else ""
+        return f"{self.cluster}/{self.machine}/{self.level}{tail}"
