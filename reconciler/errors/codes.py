@@ -53,13 +53,231 @@ _COMMAND_LINE = {
 _POLICIES: dict[str, Explanation] = {}
 
 #: RCL2xxx: inventory and prerequisites
-_INVENTORY: dict[str, Explanation] = {}
+_INVENTORY: dict[str, Explanation] = {
+    "RCL2101": Explanation(
+        "checkpoints",
+        "The machine has checkpoints. What the disks hold without them is not its current state.",
+        "Delete or merge the checkpoints. Backing up around them comes in a later version.",
+    ),
+    "RCL2102": Explanation(
+        "Hyper-V Replica",
+        "The machine takes part in Hyper-V Replica; its files may hold writes that were not applied yet.",
+        "Exclude it or take it out of replication. Support comes in a later version.",
+    ),
+    "RCL2103": Explanation(
+        "a disk outside the machine's files",
+        "A pass-through or shared disk is not a file of the machine, so the host cannot read it as one.",
+        "Protect its data inside the guest, or exclude the machine with a reason.",
+    ),
+    "RCL2104": Explanation(
+        "an unreadable disk",
+        "The container does not read as what it says it is: it is cut, damaged, or of a kind that is not known.",
+        "Look at the disk in Hyper-V, and at the storage that it lies on.",
+    ),
+    "RCL2105": Explanation(
+        "a differencing disk",
+        "The disk stands on another one; alone it is not the machine's disk.",
+        "Merge the chain. Support comes in a later version.",
+    ),
+    "RCL2106": Explanation(
+        "an unreplayed VHDX log",
+        "The disk's log holds writes that were never replayed; the container's bytes alone are an older state.",
+        "Attach the disk once, or start the machine: Hyper-V replays the log.",
+    ),
+    "RCL2107": Explanation(
+        "a machine without disks",
+        "There is nothing to back up at host level.",
+        "Exclude the machine with a reason, or look at its settings.",
+    ),
+    "RCL2108": Explanation(
+        "an unknown fact",
+        "Something that decides whether a machine can be backed up rightly is neither observed nor declared.",
+        "State it in the inventory.",
+    ),
+    "RCL2110": Explanation(
+        "a disk changed under the read",
+        "A disk was written to while it was read, twice; a point of it would hold no moment that ever was.",
+        "See what holds the disk open. Nothing was stored as a point; the job is tried again.",
+    ),
+    "RCL2001": Explanation(
+        "a cluster that cannot be seen",
+        "The cluster's folder, or its cluster.json, is not there or not readable, as when it is not mounted.",
+        "Mount it, or correct its path in the site. No machine is taken for gone meanwhile.",
+    ),
+    "RCL2010": Explanation(
+        "a machine that its cluster does not have",
+        "The cluster has no role, or no readable configuration, for the machine.",
+        "Its points are kept; recover it to a folder with --to.",
+    ),
+    "RCL2011": Explanation(
+        "a file that cannot be read",
+        "A disk or a configuration file of a machine is not there or not readable.",
+        "Look at the machine on the cluster. What was backed up before is unharmed.",
+    ),
+    "RCL2012": Explanation(
+        "a path that leads out",
+        "A path stands outside the folder that it should lie in.",
+        "Correct the path. Nothing outside the folder is read or written.",
+    ),
+}
 
 #: RCL3xxx: plan and apply
-_PLAN: dict[str, Explanation] = {}
+_PLAN: dict[str, Explanation] = {
+    "RCL3001": Explanation(
+        "a rule matches nothing",
+        "A membership rule of a group matches no machine of its cluster at the moment.",
+        "Compare names and labels with `reconciler status`. A machine that appears later is taken in by itself.",
+    ),
+    "RCL3002": Explanation(
+        "a member is missing",
+        "A machine that the group protects is not shown by its cluster. It stays a member; its points are kept.",
+        "If it is gone for good, change the rule so that it no longer matches; nothing else removes it.",
+    ),
+    "RCL3003": Explanation(
+        "excluded and protected",
+        "A machine is matched by a protection group and by an exclusion that still counts.",
+        "Take it out of one of the two: `except` in the group, or a narrower exclusion.",
+    ),
+    "RCL3004": Explanation(
+        "in two groups",
+        "One data source is matched by two protection groups; it can be protected by one only.",
+        "Take it out of one of them with `except`, or narrow the names or labels.",
+    ),
+    "RCL3005": Explanation(
+        "another machine under an old name",
+        "A machine has the name of one that is gone, but another id. Names are not identity; ids are.",
+        "Nothing needs to be done: the new machine gets a replica of its own. The old points stay recoverable.",
+    ),
+    "RCL3006": Explanation(
+        "retention out of range",
+        "The backup server cannot keep recovery points for as long, or as short, as the policy says.",
+        "Write a retention within the range that the message names.",
+    ),
+    "RCL3007": Explanation(
+        "interval not offered",
+        "The backup server does not synchronize at this interval.",
+        "Choose one of the intervals that the message names.",
+    ),
+    "RCL3008": Explanation(
+        "somebody else's group",
+        "The backup server has a group of the same name that is not in this site's ledger. It is never touched.",
+        "Name the policy differently, or remove the group on the server.",
+    ),
+    "RCL3009": Explanation(
+        "a group without a policy",
+        "A group that this product made is in no policy any more, and the site says `prune: false`.",
+        "Write the policy again, name the group in `renamedFrom`, or set `prune: true` to have it stopped.",
+    ),
+    "RCL3010": Explanation(
+        "the plan is stale",
+        "The group on the server is neither as the plan's before nor as its after: somebody changed it meanwhile.",
+        "Make a new plan and look at it; nothing was changed by this step.",
+    ),
+    "RCL3011": Explanation(
+        "not stopped from half a cluster",
+        "A group should be stopped, but its cluster shows under half of its known machines, as if unmounted.",
+        "Check that the cluster is there; the group is stopped at the next plan that sees it.",
+    ),
+    "RCL3012": Explanation(
+        "the state is empty, the server is not",
+        "This site's ledger is empty, but the backup server holds groups: the state may be lost or the wrong one.",
+        "Restore the state database, or point `state` at the right one. Nothing was changed.",
+    ),
+    "RCL3013": Explanation(
+        "consent needed",
+        "The plan weakens protection: something that is protected now would be protected less.",
+        "Run `reconciler apply` in a terminal and answer there. `--yes` does not cover this.",
+    ),
+    "RCL3014": Explanation(
+        "the answer was lost",
+        "The server did not say whether the change was made, and looking again did not show it.",
+        "Run `reconciler plan`: it compares with what is really there.",
+    ),
+    "RCL3015": Explanation(
+        "apply ended early",
+        "Some steps of the plan were done, others were not.",
+        "Run `reconciler apply` again: it plans anew and does what is left.",
+    ),
+    "RCL3016": Explanation(
+        "not applied",
+        "Nobody said yes.",
+        "Run the command again and answer yes, or give --yes where the change does not weaken protection.",
+    ),
+}
 
 #: RCL4xxx: the embedded engine and its store
-_STORE: dict[str, Explanation] = {}
+_STORE: dict[str, Explanation] = {
+    "RCL4001": Explanation(
+        "a store of another format",
+        "The folder of the embedded server has a format that this version does not know.",
+        "Use the version that wrote it, or a newer one. Nothing was changed.",
+    ),
+    "RCL4002": Explanation(
+        "a damaged catalog",
+        "SQLite finds the catalog of a replica store damaged.",
+        "Keep the folder. The packs carry footers from which a catalog can be made anew; look at the disk first.",
+    ),
+    "RCL4003": Explanation(
+        "no space",
+        "A volume of the pool, or the disk under it, is full.",
+        "Give the volume more capacity, make room on the disk, or keep points for less long. Nothing was lost.",
+    ),
+    "RCL4004": Explanation(
+        "a damaged block",
+        "A stored block does not read back as it was written.",
+        "Run `reconciler check VM`: blocks that the source still holds are stored anew. Look at the disk.",
+    ),
+    "RCL4005": Explanation(
+        "a damaged pack",
+        "A pack file is missing, cut, or contradicts the catalog.",
+        "Run `reconciler check VM`: blocks that the source still holds are stored anew. Look at the disk.",
+    ),
+    "RCL4006": Explanation(
+        "a point that cannot be recovered whole",
+        "The map of a recovery point, or a block that it needs, is lost.",
+        "Newer points are unharmed. Recover from another point; look at the disk that the store lies on.",
+    ),
+    "RCL4007": Explanation(
+        "a job is already at work",
+        "Two jobs never write one replica at the same time.",
+        "Wait; the job is tried again by itself.",
+    ),
+    "RCL4008": Explanation(
+        "destroying points is not supported",
+        "A policy asks to expire points at once; this version never destroys points.",
+        "Use retain or keepForever.",
+    ),
+    "RCL4009": Explanation(
+        "an unknown volume",
+        "A group prefers a volume that its server does not have.",
+        "Name a volume of the server's pool in the policy.",
+    ),
+    "RCL4010": Explanation(
+        "no initial replica yet",
+        "Nothing can be synchronized or checked before the initial replica is there.",
+        "It is made first, by itself, at the next tick.",
+    ),
+    "RCL4011": Explanation(
+        "points that may not expire",
+        "The newest point, the last verified one, and the least number that the group keeps never expire.",
+        "Nothing was expired; nothing needs to be done.",
+    ),
+    "RCL4012": Explanation(
+        "not protected here",
+        "The machine has no replica on this server.",
+        "Add it to a protection group and apply.",
+    ),
+    "RCL4013": Explanation(
+        "a cluster without bytes",
+        "The server was asked about a machine of a cluster whose files it cannot read.",
+        "Name the cluster in the site, with a directory inventory.",
+    ),
+    "RCL4014": Explanation(
+        "the disk failed",
+        "Reading or writing a file failed.",
+        "Look at the disk that the message names; what was there before is unharmed.",
+    ),
+}
 
 #: RCL5xxx: state: ledger, journal, locks
 _STATE: dict[str, Explanation] = {
@@ -73,13 +291,115 @@ _STATE: dict[str, Explanation] = {
         "SQLite finds the file damaged, or it is no database.",
         "Keep the file for diagnosis, restore a backup of it, and check the disk.",
     ),
+    "RCL5003": Explanation(
+        "somebody is at work on the site",
+        "Another process holds the site's lease: two must not change one site at once.",
+        "Wait for it, or stop it. A process that died on this machine is noticed at once, others by the lease's end.",
+    ),
+    "RCL5004": Explanation(
+        "the lease was lost",
+        "Another process took over the site, or the server has seen a newer one; this one writes nothing more.",
+        "Start the command again once the other one has ended.",
+    ),
+    "RCL5005": Explanation(
+        "the state database cannot be opened",
+        "The file or its folder cannot be made or read by this account.",
+        "Correct `state` in the site, or the folder's permissions.",
+    ),
 }
 
 #: RCL6xxx: schedule and jobs
-_JOBS: dict[str, Explanation] = {}
+_JOBS: dict[str, Explanation] = {
+    "RCL6010": Explanation(
+        "a clock that jumped",
+        "The clock moved by more than a day since the last run. Points expire by the clock, so expiry waits.",
+        "If the time is right, run once with --confirm-clock.",
+    ),
+    "RCL6011": Explanation(
+        "rehearsed time goes forward",
+        "--now names a time before one that the site has lived through.",
+        "Give a later --now, or none.",
+    ),
+    "RCL6012": Explanation(
+        "rehearsal is not allowed here",
+        "--now is only for sites that say `rehearsal: true`.",
+        "Leave --now out; in a demo or a test set `rehearsal: true` in the site.",
+    ),
+    "RCL6013": Explanation(
+        "a job failed",
+        "A job ended without doing what it should; its own code and reason stand beside it.",
+        "Read the reason. Jobs that may succeed later are tried again after 1, 5 and 15 minutes.",
+    ),
+    "RCL6014": Explanation(
+        "no heartbeat",
+        "The loop has not run for longer than it may.",
+        "Start `reconciler run`, or look at what keeps it from running.",
+    ),
+    "RCL6015": Explanation(
+        "a machine is late or unprotected",
+        "The newest recovery point of a protected machine is older than its RPO.",
+        "See `reconciler jobs` for why its jobs did not run or failed.",
+    ),
+}
 
 #: RCL7xxx: recovery
-_RECOVERY: dict[str, Explanation] = {}
+_RECOVERY: dict[str, Explanation] = {
+    "RCL7001": Explanation(
+        "this engine cannot recover",
+        "The engine of this server has no recovery of machines.",
+        "Recover with the server's own console.",
+    ),
+    "RCL7002": Explanation(
+        "an unknown machine",
+        "No cluster shows a machine of that name or id, and no replica was made of one.",
+        "See `reconciler status` for the names.",
+    ),
+    "RCL7003": Explanation(
+        "a name that several machines have",
+        "The name does not say which machine is meant.",
+        "Use the id.",
+    ),
+    "RCL7004": Explanation(
+        "no such recovery point",
+        "There is no point with that id, or none as old.",
+        "See `reconciler points` for what there is.",
+    ),
+    "RCL7005": Explanation(
+        "no such disk",
+        "The recovery point has no disk of that name.",
+        "The message names the disks that it has.",
+    ),
+    "RCL7006": Explanation(
+        "something is in the way",
+        "The folder to recover to already has a file of that name; nothing is overwritten there.",
+        "Choose an empty folder.",
+    ),
+    "RCL7007": Explanation(
+        "no room to recover",
+        "The target has less free space than the recovery writes.",
+        "Make room, or recover elsewhere with --to.",
+    ),
+    "RCL7008": Explanation(
+        "the machine is not off",
+        "The disks of a machine that may be running would be replaced under it.",
+        "Shut it down, then recover.",
+    ),
+    "RCL7009": Explanation(
+        "the resource group is missing",
+        "The cluster no longer has the machine's resource group, so the original place is not there.",
+        "Recover to an alternate location (--to FOLDER), then make the machine highly available.",
+    ),
+    "RCL7010": Explanation(
+        "the target does not read back",
+        "What was staged at the target did not read back as it was written. The target was not touched.",
+        "Look at the target's disk, or recover elsewhere with --to.",
+    ),
+    "RCL7011": Explanation(
+        "not recovered",
+        "Nobody said yes.",
+        "Run the command again and answer yes, or give --yes.",
+    ),
+}
 
 #: RCL9xxx: faults of ours
 _INTERNAL = {

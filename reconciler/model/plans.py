@@ -62,6 +62,7 @@ class FieldChange(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     before: Any
     after: Any
     direction: Direction
+    reason: Reason = Reason.POLICY_CHANGED
     location: Location | None = None
     assumed: bool = False
     note: str = ""
@@ -177,7 +178,11 @@ class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A group that we own on a server: its reference there, what was last applied, and when (UTC)."""
+    """A group that we own on a server: its reference there, what was last applied, and when (UTC).
+
+    `selectors` is a hash of the membership rules as they were written, so that a new member can be told from a
+    new rule.
+    """
 
     server: str
     ref: str
@@ -185,6 +190,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     applied_at: datetime
     run: str
     members: tuple[KnownMember, ...] = ()
+    selectors: str = ""
 
     @property
     def group(self) -> str:

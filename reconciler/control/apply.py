@@ -1,0 +1,186 @@
+"""Applying: a plan -> outcomes. Each step is journalled before and after; the ledger learns of it in between."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import uuid4
+
+import msgspec
+
+from reconciler.control.lease import Holding
+from reconciler.control.site import Site, actor
+from reconciler.errors import OutcomeUnknown, ReconcilerError, StaleFence
+from reconciler.model import (
+    CreateGroup,
+    LedgerEntry,
+    Outcome,
+    OutcomeState,
+    Plan,
+    ProtectionGroup,
+    RenameGroup,
+    Step,
+    StopProtection,
+    UpdateGroup,
+)
+from reconciler.plan import DesiredGroup, DesiredState
+from reconciler.protocols import Run
+
+
+class Applied(msgspec.Struct, frozen=True, rename="camel"):
+    """What came of a plan: the run's id and every step's outcome, in order."""
+
+    run: str
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def done(self) -> tuple[Outcome, ...]:
+        return tuple(each for each in self.outcomes if each.state in (OutcomeState.DONE, OutcomeState.ALREADY))
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        return tuple(each for each in self.outcomes if each.state in (OutcomeState.FAILED, OutcomeState.UNKNOWN))
+
+    @property
+    def left(self) -> int:
+        """How many steps were not done."""
+        return len(self.plan.steps) - len(self.done)
+
+
+def apply(site: Site, plan: Plan, desired: DesiredState, held: Holding, command: str) -> Applied:
+    """Does every step of the plan, safest first.
+
+    A step that fails does not keep the others from being tried: the engine refuses what cannot be. Raises
+    `Interrupted` between two steps when somebody asked to stop, `StaleFence` when the lease is lost.
+    """
+    run = begin(site, plan, held, command)
+    outcomes: list[Outcome] = []
+    try:
+        for step in plan.steps:
+            site.stop.check(run)
+            site.memory.journal.started(run, step.id, site.now())
+            outcome = _do(site, step, desired, held, run)
+            site.memory.journal.finished(run, outcome)
+            outcomes.append(outcome)
+    except ReconcilerError as error:
+        site.memory.journal.end(run, site.now(), error.diagnostic.code)
+        raise
+    applied = Applied(run, plan, tuple(outcomes))
+    site.memory.journal.end(run, site.now(), "done" if not applied.left else "partial")
+    return applied
+
+
+def begin(site: Site, plan: Plan | None, held: Holding, command: str) -> str:
+    """Opens a run in the journal; returns its id."""
+    now = site.now()
+    run = Run(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
+        command=command,
+        actor=actor(),
+        host=site.holder,
+        started_at=now,
+        fence=held.fence.token,
+        plan_hash=plan.plan_hash if plan else "",
+    )
+    site.memory.journal.begin(run, plan)
+    return run.id
+
+
+def _do(site: Site, step: Step, desired: DesiredState, held: Holding, run: str) -> Outcome:
+    engine = site.engines[step.action.server]
+    try:
+        ref = engine.apply(step.action, held.fence)
+    except StaleFence:
+        raise
+    except OutcomeUnknown as error:
+        ref = _seen_done(site, step) or ""
+        if not ref:
+            return _failed(step, site.now(), error, OutcomeState.UNKNOWN)
+        remember_step(site, step, ref, desired, run)
+        return Outcome(step.id, OutcomeState.ALREADY, site.now(), ref)
+    except ReconcilerError as error:
+        return _failed(step, site.now(), error, OutcomeState.FAILED)
+    remember_step(site, step, ref, desired, run)
+    return Outcome(step.id, OutcomeState.DONE, site.now(), ref)
+
+
+def _failed(step: Step, at: datetime, error: ReconcilerError, state: OutcomeState) -> Outcome:
+    code = error.diagnostic.code
+    return Outcome(step.id, state, at, code=code, reason=f"{error.diagnostic.message}. {error.diagnostic.remedy}")
+
+
+def _seen_done(site: Site, step: Step) -> str | None:
+    """The group's reference if the server shows the step as done."""
+    try:
+        return done_on_server(site, step)
+    except ReconcilerError:
+        return None
+
+
+def done_on_server(site: Site, step: Step) -> str | None:
+    """The reference of the group if it is as the step would leave it, None if it is not."""
+    catalog = site.engines[step.action.server].observe()
+    action = step.action
+    if isinstance(action, StopProtection):
+        gone = all(seen.ref != action.ref for seen in catalog.groups)
+        return action.ref if gone else None
+    after = _after(action)
+    unreadable = site.engines[step.action.server].capabilities.unreadable
+    for seen in catalog.groups:
+        same_as_far_as_read = seen.group.name == after.name and seen.group.sources == after.sources
+        if seen.group == after or (unreadable and same_as_far_as_read):
+            return seen.ref
+    return None
+
+
+def remember_step(site: Site, step: Step, ref: str, desired: DesiredState | None, run: str) -> None:
+    """Writes what a step did into the ledger."""
+    action = step.action
+    ledger = site.memory.ledger
+    if isinstance(action, StopProtection):
+        ledger.forget(action.server, action.before.name)
+        return
+    after = _after(action)
+    formerly = action.before.name if isinstance(action, RenameGroup) else ""
+    wish = _wish(desired, action.server, after.name)
+    own = (action.server, formerly or after.name)
+    previous = next((each for each in ledger.entries() if (each.server, each.group) == own), None)
+    known = wish.known if wish else previous.members if previous else ()
+    entry = LedgerEntry(
+        server=action.server,
+        ref=ref,
+        applied=after,
+        applied_at=site.now(),
+        run=run,
+        members=tuple(each for each in known if each.source in after.sources),
+        selectors=wish.selectors if wish else "",
+    )
+    ledger.record(entry, formerly=formerly)
+
+
+def _after(action: CreateGroup | UpdateGroup | RenameGroup) -> ProtectionGroup:
+    return action.group if isinstance(action, CreateGroup) else action.after
+
+
+def _wish(desired: DesiredState | None, server: str, name: str) -> DesiredGroup | None:
+    groups = desired.groups if desired else ()
+    return next((each for each in groups if (each.server, each.group.name) == (server, name)), None)
+
+
+def refresh_ledger(site: Site, desired: DesiredState) -> None:
+    """Keeps in mind what each member is called and labelled now, for the day when it is not there any more."""
+    for entry in site.memory.ledger.entries():
+        wish = _wish(desired, entry.server, entry.group)
+        if wish is None:
+            continue
+        now = {member.source: member for member in wish.known if member.source not in wish.missing}
+        before = {member.source: member for member in entry.members}
+        members = tuple(
+            each
+            for source in sorted(entry.applied.sources)
+            if (each := now.get(source) or before.get(source)) is not None
+        )
+        settled = wish.group.sources == entry.applied.sources
+        selectors = wish.selectors if settled else entry.selectors
+        if (members, selectors) != (entry.members, entry.selectors):
+            site.memory.ledger.record(msgspec.structs.replace(entry, members=members, selectors=selectors))

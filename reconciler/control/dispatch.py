@@ -1,0 +1,128 @@
+"""Dispatching: jobs that are due -> jobs started, polled, and recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+import msgspec
+
+from reconciler.control.lease import Holding
+from reconciler.control.observe import Observation
+from reconciler.control.site import Site
+from reconciler.errors import ReconcilerError, StaleFence, TemporaryError
+from reconciler.model import Job, JobHandle, JobRecord, JobState, JobStatus
+from reconciler.schedule import View, backoff, due
+
+#: How many jobs run at the same time; each uses threads of its own.
+JOBS_AT_ONCE = 2
+
+#: How often a running job is asked where it stands, in seconds.
+POLL_SECONDS = 0.05
+
+Watcher = Callable[[JobRecord], None]
+
+
+def jobs_due(site: Site, observation: Observation, *, prune: bool) -> tuple[Job, ...]:
+    """What should run now, on the servers whose schedules are ours."""
+    jobs: list[Job] = []
+    latest = site.memory.jobs.latest()
+    running = site.memory.jobs.running()
+    for name, catalog in sorted(observation.catalogs.items()):
+        if site.engines[name].capabilities.schedules == "reconciler":
+            view = View(
+                now=observation.at,
+                zone=site.zone,
+                catalog=catalog,
+                latest=latest,
+                running=running,
+                prune_allowed=prune,
+            )
+            jobs += due(view)
+    return tuple(jobs)
+
+
+def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
+    """Starts a job and records it; the record is written before the engine is asked, so nothing runs unknown."""
+    earlier = site.memory.jobs.get(job.id)
+    attempt = earlier.attempt + 1 if earlier else 1
+    record = JobRecord(job, JobStatus(JobState.RUNNING), attempt, site.now(), run=run)
+    site.memory.jobs.record(record)
+    try:
+        site.engines[job.server].start(job, held.fence)
+    except StaleFence:
+        raise
+    except ReconcilerError as error:
+        return _ended(site, record, _refused(error))
+    return record
+
+
+def poll(site: Site) -> tuple[JobRecord, ...]:
+    """Asks after every running job; returns them as they stand now. Ended ones are recorded as ended."""
+    records = []
+    for record in site.memory.jobs.running():
+        engine = site.engines.get(record.job.server)
+        if engine is None:
+            continue
+        status = engine.poll(JobHandle(record.job.server, record.job.id))
+        if status.state.ended:
+            records.append(_ended(site, record, status))
+        else:
+            records.append(msgspec.structs.replace(record, status=status))
+    return tuple(records)
+
+
+def run_jobs(
+    site: Site, jobs: Iterable[Job], held: Holding, run: str, watch: Watcher = lambda record: None
+) -> tuple[JobRecord, ...]:
+    """Runs the jobs, a few at once, and waits for them. On a stop nothing new starts and what runs is cancelled."""
+    waiting = list(jobs)
+    ended: list[JobRecord] = []
+    cancelled = False
+    while waiting or site.memory.jobs.running():
+        while waiting and not site.stop.asked and len(site.memory.jobs.running()) < JOBS_AT_ONCE:
+            record = start(site, waiting.pop(0), held, run)
+            watch(record)
+            if record.status.state.ended:
+                ended.append(record)
+        held.check()
+        for record in poll(site):
+            watch(record)
+            if record.status.state.ended:
+                ended.append(record)
+        if site.stop.asked:
+            waiting.clear()
+            if not cancelled:
+                cancel_running(site)
+                cancelled = True
+        if site.memory.jobs.running():
+            time.sleep(POLL_SECONDS)
+    return tuple(ended)
+
+
+def cancel_running(site: Site) -> None:
+    """Asks every running job to end at its next safe point."""
+    for record in site.memory.jobs.running():
+        if record.job.server in site.engines:
+            site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
+
+
+def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
+    now = site.now()
+    retry_at = None
+    if status.state is JobState.FAILED and status.retry_seconds is not None:
+        wait = backoff(record.attempt)
+        if wait is not None:
+            retry_at = now + max(wait, timedelta(seconds=status.retry_seconds))
+    ended = msgspec.structs.replace(record, status=status, ended_at=now, retry_at=retry_at)
+    site.memory.jobs.record(ended)
+    return ended
+
+
+def _refused(error: ReconcilerError) -> JobStatus:
+    said = error.diagnostic
+    again = None
+    if isinstance(error, TemporaryError):
+        again = error.retry_after.total_seconds() if error.retry_after else 0.0
+    return JobStatus(JobState.FAILED, code=said.code, reason=said.message, remedy=said.remedy, retry_seconds=again)

@@ -1,0 +1,59 @@
+"""Observing: a site -> what its clusters and its backup servers show at this moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from reconciler.control.site import Site
+from reconciler.errors import Diagnostic, ReconcilerError
+from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings."""
+
+    at: datetime
+    clusters: dict[str, ClusterSnapshot]
+    catalogs: dict[str, CatalogSnapshot]
+    ledger: tuple[LedgerEntry, ...]
+    troubles: tuple[ReconcilerError, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything could be seen: only then may a plan be made."""
+        return not self.troubles
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """What the engines found while they read themselves, and what could not be seen at all."""
+        seen = tuple(finding for catalog in self.catalogs.values() for finding in catalog.findings)
+        unreadable = tuple(error.diagnostic for error in self.troubles)
+        return seen + unreadable
+
+
+def observe(site: Site) -> Observation:
+    """Everything that can be seen now. Never raises for a cluster or a server that does not answer."""
+    clusters: dict[str, ClusterSnapshot] = {}
+    catalogs: dict[str, CatalogSnapshot] = {}
+    troubles: list[ReconcilerError] = []
+    for name, inventory in site.inventories.items():
+        try:
+            clusters[name] = inventory.observe()
+        except ReconcilerError as error:
+            troubles.append(error)
+    for name, engine in site.engines.items():
+        try:
+            catalogs[name] = engine.observe()
+        except ReconcilerError as error:
+            troubles.append(error)
+    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(troubles))
+
+
+def observe_whole(site: Site) -> Observation:
+    """Everything, or the first error: what a plan is made from."""
+    observation = observe(site)
+    for error in observation.troubles:
+        raise error
+    return observation

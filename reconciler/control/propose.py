@@ -1,0 +1,56 @@
+"""Proposing: policies, what was seen -> the plan. The pure rooms do it; this hands them what they ask for."""
+
+from __future__ import annotations
+
+from reconciler.control.observe import Observation
+from reconciler.control.site import Site
+from reconciler.errors import Diagnostic, PolicyError, Refused, Severity
+from reconciler.model.documents import PolicySet
+from reconciler.plan import DesiredState, Proposal, Situation
+from reconciler.plan import propose as plan_propose
+from reconciler.plan.resolve import Sight, resolve
+
+
+def propose(site: Site, policies: PolicySet, observation: Observation) -> Proposal:
+    """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
+    servers can hold, with every such finding."""
+    proposal = plan_propose(
+        policies,
+        Situation(
+            site=site.name,
+            now=observation.at,
+            today=observation.at.astimezone(site.zone).date(),
+            prune=site.prune,
+            clusters=observation.clusters,
+            catalogs=observation.catalogs,
+            capabilities={name: engine.capabilities for name, engine in site.engines.items()},
+            ledger=observation.ledger,
+        ),
+    )
+    wrong = [finding for finding in proposal.plan.findings if _forbids(finding)]
+    if wrong:
+        raise PolicyError(wrong)
+    return proposal
+
+
+def desired_now(site: Site, policies: PolicySet, observation: Observation) -> DesiredState:
+    """What should be, for showing; whether or not a plan could be made of it."""
+    today = observation.at.astimezone(site.zone).date()
+    return resolve(policies, site.name, Sight(observation.clusters, observation.ledger, today))
+
+
+def check_state(observation: Observation) -> None:
+    """Refuses to change servers that hold groups when our own memory is empty: it may be the wrong one."""
+    held = sum(len(catalog.groups) for catalog in observation.catalogs.values())
+    if held and not observation.ledger:
+        servers = ", ".join(sorted(name for name, catalog in observation.catalogs.items() if catalog.groups))
+        raise Refused(
+            "RCL3012",
+            f"the state knows no group, but {servers} holds {held}: the state may be lost, or be the wrong one",
+            "Restore the state database, or correct `state` in the site. Nothing was changed.",
+            subject=servers,
+        )
+
+
+def _forbids(finding: Diagnostic) -> bool:
+    return finding.severity is Severity.ERROR and finding.code[:4] in ("RCL1", "RCL3")

@@ -1,0 +1,158 @@
+"""Recovering: which machine, which point, where to -> a journalled job, looked at before it starts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from reconciler.control.dispatch import Watcher, run_jobs, start
+from reconciler.control.lease import Holding
+from reconciler.control.observe import Observation
+from reconciler.control.site import Site
+from reconciler.errors import Refused, UsageError
+from reconciler.model import (
+    DataSource,
+    Job,
+    JobHandle,
+    JobKind,
+    JobRecord,
+    JobState,
+    Recovery,
+    RecoveryPoint,
+    RecoveryTarget,
+)
+from reconciler.protocols import RecoveryPreview
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a person asks for. `machine` is a name or an id; `at` the latest time the point may have, `point` its
+    id; neither means the newest. `folder` "" means the original place. `disks` empty means the whole machine."""
+
+    machine: str
+    at: datetime | None = None
+    point: str = ""
+    folder: str = ""
+    disks: tuple[str, ...] = ()
+    keep_original: bool = False
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A recovery that could start, and what it would write and destroy."""
+
+    job: Job
+    point: RecoveryPoint
+    preview: RecoveryPreview
+
+
+def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
+    """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
+    be done; the reasons why the engine would refuse are in the preview."""
+    server, point = _point(observation, wish)
+    now = site.now()
+    job = Job(
+        id=f"recover-{point.source.machine[:8]}-{now:%Y%m%dT%H%M%S%fZ}",
+        kind=JobKind.RECOVERY,
+        server=server,
+        source=point.source,
+        scheduled_for=now,
+        reason="asked for",
+        recovery=Recovery(
+            point=point.id,
+            target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
+            folder=wish.folder,
+            disks=wish.disks,
+            keep_original=wish.keep_original,
+        ),
+    )
+    engine = site.engines[server]
+    preview = getattr(engine, "preview", None)
+    if preview is None:
+        raise Refused(
+            "RCL7001",
+            f"the engine of {server} cannot recover machines",
+            "Recover with the server's own console.",
+            subject=server,
+        )
+    return Prepared(job, point, preview(job))
+
+
+def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
+    """Does it, and waits for it."""
+    run_jobs(site, (prepared.job,), held, run, watch)
+    record = site.memory.jobs.get(prepared.job.id)
+    assert record is not None
+    return record
+
+
+def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
+    """Takes up recoveries whose process died: consent was given, and a cut-over must not stay half done."""
+    resumed = []
+    for record in site.memory.jobs.running():
+        engine = site.engines.get(record.job.server)
+        if record.job.kind is not JobKind.RECOVERY or engine is None:
+            continue
+        if engine.poll(JobHandle(record.job.server, record.job.id)).state is JobState.INTERRUPTED:
+            start(site, record.job, held, record.run)
+            run_jobs(site, (), held, record.run)
+            ended = site.memory.jobs.get(record.job.id)
+            resumed += [ended] if ended else []
+    return tuple(resumed)
+
+
+def find_machine(observation: Observation, machine: str) -> DataSource:
+    """The data source that is called so, by name or by id; among the clusters and the catalogs."""
+    wanted = machine.casefold()
+    found = {
+        each.source(cluster)
+        for cluster, snapshot in observation.clusters.items()
+        for each in snapshot.machines
+        if wanted in (each.name.casefold(), each.id)
+    }
+    if not found:
+        found = {
+            replica.source
+            for catalog in observation.catalogs.values()
+            for replica in catalog.replicas
+            if wanted in (replica.machine_name.casefold(), replica.source.machine)
+        }
+    if not found:
+        raise UsageError(
+            "RCL7002",
+            f"no machine {machine!r} is known, neither to a cluster nor to a backup server",
+            "See `reconciler status` for the names; an id works too.",
+            subject=machine,
+        )
+    if len(found) > 1:
+        ids = ", ".join(str(source) for source in sorted(found))
+        raise UsageError(
+            "RCL7003",
+            f"{machine!r} is the name of {len(found)} machines: {ids}",
+            "Name it by its id.",
+            subject=machine,
+        )
+    return found.pop()
+
+
+def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
+    source = find_machine(observation, wish.machine)
+    points = [
+        (server, point)
+        for server, catalog in observation.catalogs.items()
+        for point in catalog.points
+        if point.source == source
+    ]
+    fitting = [
+        (server, point)
+        for server, point in points
+        if (not wish.point or point.id == wish.point) and (wish.at is None or point.time <= wish.at)
+    ]
+    if fitting:
+        return max(fitting, key=lambda found: found[1].time)
+    what = f"with the id {wish.point!r}" if wish.point else f"at or before {wish.at:%Y-%m-%d %H:%M} UTC"
+    raise Refused(
+        "RCL7004",
+        f"{wish.machine!r} has no recovery point {what if points else 'at all'}",
+        "See `reconciler points` for what there is.",
+        subject=wish.machine,
+    )

@@ -1,0 +1,33 @@
+"""Settling: runs that never ended -> a journal and a ledger that agree with the servers.
+
+A process may die between a change on a server and our note of it. What the server shows decides.
+"""
+
+from __future__ import annotations
+
+from reconciler.control.apply import done_on_server, remember_step
+from reconciler.control.site import Site
+from reconciler.model import Outcome, OutcomeState
+
+
+def settle(site: Site) -> tuple[str, ...]:
+    """Closes every open run; returns the ids. Only for the holder of the lease: an open run is nobody's then."""
+    journal = site.memory.journal
+    settled = []
+    for run in journal.open_runs():
+        plan = journal.plan(run.id)
+        steps = {step.id: step for step in plan.steps} if plan else {}
+        for noted in journal.steps(run.id):
+            step = steps.get(noted.step)
+            if noted.outcome is not None or step is None:
+                continue
+            ref = done_on_server(site, step) if step.action.server in site.engines else None
+            if ref is None:
+                outcome = Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL0005", reason="interrupted")
+            else:
+                remember_step(site, step, ref, None, run.id)
+                outcome = Outcome(step.id, OutcomeState.ALREADY, site.now(), ref)
+            journal.finished(run.id, outcome)
+        journal.end(run.id, site.now(), "interrupted")
+        settled.append(run.id)
+    return tuple(settled)

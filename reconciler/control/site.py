@@ -1,0 +1,87 @@
+"""The site as the loop works on it: everything concrete, chosen by `wiring`, behind its protocol."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from reconciler.errors import Interrupted
+from reconciler.model.documents import SiteDocument
+from reconciler.protocols import Clock, Engine, Inventory, Memory
+
+
+class Stop:
+    """Somebody asked to stop: no new step and no new job begins; what runs is brought to a safe point."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def ask(self) -> None:
+        self.event.set()
+
+    @property
+    def asked(self) -> bool:
+        return self.event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Waits up to so long; True once somebody asked."""
+        return self.event.wait(seconds)
+
+    def check(self, run: str = "") -> None:
+        """Raises `Interrupted` if somebody asked."""
+        if self.asked:
+            where = f" during run {run}" if run else ""
+            raise Interrupted(
+                "RCL0005",
+                f"interrupted{where}",
+                "Start the command again: it goes on from what was done.",
+                subject=run,
+            )
+
+
+@dataclass(frozen=True)
+class Site:
+    """One site, opened. `folder` is the root; `holder` says which process this is, for the lease."""
+
+    document: SiteDocument
+    folder: Path
+    zone: ZoneInfo
+    inventories: Mapping[str, Inventory]
+    engines: Mapping[str, Engine]
+    memory: Memory
+    clock: Clock
+    holder: str
+    stop: Stop = field(default_factory=Stop)
+
+    @property
+    def name(self) -> str:
+        return self.document.metadata.name
+
+    @property
+    def prune(self) -> bool:
+        """Whether groups that vanished from the policies may be stopped."""
+        return self.document.spec.prune
+
+    def now(self) -> datetime:
+        """This moment by the site's clock, UTC."""
+        return self.clock.now()
+
+    def close(self) -> None:
+        """Ends what runs, and lets go of every file."""
+        for engine in self.engines.values():
+            engine.close()
+        self.memory.close()
+
+
+def actor() -> str:
+    """Who is at work: the account's name, or its number where it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"

@@ -1,0 +1,112 @@
+"""One tick: observe, do what may be done without asking, start what is due. Trusts only what it sees."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from reconciler.control.apply import Applied, apply, refresh_ledger
+from reconciler.control.dispatch import jobs_due
+from reconciler.control.lease import Holding
+from reconciler.control.observe import Observation, observe
+from reconciler.control.policies import Policies
+from reconciler.control.propose import check_state, propose
+from reconciler.control.site import Site
+from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
+from reconciler.model import Job, Plan
+from reconciler.plan import without_weakening
+
+#: A clock that jumps further than this is not believed where points would expire by it.
+TRUSTED_JUMP = timedelta(days=1)
+
+SEEN, TRUSTED, HEARTBEAT = "seen", "trusted", "heartbeat"
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """What one tick saw and did. `pending` are the steps that wait for consent, `jobs` what is due now."""
+
+    observation: Observation
+    jobs: tuple[Job, ...]
+    applied: Applied | None = None
+    pending: Plan | None = None
+    findings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def waits_for_consent(self) -> bool:
+        return self.pending is not None and bool(self.pending.steps)
+
+
+def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool = False) -> Tick:
+    """Brings the site as near to its policies as may be without asking, and says which jobs are due."""
+    now = site.now()
+    findings = list(policies.diagnostics)
+    prune = trust_clock(site, now, confirm_clock)
+    if prune is not None:
+        findings.append(prune)
+    observation = observe(site)
+    applied, pending = None, None
+    if policies.current and observation.whole:
+        try:
+            applied, pending = _converge(site, policies, held, observation, findings)
+        except (PolicyError, Refused) as error:
+            findings += error.diagnostics if isinstance(error, PolicyError) else [error.diagnostic]
+        if applied is not None:
+            observation = observe(site)
+    findings += observation.findings
+    site.memory.marks.write(HEARTBEAT, now)
+    jobs = jobs_due(site, observation, prune=prune is None)
+    return Tick(observation, jobs, applied, pending, tuple(dict.fromkeys(findings)))
+
+
+def _converge(
+    site: Site, policies: Policies, held: Holding, observation: Observation, findings: list[Diagnostic]
+) -> tuple[Applied | None, Plan]:
+    check_state(observation)
+    proposal = propose(site, policies.policies, observation)
+    findings += proposal.plan.findings
+    refresh_ledger(site, proposal.desired)
+    mild = without_weakening(proposal.plan)
+    applied = apply(site, mild, proposal.desired, held, "run") if mild.steps else None
+    if applied is not None:
+        findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
+    harsh = tuple(step for step in proposal.plan.steps if step.change.direction.needs_consent)
+    return applied, msgspec.structs.replace(proposal.plan, steps=harsh)
+
+
+def _failure(code: str, step: str, reason: str) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, f"step {step} was not done: {reason}", "It is tried again.", subject=step)
+
+
+def trust_clock(site: Site, now: datetime, confirmed: bool) -> Diagnostic | None:
+    """Moves the clock's marks forward. Where it jumped by more than a day, the finding that says pruning waits."""
+    marks = site.memory.marks
+    trusted = marks.read(TRUSTED)
+    seen = marks.read(SEEN)
+    if seen is None or now > seen:
+        marks.write(SEEN, now)
+    believable = trusted is None or abs(now - trusted) <= TRUSTED_JUMP
+    if believable or confirmed:
+        if trusted is None or now > trusted or confirmed:
+            marks.write(TRUSTED, now)
+        return None
+    assert trusted is not None
+    direction = "ahead" if now > trusted else "back"
+    return Diagnostic(
+        "RCL6010",
+        Severity.WARNING,
+        f"the clock went {direction} from {trusted:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC; nothing expires",
+        "If the time is right, run once with --confirm-clock; jobs that back up go on meanwhile.",
+        subject="clock",
+    )
+
+
+def check_rehearsal(site: Site, now: datetime) -> None:
+    """Refuses a rehearsed time that lies before one that the site has lived through."""
+    seen = site.memory.marks.read(SEEN)
+    if seen is not None and now < seen:
+        raise UsageError(
+            "RCL6011",
+            f"--now {now:%Y-%m-%d %H:%M} UTC lies before {seen:%Y-%m-%d %H:%M} UTC, which this site has lived through",
+            "Rehearsed time only goes forward: give a later --now, or none.",
+        )

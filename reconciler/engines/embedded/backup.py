@@ -1,0 +1,234 @@
+"""Backup jobs: a job, a replica store -> a renewed replica, with a recovery point where the job makes one.
+
+What a point holds is a model, not a measurement: without Hyper-V's VSS the embedded engine takes a machine that
+is off as application consistent, a Linux guest as file consistent, anything else as crash consistent.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+import msgspec
+
+from reconciler.engines.embedded.packs import PackReader
+from reconciler.engines.embedded.replica import Commit, Facts, NewPoint, ReplicaStore
+from reconciler.engines.embedded.scan import Changed, Report, Room, Scanned, Scanner, changed_under_the_read
+from reconciler.engines.embedded.server import Assignment
+from reconciler.errors import Damaged, Interrupted, Refused, Severity
+from reconciler.model import (
+    Consistency,
+    ExistingPoints,
+    Job,
+    JobKind,
+    JobResult,
+    PointKind,
+    PowerState,
+    ReplicaState,
+    VirtualMachine,
+)
+from reconciler.plan.preflight import refusals
+from reconciler.protocols import Clock, Disks
+
+_POINT_KINDS = {
+    JobKind.INITIAL_REPLICA: PointKind.INITIAL_REPLICA,
+    JobKind.SYNCHRONIZATION: PointKind.SYNCHRONIZATION,
+    JobKind.EXPRESS_FULL: PointKind.EXPRESS_FULL,
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job works with."""
+
+    job: Job
+    assignment: Assignment
+    store: ReplicaStore
+    disks: Disks
+    clock: Clock
+    pool: ThreadPoolExecutor
+    room: Room
+    cancelled: threading.Event
+    report: Report
+
+    def safe_point(self) -> None:
+        """Raises `Interrupted` if somebody asked the job to stop."""
+        if self.cancelled.is_set():
+            raise Interrupted("RCL0005", "the job was cancelled", "It is due again.", subject=self.job.id)
+
+    def progress(self, done: int, total: int) -> None:
+        self.safe_point()
+        self.report(done, total)
+
+
+def back_up(work: Work) -> JobResult:
+    """Initial replica, synchronization or express full: a scan, committed with its recovery point."""
+    facts = work.store.facts()
+    initial = work.job.kind is JobKind.INITIAL_REPLICA
+    if facts.state is ReplicaState.PENDING and not initial:
+        raise Refused(
+            "RCL4010",
+            "there is no initial replica yet",
+            "It is made first, by itself.",
+            subject=facts.machine_name or work.job.source.machine,
+        )
+    _check_packs(work)
+    at, machine, scanned = _scan(work)
+    point = NewPoint(
+        id=f"{at:%Y%m%dT%H%M%SZ}-{sha256(work.job.id.encode()).hexdigest()[:8]}",
+        time=at,
+        kind=_POINT_KINDS[work.job.kind],
+        consistency=_consistency(machine),
+        scheduled_for=work.job.scheduled_for,
+        stored_bytes=scanned.stored_bytes,
+    )
+    whole = work.job.kind is not JobKind.SYNCHRONIZATION
+    renewed = _renewed(facts, machine, at, state=ReplicaState.VALID if initial else facts.state)
+    if whole:
+        renewed.express_full_at = at
+    return _commit(work, renewed, (at, scanned), point, whole=whole)
+
+
+def check_consistency(work: Work) -> JobResult:
+    """Reads back every block of the replica, compares it with its source, and stores anew what is not right."""
+    facts = work.store.facts()
+    current = work.store.current()
+    if current is None:
+        raise Refused("RCL4010", "there is no initial replica yet", "It is made first.", subject=facts.machine_name)
+    missing = work.store.missing_packs()
+    suspects = {name for pack in missing for name, _ in work.store.blocks_of_pack(pack)}
+    bad = _unreadable(work, current.names() | suspects)
+    if bad or missing:
+        work.store.forget_blocks(bad, missing, work.clock.now())
+    bad |= work.store.bad_blocks()
+    at, machine, scanned = _scan(work)
+    healed = tuple(name for name in sorted(bad) if name in scanned.stored_names or work.store.block(name))
+    renewed = _renewed(facts, machine, at, state=ReplicaState.VALID)
+    renewed.checked_at = at
+    renewed.inconsistent_because = ""
+    return _commit(work, renewed, (at, scanned), None, whole=True, healed=healed)
+
+
+def prune(work: Work) -> JobResult:
+    """Moves points to the bin. The floors are checked here too, whoever asked: the newest point, the last verified
+    one, and as many as the group wants at least, never go."""
+    if work.assignment.existing_points is ExistingPoints.KEEP_FOREVER and work.assignment.group is None:
+        raise Refused("RCL4011", "its points are kept for ever", "Nothing is to be done.", subject=work.job.id)
+    points = work.store.points()
+    wanted = [point for point in points if point.id in work.job.points]
+    newest = points[-1].id if points else ""
+    verified = max((point for point in points if point.verified_at), key=lambda p: p.time, default=None)
+    floor = max(3, work.assignment.minimum_points)
+    broken = [point for point in wanted if point.id == newest or (verified and point.id == verified.id)]
+    if broken or (wanted and len(points) - len(wanted) < floor):
+        raise Refused(
+            "RCL4011",
+            f"{len(wanted)} of {len(points)} points would expire; the newest, the last verified one and {floor} in "
+            "all are kept",
+            "Nothing was expired. The schedule asks again with what is there then.",
+            subject=work.job.source.machine,
+        )
+    result = JobResult(points_expired=len(wanted))
+    work.store.bin_points(work.job.id, [point.id for point in wanted], work.clock.now(), result)
+    return result
+
+
+# --- Parts ---------------------------------------------------------------------------------------------------
+
+
+def look_at(disks: Disks, job: Job) -> VirtualMachine:
+    """The machine as it is now. Raises `Refused` where it cannot be backed up rightly."""
+    machine = disks.machine(job.source.machine)
+    for finding in refusals(machine):
+        if finding.severity is Severity.ERROR:
+            raise Refused(finding.code, finding.message, finding.remedy, subject=finding.subject)
+    return machine
+
+
+def _scan(work: Work) -> tuple[datetime, VirtualMachine, Scanned]:
+    """One scan; a second one if the source was written to during the first."""
+    for _ in range(2):
+        work.store.tidy()
+        machine = look_at(work.disks, work.job)
+        at = work.clock.now()
+        before = work.store.current()
+        try:
+            scanned = Scanner(work.store, work.disks, work.pool, work.room).scan(machine, before, work.progress)
+        except Changed:
+            continue
+        look_at(work.disks, work.job)
+        return at, machine, scanned
+    raise changed_under_the_read(machine)
+
+
+def _commit(
+    work: Work,
+    facts: Facts,
+    scan: tuple[datetime, Scanned],
+    point: NewPoint | None,
+    *,
+    whole: bool,
+    healed: tuple[bytes, ...] = (),
+) -> JobResult:
+    at, scanned = scan
+    result = JobResult(
+        point=point.id if point else "",
+        node=facts.node,
+        read_bytes=scanned.read_bytes,
+        stored_bytes=scanned.stored_bytes,
+        blocks_changed=scanned.blocks_changed,
+        blocks_repaired=len(healed),
+    )
+    commit = Commit(work.job.id, work.job.kind, at, scanned.machine, whole, facts, result, point, healed)
+    work.store.commit(commit, scanned.sealed)
+    return result
+
+
+def _check_packs(work: Work) -> None:
+    """A pack that is gone or cut makes the replica inconsistent before anything more is built on it."""
+    missing = work.store.missing_packs()
+    if not missing:
+        return
+    because = f"{len(missing)} pack(s) are missing or cut, the first is {missing[0]}"
+    work.store.set_inconsistent(because)
+    raise Damaged(
+        "RCL4005",
+        f"the replica is inconsistent: {because}",
+        "A consistency check stores anew what the source still holds; look at the disk that the store lies on.",
+        subject=work.store.facts().machine_name,
+    )
+
+
+def _unreadable(work: Work, suspects: set[bytes]) -> set[bytes]:
+    """Those of the blocks that do not read back."""
+    bad = set()
+    names = sorted(suspects, key=lambda name: _place(work.store, name))
+    with PackReader(work.store.packs) as reader:
+        for number, name in enumerate(names):
+            if number % 64 == 0:
+                work.safe_point()
+            try:
+                work.store.read_block(name, reader)
+            except Damaged:
+                bad.add(name)
+    return bad
+
+
+def _place(store: ReplicaStore, name: bytes) -> tuple[str, int]:
+    block = store.block(name)
+    return (block.pack, block.offset) if block else ("", 0)
+
+
+def _renewed(facts: Facts, machine: VirtualMachine, at: datetime, state: ReplicaState) -> Facts:
+    return msgspec.structs.replace(
+        facts, state=state, machine_name=machine.name, node=machine.node, synchronized_at=at
+    )
+
+
+def _consistency(machine: VirtualMachine) -> Consistency:
+    if machine.power is PowerState.OFF:
+        return Consistency.APPLICATION
+    return Consistency.FILE if machine.guest_system == "linux" else Consistency.CRASH

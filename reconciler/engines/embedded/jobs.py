@@ -1,0 +1,83 @@
+"""A job in a thread of its own -> a status that anybody may read while it runs."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from reconciler.errors import Diagnostic, Interrupted, ReconcilerError, Severity, TemporaryError
+from reconciler.model import JobResult, JobState, JobStatus, Progress
+
+#: Wait before another try, where the error itself names none, in seconds.
+_SOON = 60.0
+
+
+class Running:
+    """One job at work. `status` is replaced whole, so that a reader never sees half of one."""
+
+    def __init__(self, work: Callable[[Running], JobResult], name: str) -> None:
+        self.status = JobStatus(JobState.RUNNING)
+        self.cancelled = threading.Event()
+        self._work = work
+        self._thread = threading.Thread(target=self._run, name=f"job-{name}", daemon=True)
+        self._thread.start()
+
+    def report(self, done: int, total: int) -> None:
+        self.status = msgspec.structs.replace(self.status, progress=Progress(done, total))
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            result = self._work(self)
+        except Exception as error:  # whatever it is becomes the job's status, which is recorded and shown
+            self.status = msgspec.structs.replace(failed(error), progress=self.status.progress)
+        else:
+            self.status = JobStatus(JobState.SUCCEEDED, self.status.progress, result=result)
+
+
+def failed(error: Exception) -> JobStatus:
+    """What a job's status says of the error that ended it."""
+    if isinstance(error, Interrupted):
+        return JobStatus(JobState.CANCELLED, code=error.diagnostic.code, reason=error.diagnostic.message)
+    if isinstance(error, ReconcilerError):
+        return _said(error.diagnostic, _again(error))
+    if isinstance(error, OSError):
+        return _said(_of_system(error), _SOON)
+    if isinstance(error, sqlite3.OperationalError):
+        remedy = "Look at the disk that the store lies on."
+        return _said(_diagnostic("RCL4014", f"the catalog could not be written: {error}", remedy), _SOON)
+    return _said(_diagnostic("RCL9001", f"internal error: {error!r}", "Please report it."), None)
+
+
+def _again(error: ReconcilerError) -> float | None:
+    if isinstance(error, TemporaryError):
+        return error.retry_after.total_seconds() if error.retry_after else _SOON
+    return None
+
+
+def _of_system(error: OSError) -> Diagnostic:
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _diagnostic("RCL4003", f"no space left{where}", "Make room; what was there before is unharmed.")
+    what = f"the disk said: {error.strerror or error}{where}"
+    return _diagnostic("RCL4014", what, "Look at the disk; what was there before is unharmed.")
+
+
+def _diagnostic(code: str, message: str, remedy: str) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, message, remedy)
+
+
+def _said(diagnostic: Diagnostic, again: float | None) -> JobStatus:
+    return JobStatus(
+        JobState.FAILED,
+        code=diagnostic.code,
+        reason=diagnostic.message,
+        remedy=diagnostic.remedy,
+        retry_seconds=again,
+    )

@@ -1,0 +1,247 @@
+"""Recovery: a point, a target -> the machine's files, staged beside the target, verified, then renamed over it.
+
+The intent to cut over is written down once everything is staged and verified; from then on an interrupted
+recovery is rolled forward, before it nothing of the target was touched.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+
+from reconciler.engines.embedded.backup import Work
+from reconciler.engines.embedded.blocks import BLOCK, name_of
+from reconciler.engines.embedded.maps import FileMap, MachineMap
+from reconciler.engines.embedded.packs import PackReader
+from reconciler.errors import Damaged, Diagnostic, Refused, Severity
+from reconciler.model import Job, JobResult, PowerState, Recovery, RecoveryTarget, VirtualMachine
+from reconciler.protocols import Disks, StagedFile, Target
+from reconciler.staging import LocalTarget
+
+#: Free space that is left alone, whatever is recovered.
+_RESERVE = 16 * 1024 * 1024
+
+#: How much of a staged file is read back at once.
+_READ_BACK = 32 * BLOCK
+
+
+class Placed(msgspec.Struct, frozen=True, rename="camel"):
+    """One file of a recovery: what is written, and where."""
+
+    file: FileMap
+    path: str
+
+
+class CutOver(msgspec.Struct, frozen=True, rename="camel"):
+    """The written intent: staged and verified files, and what they replace. `digests` are BLAKE3 of whole files."""
+
+    token: str
+    files: tuple[tuple[str, int, int], ...]
+    digests: dict[str, str]
+    keep_original: bool
+    remove: tuple[str, ...] = ()
+
+
+def token_of(job: Job) -> str:
+    """Tells the staged files of one job from another's."""
+    return sha256(job.id.encode()).hexdigest()[:12]
+
+
+def target_of(recovery: Recovery, disks: Disks) -> Target:
+    return disks if recovery.target is RecoveryTarget.ORIGINAL else LocalTarget(Path(recovery.folder))
+
+
+def placed_files(job: Job, machine: MachineMap, disks: Disks) -> tuple[Placed, ...]:
+    """Which files go where. Raises `Refused`, RCL7005, for a disk that the point does not have."""
+    recovery = _recovery(job)
+    wanted = set(recovery.disks)
+    unknown = wanted - {name for file in machine.files for name in (file.file_name, file.path)}
+    if unknown:
+        names = ", ".join(file.file_name for file in machine.files if not file.config)
+        raise Refused(
+            "RCL7005",
+            f"the point has no disk {min(unknown)!r}",
+            f"It has: {names}.",
+            subject=recovery.point,
+        )
+    chosen = [file for file in machine.files if not wanted or wanted & {file.file_name, file.path}]
+    if recovery.target is RecoveryTarget.FOLDER:
+        return _in_folder(chosen)
+    now = _now_at(job, disks)
+    return tuple(Placed(file, now.get(file.file_name, file.path)) for file in chosen)
+
+
+def _in_folder(chosen: list[FileMap]) -> tuple[Placed, ...]:
+    taken: set[str] = set()
+    placed = []
+    for number, file in enumerate(chosen):
+        name = file.file_name if file.file_name not in taken else f"{number}-{file.file_name}"
+        taken.add(name)
+        placed.append(Placed(file, name))
+    return tuple(placed)
+
+
+def _now_at(job: Job, disks: Disks) -> dict[str, str]:
+    """Where the machine's disks are now: its storage may have moved since the point."""
+    machine = disks.machine(job.source.machine)
+    paths = [disk.path for disk in machine.disks] + [machine.config]
+    return {path.replace("\\", "/").rpartition("/")[2]: path for path in paths if path}
+
+
+# --- Looking first -------------------------------------------------------------------------------------------
+
+
+def preview(
+    job: Job, machine_map: MachineMap, disks: Disks
+) -> tuple[tuple[Placed, ...], list[str], list[Diagnostic]]:
+    """The files with their places, what is destroyed, and the reasons why it would be refused."""
+    recovery = _recovery(job)
+    target = target_of(recovery, disks)
+    refused: list[Diagnostic] = []
+    destroys: list[str] = []
+    if recovery.target is RecoveryTarget.ORIGINAL:
+        machine = disks.machine(job.source.machine)
+        refused += _machine_refusals(machine, disks)
+        if not recovery.keep_original and not recovery.disks:
+            destroys += disks.checkpoint_files(job.source.machine)
+    placed = placed_files(job, machine_map, disks)
+    existing = [each.path for each in placed if target.exists(each.path)]
+    if recovery.target is RecoveryTarget.FOLDER:
+        refused += [
+            _refusal("RCL7006", path, "is already in the folder", "Choose an empty folder.") for path in existing
+        ]
+    elif not recovery.keep_original:
+        destroys = existing + destroys
+    needed = sum(length for each in placed for length in _lengths(each.file))
+    free = target.free_bytes(placed[0].path) if placed else 0
+    if needed + _RESERVE > free:
+        what = f"{needed} bytes are to be written, {free} are free at the target"
+        refused.append(_refusal("RCL7007", recovery.point, what, "Make room, or recover to another folder."))
+    return placed, destroys, refused
+
+
+def _machine_refusals(machine: VirtualMachine, disks: Disks) -> list[Diagnostic]:
+    found = []
+    if machine.power is not PowerState.OFF:
+        state = machine.power if isinstance(machine.power, str) else "in an unknown state"
+        remedy = "Shut it down first; its disks would be replaced under it."
+        found.append(_refusal("RCL7008", machine.name, f"is {state}", remedy))
+    group = machine.resource_group
+    if isinstance(group, str) and machine.id not in disks.resource_groups():
+        remedy = "Recover it to an alternate location (--to FOLDER), then make it highly available again."
+        found.append(_refusal("RCL7009", machine.name, f"has lost its cluster resource group {group!r}", remedy))
+    return found
+
+
+def _lengths(file: FileMap) -> list[int]:
+    return [file.length_at(index) for index, _ in file.stored()]
+
+
+def _refusal(code: str, subject: str, what: str, remedy: str) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, f"{subject!r} {what}", remedy, subject=subject)
+
+
+# --- Doing it ------------------------------------------------------------------------------------------------
+
+
+def recover(work: Work) -> JobResult:
+    """Stages, verifies, writes the intent down, cuts over. The same job again goes on where it was."""
+    recovery = _recovery(work.job)
+    target = target_of(recovery, work.disks)
+    planned = work.store.planned_cut_over(work.job.id)
+    if planned is None:
+        machine = work.store.map_of(recovery.point)
+        if machine is None:
+            raise no_such_point(recovery.point)
+        placed, destroys, refused = preview(work.job, machine, work.disks)
+        if refused:
+            first = refused[0]
+            raise Refused(first.code, first.message, first.remedy, subject=first.subject)
+        planned = msgspec.json.encode(_stage(work, target, placed, _checkpoints(destroys, placed)))
+        work.safe_point()
+        work.store.plan_cut_over(work.job.id, planned)
+    return _cut_over(work, target, msgspec.json.decode(planned, type=CutOver))
+
+
+def _checkpoints(destroys: list[str], placed: tuple[Placed, ...]) -> tuple[str, ...]:
+    return tuple(path for path in destroys if path not in {each.path for each in placed})
+
+
+def _stage(work: Work, target: Target, placed: tuple[Placed, ...], remove: tuple[str, ...]) -> CutOver:
+    token = token_of(work.job)
+    total = sum(length for each in placed for length in _lengths(each.file))
+    done = 0
+    digests = {}
+    try:
+        with PackReader(work.store.packs) as reader:
+            for each in placed:
+                target.discard(each.path, token)
+                with target.stage(each.path, token, each.file.size) as staged:
+                    for index, name in each.file.stored():
+                        staged.write(index * BLOCK, work.store.read_block(name, reader))
+                        done += each.file.length_at(index)
+                        if index % 16 == 0:
+                            work.progress(done, total)
+                    digests[each.path] = _verify(staged, each.file)
+    except BaseException as error:
+        _clear_away(target, placed, token, error)
+        if isinstance(error, Damaged):
+            work.store.set_inconsistent(error.diagnostic.message)
+        raise
+    cut = tuple((each.path, each.file.mode, each.file.mtime_ns) for each in placed)
+    return CutOver(token, cut, digests, _recovery(work.job).keep_original, remove)
+
+
+def _clear_away(target: Target, placed: tuple[Placed, ...], token: str, because: BaseException) -> None:
+    """Removes what was staged. Where not even that works, the first error is the one that is told."""
+    try:
+        for each in placed:
+            target.discard(each.path, token)
+    except OSError as error:
+        because.add_note(f"staged files could not be removed: {error}")
+
+
+def _verify(staged: StagedFile, file: FileMap) -> str:
+    """Reads the staged file back and checks every block of it; returns the BLAKE3 of the whole."""
+    whole = blake3()
+    for offset in range(0, file.size, _READ_BACK):
+        data = memoryview(staged.read(offset, min(_READ_BACK, file.size - offset)))
+        whole.update(data)
+        for start in range(0, len(data), BLOCK):
+            index = (offset + start) // BLOCK
+            expected = file.name_at(index)
+            if name_of(data[start : start + BLOCK]) != expected:
+                raise Damaged(
+                    "RCL7010",
+                    f"{file.file_name!r} did not read back as it was written, at byte {offset + start}",
+                    "The target was not touched. Look at the disk that it lies on, and recover elsewhere.",
+                    subject=file.file_name,
+                )
+    return whole.hexdigest()
+
+
+def _cut_over(work: Work, target: Target, cut: CutOver) -> JobResult:
+    for path, mode, mtime_ns in cut.files:
+        target.cut_over(path, cut.token, mode, mtime_ns, keep_original=cut.keep_original)
+    for path in cut.remove:
+        work.disks.remove(path)
+    result = JobResult(point=_recovery(work.job).point, files=cut.digests)
+    work.store.end_cut_over(work.job.id, work.clock.now(), result)
+    return result
+
+
+def _recovery(job: Job) -> Recovery:
+    assert job.recovery is not None
+    return job.recovery
+
+
+def no_such_point(point: str) -> Refused:
+    return Refused(
+        "RCL7004",
+        f"there is no recovery point {point!r}",
+        "See `reconciler points` for what there is.",
+        subject=point,
+    )

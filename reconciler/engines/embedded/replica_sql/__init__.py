@@ -1,0 +1,1 @@
+"""Numbered SQL files that build the catalog of one replica store."""

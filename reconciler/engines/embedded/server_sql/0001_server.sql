@@ -1,0 +1,18 @@
+CREATE TABLE fence (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    token INTEGER NOT NULL
+);
+CREATE TABLE protection_group (
+    ref TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE replica (
+    source TEXT PRIMARY KEY,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE job (
+    id TEXT PRIMARY KEY,
+    source TEXT NOT NULL,
+    body BLOB NOT NULL
+) WITHOUT ROWID;

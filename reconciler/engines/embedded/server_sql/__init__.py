@@ -1,0 +1,1 @@
+"""Numbered SQL files that build the database of an embedded server."""

@@ -1,0 +1,330 @@
+"""A cluster on disk -> its snapshot, and the bytes of its machines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from reconciler import files
+from reconciler.errors import Refused, Unreachable
+from reconciler.images import data_extents, inspect
+from reconciler.inventory import layout
+from reconciler.inventory.layout import MachineJson, NodeJson, RoleJson, Unreadable
+from reconciler.model.cluster import (
+    Agent,
+    ClusterSnapshot,
+    ClusterVolume,
+    DiskKind,
+    LocalStorage,
+    Node,
+    Replication,
+    Unseen,
+    VirtualDisk,
+    VirtualMachine,
+)
+from reconciler.protocols import Clock, DiskReader, FileFacts
+from reconciler.staging import LocalTarget
+
+CONFIGURATION = "vm.json"
+
+
+def open_inventory(name: str, path: Path, clock: Clock) -> DirectoryInventory:
+    """The cluster `name` whose folder is `path`. It is looked at when it is observed, not now."""
+    return DirectoryInventory(name, path, clock)
+
+
+class DirectoryInventory:
+    """See `protocols.Inventory`. `disks` gives the bytes."""
+
+    def __init__(self, name: str, path: Path, clock: Clock) -> None:
+        self.name = name
+        self.path = path
+        self.disks = DirectoryDisks(name, path)
+        self._clock = clock
+
+    def observe(self) -> ClusterSnapshot:
+        cluster = _cluster(self.name, self.path)
+        machines, unseen = self.disks.look()
+        known = [name for name in ("functional_level", "domain") if getattr(cluster, name) is not UNSET]
+        return ClusterSnapshot(
+            declared=tuple(known),
+            name=self.name,
+            taken_at=self._clock.now(),
+            domain=cluster.domain,
+            functional_level=cluster.functional_level,
+            nodes=_nodes(self.path),
+            volumes=_volumes(cluster),
+            machines=machines,
+            unseen=unseen,
+        )
+
+
+class DirectoryDisks(LocalTarget):
+    """See `protocols.Disks`. Paths are relative to the cluster's folder."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        super().__init__(root)
+        self._name = name
+
+    def look(self) -> tuple[tuple[VirtualMachine, ...], tuple[Unseen, ...]]:
+        """Every machine that has a role, by id; and the roles whose machine cannot be read."""
+        found: dict[str, VirtualMachine] = {}
+        unseen = []
+        for role in _json_files(self.root / "roles"):
+            try:
+                machine = self._machine(role)
+                if machine.id in found:
+                    raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
+                found[machine.id] = machine
+            except Unreadable as error:
+                unseen.append(Unseen(role.stem.lower(), f"roles/{role.name}", str(error)))
+        return tuple(found[each] for each in sorted(found)), tuple(sorted(unseen, key=lambda each: each.where))
+
+    def machine(self, machine: str) -> VirtualMachine:
+        _cluster(self._name, self.root)
+        for role in _json_files(self.root / "roles"):
+            if role.stem.lower() == machine:
+                try:
+                    return self._machine(role)
+                except Unreadable as error:
+                    raise _unknown(machine, f"cannot be read: {error}") from error
+        raise _unknown(machine, f"has no resource group on {self._name}")
+
+    def open(self, path: str) -> DiskReader:
+        place = self.resolve(path)
+        try:
+            return FileReader(place)
+        except OSError as error:
+            raise _no_file(path, error) from error
+
+    def facts(self, path: str) -> FileFacts:
+        try:
+            status = self.resolve(path).stat()
+        except OSError as error:
+            raise _no_file(path, error) from error
+        return FileFacts(status.st_mode & 0o7777, status.st_mtime_ns)
+
+    def resource_groups(self) -> frozenset[str]:
+        return frozenset(role.stem.lower() for role in _json_files(self.root / "roles"))
+
+    def checkpoint_files(self, machine: str) -> tuple[str, ...]:
+        role = self.root / "roles" / f"{machine}.json"
+        try:
+            folder = layout.read(role, RoleJson).folder
+            stated = layout.read(self.resolve(f"{folder}/{CONFIGURATION}"), MachineJson)
+        except Unreadable:
+            return ()
+        checkpoints = stated.checkpoints if stated.checkpoints is not UNSET else ()
+        paths = (_within(folder, path) for each in checkpoints for path in each.files)
+        return tuple(path for path in paths if self.exists(path))
+
+    def remove(self, path: str) -> None:
+        files.unlink(self.resolve(path))
+
+    # --- One machine -------------------------------------------------------------------------------------
+
+    def _machine(self, role_file: Path) -> VirtualMachine:
+        role = layout.read(role_file, RoleJson)
+        try:
+            config = self.resolve(f"{role.folder}/{CONFIGURATION}")
+        except Refused as error:
+            raise Unreadable(error.diagnostic.message) from error
+        stated = layout.read(config, MachineJson)
+        if stated.id.lower() != role_file.stem.lower():
+            raise Unreadable(f"{CONFIGURATION}: its id {stated.id!r} is not that of {role_file.name}")
+        checkpoints = stated.checkpoints
+        left_out = ("id", "name", "disks", "notes", "labels", "folder", "owner_node")
+        return VirtualMachine(
+            declared=(*stated.stated(*left_out), *role.stated(*left_out)),
+            id=stated.id.lower(),
+            name=stated.name,
+            node=role.owner_node,
+            power=role.power,
+            resource_group=role.resource_group,
+            generation=stated.generation,
+            guest_system=stated.guest_system,
+            guest_version=stated.guest_version,
+            integration_version=stated.integration_version,
+            integration_state=stated.integration_state,
+            replication=_replication(stated),
+            checkpoints=UNSET if checkpoints is UNSET else tuple(each.name for each in checkpoints),
+            disks=tuple(self._disk(role.folder, each) for each in stated.disks),
+            labels=_labels(stated.notes) | stated.labels,
+            notes=stated.notes,
+            config=f"{role.folder}/{CONFIGURATION}",
+        )
+
+    def _disk(self, folder: str, stated: layout.DiskJson) -> VirtualDisk:
+        path = _within(folder, stated.path)
+        if stated.kind in (DiskKind.PASS_THROUGH, DiskKind.SHARED):
+            assert not isinstance(stated.kind, UnsetType)
+            return VirtualDisk(declared=("kind",), path=path, kind=stated.kind)
+        try:
+            facts = inspect(self.resolve(path))
+        except OSError as error:
+            kind = DiskKind.RAW if stated.kind is UNSET else stated.kind
+            return VirtualDisk(path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}")
+        except Refused as error:
+            return VirtualDisk(path=path, unreadable=error.diagnostic.message)
+        wrong = None
+        if stated.kind is not UNSET and stated.kind is not facts.kind and facts.unreadable is None:
+            wrong = f"a {facts.kind} file, while its machine says {stated.kind}"
+        return VirtualDisk(
+            path=path,
+            kind=facts.kind,
+            volume=_volume_of(path),
+            size_bytes=UNSET if facts.virtual_bytes is None else facts.virtual_bytes,
+            file_bytes=facts.file_bytes,
+            allocated_bytes=facts.allocated_bytes,
+            log_pending=facts.log_pending,
+            differencing=facts.differencing,
+            unreadable=facts.unreadable or wrong,
+        )
+
+
+class FileReader:
+    """See `protocols.DiskReader`: one open file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        self._size = os.fstat(self._descriptor).st_size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    def extents(self) -> Iterator[tuple[int, int]]:
+        return data_extents(self._descriptor, self._size)
+
+    def read(self, offset: int, length: int) -> bytes:
+        parts = []
+        while length > 0:
+            data = os.pread(self._descriptor, length, offset)
+            if not data:
+                break
+            parts.append(data)
+            offset, length = offset + len(data), length - len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def generation(self) -> str:
+        """By inode, length and times of the open file, and of what stands under its name now."""
+        mine = os.fstat(self._descriptor)
+        try:
+            named = self._path.stat().st_ino
+        except OSError:
+            named = 0
+        return f"{mine.st_ino} {named} {mine.st_size} {mine.st_mtime_ns} {mine.st_ctime_ns}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+
+# --- Parts ---------------------------------------------------------------------------------------------------
+
+
+def _cluster(name: str, path: Path) -> layout.ClusterJson:
+    """The cluster's own file; without it there is no cluster here, as when it is not mounted."""
+    try:
+        return layout.read(path / "cluster.json", layout.ClusterJson)
+    except Unreadable as error:
+        raise Unreachable(
+            "RCL2001",
+            f"the cluster {name} cannot be seen at {path}: {error}",
+            "Mount it, or correct its path in the site. Nothing is concluded about its machines meanwhile.",
+            subject=name,
+        ) from error
+
+
+def _volumes(cluster: layout.ClusterJson) -> tuple[ClusterVolume, ...]:
+    found = (ClusterVolume(declared=each.stated("name"), **msgspec.structs.asdict(each)) for each in cluster.volumes)
+    return tuple(sorted(found, key=lambda volume: volume.name))
+
+
+def _json_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except OSError as error:
+        raise Unreachable(
+            "RCL2001",
+            f"{folder} cannot be listed: {error.strerror or error}",
+            "Mount the cluster, or correct its path in the site. Nothing is concluded about its machines meanwhile.",
+            subject=str(folder),
+        ) from error
+
+
+def _nodes(path: Path) -> tuple[Node, ...]:
+    nodes = []
+    for file in _json_files(path / "nodes"):
+        try:
+            nodes.append(_node(layout.read(file, NodeJson)))
+        except Unreadable:
+            nodes.append(Node(name=file.stem))
+    return tuple(sorted(nodes, key=lambda node: node.name))
+
+
+def _node(stated: NodeJson) -> Node:
+    agent = stated.agent
+    storage = (LocalStorage(declared=each.stated("name"), **msgspec.structs.asdict(each)) for each in stated.storage)
+    return Node(
+        declared=stated.stated("name", "agent", "storage"),
+        name=stated.name,
+        agent=Agent() if agent is UNSET else Agent(declared=agent.stated(), **msgspec.structs.asdict(agent)),
+        site=stated.site,
+        maintenance=stated.maintenance,
+        integration_version=stated.integration_version,
+        host_components=stated.host_components,
+        storage=tuple(sorted(storage, key=lambda each: each.name)),
+    )
+
+
+def _replication(stated: MachineJson) -> Replication | UnsetType:
+    replication = stated.replication
+    if replication is UNSET:
+        return UNSET
+    return Replication(declared=replication.stated(), **msgspec.structs.asdict(replication))
+
+
+def _labels(notes: str) -> dict[str, str]:
+    """The ``key: value`` lines of a machine's notes."""
+    pairs = (line.partition(":") for line in notes.splitlines())
+    return {key.strip(): value.strip() for key, colon, value in pairs if colon and key.strip() and value.strip()}
+
+
+def _within(folder: str, path: str) -> str:
+    """A disk's path relative to the cluster: it may lie on another volume than its machine's folder."""
+    return path if path.startswith(("volumes/", "local/")) else f"{folder}/{path}"
+
+
+def _volume_of(path: str) -> str:
+    parts = path.split("/")
+    return "/".join(parts[1:2]) if parts[0] == "volumes" else "/".join(parts[:3])
+
+
+def _unknown(machine: str, what: str) -> Refused:
+    return Refused(
+        "RCL2010",
+        f"the machine {machine} {what}",
+        "Its points are kept: recover it to an alternate location (--to FOLDER), then make it highly available.",
+        subject=machine,
+    )
+
+
+def _no_file(path: str, error: OSError) -> Refused:
+    return Refused(
+        "RCL2011",
+        f"{path!r} cannot be read: {error.strerror or error}",
+        "Look at the machine's disks on the cluster.",
+        subject=path,
+    )

@@ -1,0 +1,134 @@
+"""The JSON of a cluster on disk: one file's text -> a typed value. Private to the inventory.
+
+Everything but names and places may be left out: what is not stated is unknown. docs/reference/cluster-on-disk.md
+describes the layout for people.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from reconciler.model.cluster import DiskKind, PowerState, ReplicationMode, StorageKind
+
+#: A JSON file of a cluster is small; a larger one is not read.
+LARGEST_JSON = 4 * 1024 * 1024
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Stated(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """Base of everything that a file states."""
+
+    def stated(self, *leave_out: str) -> tuple[str, ...]:
+        """The names of the fields that the file states."""
+        return tuple(
+            field for field in self.__struct_fields__ if field not in leave_out and getattr(self, field) is not UNSET
+        )
+
+
+class VolumeJson(Stated, frozen=True):
+    name: str
+    size_bytes: int | UnsetType = UNSET
+    free_bytes: int | UnsetType = UNSET
+    file_system: str | UnsetType = UNSET
+    deduplicated: bool | UnsetType = UNSET
+    owner_node: str | UnsetType = UNSET
+
+
+class ClusterJson(Stated, frozen=True):
+    name: str
+    functional_level: str | UnsetType = UNSET
+    domain: str | UnsetType | None = UNSET
+    volumes: tuple[VolumeJson, ...] = ()
+
+
+class AgentJson(Stated, frozen=True):
+    version: str | UnsetType = UNSET
+    state: Literal["working", "disabled", "missing"] | UnsetType = UNSET
+
+
+class StorageJson(Stated, frozen=True):
+    name: str
+    kind: StorageKind = StorageKind.DISK
+    size_bytes: int | UnsetType = UNSET
+    free_bytes: int | UnsetType = UNSET
+    file_system: str | UnsetType = UNSET
+    deduplicated: bool | UnsetType = UNSET
+
+
+class NodeJson(Stated, frozen=True):
+    name: str
+    agent: AgentJson | UnsetType = UNSET
+    site: str | UnsetType | None = UNSET
+    maintenance: bool | UnsetType = UNSET
+    integration_version: str | UnsetType = UNSET
+    host_components: tuple[str, ...] | UnsetType = UNSET
+    storage: tuple[StorageJson, ...] = ()
+
+
+class RoleJson(Stated, frozen=True):
+    """Where a machine runs, and where its folder lies, relative to the cluster's."""
+
+    owner_node: str
+    folder: str
+    resource_group: str | UnsetType | None = UNSET
+    power: PowerState | UnsetType = UNSET
+
+
+class ReplicationJson(Stated, frozen=True):
+    mode: ReplicationMode = ReplicationMode.NONE
+    health: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+    log: str | UnsetType = UNSET
+
+
+class CheckpointJson(Stated, frozen=True):
+    name: str
+    files: tuple[str, ...] = ()
+
+
+class DiskJson(Stated, frozen=True):
+    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/."""
+
+    path: str
+    kind: DiskKind | UnsetType = UNSET
+
+
+class MachineJson(Stated, frozen=True):
+    id: str
+    name: str
+    generation: int | UnsetType = UNSET
+    guest_system: str | UnsetType = UNSET
+    guest_version: str | UnsetType = UNSET
+    integration_version: str | UnsetType = UNSET
+    integration_state: str | UnsetType = UNSET
+    replication: ReplicationJson | UnsetType = UNSET
+    checkpoints: tuple[CheckpointJson, ...] | UnsetType = UNSET
+    disks: tuple[DiskJson, ...] = ()
+    labels: dict[str, str] = {}
+    notes: str = ""
+
+
+class Unreadable(Exception):
+    """A file of the cluster cannot be read; the text says why."""
+
+
+def read(path: Path, kind: type[T]) -> T:
+    """The file as `kind`. Raises `Unreadable`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(LARGEST_JSON + 1)
+    except OSError as error:
+        raise Unreadable(f"{path.name}: {error.strerror or error}") from error
+    if len(data) > LARGEST_JSON:
+        raise Unreadable(f"{path.name}: larger than {LARGEST_JSON // 1024**2} MiB")
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(f"{path.name}: {error}") from error

@@ -1,0 +1,28 @@
+"""WHAT SHOULD CHANGE. Pure: policies, what was seen and what we own -> the plan, and the coverage.
+
+The steps do not know each other; `build` composes them: resolve (members), fit (what the engine can hold),
+diff (what differs), preflight (what will be refused), order (safest first), seal (hash).
+"""
+
+from reconciler.plan.build import Proposal, Situation, propose, seal, without_weakening
+from reconciler.plan.coverage import MachineCoverage, Seen, Standing, coverage
+from reconciler.plan.lint import lint
+from reconciler.plan.preflight import refusals
+from reconciler.plan.values import DesiredGroup, DesiredState, Excused
+
+__all__ = [
+    "DesiredGroup",
+    "DesiredState",
+    "Excused",
+    "MachineCoverage",
+    "Proposal",
+    "Seen",
+    "Situation",
+    "Standing",
+    "coverage",
+    "lint",
+    "propose",
+    "refusals",
+    "seal",
+    "without_weakening",
+]

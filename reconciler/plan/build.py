@@ -1,0 +1,134 @@
+"""Building: everything that was read -> the plan, sealed with a hash. The one place that knows all the steps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+import msgspec
+
+from reconciler.errors import Diagnostic, sort_key
+from reconciler.model import (
+    Action,
+    CatalogSnapshot,
+    Change,
+    ClusterSnapshot,
+    CreateGroup,
+    LedgerEntry,
+    Plan,
+    RenameGroup,
+    Step,
+    StopProtection,
+    UpdateGroup,
+    Verb,
+)
+from reconciler.model.documents import PolicySet
+from reconciler.plan.diff import Held, diff
+from reconciler.plan.fit import fit
+from reconciler.plan.lint import lint
+from reconciler.plan.narrow import without_consent
+from reconciler.plan.order import order
+from reconciler.plan.preflight import refusals
+from reconciler.plan.resolve import Sight, resolve
+from reconciler.plan.values import DesiredState
+from reconciler.protocols import Capabilities
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What was read of one site at one moment: the input of a plan besides the policies.
+
+    Clusters and catalogs by name; `now` is UTC, `today` the day in the site's zone.
+    """
+
+    site: str
+    now: datetime
+    today: date
+    prune: bool
+    clusters: Mapping[str, ClusterSnapshot]
+    catalogs: Mapping[str, CatalogSnapshot]
+    capabilities: Mapping[str, Capabilities]
+    ledger: Sequence[LedgerEntry]
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """The plan, and what should be: the desired state that it was made for."""
+
+    plan: Plan
+    desired: DesiredState
+
+
+def propose(policies: PolicySet, situation: Situation) -> Proposal:
+    """What should be done. Pure: the same input gives the same plan, in whatever order it came."""
+    desired = resolve(policies, situation.site, Sight(situation.clusters, situation.ledger, situation.today))
+    held = Held(
+        situation.catalogs,
+        {name: able.unreadable for name, able in situation.capabilities.items()},
+        tuple(situation.ledger),
+        situation.prune,
+    )
+    difference = diff(desired, held)
+    findings = [
+        *lint(policies, situation.today),
+        *desired.findings,
+        *fit(desired, situation.capabilities),
+        *difference.findings,
+        *_preflight(desired, situation.clusters),
+    ]
+    plan = seal(situation.site, situation.now, difference.changes, findings, desired.names)
+    return Proposal(plan, desired)
+
+
+def without_weakening(plan: Plan) -> Plan:
+    """The part of a plan that may be done without anybody's consent."""
+    mild = without_consent(step.change for step in plan.steps)
+    return seal(plan.site, plan.created_at, mild, plan.findings, plan.names)
+
+
+def seal(
+    site: str, now: datetime, changes: Sequence[Change], findings: Sequence[Diagnostic], names: Mapping[str, str]
+) -> Plan:
+    """Orders the changes and seals them; the hash covers the steps alone, so that a later plan can be compared."""
+    steps = tuple(_step(number, change) for number, change in enumerate(order(changes), start=1))
+    sources = {str(source) for step in steps for source in _sources(step.change)}
+    return Plan(
+        site=site,
+        created_at=now,
+        steps=steps,
+        findings=tuple(sorted(set(findings), key=sort_key)),
+        names={source: names[source] for source in sorted(sources) if source in names},
+        plan_hash=hashlib.sha256(msgspec.json.encode([step.action for step in steps], order="sorted")).hexdigest(),
+    )
+
+
+def _step(number: int, change: Change) -> Step:
+    return Step(f"{number}:{change.server}/{change.group}", _action(change), change)
+
+
+def _action(change: Change) -> Action:
+    before, after = change.before, change.after
+    if change.verb is Verb.CREATE and after is not None:
+        return CreateGroup(change.server, after)
+    if before is not None and after is not None:
+        make = RenameGroup if before.name != after.name else UpdateGroup
+        return make(change.server, change.ref, before, after)
+    assert before is not None
+    return StopProtection(change.server, change.ref, before, before.existing_points)
+
+
+def _sources(change: Change) -> set[object]:
+    groups = (group for group in (change.before, change.after) if group is not None)
+    return {member.source for group in groups for member in group.members}
+
+
+def _preflight(desired: DesiredState, clusters: Mapping[str, ClusterSnapshot]) -> list[Diagnostic]:
+    """What will keep a member from being backed up, said before it is tried."""
+    wanted = {member.source: group for group in desired.groups for member in group.group.members}
+    found = []
+    for cluster, seen in sorted(clusters.items()):
+        for machine in seen.machines:
+            group = wanted.get(machine.source(cluster))
+            if group is not None:
+                place = group.place("members")
+                found += [msgspec.structs.replace(each, location=place) for each in refusals(machine)]
+    return found

@@ -1,0 +1,281 @@
+"""The difference: desired groups, groups as seen, and the ledger -> changes, each with its reason and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.model import (
+    CatalogSnapshot,
+    Change,
+    DataSource,
+    Direction,
+    FieldChange,
+    LedgerEntry,
+    Member,
+    ObservedGroup,
+    ProtectionGroup,
+    Reason,
+    Verb,
+)
+from reconciler.plan.direction import FIELDS, worst
+from reconciler.plan.values import DesiredGroup, DesiredState
+
+#: Which reason names a change that has several: what a person did comes before what the world did.
+_LOUDEST = (Reason.POLICY_CHANGED, Reason.CHANGED_OUTSIDE, Reason.MACHINES_CHANGED)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What there is: the catalogs by server with the fields that each cannot read back, what we own there, and
+    whether groups that vanished from the policies may be stopped."""
+
+    catalogs: Mapping[str, CatalogSnapshot]
+    unreadable: Mapping[str, frozenset[str]]
+    ledger: tuple[LedgerEntry, ...]
+    prune: bool
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Changes by server and group, and what was found on the way. An error among the findings forbids to apply."""
+
+    changes: tuple[Change, ...]
+    findings: tuple[Diagnostic, ...]
+
+
+def diff(desired: DesiredState, held: Held) -> Difference:
+    """Compares; never touches a group that is not in the ledger."""
+    return _Differ(desired, held).diff()
+
+
+class _Differ:
+    def __init__(self, desired: DesiredState, held: Held) -> None:
+        self.desired = desired
+        self.held = held
+        self.ledger = {(entry.server, entry.group): entry for entry in held.ledger}
+        self.wanted = {(group.server, group.group.name) for group in desired.groups}
+        self.changes: list[Change] = []
+        self.findings: list[Diagnostic] = []
+
+    def diff(self) -> Difference:
+        claimed: set[tuple[str, str]] = set()
+        for group in self.desired.groups:
+            entry = self._entry(group)
+            if entry is not None:
+                claimed.add((entry.server, entry.group))
+            change = self._compare(group, entry)
+            if change is not None:
+                self.changes.append(change)
+        for key in sorted(set(self.ledger) - claimed):
+            self._vanished(self.ledger[key])
+        order = sorted(self.changes, key=lambda change: (change.server, change.group, change.verb))
+        return Difference(tuple(order), tuple(self.findings))
+
+    def _entry(self, desired: DesiredGroup) -> LedgerEntry | None:
+        """What we own under the group's name, else under an earlier name that nobody uses now."""
+        for name in (desired.group.name, *desired.formerly):
+            key = (desired.server, name)
+            if key in self.ledger and (name == desired.group.name or key not in self.wanted):
+                return self.ledger[key]
+        return None
+
+    def _observed(self, entry: LedgerEntry) -> ObservedGroup | None:
+        catalog = self.held.catalogs.get(entry.server)
+        if catalog is None:
+            return None
+        return next((seen for seen in catalog.groups if seen.ref == entry.ref), None)
+
+    # --- One group ---------------------------------------------------------------------------------------
+
+    def _compare(self, desired: DesiredGroup, entry: LedgerEntry | None) -> Change | None:
+        stranger = self._stranger(desired, entry)
+        if stranger is not None:
+            self._not_ours(desired, stranger)
+            return None
+        observed = self._observed(entry) if entry else None
+        if observed is None or entry is None:
+            return self._create(desired, entry)
+        assumed = self.held.unreadable.get(desired.server, frozenset())
+        before = _with_assumed(observed.group, entry.applied, assumed)
+        fields = _fields(before, entry.applied, desired, assumed)
+        fields += _members(before.members, entry, desired)
+        renamed = before.name != desired.group.name
+        if not fields and not renamed:
+            return None
+        if renamed:
+            place = desired.place("renamedFrom")
+            fields.insert(0, FieldChange("name", before.name, desired.group.name, Direction.NEUTRAL, location=place))
+        return Change(
+            server=desired.server,
+            group=desired.group.name,
+            verb=Verb.RENAME if renamed else Verb.UPDATE,
+            reason=Reason.RENAMED if renamed else _loudest(fields),
+            direction=worst([field.direction for field in fields]),
+            fields=tuple(fields),
+            before=before,
+            after=desired.group,
+            ref=observed.ref,
+            location=desired.place(""),
+        )
+
+    def _stranger(self, desired: DesiredGroup, entry: LedgerEntry | None) -> ObservedGroup | None:
+        """A group of the same name on the server that is not ours."""
+        catalog = self.held.catalogs.get(desired.server)
+        owned = {each.ref for each in self.held.ledger if each.server == desired.server}
+        names = {desired.group.name, desired.group.display_name}
+        for seen in catalog.groups if catalog else ():
+            ours = seen.ref in owned or (entry is not None and seen.ref == entry.ref)
+            if not ours and names & {seen.group.name, seen.group.display_name}:
+                return seen
+        return None
+
+    def _create(self, desired: DesiredGroup, entry: LedgerEntry | None) -> Change:
+        return Change(
+            server=desired.server,
+            group=desired.group.name,
+            verb=Verb.CREATE,
+            reason=Reason.NEW_POLICY if entry is None else Reason.CHANGED_OUTSIDE,
+            direction=Direction.STRENGTHENS,
+            after=desired.group,
+            location=desired.place(""),
+        )
+
+    # --- A group that no policy has ----------------------------------------------------------------------
+
+    def _vanished(self, entry: LedgerEntry) -> None:
+        observed = self._observed(entry)
+        if observed is None:
+            return
+        moved = next((each for each in self.desired.groups if each.group.name == entry.group), None)
+        if moved is None and not self.held.prune:
+            self._not_pruned(entry)
+            return
+        unsure = {member.source.cluster for member in entry.applied.members} & self.desired.incomplete
+        if unsure:
+            self._not_stopped(entry, ", ".join(sorted(unsure)))
+            return
+        self.changes.append(
+            Change(
+                server=entry.server,
+                group=entry.group,
+                verb=Verb.STOP,
+                reason=Reason.POLICY_REMOVED if moved is None else Reason.SERVER_CHANGED,
+                direction=Direction.WEAKENS,
+                before=observed.group,
+                ref=entry.ref,
+                location=moved.place("server") if moved else None,
+            )
+        )
+
+    # --- Findings ----------------------------------------------------------------------------------------
+
+    def _not_ours(self, desired: DesiredGroup, seen: ObservedGroup) -> None:
+        self._say(
+            "RCL3008",
+            Severity.ERROR,
+            f"{desired.server} already has a group {seen.group.display_name!r} that this product did not make",
+            "It is not touched. Give the policy another name, or remove that group on the server.",
+            desired.place(""),
+        )
+
+    def _not_pruned(self, entry: LedgerEntry) -> None:
+        self._say(
+            "RCL3009",
+            Severity.WARNING,
+            f"no policy has the group {entry.group} on {entry.server} any more; it goes on as it is",
+            "Write it again, name it in `renamedFrom`, or set `prune: true` in the site to have it stopped.",
+        )
+
+    def _not_stopped(self, entry: LedgerEntry, clusters: str) -> None:
+        self._say(
+            "RCL3011",
+            Severity.WARNING,
+            f"the group {entry.group} is not stopped while {clusters} shows under half of its known machines",
+            "Look at the cluster first; the group is stopped once the cluster is seen again.",
+        )
+
+    def _say(self, code: str, severity: Severity, what: str, remedy: str, where: Location | None = None) -> None:
+        self.findings.append(Diagnostic(code, severity, what, remedy, where))
+
+
+def _with_assumed(seen: ProtectionGroup, applied: ProtectionGroup, unreadable: frozenset[str]) -> ProtectionGroup:
+    """The group as seen, with what the engine cannot read back as it was last applied."""
+    for field in FIELDS:
+        if field.path in unreadable:
+            seen = field.put(seen, field.get(applied))
+    if "members.volume" in unreadable:
+        volumes = {member.source: member.volume for member in applied.members}
+        members = (msgspec.structs.replace(each, volume=volumes.get(each.source)) for each in seen.members)
+        seen = msgspec.structs.replace(seen, members=tuple(members))
+    return seen
+
+
+def _fields(
+    before: ProtectionGroup, applied: ProtectionGroup, desired: DesiredGroup, assumed: frozenset[str]
+) -> list[FieldChange]:
+    changes = []
+    for field in FIELDS:
+        old, new = field.get(before), field.get(desired.group)
+        if old == new:
+            continue
+        changes.append(
+            FieldChange(
+                path=field.path,
+                before=field.show(old),
+                after=field.show(new),
+                direction=field.weigh(old, new),
+                reason=Reason.CHANGED_OUTSIDE if field.get(applied) == new else Reason.POLICY_CHANGED,
+                location=desired.place(field.path),
+                assumed=field.path in assumed,
+                note=field.note,
+            )
+        )
+    return changes
+
+
+def _members(before: tuple[Member, ...], entry: LedgerEntry, desired: DesiredGroup) -> list[FieldChange]:
+    old = {member.source: member for member in before}
+    new = {member.source: member for member in desired.group.members}
+    applied = entry.applied.sources
+    rules_changed = bool(entry.selectors) and entry.selectors != desired.selectors
+    place = desired.place("members")
+
+    def why(source: DataSource, there: bool) -> Reason:
+        if (source in applied) == there:
+            return Reason.CHANGED_OUTSIDE
+        return Reason.POLICY_CHANGED if rules_changed else Reason.MACHINES_CHANGED
+
+    changes = [
+        FieldChange("members", None, str(source), Direction.STRENGTHENS, why(source, True), place)
+        for source in sorted(set(new) - set(old))
+    ]
+    changes += [
+        FieldChange(
+            "members",
+            str(source),
+            None,
+            Direction.WEAKENS,
+            why(source, False),
+            place,
+            note=f"no new points; existing points: {desired.group.existing_points}",
+        )
+        for source in sorted(set(old) - set(new))
+    ]
+    changes += [
+        FieldChange(
+            "members.volume",
+            old[source].volume,
+            new[source].volume,
+            Direction.NEUTRAL,
+            location=desired.place("members.volume"),
+            note=f"of {source}; a replica that exists stays on its volume",
+        )
+        for source in sorted(set(old) & set(new))
+        if old[source].volume != new[source].volume
+    ]
+    return changes
+
+
+def _loudest(fields: list[FieldChange]) -> Reason:
+    return min((field.reason for field in fields), key=_LOUDEST.index)

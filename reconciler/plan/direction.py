@@ -1,0 +1,179 @@
+"""Directions: one field of a group, before and after -> whether protection gets stronger or weaker by it.
+
+The table `FIELDS` is the whole rule book: every field that is compared, how it is shown in the policy's own
+units, and what a change of it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import time, timedelta
+from typing import Any
+
+import msgspec
+
+from reconciler.model import (
+    Direction,
+    ExistingPoints,
+    ProtectionGroup,
+    Recurrence,
+    ShortTerm,
+    format_duration,
+)
+
+Weigh = Callable[[Any, Any], Direction]
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A compared field: its path in the policy, how to read and replace it, how to show it, how to weigh it.
+
+    `note` says what follows from a change, where that is not plain from the values.
+    """
+
+    path: str
+    get: Callable[[ProtectionGroup], Any]
+    put: Callable[[ProtectionGroup, Any], ProtectionGroup]
+    show: Callable[[Any], Any]
+    weigh: Weigh
+    note: str = ""
+
+
+def _neutral(before: Any, after: Any) -> Direction:
+    return Direction.NEUTRAL
+
+
+def _more_is_stronger(before: Any, after: Any) -> Direction:
+    return Direction.STRENGTHENS if after > before else Direction.WEAKENS
+
+
+def _less_is_stronger(before: Any, after: Any) -> Direction:
+    return Direction.STRENGTHENS if after < before else Direction.WEAKENS
+
+
+def _interval(before: timedelta | None, after: timedelta | None) -> Direction:
+    """Without an interval the source is read only at recovery points, the rarest it can be."""
+    if before is None or after is None:
+        return Direction.STRENGTHENS if before is None else Direction.WEAKENS
+    return _less_is_stronger(before, after)
+
+
+def _recurrence(before: Recurrence | None, after: Recurrence | None) -> Direction:
+    """By how many runs there are in 28 days; as many at other times is neutral."""
+    old, new = _runs(before), _runs(after)
+    return Direction.NEUTRAL if old == new else _more_is_stronger(old, new)
+
+
+def _runs(recurrence: Recurrence | None) -> float:
+    if recurrence is None:
+        return 0
+    if recurrence.days_of_month:
+        days: float = len(recurrence.days_of_month)
+    else:
+        share = len(recurrence.weeks) / 4 if recurrence.weeks else 1
+        days = 4 * (len(recurrence.days) or 7) * share
+    return len(recurrence.times) * days * (len(recurrence.months) / 12 if recurrence.months else 1)
+
+
+def _schedule(before: tuple[time | None, int | None], after: tuple[time | None, int | None]) -> Direction:
+    if (before[0] is None) == (after[0] is None):
+        return Direction.NEUTRAL
+    return Direction.STRENGTHENS if before[0] is None else Direction.WEAKENS
+
+
+_KEEPING = [ExistingPoints.EXPIRE_NOW, ExistingPoints.RETAIN, ExistingPoints.KEEP_FOREVER]
+
+
+def _existing(before: ExistingPoints, after: ExistingPoints) -> Direction:
+    return _more_is_stronger(_KEEPING.index(before), _KEEPING.index(after))
+
+
+def _show_interval(interval: timedelta | None) -> str:
+    return "beforeRecoveryPoint" if interval is None else format_duration(interval)
+
+
+def _show_recurrence(recurrence: Recurrence | None) -> Any:
+    if recurrence is None:
+        return None
+    shown: dict[str, Any] = {"times": [f"{each:%H:%M}" for each in recurrence.times]}
+    for name, values in (("days", recurrence.days), ("weeks", recurrence.weeks), ("months", recurrence.months)):
+        if values:
+            shown[name] = [str(value) for value in values]
+    if recurrence.days_of_month:
+        shown["daysOfMonth"] = list(recurrence.days_of_month)
+    return shown
+
+
+def _show_schedule(schedule: tuple[time | None, int | None]) -> Any:
+    at, hours = schedule
+    return None if at is None else {"time": f"{at:%H:%M}", "maxHours": hours}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _short_term(name: str, show: Callable[[Any], Any], weigh: Weigh) -> Field:
+    path = "shortTerm." + msgspec.structs.fields(ShortTerm)[ShortTerm.__struct_fields__.index(name)].encode_name
+
+    def get(group: ProtectionGroup) -> Any:
+        return getattr(group.short_term, name)
+
+    def put(group: ProtectionGroup, value: Any) -> ProtectionGroup:
+        return msgspec.structs.replace(group, short_term=msgspec.structs.replace(group.short_term, **{name: value}))
+
+    return Field(path, get, put, show, weigh)
+
+
+def _plain(path: str, name: str, show: Callable[[Any], Any], weigh: Weigh, note: str = "") -> Field:
+    def put(group: ProtectionGroup, value: Any) -> ProtectionGroup:
+        return msgspec.structs.replace(group, **{name: value})
+
+    return Field(path, lambda group: getattr(group, name), put, show, weigh, note)
+
+
+def _put_when_inconsistent(group: ProtectionGroup, value: Any) -> ProtectionGroup:
+    check = msgspec.structs.replace(group.consistency_check, when_inconsistent=value)
+    return msgspec.structs.replace(group, consistency_check=check)
+
+
+def _put_schedule(group: ProtectionGroup, value: Any) -> ProtectionGroup:
+    check = msgspec.structs.replace(group.consistency_check, time=value[0], max_hours=value[1])
+    return msgspec.structs.replace(group, consistency_check=check)
+
+
+FIELDS: tuple[Field, ...] = (
+    _plain("displayName", "display_name", _same, _neutral),
+    _short_term("retention", format_duration, _more_is_stronger),
+    _short_term("minimum_points", _same, _more_is_stronger),
+    _short_term("rpo", format_duration, _less_is_stronger),
+    _short_term("synchronization", _show_interval, _interval),
+    _short_term("express_full", _show_recurrence, _recurrence),
+    _short_term("recovery_points", _show_recurrence, _recurrence),
+    Field(
+        "consistencyCheck.whenInconsistent",
+        lambda group: group.consistency_check.when_inconsistent,
+        _put_when_inconsistent,
+        _same,
+        _more_is_stronger,
+    ),
+    Field(
+        "consistencyCheck.schedule",
+        lambda group: (group.consistency_check.time, group.consistency_check.max_hours),
+        _put_schedule,
+        _show_schedule,
+        _schedule,
+    ),
+    _plain(
+        "existingPoints",
+        "existing_points",
+        str,
+        _existing,
+        "this is what happens to the points when protection is stopped; nothing happens to them now",
+    ),
+    _plain("colocate", "colocate", _same, _neutral),
+)
+
+
+def worst(directions: list[Direction]) -> Direction:
+    """The direction that counts when several apply; neutral when none does."""
+    return max(directions, key=lambda direction: direction.rank, default=Direction.NEUTRAL)

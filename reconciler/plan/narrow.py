@@ -1,0 +1,86 @@
+"""Narrowing: changes -> the part of them that needs nobody's consent.
+
+A change that does both is cut: what strengthens it is done, what weakens it waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from reconciler.model import Change, DataSource, Direction, FieldChange, Member, ProtectionGroup, Verb
+from reconciler.plan.direction import FIELDS, worst
+
+
+def without_consent(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The mild part of the changes. A machine is not taken into a group while another one still holds it."""
+    everything = tuple(changes)
+    parts = [part for change in everything if (part := mild_part(change)) is not None]
+    after = {(part.server, part.group): part for part in parts}
+    held: set[tuple[str, DataSource]] = set()
+    for change in everything:
+        if change.before is None:
+            continue
+        part = after.get((change.server, change.group))
+        remains = part.after if part is not None and part.after is not None else change.before
+        held |= {(change.server, source) for source in remains.sources & change.before.sources}
+    return tuple(free for part in parts if (free := _without(part, held)) is not None)
+
+
+def mild_part(change: Change) -> Change | None:
+    """The change without its weakening fields; None if nothing is left."""
+    if not change.direction.needs_consent:
+        return change
+    if change.before is None or change.after is None:
+        return None
+    harsh = [field for field in change.fields if field.direction.needs_consent]
+    after = change.after
+    for field in FIELDS:
+        if any(each.path == field.path for each in harsh):
+            after = field.put(after, field.get(change.before))
+    lost = {str(each.before) for each in harsh if each.path == "members"}
+    after = _with_members(after, [*after.members, *(m for m in change.before.members if str(m.source) in lost)])
+    mild = tuple(field for field in change.fields if not field.direction.needs_consent)
+    return msgspec.structs.replace(change, after=after, fields=mild, direction=_worst(mild)) if mild else None
+
+
+def released_part(change: Change, sources: frozenset[DataSource]) -> Change:
+    """The part of an update that only lets go of some members, so that other groups can take them."""
+    before = change.before
+    assert before is not None
+    after = _with_members(before, [member for member in before.members if member.source not in sources])
+    names = {str(source) for source in sources}
+    fields = tuple(each for each in change.fields if each.path == "members" and each.before in names)
+    return msgspec.structs.replace(change, verb=Verb.UPDATE, after=after, fields=fields, direction=_worst(fields))
+
+
+def remaining_part(change: Change, done: Change) -> Change:
+    """What is left of a change once a part of it was done."""
+    fields = tuple(field for field in change.fields if field not in done.fields)
+    return msgspec.structs.replace(change, before=done.after, fields=fields, direction=_worst(fields))
+
+
+def _without(change: Change, held: set[tuple[str, DataSource]]) -> Change | None:
+    """The change without the members that it would take while another group holds them."""
+    assert change.after is not None
+    before = change.before.sources if change.before else frozenset()
+    waiting = {s for s in change.after.sources - before if (change.server, s) in held}
+    if not waiting:
+        return change
+    after = _with_members(change.after, [each for each in change.after.members if each.source not in waiting])
+    names = {str(source) for source in waiting}
+    fields = tuple(each for each in change.fields if not (each.path == "members" and each.after in names))
+    if change.before is not None and not fields:
+        return None
+    if change.before is None and not after.members:
+        return None
+    return msgspec.structs.replace(change, after=after, fields=fields)
+
+
+def _with_members(group: ProtectionGroup, members: Iterable[Member]) -> ProtectionGroup:
+    return msgspec.structs.replace(group, members=tuple(sorted(members)))
+
+
+def _worst(fields: Iterable[FieldChange]) -> Direction:
+    return worst([field.direction for field in fields])

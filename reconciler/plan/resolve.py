@@ -1,0 +1,336 @@
+"""Resolving: policies, clusters as seen, and the ledger -> the groups that should be there, with their members."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, time, timedelta
+
+import msgspec
+
+from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.model import (
+    ClusterSnapshot,
+    ConsistencyCheck,
+    DataSource,
+    KnownMember,
+    LedgerEntry,
+    Member,
+    ProtectionGroup,
+    Recurrence,
+    ShortTerm,
+    Week,
+)
+from reconciler.model.documents import GroupDocument, Placed, PolicySet, Times
+from reconciler.model.units import Duration
+from reconciler.plan.selectors import Candidate, Population
+from reconciler.plan.values import DesiredGroup, DesiredState, Excused
+from reconciler.schedule import longest_gap
+
+#: How much later than the longest scheduled gap a point may be before it is late, where no `rpo` is written.
+RPO_GRACE = timedelta(hours=1)
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """What resolving looks at besides the policies: the clusters by name, what we own, and the day."""
+
+    clusters: Mapping[str, ClusterSnapshot]
+    ledger: Sequence[LedgerEntry]
+    today: date
+
+
+def resolve(policies: PolicySet, site: str, sight: Sight) -> DesiredState:
+    """The desired state of one site.
+
+    Machines that are gone stay members while the rules still match what they were last called. Findings of
+    severity error (a machine in two groups, one both excluded and matched) make the state unfit for planning.
+    """
+    return _Resolver(policies, site, sight).resolve()
+
+
+class _Resolver:
+    def __init__(self, policies: PolicySet, site: str, sight: Sight) -> None:
+        self.sight = sight
+        self.groups = [placed for placed in policies.groups if placed.document.spec.site == site]
+        self.exclusions = [placed for placed in policies.exclusions if placed.document.spec.site == site]
+        self.now = {name: Population.of(name, seen.machines) for name, seen in sight.clusters.items()}
+        self.present = {candidate.source for seen in self.now.values() for candidate in seen.candidates}
+        self.known = {member.source: member for entry in sight.ledger for member in entry.members}
+        self.gone = self._gone()
+        self.incomplete = self._incomplete()
+        self.findings: list[Diagnostic] = []
+        self.claims: dict[DataSource, list[tuple[str, Location]]] = defaultdict(list)
+
+    def resolve(self) -> DesiredState:
+        desired = tuple(self._group(placed) for placed in self.groups)
+        excused = self._excused()
+        self._contested()
+        self._renewed()
+        names = {str(source): member.name for source, member in self.known.items()}
+        names.update({str(each.source): each.name for seen in self.now.values() for each in seen.candidates})
+        return DesiredState(
+            groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
+            excused=excused,
+            incomplete=frozenset(self.incomplete),
+            names=names,
+            findings=tuple(self.findings),
+        )
+
+    # --- Machines that are not there ---------------------------------------------------------------------
+
+    def _gone(self) -> dict[str, Population]:
+        gone: dict[str, list[Candidate]] = defaultdict(list)
+        for source, member in self.known.items():
+            if source not in self.present:
+                gone[source.cluster].append(Candidate(source, member.name, member.labels))
+        return {cluster: Population(candidates) for cluster, candidates in gone.items()}
+
+    def _incomplete(self) -> set[str]:
+        known: dict[str, set[DataSource]] = defaultdict(set)
+        for source in self.known:
+            known[source.cluster].add(source)
+        return {
+            cluster
+            for cluster, sources in known.items()
+            if cluster not in self.sight.clusters or 2 * len(sources & self._there(cluster)) < len(sources)
+        }
+
+    def _there(self, cluster: str) -> set[DataSource]:
+        """What the cluster shows, with what is there but could not be read."""
+        unseen = {DataSource(cluster, each.id) for each in self.sight.clusters[cluster].unseen if each.id}
+        return {each.source for each in self.now[cluster].candidates} | unseen
+
+    # --- Groups ------------------------------------------------------------------------------------------
+
+    def _group(self, placed: Placed[GroupDocument]) -> DesiredGroup:
+        document = placed.document
+        spec = document.spec
+        members: dict[DataSource, Member] = {}
+        known: dict[DataSource, KnownMember] = {}
+        for number, rule in enumerate(spec.members):
+            selector = rule.virtual_machines
+            if selector is None:
+                continue
+            where = placed.positions.at("spec", "members", number)
+            matched = self.now[selector.cluster].select(selector) if selector.cluster in self.now else ()
+            gone = self.gone[selector.cluster].select(selector) if selector.cluster in self.gone else ()
+            if not matched and not gone:
+                self._matches_nothing(document.metadata.name, selector.cluster, where)
+            storage = rule.storage or spec.storage
+            for candidate in (*matched, *gone):
+                if candidate.source not in members:
+                    members[candidate.source] = Member(candidate.source, storage.volume if storage else None)
+                    known[candidate.source] = KnownMember(candidate.source, candidate.name, candidate.labels)
+                    self.claims[candidate.source].append((document.metadata.name, where))
+        self._keep_of_incomplete(document, members, known)
+        missing = frozenset(members) - self.present
+        for source in sorted(missing):
+            self._missing(document.metadata.name, known[source], placed.positions.at())
+        return DesiredGroup(
+            server=spec.server,
+            group=_protection_group(document, tuple(members[source] for source in sorted(members))),
+            places=_places(placed),
+            known=tuple(known[source] for source in sorted(known)),
+            missing=missing,
+            formerly=spec.renamed_from,
+            selectors=_selectors_hash(document),
+        )
+
+    def _keep_of_incomplete(
+        self, document: GroupDocument, members: dict[DataSource, Member], known: dict[DataSource, KnownMember]
+    ) -> None:
+        """No removal is planned from a cluster that shows too little of itself to be believed."""
+        names = {document.metadata.name, *document.spec.renamed_from}
+        for entry in self.sight.ledger:
+            if entry.group not in names or entry.server != document.spec.server:
+                continue
+            for member in entry.applied.members:
+                if member.source.cluster in self.incomplete and member.source not in members:
+                    members[member.source] = member
+                    known[member.source] = self.known.get(member.source) or KnownMember(
+                        member.source, member.source.machine
+                    )
+
+    # --- Exclusions --------------------------------------------------------------------------------------
+
+    def _excused(self) -> tuple[Excused, ...]:
+        excused: dict[DataSource, Excused] = {}
+        for placed in self.exclusions:
+            spec = placed.document.spec
+            if spec.until < self.sight.today:
+                continue
+            cluster = spec.virtual_machines.cluster
+            seen = self.now.get(cluster)
+            for candidate in seen.select(spec.virtual_machines) if seen else ():
+                name = placed.document.metadata.name
+                excused.setdefault(candidate.source, Excused(candidate.source, name, spec.reason, spec.owner))
+                for group, where in self.claims.get(candidate.source, ()):
+                    self._excluded_too(candidate.name, group, where, placed.positions.at("spec", "virtualMachines"))
+        return tuple(excused[source] for source in sorted(excused))
+
+    # --- Findings ----------------------------------------------------------------------------------------
+
+    def _matches_nothing(self, group: str, cluster: str, where: Location) -> None:
+        self.findings.append(
+            Diagnostic(
+                "RCL3001",
+                Severity.WARNING,
+                f"this rule of {group} matches no machine of {cluster}",
+                "Check names and labels against the cluster; nothing is protected by this rule now.",
+                where,
+            )
+        )
+
+    def _missing(self, group: str, member: KnownMember, where: Location) -> None:
+        cluster = member.source.cluster
+        why = "shows under half of its known machines" if cluster in self.incomplete else "does not show it"
+        self.findings.append(
+            Diagnostic(
+                "RCL3002",
+                Severity.WARNING,
+                f"{member.name!r} stays a member of {group} although {cluster} {why}",
+                "Its recovery points are kept. If it is gone for good, change the rule so that it no longer matches.",
+                where,
+                subject=member.name,
+            )
+        )
+
+    def _excluded_too(self, name: str, group: str, where: Location, exclusion: Location) -> None:
+        self.findings.append(
+            Diagnostic(
+                "RCL3003",
+                Severity.ERROR,
+                f"{name!r} is both excluded and a member of {group}",
+                "Take it out of one of them: an `except` in the group, or a narrower exclusion.",
+                where,
+                also=(exclusion,),
+                subject=name,
+            )
+        )
+
+    def _contested(self) -> None:
+        for source in sorted(self.claims):
+            claims = sorted(set(self.claims[source]), key=lambda claim: claim[1])
+            if len({group for group, _ in claims}) < 2:
+                continue
+            name = self._name(source)
+            groups = " and ".join(sorted({group for group, _ in claims}))
+            self.findings.append(
+                Diagnostic(
+                    "RCL3004",
+                    Severity.ERROR,
+                    f"{name!r} is a member of {groups}; a machine is protected by one group",
+                    "Take it out of one of them with `except`, or by narrower names or labels.",
+                    claims[0][1],
+                    also=tuple(where for _, where in claims[1:]),
+                    subject=name,
+                )
+            )
+
+    def _renewed(self) -> None:
+        """A new machine under the name of one that is gone is another machine, and people want to be told."""
+        gone = {(c, each.name.casefold()): each for c, lost in self.gone.items() for each in lost.candidates}
+        for cluster, seen in sorted(self.now.items()):
+            for candidate in seen.candidates:
+                old = gone.get((cluster, candidate.name.casefold()))
+                if old is None:
+                    continue
+                self.findings.append(
+                    Diagnostic(
+                        "RCL3005",
+                        Severity.WARNING,
+                        f"{candidate.name!r} on {cluster} is another machine than before: its id is "
+                        f"{candidate.source.machine}, it was {old.source.machine}",
+                        "The new one gets a replica of its own; the points of the old one are kept under its id.",
+                        subject=candidate.name,
+                    )
+                )
+
+    def _name(self, source: DataSource) -> str:
+        for candidate in self.now[source.cluster].candidates if source.cluster in self.now else ():
+            if candidate.source == source:
+                return candidate.name
+        known = self.known.get(source)
+        return known.name if known else source.machine
+
+
+def _protection_group(document: GroupDocument, members: tuple[Member, ...]) -> ProtectionGroup:
+    spec = document.spec
+    check = spec.consistency_check
+    return ProtectionGroup(
+        name=document.metadata.name,
+        display_name=spec.display_name or document.metadata.name.replace("-", " "),
+        members=members,
+        short_term=_short_term(document),
+        consistency_check=ConsistencyCheck(
+            when_inconsistent=check.when_inconsistent,
+            time=check.schedule.time.value if check.schedule else None,
+            max_hours=check.schedule.max_hours if check.schedule else None,
+        ),
+        existing_points=spec.existing_points,
+        colocate=spec.colocate,
+    )
+
+
+def _short_term(document: GroupDocument) -> ShortTerm:
+    written = document.spec.short_term
+    interval = written.synchronization
+    before_rpo = ShortTerm(
+        retention=written.retention.delta,
+        rpo=timedelta(0),
+        synchronization=None if interval == "beforeRecoveryPoint" else Duration.parse(interval).delta,
+        minimum_points=written.minimum_points,
+        express_full=_recurrence(written.express_full),
+        recovery_points=_recurrence(written.recovery_points),
+    )
+    rpo = written.rpo.delta if written.rpo else longest_gap(before_rpo) + RPO_GRACE
+    return msgspec.structs.replace(before_rpo, rpo=rpo)
+
+
+def _recurrence(times: Times | None) -> Recurrence | None:
+    if times is None:
+        return None
+    return Recurrence(
+        times=_once(*(each.value for each in times.times)),
+        days=tuple(sorted(set(times.days), key=lambda day: day.number)),
+        weeks=tuple(sorted(set(times.weeks), key=list(Week).index)),
+        months=tuple(sorted(set(times.months), key=lambda month: month.number)),
+        days_of_month=tuple(sorted(set(times.days_of_month))),
+    )
+
+
+def _once(*times: time) -> tuple[time, ...]:
+    return tuple(sorted(set(times)))
+
+
+#: Path of a field in the comparison -> where the policy writes it, under `spec`.
+_WRITTEN = {
+    "displayName": ("displayName",),
+    "members": ("members",),
+    "members.volume": ("storage",),
+    "shortTerm.retention": ("shortTerm", "retention"),
+    "shortTerm.rpo": ("shortTerm", "rpo"),
+    "shortTerm.synchronization": ("shortTerm", "synchronization"),
+    "shortTerm.minimumPoints": ("shortTerm", "minimumPoints"),
+    "shortTerm.expressFull": ("shortTerm", "expressFull"),
+    "shortTerm.recoveryPoints": ("shortTerm", "recoveryPoints"),
+    "consistencyCheck.whenInconsistent": ("consistencyCheck", "whenInconsistent"),
+    "consistencyCheck.schedule": ("consistencyCheck", "schedule"),
+    "existingPoints": ("existingPoints",),
+    "colocate": ("colocate",),
+    "renamedFrom": ("renamedFrom",),
+    "server": ("server",),
+}
+
+
+def _places(placed: Placed[GroupDocument]) -> dict[str, Location]:
+    places = {path: placed.positions.at("spec", *written) for path, written in _WRITTEN.items()}
+    places[""] = placed.positions.at()
+    return places
+
+
+def _selectors_hash(document: GroupDocument) -> str:
+    selectors = (rule.virtual_machines for rule in document.spec.members)
+    rules = [(each.cluster, each.names, each.labels, each.except_) for each in selectors if each is not None]
+    return hashlib.sha256(msgspec.json.encode(rules, order="sorted")).hexdigest()[:16]
