@@ -1,5 +1,20 @@
-"""The command line."""
+"""THE COMMAND LINE: parse arguments, call one function of `control`, render, exit."""
+
+from __future__ import annotations
+
+import sys
+
+_BARE_READ_DATA = "--read-data"
 
 
-def main() -> None:
-    """Runs the command `reconciler`."""
+def main(arguments: list[str] | None = None) -> None:
+    """The `reconciler` command. Ends the process with a code of docs/reference/exit-codes.md."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:
+        from reconciler import __version__
+
+        sys.stdout.write(f"reconciler {__version__}\n")
+        sys.exit(0)
+    from reconciler.cli.guard import run
+
+    sys.exit(run([f"{word}=1/1" if word == _BARE_READ_DATA else word for word in words]))

@@ -66,8 +66,12 @@ def poll(site: Site) -> tuple[JobRecord, ...]:
         if engine is None:
             continue
         status = engine.poll(JobHandle(record.job.server, record.job.id))
+        hours = record.job.max_hours
         if status.state.ended:
             records.append(_ended(site, record, status))
+        elif hours is not None and site.now() - record.started_at > timedelta(hours=hours):
+            engine.cancel(JobHandle(record.job.server, record.job.id))
+            records.append(_ended(site, record, _too_long(hours)))
         else:
             records.append(msgspec.structs.replace(record, status=status))
     return tuple(records)
@@ -118,6 +122,11 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
     ended = msgspec.structs.replace(record, status=status, ended_at=now, retry_at=retry_at)
     site.memory.jobs.record(ended)
     return ended
+
+
+def _too_long(hours: int) -> JobStatus:
+    reason = f"it was not done after {hours} h, the maxHours of its schedule"
+    return JobStatus(JobState.FAILED, code="RCL6016", reason=reason, remedy="Give it more hours, or another time.")
 
 
 def _refused(error: ReconcilerError) -> JobStatus:

@@ -107,6 +107,6 @@ def check_rehearsal(site: Site, now: datetime) -> None:
     if seen is not None and now < seen:
         raise UsageError(
             "RCL6011",
-            f"--now {now:%Y-%m-%d %H:%M} UTC lies before {seen:%Y-%m-%d %H:%M} UTC, which this site has lived through",
+            f"--now {now:%Y-%m-%d %H:%M} UTC lies before {seen:%Y-%m-%d %H:%M} UTC, up to which this site has lived",
             "Rehearsed time only goes forward: give a later --now, or none.",
         )

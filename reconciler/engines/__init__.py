@@ -9,6 +9,9 @@ from pathlib import Path
 
 from reconciler.protocols import Clock, Disks
 
+#: How long expired and deleted things can be brought back, where the site says nothing else.
+DEFAULT_BIN = timedelta(days=7)
+
 
 @dataclass(frozen=True)
 class EngineSetup:
@@ -24,8 +27,8 @@ class EngineSetup:
     volumes: tuple[tuple[str, int], ...]
     disks: Mapping[str, Disks]
     clock: Clock
-    bin: timedelta = timedelta(days=7)
+    bin: timedelta = DEFAULT_BIN
     threads: int = 2
 
 
-__all__ = ["EngineSetup"]
+__all__ = ["DEFAULT_BIN", "EngineSetup"]

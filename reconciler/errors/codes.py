@@ -47,10 +47,191 @@ _COMMAND_LINE = {
         "Ctrl-C or SIGTERM came while the command was at work.",
         "Start the command again: it goes on from what the journal says was done.",
     ),
+    "RCL0006": Explanation(
+        "a folder that is not empty",
+        "The demo would write into a folder that holds other things.",
+        "Give it a new folder. Nothing was touched.",
+    ),
 }
 
 #: RCL1xxx: policies
-_POLICIES: dict[str, Explanation] = {}
+_POLICIES: dict[str, Explanation] = {
+    "RCL1001": Explanation(
+        "no policy folder",
+        "The root has no folder called policies.",
+        "Go to the root, or name it with -C DIR. A missing folder is never read as 'nothing is desired'.",
+    ),
+    "RCL1002": Explanation(
+        "a policy file cannot be read",
+        "This account may not read the file or folder, or it is not a regular file.",
+        "Correct its permissions; nothing is planned from half a folder.",
+    ),
+    "RCL1003": Explanation(
+        "an empty policy folder",
+        "The folder holds no policy document. That is never read as 'nothing is desired'.",
+        "Write policies, or name the right root with -C DIR.",
+    ),
+    "RCL1004": Explanation(
+        "not a text file",
+        "The file is too large, not UTF-8, or holds control characters.",
+        "Save it as plain UTF-8 text.",
+    ),
+    "RCL1005": Explanation(
+        "not YAML",
+        "The file cannot be parsed.",
+        "Look at the line named and the one before it: indentation, quotes, colons, brackets.",
+    ),
+    "RCL1006": Explanation(
+        "a tab",
+        "YAML does not allow tabs for indentation.",
+        "Replace tabs by blanks.",
+    ),
+    "RCL1007": Explanation(
+        "a key twice",
+        "A mapping has the same key twice; other readers silently take one of them.",
+        "Keep one.",
+    ),
+    "RCL1008": Explanation(
+        "a value that YAML readers disagree on",
+        "Without quotes, some readers take 22:00 for 1320, no for false, 010 for 8.",
+        "Quote it, or write true or false.",
+    ),
+    "RCL1009": Explanation(
+        "a merge key",
+        "`<<` is not part of this policy language.",
+        "Write the fields out.",
+    ),
+    "RCL1010": Explanation(
+        "an alias out of bounds",
+        "An alias refers to nothing, to itself, or makes the document unreasonably large.",
+        "Write the values out.",
+    ),
+    "RCL1011": Explanation(
+        "a tag",
+        "Tags such as !!python/object have no place in a policy.",
+        "Remove it.",
+    ),
+    "RCL1012": Explanation(
+        "a key that is no text",
+        "Keys are names of fields or of labels.",
+        "Write a plain text as key.",
+    ),
+    "RCL1013": Explanation(
+        "too deep or too long",
+        "The document is nested deeper, or holds a longer text, than any policy needs.",
+        "Write it simpler.",
+    ),
+    "RCL1014": Explanation(
+        "not a policy document",
+        "A document is a mapping with apiVersion, kind, metadata and spec.",
+        "Write it as one; see docs/reference/policies.md.",
+    ),
+    "RCL1015": Explanation(
+        "an unknown kind",
+        "There is no such kind of document.",
+        "The message names the nearest one.",
+    ),
+    "RCL1016": Explanation(
+        "an unknown field",
+        "There is no such field here; it would otherwise be silently ignored.",
+        "The message names the nearest one.",
+    ),
+    "RCL1017": Explanation(
+        "a missing field",
+        "A field without which the document has no meaning is not written.",
+        "Write it.",
+    ),
+    "RCL1018": Explanation(
+        "a value of the wrong type",
+        "A text stands where a number is needed, or the like.",
+        "The message says what to write; quotes make a text.",
+    ),
+    "RCL1019": Explanation(
+        "a value that does not fit",
+        "The value has the right type but is none that the field takes.",
+        "The message says what to write.",
+    ),
+    "RCL1020": Explanation(
+        "a field without a value",
+        "The field's name is written, its value is not.",
+        "Write a value, or leave the field out.",
+    ),
+    "RCL1021": Explanation(
+        "exactly one of several",
+        "Of these fields exactly one is written.",
+        "The message names them.",
+    ),
+    "RCL1022": Explanation(
+        "not supported yet",
+        "The policy language has this, but this version does not act on it; it is refused rather than ignored.",
+        "Leave it out. docs/reference/policies.md lists what this version does.",
+    ),
+    "RCL1023": Explanation(
+        "a name twice",
+        "Two documents of one kind, or two parts of a site, have the same name.",
+        "Rename one of them.",
+    ),
+    "RCL1024": Explanation(
+        "something that is not there",
+        "A document names a site, server, cluster or volume that no site document has.",
+        "Correct the name; the message lists those that there are.",
+    ),
+    "RCL1025": Explanation(
+        "an unknown time zone",
+        "The name is not in the IANA time zone database.",
+        "Write a name such as Europe/Berlin or UTC.",
+    ),
+    "RCL1026": Explanation(
+        "a path out of the root",
+        "Paths of a site are relative to the root and stay below it.",
+        "Write it without a leading slash and without `..`.",
+    ),
+    "RCL1027": Explanation(
+        "retention out of range",
+        "Points on disk are kept for 1 to 448 days.",
+        "Write a retention within that range.",
+    ),
+    "RCL1028": Explanation(
+        "a selector that selects nothing",
+        "A selector without names and labels could mean all machines or none.",
+        'Write names or labels; names: ["*"] means every machine.',
+    ),
+    "RCL1030": Explanation(
+        "an exclusion that ended",
+        "The last day of the exclusion has passed; its machines count as unprotected.",
+        "Prolong it, or protect the machines.",
+    ),
+    "RCL1031": Explanation(
+        "an RPO that cannot be held",
+        "Points are made more rarely than the RPO asks for.",
+        "Synchronize more often, or write a longer rpo.",
+    ),
+    "RCL1032": Explanation(
+        "a display name twice",
+        "Two groups on one server would have the same name.",
+        "Give one of them another displayName.",
+    ),
+    "RCL1033": Explanation(
+        "an earlier name that is in use",
+        "renamedFrom names a group that exists now.",
+        "Take the name out of renamedFrom, or remove that group.",
+    ),
+    "RCL1034": Explanation(
+        "fewer points than wanted",
+        "The retention is too short for the least number of points; the floor keeps them longer.",
+        "Write a longer retention or a shorter interval.",
+    ),
+    "RCL1035": Explanation(
+        "two servers in one folder",
+        "Two embedded servers would write into the same folder.",
+        "Give each a folder of its own.",
+    ),
+    "RCL1041": Explanation(
+        "an adapter that is not installed",
+        "No installed package brings the engine or inventory of this name.",
+        "Install it; the ones that ship are embedded and directory.",
+    ),
+}
 
 #: RCL2xxx: inventory and prerequisites
 _INVENTORY: dict[str, Explanation] = {
@@ -339,6 +520,11 @@ _JOBS: dict[str, Explanation] = {
         "a machine is late or unprotected",
         "The newest recovery point of a protected machine is older than its RPO.",
         "See `reconciler jobs` for why its jobs did not run or failed.",
+    ),
+    "RCL6016": Explanation(
+        "a check took too long",
+        "A scheduled consistency check was ended after the hours that its schedule gives it.",
+        "Give it more hours or another time; nothing of it was stored.",
     ),
 }
 

@@ -57,7 +57,8 @@ class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Something to run for one data source. `id` is derived from what it is, so the same need gives the same id.
 
     `scheduled_for` (UTC) is the slot it answers; `reason` says why it is due, for people. `points` are the ids
-    that a pruning job expires. `group` is "" for a data source that is no longer protected.
+    that a pruning job expires. `group` is "" for a data source that is no longer protected. After `max_hours` the
+    job is ended, whether or not it is done.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     reason: str = ""
     points: tuple[str, ...] = ()
     recovery: Recovery | None = None
+    max_hours: int | None = None
 
 
 class JobHandle(msgspec.Struct, frozen=True, rename="camel"):

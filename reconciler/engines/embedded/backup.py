@@ -223,9 +223,7 @@ def _place(store: ReplicaStore, name: bytes) -> tuple[str, int]:
 
 
 def _renewed(facts: Facts, machine: VirtualMachine, at: datetime, state: ReplicaState) -> Facts:
-    return msgspec.structs.replace(
-        facts, state=state, machine_name=machine.name, node=machine.node, synchronized_at=at
-    )
+    return msgspec.structs.replace(facts, state=state, machine_name=machine.name, node=machine.node, synchronized_at=at)
 
 
 def _consistency(machine: VirtualMachine) -> Consistency:

@@ -50,9 +50,7 @@ def _pack(store: ReplicaStore, name: str, pack: str, size: int) -> list[Diagnost
         return [_finding("RCL4005", name, error.diagnostic.message)]
     wrong = [block for block_name, block in store.blocks_of_pack(pack) if footer.blocks.get(block_name) != block]
     if wrong:
-        return [
-            _finding("RCL4005", name, f"the footer of pack {pack} contradicts the catalog on {len(wrong)} blocks")
-        ]
+        return [_finding("RCL4005", name, f"the footer of pack {pack} contradicts the catalog on {len(wrong)} blocks")]
     return []
 
 

@@ -94,9 +94,7 @@ def _now_at(job: Job, disks: Disks) -> dict[str, str]:
 # --- Looking first -------------------------------------------------------------------------------------------
 
 
-def preview(
-    job: Job, machine_map: MachineMap, disks: Disks
-) -> tuple[tuple[Placed, ...], list[str], list[Diagnostic]]:
+def preview(job: Job, machine_map: MachineMap, disks: Disks) -> tuple[tuple[Placed, ...], list[str], list[Diagnostic]]:
     """The files with their places, what is destroyed, and the reasons why it would be refused."""
     recovery = _recovery(job)
     target = target_of(recovery, disks)

@@ -103,8 +103,7 @@ class ServerStore:
                 case CreateGroup(group=group):
                     return self._create(group)
                 case (
-                    UpdateGroup(ref=ref, before=before, after=after)
-                    | RenameGroup(ref=ref, before=before, after=after)
+                    UpdateGroup(ref=ref, before=before, after=after) | RenameGroup(ref=ref, before=before, after=after)
                 ):
                     return self._update(ref, before, after)
                 case StopProtection(ref=ref, before=before, existing_points=existing):

@@ -1,0 +1,219 @@
+"""The commands: their arguments and help. Each body is in a module of its own, imported when it runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="reconciler",
+    help="Policy-as-code for virtual-machine backup: shows the difference, applies it, runs the jobs, recovers.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+store_app = typer.Typer(
+    help="Look after the store of the embedded engine.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(store_app, name="store")
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
+Root = Annotated[
+    Path | None,
+    typer.Option("-C", "--root", metavar="DIR", help="The folder that holds policies/. Else: upward from here."),
+]
+SiteName = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Which site, when there are several.")]
+Output = Annotated[Format, typer.Option("--format", help="What to print.")]
+Now = Annotated[
+    str | None,
+    typer.Option("--now", metavar="TIME", help="Pretend that it is TIME. Only in a site with `rehearsal: true`."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Machine = Annotated[str, typer.Argument(metavar="VM", help="A machine, by name or by id.")]
+Machines = Annotated[list[str] | None, typer.Argument(metavar="[VM]...", help="Machines, by name or id.")]
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version, and nothing else.")] = False,
+) -> None:
+    if version:
+        from reconciler import __version__
+
+        typer.echo(f"reconciler {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def validate(root: Root = None, output: Output = Format.text) -> None:
+    """Show every mistake of the policy folder at once. Needs no cluster and no server."""
+    from reconciler.cli.policies import validate
+
+    raise typer.Exit(validate(root, output))
+
+
+@app.command()
+def plan(
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    now: Now = None,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when there is something to do.")
+    ] = False,
+) -> None:
+    """Show what apply would do, and why. Changes nothing."""
+    from reconciler.cli.changes import plan
+
+    raise typer.Exit(plan(root, site, output, now, detailed))
+
+
+@app.command()
+def apply(root: Root = None, site: SiteName = None, now: Now = None, yes: Yes = False) -> None:
+    """Make the servers as the policies say: plan, show, ask, do.
+
+    --yes answers for changes that strengthen protection or are neutral. What weakens it is asked for in a terminal.
+    """
+    from reconciler.cli.changes import apply
+
+    raise typer.Exit(apply(root, site, now, yes))
+
+
+@app.command()
+def run(
+    root: Root = None,
+    site: SiteName = None,
+    now: Now = None,
+    once: Annotated[bool, typer.Option("--once", help="One tick and its jobs, then end.")] = False,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Until nothing is due, then end.")] = False,
+    confirm_clock: Annotated[
+        bool, typer.Option("--confirm-clock", help="The clock is right: points may expire.")
+    ] = False,
+) -> None:
+    """Keep it so: apply what needs no consent, run the jobs that are due, again and again until Ctrl-C."""
+    from reconciler.cli.loop import run
+
+    raise typer.Exit(run(root, site, now, once=once, until_idle=until_idle, confirm_clock=confirm_clock))
+
+
+@app.command()
+def status(
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    now: Now = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 9 when a machine is late or the loop has stopped.")
+    ] = False,
+    heartbeat: Annotated[str, typer.Option(metavar="DURATION", help="How old the loop's last run may be.")] = "1h",
+) -> None:
+    """Show groups, replicas, jobs, volumes, and for every machine whether it is protected."""
+    from reconciler.cli.showing import status
+
+    raise typer.Exit(status(root, site, output, now, heartbeat if check else None))
+
+
+@app.command()
+def jobs(
+    machine: Annotated[str | None, typer.Argument(metavar="[VM]", help="Only of this machine.")] = None,
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many, newest first.")] = 30,
+) -> None:
+    """Show which jobs ran, and what came of them."""
+    from reconciler.cli.showing import jobs
+
+    raise typer.Exit(jobs(root, site, output, machine, limit))
+
+
+@app.command()
+def points(
+    machine: Annotated[str | None, typer.Argument(metavar="[VM]", help="Only of this machine.")] = None,
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+) -> None:
+    """Show the recovery points, by machine and day."""
+    from reconciler.cli.showing import points
+
+    raise typer.Exit(points(root, site, output, machine))
+
+
+@app.command()
+def recover(
+    machine: Machine,
+    root: Root = None,
+    site: SiteName = None,
+    point: Annotated[str, typer.Option("--point", metavar="ID", help="This recovery point. Else the newest.")] = "",
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest point not after TIME.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Into a folder, not the original place.")
+    ] = None,
+    disk: Annotated[
+        list[str] | None, typer.Option("--disk", metavar="NAME", help="Only this disk. May be repeated.")
+    ] = None,
+    keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep what is replaced beside it.")] = False,
+    yes: Yes = False,
+    now: Now = None,
+) -> None:
+    """Bring a machine back: to its original place, or to a folder.
+
+    Shows the machine, the point and its age, and what is destroyed, before it asks.
+    """
+    from reconciler.cli.recovery import Options, recover
+
+    options = Options(machine, point, at, to, tuple(disk or ()), keep_original)
+    raise typer.Exit(recover(root, site, now, options, yes=yes))
+
+
+@app.command()
+def check(machines: Machines = None, root: Root = None, site: SiteName = None, now: Now = None) -> None:
+    """Consistency check: compare replicas with their sources, and store anew what is not right."""
+    from reconciler.cli.recovery import check
+
+    raise typer.Exit(check(root, site, now, machines or []))
+
+
+@store_app.command("check")
+def store_check(
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    read_data: Annotated[
+        str | None,
+        typer.Option("--read-data", metavar="[=n/m]", help="Read and hash the data too, or the n-th part of m of it."),
+    ] = None,
+) -> None:
+    """Check the stores: catalogs, packs and maps against each other. Changes nothing."""
+    from reconciler.cli.recovery import store_check
+
+    raise typer.Exit(store_check(root, site, output, read_data))
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="Such as RCL1007.")]) -> None:
+    """Say what a code means and what to do about it."""
+    from reconciler.cli.policies import explain
+
+    raise typer.Exit(explain(code))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or one that an earlier demo made.")],
+) -> None:
+    """Build a site with real disk images, protect it, damage it, bring it back, and prove it."""
+    from reconciler.demo import play
+
+    raise typer.Exit(play(folder))

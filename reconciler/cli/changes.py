@@ -1,0 +1,125 @@
+"""plan, apply."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from reconciler.cli.app import Format
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.session import find_root, session
+from reconciler.control.apply import Applied, refresh_ledger
+from reconciler.control.apply import apply as apply_plan
+from reconciler.control.dispatch import poll
+from reconciler.control.lease import Holding, holding
+from reconciler.control.observe import observe_whole
+from reconciler.control.policies import Policies, read_good
+from reconciler.control.propose import check_state, propose
+from reconciler.control.recovery import resume_recoveries
+from reconciler.control.settle import settle
+from reconciler.control.site import Site
+from reconciler.errors import ConsentNeeded, ExitCode, Refused
+from reconciler.model import Plan
+from reconciler.plan import Proposal, without_weakening
+from reconciler.report import applied_text, findings_text, json_text, plan_text
+
+#: How long a command waits for another process that is at work on the site.
+_PATIENCE = timedelta(seconds=30)
+
+
+def plan(root: Path | None, name: str | None, output: Format, now: str | None, detailed: bool) -> int:
+    """Shows the difference; 2 with `detailed` when there is one."""
+    place = find_root(root)
+    policies = read_good(place)
+    with session(place, name, now, policies) as site:
+        proposal = _propose(site, policies)
+        if output is Format.json:
+            out(json_text(proposal.plan) + "\n")
+        else:
+            out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
+    return ExitCode.CHANGES_PENDING if detailed and proposal.plan.steps else ExitCode.SUCCESS
+
+
+def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> int:
+    """Plans, shows, asks, does."""
+    place = find_root(root)
+    policies = read_good(place)
+    with session(place, name, now, policies) as site:
+        proposal = _propose(site, policies)
+        out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
+        if not proposal.plan.steps:
+            with holding(site, _PATIENCE) as held:
+                _settle(site, held)
+                refresh_ledger(site, proposal.desired)
+            return ExitCode.SUCCESS
+        agreed = _agreed(proposal.plan, yes)
+        with holding(site, _PATIENCE) as held:
+            _settle(site, held)
+            again = _propose(site, policies)
+            if again.plan.plan_hash != proposal.plan.plan_hash:
+                raise Refused(
+                    "RCL3010",
+                    "what the plan was made from has changed meanwhile",
+                    "Run `reconciler apply` again and look at the new plan; nothing was changed.",
+                    subject=site.name,
+                )
+            check_state(observe_whole(site))
+            refresh_ledger(site, again.desired)
+            applied = apply_plan(site, agreed, again.desired, held, "apply")
+        out("\n" + applied_text(applied.run, applied.outcomes, applied.left, paint_for(sys.stdout)))
+        return _exit_code(applied, proposal.plan)
+
+
+def _propose(site: Site, policies: Policies) -> Proposal:
+    return propose(site, policies.policies, observe_whole(site))
+
+
+def _settle(site: Site, held: Holding) -> None:
+    """Cleans up after a process that died, so that this one starts from the truth."""
+    for run in settle(site):
+        note(f"The run {run} had been cut off; what it did is in the journal.")
+    for record in resume_recoveries(site, held):
+        note(f"The recovery {record.job.id} had been cut off: {record.status.state}.")
+    poll(site)
+
+
+def _agreed(plan: Plan, yes: bool) -> Plan:
+    """The steps that somebody said yes to. Raises `ConsentNeeded` where that is none."""
+    mild = without_weakening(plan)
+    if yes:
+        if not mild.steps:
+            raise _weakens(plan)
+        return mild
+    if not somebody_there():
+        raise ConsentNeeded(
+            "RCL3016",
+            "nobody is there to say yes",
+            "Give --yes for changes that strengthen protection; what weakens it is asked for in a terminal.",
+        )
+    question = "\nThis weakens protection as shown. Do it?" if plan.weakening else "\nApply this plan?"
+    if ask(question):
+        return plan
+    raise ConsentNeeded("RCL3016", "nothing was applied", "Run `reconciler apply` again when it is wanted.")
+
+
+def _weakens(plan: Plan) -> ConsentNeeded:
+    groups = ", ".join(sorted({step.change.group for step in plan.weakening}))
+    return ConsentNeeded(
+        "RCL3013",
+        f"the plan weakens protection: {groups}",
+        "Run `reconciler apply` in a terminal and answer there; --yes does not cover it.",
+        subject=plan.site,
+    )
+
+
+def _exit_code(applied: Applied, plan: Plan) -> int:
+    if applied.failed:
+        stale = all(outcome.code == "RCL3010" for outcome in applied.failed)
+        note(f"{applied.left} step(s) left. Run `reconciler apply` again: it plans anew.")
+        return ExitCode.PRECONDITION_FAILED if stale and not applied.done else ExitCode.PARTIAL_APPLY
+    if plan.weakening and applied.plan.plan_hash != plan.plan_hash:
+        sys.stdout.flush()
+        sys.stderr.write(findings_text([_weakens(plan).diagnostic], paint_for(sys.stderr)))
+        return ExitCode.CONSENT_NEEDED
+    return ExitCode.SUCCESS

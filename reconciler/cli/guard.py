@@ -1,0 +1,69 @@
+"""The guard: whatever ends a command -> a message on stderr and the right exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from typer import Exit
+from typer.main import get_command
+
+from reconciler.cli.app import app
+from reconciler.errors import Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
+
+
+def run(words: list[str]) -> int:
+    """Runs the command; returns its exit code."""
+    command = get_command(app)
+    try:
+        code = command.main(args=words, prog_name="reconciler", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except Exit as ended:
+        return ended.exit_code
+    except PolicyError as error:
+        _say(*error.diagnostics)
+        return error.exit_code
+    except ReconcilerError as error:
+        _say(error.diagnostic)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.SUCCESS
+    except Exception as error:
+        return _other(error)
+
+
+def _other(error: Exception) -> int:
+    """Mistakes on the command line, as click tells them; anything else is a fault of ours."""
+    shown = getattr(error, "format_message", None)
+    if shown is not None:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "reconciler"
+        remedy = f"See `{command} --help`."
+        _say(Diagnostic("RCL0003", Severity.ERROR, str(shown()), remedy, subject=command))
+        return ExitCode.USAGE
+    if type(error).__name__ == "Abort":
+        return ExitCode.INTERRUPTED
+    import traceback
+
+    traceback.print_exception(error)
+    _say(
+        Diagnostic(
+            "RCL9001",
+            Severity.ERROR,
+            f"internal error: {error!r}",
+            "Please report it with the trace above. What was begun is in the journal.",
+        )
+    )
+    return ExitCode.FAILURE
+
+
+def _say(*findings: Diagnostic) -> None:
+    from reconciler.cli.screen import paint_for
+    from reconciler.report import findings_text
+
+    sys.stdout.flush()
+    sys.stderr.write(findings_text(findings, paint_for(sys.stderr)))

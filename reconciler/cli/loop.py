@@ -1,0 +1,99 @@
+"""run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from reconciler.cli.progress import JobsOnScreen
+from reconciler.cli.screen import note, out, paint_for
+from reconciler.cli.session import find_root, listening, session
+from reconciler.control.loop import Summary, run_forever, run_once, run_until_idle
+from reconciler.control.site import Site, Stop
+from reconciler.control.status import names_of
+from reconciler.control.tick import Tick
+from reconciler.errors import Diagnostic, ExitCode, UsageError, worst
+from reconciler.model import JobRecord
+from reconciler.model.documents import PolicySet
+from reconciler.report import applied_text, findings_text
+from reconciler.report.words import count
+from reconciler.wiring import SystemClock, choose_site, open_site
+
+
+class _Screen:
+    """Tells on the screen what the loop does."""
+
+    def __init__(self, jobs: JobsOnScreen) -> None:
+        self._jobs = jobs
+
+    def ticked(self, done: Tick) -> None:
+        self._jobs.names.update(names_of(done.observation))
+        if done.applied is not None:
+            paint = paint_for(sys.stdout)
+            out(applied_text(done.applied.run, done.applied.outcomes, done.applied.left, paint))
+
+    def job(self, record: JobRecord) -> None:
+        self._jobs.show(record)
+
+    def said(self, finding: Diagnostic) -> None:
+        out(findings_text([finding], paint_for(sys.stdout)))
+
+
+def run(
+    root: Path | None, name: str | None, now: str | None, *, once: bool, until_idle: bool, confirm_clock: bool
+) -> int:
+    """The loop, once, until idle, or until somebody asks to stop."""
+    if once and until_idle:
+        raise UsageError("RCL0003", "--once and --until-idle exclude each other", "Give one of them.")
+    place = find_root(root)
+    with JobsOnScreen({}) as jobs:
+        screen = _Screen(jobs)
+        if not once and not until_idle:
+            if now is not None or confirm_clock:
+                remedy = "Add --once or --until-idle."
+                raise UsageError("RCL0003", "--now and --confirm-clock are for a run that ends", remedy)
+            return _forever(place, name, screen)
+        with session(place, name, now) as site:
+            act = run_once if once else run_until_idle
+            summary = act(site, place, screen, confirm_clock=confirm_clock)
+            stopped = site.stop.asked
+    out(_sum(summary))
+    return exit_code(summary, interrupted=stopped)
+
+
+def _forever(place: Path, name: str | None, screen: _Screen) -> int:
+    stop = Stop()
+    clock = SystemClock()
+
+    def opener(policies: PolicySet) -> Site:
+        return open_site(place, choose_site(policies, name), clock, stop)
+
+    note("Watching the policies and the clock. Ctrl-C ends it.")
+    with listening(stop):
+        summary = run_forever(opener, place, screen, stop)
+    out(_sum(summary))
+    return ExitCode.INTERRUPTED if summary.cancelled else ExitCode.SUCCESS
+
+
+def _sum(summary: Summary) -> str:
+    parts = [
+        count(summary.ticks, "tick"),
+        f"{count(summary.steps_done, 'step')} applied",
+        f"{count(summary.jobs_succeeded, 'job')} succeeded, {len(summary.jobs_failed)} failed",
+    ]
+    if summary.waits_for_consent:
+        parts.append("weakening changes wait for `reconciler apply`")
+    return ", ".join(parts) + ".\n"
+
+
+def exit_code(summary: Summary, *, interrupted: bool) -> int:
+    """What a run that ended reports."""
+    codes = [
+        (interrupted, ExitCode.INTERRUPTED),
+        (bool(summary.jobs_failed), ExitCode.FAILURE),
+        (summary.unreachable, ExitCode.UNREACHABLE),
+        (summary.invalid_policies, ExitCode.INVALID_POLICY),
+        (bool(summary.steps_failed), ExitCode.PARTIAL_APPLY),
+        (summary.waits_for_consent, ExitCode.CONSENT_NEEDED),
+    ]
+    return worst(code for applies, code in codes if applies)

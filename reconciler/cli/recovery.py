@@ -1,0 +1,160 @@
+"""recover, check, store check."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from reconciler.cli.app import Format
+from reconciler.cli.progress import JobsOnScreen
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.session import find_root, parse_time, session
+from reconciler.control.apply import begin
+from reconciler.control.dispatch import poll, run_jobs
+from reconciler.control.lease import Holding, holding
+from reconciler.control.observe import Observation, observe
+from reconciler.control.recovery import Prepared, Wish, find_machine, prepare, resume_recoveries
+from reconciler.control.recovery import recover as control_recover
+from reconciler.control.settle import settle
+from reconciler.control.site import Site
+from reconciler.control.status import names_of
+from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
+from reconciler.model import Job, JobKind, JobState
+from reconciler.protocols import StoreCheck
+from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
+
+_PATIENCE = timedelta(seconds=30)
+_PART = re.compile(r"(\d{1,4})/(\d{1,4})")
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line asks for."""
+
+    machine: str
+    point: str
+    at: str | None
+    to: Path | None
+    disks: tuple[str, ...]
+    keep_original: bool
+
+
+def recover(root: Path | None, name: str | None, now: str | None, options: Options, *, yes: bool) -> int:
+    """Finds the point, shows what would happen, asks, does it."""
+    place = find_root(root)
+    with session(place, name, now) as site:
+        wish = Wish(
+            machine=options.machine,
+            at=parse_time(options.at, site.zone) if options.at else None,
+            point=options.point,
+            folder=str(options.to.absolute()) if options.to else "",
+            disks=options.disks,
+            keep_original=options.keep_original,
+        )
+        with holding(site, _PATIENCE) as held:
+            _clean_up(site, held)
+        observation = observe(site)
+        prepared = prepare(site, observation, wish)
+        out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout)))
+        _refuse(prepared)
+        _consent(yes)
+        with holding(site, _PATIENCE) as held, JobsOnScreen(names_of(observation)) as screen:
+            run = begin(site, None, held, "recover")
+            record = control_recover(site, prepared, held, run, screen.show)
+            site.memory.journal.end(run, site.now(), str(record.status.state))
+        if record.status.state is JobState.SUCCEEDED:
+            out(recovered_text(record))
+            return ExitCode.SUCCESS
+        if site.stop.asked:
+            note(f"Interrupted (run {run}).")
+            return ExitCode.INTERRUPTED
+        note(f"{record.status.code}: {record.status.reason} {record.status.remedy}")
+        return ExitCode.FAILURE
+
+
+def check(root: Path | None, name: str | None, now: str | None, machines: list[str]) -> int:
+    """Consistency checks now, of the machines named or of all that have a replica."""
+    with session(find_root(root), name, now) as site, holding(site, _PATIENCE) as held:
+        _clean_up(site, held)
+        observation = observe(site)
+        jobs = _checks(site, observation, machines)
+        if not jobs:
+            note("No replica is there to be checked.")
+        with JobsOnScreen(names_of(observation)) as screen:
+            ended = run_jobs(site, jobs, held, "", screen.show)
+        if site.stop.asked:
+            return ExitCode.INTERRUPTED
+    return (
+        ExitCode.FAILURE if any(record.status.state is not JobState.SUCCEEDED for record in ended) else ExitCode.SUCCESS
+    )
+
+
+def store_check(root: Path | None, name: str | None, output: Format, read_data: str | None) -> int:
+    """Checks every store of the site."""
+    part = _part(read_data)
+    found: list[StoreCheck] = []
+    with session(find_root(root), name, None) as site:
+        for engine in site.engines.values():
+            check = getattr(engine, "check_store", None)
+            if check is not None:
+                found.append(check(part))
+    if output is Format.json:
+        out(json_text({"formatVersion": "1.0", "kind": "StoreChecks", "checks": found}) + "\n")
+    else:
+        out("".join(store_check_text(each, paint_for(sys.stdout)) for each in found))
+    return ExitCode.FAILURE if any(each.findings for each in found) else ExitCode.SUCCESS
+
+
+def _clean_up(site: Site, held: Holding) -> None:
+    settle(site)
+    for record in resume_recoveries(site, held):
+        note(f"The recovery {record.job.id} had been cut off; it was brought to its end: {record.status.state}.")
+    poll(site)
+
+
+def _refuse(prepared: Prepared) -> None:
+    if prepared.preview.refusals:
+        first = prepared.preview.refusals[0]
+        raise Refused(first.code, first.message, first.remedy, subject=first.subject)
+
+
+def _consent(yes: bool) -> None:
+    if yes:
+        return
+    if not somebody_there():
+        raise ConsentNeeded("RCL7011", "nobody is there to say yes", "Give --yes where nobody can answer.")
+    if not ask("\nRecover this?"):
+        raise ConsentNeeded("RCL7011", "nothing was recovered", "Run it again when it is wanted.")
+
+
+def _checks(site: Site, observation: Observation, machines: list[str]) -> list[Job]:
+    wanted = {find_machine(observation, machine) for machine in machines}
+    now = site.now()
+    return [
+        Job(
+            id=f"check-{replica.source.machine[:8]}-{now:%Y%m%dT%H%M%S%fZ}",
+            kind=JobKind.CONSISTENCY_CHECK,
+            server=catalog.server,
+            source=replica.source,
+            scheduled_for=now,
+            group=replica.group or "",
+            reason="asked for",
+        )
+        for catalog in observation.catalogs.values()
+        for replica in catalog.replicas
+        if (replica.source in wanted if machines else replica.group is not None)
+    ]
+
+
+def _part(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = _PART.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(
+            "RCL0003", f"--read-data={text} is no part", "Write n/m, such as 1/7 on Mondays, 2/7 on Tuesdays."
+        )
+    return int(match[1]), int(match[2])

@@ -1,0 +1,98 @@
+"""Sessions: a root and options -> policies and an open site, closed again at the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from zoneinfo import ZoneInfo
+
+from reconciler.control.policies import FOLDER, Policies, read_or_last_good
+from reconciler.control.site import Site, Stop
+from reconciler.control.tick import check_rehearsal
+from reconciler.errors import UsageError
+from reconciler.model.documents import SiteDocument
+from reconciler.protocols import Clock
+from reconciler.wiring import RehearsedClock, SystemClock, choose_site, open_site
+
+
+def find_root(given: Path | None) -> Path:
+    """The folder that holds the policies: the one given, else upward from here to the Git root."""
+    if given is not None:
+        if not given.is_dir():
+            raise UsageError(
+                "RCL0001", f"there is no folder {str(given)!r}", "Give -C the folder that holds policies/."
+            )
+        return given.resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FOLDER).is_dir():
+            return folder
+        if (folder / ".git").exists():
+            break
+    raise UsageError(
+        "RCL0001",
+        f"neither {here} nor a folder above it, up to the Git root, holds {FOLDER}/",
+        "Go to the root, or name it with -C DIR.",
+    )
+
+
+@contextmanager
+def session(root: Path, name: str | None, now: str | None, policies: Policies | None = None) -> Iterator[Site]:
+    """The site, open. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
+    policies = policies or read_or_last_good(root)
+    document = choose_site(policies.policies, name)
+    clock = clock_for(document, now)
+    stop = Stop()
+    site = open_site(root, document, clock, stop)
+    try:
+        if now is not None:
+            check_rehearsal(site, clock.now())
+        with listening(stop):
+            yield site
+    finally:
+        site.close()
+
+
+@contextmanager
+def listening(stop: Stop) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask to stop; a second Ctrl-C cuts off."""
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        if stop.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.ask()
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def clock_for(document: SiteDocument, now: str | None) -> Clock:
+    """The machine's clock, or one that stands still at `now` where the site allows rehearsals."""
+    if now is None:
+        return SystemClock()
+    if not document.spec.rehearsal:
+        raise UsageError(
+            "RCL6012",
+            f"the site {document.metadata.name} does not allow --now",
+            "Leave it out. It is for sites that say `rehearsal: true`: demos and tests.",
+        )
+    return RehearsedClock(parse_time(now, ZoneInfo(document.spec.time_zone)))
+
+
+def parse_time(text: str, zone: ZoneInfo) -> datetime:
+    """``2026-11-24T10:00Z``, or without an offset in the site's zone; blanks for the T are fine."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(
+            "RCL0003", f"{text!r} is no time", "Write it as 2026-11-24T10:00, with an offset or in the site's zone."
+        ) from None
+    return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)

@@ -1,0 +1,74 @@
+"""status, jobs, points."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from reconciler.cli.app import Format
+from reconciler.cli.screen import out, paint_for
+from reconciler.cli.session import find_root, session
+from reconciler.control import status as control
+from reconciler.control.observe import Observation, observe
+from reconciler.control.policies import read_or_last_good
+from reconciler.control.recovery import find_machine
+from reconciler.errors import ExitCode, UsageError, worst
+from reconciler.model import DataSource, Duration
+from reconciler.report import findings_text, jobs_text, json_text, points_text, status_text
+
+
+def status(root: Path | None, name: str | None, output: Format, now: str | None, heartbeat: str | None) -> int:
+    """Shows everything; with a `heartbeat` it is a check."""
+    place = find_root(root)
+    policies = read_or_last_good(place)
+    with session(place, name, now, policies) as site:
+        observation = observe(site)
+        shown = control.status(site, observation, policies.policies if policies.current else None)
+        codes = [error.exit_code for error in observation.troubles]
+        if output is Format.json:
+            out(json_text(shown) + "\n")
+        else:
+            out(status_text(shown, site.zone, paint_for(sys.stdout)))
+            out(findings_text(policies.diagnostics, paint_for(sys.stdout)))
+        if heartbeat is not None:
+            low = control.below_threshold(shown, _duration(heartbeat).delta)
+            sys.stderr.write(findings_text(low, paint_for(sys.stderr)))
+            codes += [ExitCode.BELOW_THRESHOLD] if low else []
+    return worst([*codes, *([] if policies.current else [ExitCode.INVALID_POLICY])])
+
+
+def jobs(root: Path | None, name: str | None, output: Format, machine: str | None, limit: int) -> int:
+    """Shows what ran."""
+    with session(find_root(root), name, None) as site:
+        observation = observe(site)
+        records = site.memory.jobs.history(limit, _source(observation, machine))
+        if output is Format.json:
+            out(json_text({"formatVersion": "1.0", "kind": "Jobs", "jobs": records}) + "\n")
+        else:
+            out(jobs_text(records, control.names_of(observation), site.zone, paint_for(sys.stdout)))
+    return ExitCode.SUCCESS
+
+
+def points(root: Path | None, name: str | None, output: Format, machine: str | None) -> int:
+    """Shows what can be recovered."""
+    with session(find_root(root), name, None) as site:
+        observation = observe(site)
+        source = _source(observation, machine)
+        rows = control.points(observation, control.names_of(observation))
+        mine = [row for row in rows if source is None or row.point.source == source]
+        if output is Format.json:
+            out(json_text({"formatVersion": "1.0", "kind": "RecoveryPoints", "points": mine}) + "\n")
+        else:
+            out(points_text(mine, site.zone, paint_for(sys.stdout)))
+    return ExitCode.SUCCESS
+
+
+def _source(observation: Observation, machine: str | None) -> DataSource | None:
+    return find_machine(observation, machine) if machine is not None else None
+
+
+def _duration(text: str) -> Duration:
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise UsageError("RCL0003", f"--heartbeat: {error}", "Write it as 15min or 2h.") from None

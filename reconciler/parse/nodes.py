@@ -1,0 +1,68 @@
+"""Nodes: YAML as it stands in a file: plain values, each with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.errors import Location
+
+
+class Node:
+    """One value. `children` of a mapping are by key, of a list by index; `keys` are the places of a mapping's keys.
+    `size` counts the nodes in it, aliases expanded."""
+
+    __slots__ = ("children", "column", "keys", "line", "size", "value")
+
+    def __init__(self, value: Any, line: int, column: int) -> None:
+        self.value = value
+        self.line = line
+        self.column = column
+        self.children: dict[str, Node] | list[Node] | None = None
+        self.keys: dict[str, tuple[int, int]] = {}
+        self.size = 1
+
+    def plain(self) -> Any:
+        """The value without places, as JSON would have it."""
+        if isinstance(self.children, dict):
+            return {key: child.plain() for key, child in self.children.items()}
+        if isinstance(self.children, list):
+            return [child.plain() for child in self.children]
+        return self.value
+
+    def child(self, key: str | int) -> Node | None:
+        if isinstance(self.children, dict) and isinstance(key, str):
+            return self.children.get(key)
+        if isinstance(self.children, list) and isinstance(key, int) and 0 <= key < len(self.children):
+            return self.children[key]
+        return None
+
+
+class Document:
+    """One document of a file. `at` gives the place of a value, `at_key` that of a field's name."""
+
+    def __init__(self, file: str, root: Node) -> None:
+        self.file = file
+        self.root = root
+
+    def at(self, *path: str | int) -> Location:
+        """See `model.documents.Positions`."""
+        node = self.root
+        for step in path:
+            child = node.child(step)
+            if child is None:
+                break
+            node = child
+        return Location(self.file, node.line, node.column)
+
+    def at_key(self, *path: str | int) -> Location:
+        """The place of the last step's key, where it is written; else of what is around it."""
+        node = self.root
+        for step in path[:-1]:
+            child = node.child(step)
+            if child is None:
+                return Location(self.file, node.line, node.column)
+            node = child
+        last = path[-1] if path else ""
+        if isinstance(last, str) and last in node.keys:
+            return Location(self.file, *node.keys[last])
+        return self.at(*path)

@@ -1,0 +1,130 @@
+"""Schemas: the types of the written language -> JSON Schemas (draft-07), the contract with users and editors.
+
+``python -m reconciler.parse.schema FOLDER`` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from reconciler import files
+from reconciler.model.documents import ExclusionDocument, GroupDocument, SiteDocument
+from reconciler.model.units import (
+    CLOCK_PATTERN,
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    ClockTime,
+    Duration,
+    Size,
+)
+
+KINDS: dict[str, type[msgspec.Struct]] = {
+    "Site": SiteDocument,
+    "ProtectionGroup": GroupDocument,
+    "Exclusion": ExclusionDocument,
+}
+
+#: Kinds that the language has and this version does not act on.
+LATER_KINDS = ("Guardrail", "Preset", "Approval")
+
+_FILES = {
+    "Site": "site.schema.json",
+    "ProtectionGroup": "protection-group.schema.json",
+    "Exclusion": "exclusion.schema.json",
+}
+_ALL = "policy.schema.json"
+
+#: Definitions of which exactly one field is written.
+_ONE_OF = ("InventorySource", "EngineSource", "State", "ChangeWindow", "ProtectedParts")
+
+
+def _hook(kind: type) -> dict[str, Any]:
+    if kind is Duration:
+        text = "a length of time: 15min, 1h, 14d, 12w, 12mo, 5y"
+        return {"type": "string", "pattern": DURATION_PATTERN, "description": text}
+    if kind is Size:
+        return {"type": "string", "pattern": SIZE_PATTERN, "description": "bytes: 80 TB is decimal, 80 TiB binary"}
+    if kind is ClockTime:
+        return {"type": "string", "pattern": CLOCK_PATTERN, "description": 'a quoted clock time: "22:00"'}
+    raise TypeError(f"{kind} has no schema")
+
+
+@lru_cache(maxsize=8)
+def schema_of(kind: str) -> dict[str, Any]:
+    """The schema of one kind of document."""
+    (root,), definitions = msgspec.json.schema_components(
+        [KINDS[kind]], schema_hook=_hook, ref_template="#/definitions/{name}"
+    )
+    cleaned = {name: _without_null(definition) for name, definition in definitions.items()}
+    for name in _ONE_OF:
+        if name in cleaned:
+            cleaned[name] |= {"minProperties": 1, "maxProperties": 1}
+    if "MemberRule" in cleaned:
+        cleaned["MemberRule"]["oneOf"] = [{"required": ["virtualMachines"]}, {"required": ["hosts"]}]
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": f"reconciler/v1 {kind}",
+        **root,
+        "definitions": cleaned,
+    }
+
+
+def policy_schema() -> dict[str, Any]:
+    """The schema of any document: its kind decides which one counts."""
+    choices = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"$ref": _FILES[kind]},
+        }
+        for kind in KINDS
+    ]
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "reconciler/v1",
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata"],
+        "properties": {"kind": {"enum": [*KINDS, *LATER_KINDS]}, "apiVersion": {"const": "reconciler/v1"}},
+        "allOf": choices,
+    }
+
+
+def _without_null(schema: Any) -> Any:
+    """A field that is left out is not written as null; neither null nor its default is part of the contract."""
+    if isinstance(schema, list):
+        return [_without_null(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    cleaned = {key: _without_null(value) for key, value in schema.items()}
+    if "anyOf" in cleaned:
+        options = [option for option in cleaned["anyOf"] if option.get("type") != "null"]
+        if len(options) == 1:
+            del cleaned["anyOf"]
+            cleaned = {**options[0], **cleaned}
+        else:
+            cleaned["anyOf"] = options
+    if "default" in cleaned and cleaned["default"] is None:
+        del cleaned["default"]
+    return cleaned
+
+
+def write(folder: Path) -> None:
+    """Writes every schema into the folder."""
+    files.make_folder(folder, 0o755)
+    for name, schema in rendered().items():
+        files.write_whole(folder / name, schema.encode(), 0o644)
+
+
+def rendered() -> dict[str, str]:
+    """File name -> text, as they are committed."""
+    schemas = {_FILES[kind]: schema_of(kind) for kind in KINDS} | {_ALL: policy_schema()}
+    return {name: json.dumps(schema, indent=2, sort_keys=True) + "\n" for name, schema in schemas.items()}
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,240 @@
+"""Validating: one document -> every mistake in it, at its place, in plain words.
+
+jsonschema finds the mistakes; what it says of them is put in the words of the policy language here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, Protocol
+
+from jsonschema import Draft7Validator, FormatChecker
+
+from reconciler.errors import Diagnostic, Severity
+from reconciler.parse.nodes import Document, Node
+from reconciler.parse.schema import KINDS, LATER_KINDS, schema_of
+from reconciler.parse.unsupported import unsupported
+
+_API_VERSION = "reconciler/v1"
+_TYPES = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+Path = tuple[str | int, ...]
+
+
+class _Found(Protocol):
+    """A mistake as jsonschema tells it."""
+
+    absolute_path: Any
+    context: Any
+    instance: Any
+    relative_path: Any
+    schema: Any
+    validator: Any
+    validator_value: Any
+
+
+def validate(document: Document) -> tuple[str, list[Diagnostic]]:
+    """The document's kind, "" where it has none that is known, with everything that is wrong with it."""
+    kind, wrong = _kind(document)
+    if not kind:
+        return "", wrong
+    found = list(_nulls(document, document.root, ()))
+    empty = {diagnostic.location for diagnostic in found}
+    for error in _validator(kind).iter_errors(document.root.plain()):
+        found += [each for each in _told(document, error) if each.location not in empty]
+    found += unsupported(document, kind)
+    return kind, _without_echoes(list(dict.fromkeys(found)))
+
+
+@lru_cache(maxsize=8)
+def _validator(kind: str) -> Draft7Validator:
+    return Draft7Validator(schema_of(kind), format_checker=FormatChecker(formats=("date",)))
+
+
+def _kind(document: Document) -> tuple[str, list[Diagnostic]]:
+    if not isinstance(document.root.children, dict):
+        what = "a policy document is a mapping with apiVersion, kind, metadata and spec"
+        return "", [_error("RCL1014", what, "Write it as one.", document)]
+    node = document.root.child("kind")
+    kind = node.value if node else None
+    if kind in KINDS:
+        return str(kind), []
+    if kind in LATER_KINDS:
+        remedy = "Take the document out; a later version acts on it."
+        return "", [_error("RCL1022", f"the kind {kind} is not supported yet", remedy, document, ("kind",))]
+    if kind is None:
+        choices = ", ".join(KINDS)
+        return "", [_error("RCL1017", "the field kind is missing", f"Write one of {choices}.", document)]
+    return "", [_error("RCL1015", f"unknown kind {_show(kind)}", _nearest(str(kind), [*KINDS]), document, ("kind",))]
+
+
+def _without_echoes(found: list[Diagnostic]) -> list[Diagnostic]:
+    """A field that is misspelt is not also said to be missing."""
+    meant = {each.remedy.removeprefix("Did you mean ").rstrip("?") for each in found if each.code == "RCL1016"}
+    return [each for each in found if each.code != "RCL1017" or each.message.split(" ")[2] not in meant]
+
+
+def _nulls(document: Document, node: Node, path: Path) -> Iterator[Diagnostic]:
+    """A field that is written without a value is a slip, never a wish."""
+    if isinstance(node.children, dict):
+        for key, child in node.children.items():
+            yield from _nulls(document, child, (*path, key))
+    elif isinstance(node.children, list):
+        for index, child in enumerate(node.children):
+            yield from _nulls(document, child, (*path, index))
+    elif node.value is None:
+        remedy = "Write a value, or leave the field out."
+        yield Diagnostic("RCL1020", Severity.ERROR, f"{_field(path)} has no value", remedy, document.at_key(*path))
+
+
+# --- What jsonschema found, in our words ---------------------------------------------------------------------
+
+
+def _told(document: Document, error: _Found) -> list[Diagnostic]:
+    path: Path = tuple(error.absolute_path)
+    if error.instance is None:
+        return []
+    match error.validator:
+        case "additionalProperties":
+            return _unknown_fields(document, error, path)
+        case "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            return [_missing(document, name, error, path) for name in missing]
+        case "anyOf":
+            return _any_of(document, error, path)
+        case "minProperties" | "maxProperties":
+            return [_one_of(document, list(error.schema.get("properties", {})), error, path)]
+        case "oneOf":
+            choices = [each["required"][0] for each in error.validator_value]
+            return [_one_of(document, choices, error, path)]
+        case _:
+            return [_wrong_value(document, error, path)]
+
+
+def _wrong_value(document: Document, error: _Found, path: Path) -> Diagnostic:
+    what, remedy = _value(error)
+    code = "RCL1018" if error.validator == "type" else "RCL1019"
+    if path == ("apiVersion",):
+        remedy = f"Write {_API_VERSION}."
+    return _error(code, f"{_field(path)} {what}", remedy, document, path)
+
+
+def _unknown_fields(document: Document, error: _Found, path: Path) -> list[Diagnostic]:
+    known = list(error.schema.get("properties", {}))
+    if not isinstance(error.validator_value, bool):
+        return []
+    return [
+        Diagnostic(
+            "RCL1016",
+            Severity.ERROR,
+            f"unknown field {_show(name)}" + (f" in {_field(path)}" if path else ""),
+            _nearest(str(name), known),
+            document.at_key(*path, name),
+        )
+        for name in error.instance
+        if name not in known
+    ]
+
+
+def _missing(document: Document, name: str, error: _Found, path: Path) -> Diagnostic:
+    description = _description(error.schema.get("properties", {}).get(name, {}))
+    what = f"the field {name} is missing" + (f" in {_field(path)}" if path else "")
+    return _error("RCL1017", what, f"Write it{': ' + description if description else ''}.", document, path)
+
+
+def _any_of(document: Document, error: _Found, path: Path) -> list[Diagnostic]:
+    """The options that fit the value's type, if there is one; else what the options are."""
+    of_type = [each for each in error.context or () if each.validator != "type" or len(each.relative_path)]
+    nested = [each for each in of_type if isinstance(error.instance, dict) and each.validator != "enum"]
+    if nested:
+        return [said for each in nested for said in _told(document, each)]
+    choices = [choice for option in error.validator_value for choice in option.get("enum", [])]
+    remedy = f"Write one of {', '.join(map(str, choices))}, or a mapping." if choices else "Correct it."
+    return [_error("RCL1019", f"{_field(path)} {_show(error.instance)} is not known", remedy, document, path)]
+
+
+def _one_of(document: Document, choices: list[str], error: _Found, path: Path) -> Diagnostic:
+    written = [name for name in choices if name in error.instance]
+    what = f"has {' and '.join(written)}" if written else "has none of them"
+    remedy = f"Write exactly one of {', '.join(choices)}."
+    return _error("RCL1021", f"{_field(path)} {what}", remedy, document, path)
+
+
+def _value(error: _Found) -> tuple[str, str]:
+    shown, limit = _show(error.instance), error.validator_value
+    match error.validator:
+        case "type":
+            wanted = _TYPES.get(limit, str(limit))
+            quote = f' Quote it: "{error.instance}".' if limit == "string" and not _nested(error.instance) else ""
+            return f"is {_kind_of(error.instance)}, {shown}", f"Write {wanted}.{quote}"
+        case "enum":
+            return f"{shown} is not known", _nearest(str(error.instance), [str(each) for each in limit])
+        case "const":
+            return f"is {shown}", f"Write {limit}."
+        case "pattern":
+            return f"{shown} does not fit", f"Write {_description(error.schema) or 'it as the reference says'}."
+        case "minItems":
+            return "is empty", "Write at least one item."
+        case "maxItems":
+            return f"has {len(error.instance)} items", f"Write at most {limit}."
+        case "minLength":
+            return "is empty", "Write a text."
+        case "maxLength":
+            return f"has {len(error.instance)} characters", f"Write at most {limit}."
+        case "minimum":
+            return f"is {shown}", f"Write {limit} or more."
+        case "maximum":
+            return f"is {shown}", f"Write {limit} or less."
+        case "format":
+            return f"{shown} is no date", "Write it as 2027-03-01."
+        case _:
+            return f"{shown} is wrong", "See the JSON Schema in schemas/."
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    names = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+    return names.get(type(value), "nothing")
+
+
+def _description(schema: dict[str, Any]) -> str:
+    return str(schema.get("description", "")).rstrip(".")
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(
+        word.lower(), [each for each in known if each.lower() == word.lower()], n=1, cutoff=0.0
+    )
+    if close:
+        return f"Did you mean {close[0]}?"
+    return f"Known here: {', '.join(known)}." if len(known) <= 14 else "See the JSON Schema in schemas/."
+
+
+def _field(path: Path) -> str:
+    """The path as people write it: members[0].virtualMachines; without the `spec` that everything is in."""
+    text = ""
+    for step in path[1:] if len(path) > 1 and path[0] == "spec" else path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text or "the document"
+
+
+def _show(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _error(code: str, what: str, remedy: str, document: Document, path: Path = ()) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, what, remedy, document.at(*path))

@@ -1,0 +1,58 @@
+"""Recovery points -> text: by machine, by day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+import msgspec
+
+from reconciler.model import RecoveryPoint, format_size
+from reconciler.report.words import Paint, count, safe, table
+
+_KINDS = {"initialReplica": "initial replica", "synchronization": "synchronization", "expressFull": "express full"}
+
+
+class PointRow(msgspec.Struct, frozen=True, rename="camel"):
+    """A recovery point with the name of its machine and its server."""
+
+    machine: str
+    server: str
+    point: RecoveryPoint
+
+
+def points_text(rows: Sequence[PointRow], zone: tzinfo, paint: Paint) -> str:
+    """By machine and day, newest first."""
+    if not rows:
+        return "There is no recovery point.\n"
+    lines: list[str] = []
+    machines = sorted({(row.machine.casefold(), row.machine, str(row.point.source)) for row in rows})
+    for _, name, source in machines:
+        mine = [row for row in rows if str(row.point.source) == source]
+        lines.append(paint(f"{safe(name)}: {count(len(mine), 'point')}", "strong"))
+        cells = [_cells(row, zone) for row in sorted(mine, key=_newest, reverse=True)]
+        day = ""
+        for place, cell in enumerate(cells):
+            if cell[0] == day:
+                cells[place] = ("", *cell[1:])
+            day = cell[0]
+        lines += [*table(("DAY", "TIME", "POINT", "MADE BY", "CONSISTENT", "SIZE", "ADDED"), cells, paint, "  "), ""]
+    return "\n".join(lines)
+
+
+def _newest(row: PointRow) -> tuple[datetime, str]:
+    return row.point.time, row.point.id
+
+
+def _cells(row: PointRow, zone: tzinfo) -> tuple[str, ...]:
+    point = row.point
+    local = point.time.astimezone(zone)
+    return (
+        f"{local:%Y-%m-%d}",
+        f"{local:%H:%M}",
+        point.id,
+        _KINDS[point.kind],
+        str(point.consistency),
+        format_size(point.source_bytes),
+        format_size(point.stored_bytes),
+    )

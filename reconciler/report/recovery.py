@@ -1,0 +1,43 @@
+"""Recoveries and store checks -> text."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+from reconciler.model import JobRecord, format_size
+from reconciler.protocols import RecoveryPreview, StoreCheck
+from reconciler.report.findings import findings_text
+from reconciler.report.words import Paint, ago, count, moment, safe
+
+
+def recovery_text(preview: RecoveryPreview, now: datetime, zone: tzinfo, paint: Paint) -> str:
+    """Which machine, which point, how old, what is written and what is destroyed."""
+    age = ago(now - preview.point_time)
+    lines = [
+        paint(f"Recovery of {safe(preview.machine)}", "strong"),
+        f"  point     {preview.point}, of {moment(preview.point_time, zone)}, {age} old",
+        f"  size      {format_size(preview.bytes)}",
+    ]
+    lines += [f"  writes    {safe(path)}" for path in preview.writes]
+    lines += [f"  {paint('destroys', 'bad')}  {safe(path)} as it is now" for path in preview.destroys]
+    lines += [f"  note      {safe(note)}" for note in preview.notes]
+    text = "\n".join(lines) + "\n"
+    return text + ("\n" + findings_text(preview.refusals, paint) if preview.refusals else "")
+
+
+def recovered_text(record: JobRecord) -> str:
+    """What was written, with the BLAKE3 of every file as it was read back."""
+    result = record.status.result
+    files = result.files if result else {}
+    lines = [f"Recovered {count(len(files), 'file')}, each read back and verified block by block:"]
+    lines += [f"  {safe(path)}  blake3 {digest}" for path, digest in files.items()]
+    return "\n".join(lines) + "\n"
+
+
+def store_check_text(check: StoreCheck, paint: Paint) -> str:
+    """What was looked at, and what is wrong."""
+    read = f", {format_size(check.read_bytes)} of data read and hashed" if check.read_bytes else ""
+    looked = f"{count(check.replicas, 'replica')}, {count(check.points, 'point')}, {count(check.packs, 'pack')}{read}"
+    verdict = paint("sound", "good") if not check.findings else paint(count(len(check.findings), "finding"), "bad")
+    text = f"Store of {check.server}: {looked}: {verdict}\n"
+    return text + findings_text(check.findings, paint)

@@ -1,0 +1,129 @@
+"""Status -> text: groups, machines, volumes, and what is wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+import msgspec
+from msgspec import UNSET
+
+from reconciler.errors import Diagnostic
+from reconciler.model import JobKind, PoolVolume, ReplicaState, format_size
+from reconciler.plan import MachineCoverage, Standing
+from reconciler.report.findings import findings_text
+from reconciler.report.jobs import KINDS
+from reconciler.report.words import Paint, Tone, ago, count, moment, safe, table
+
+_REPLICA = {
+    ReplicaState.PENDING: "initial replica pending",
+    ReplicaState.VALID: "valid",
+    ReplicaState.INCONSISTENT: "inconsistent",
+}
+_TONES: dict[Standing, Tone] = {
+    Standing.PROTECTED: "good",
+    Standing.PENDING: "change",
+    Standing.EXCLUDED: "quiet",
+    Standing.UNPROTECTED: "bad",
+}
+
+
+class GroupStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """An applied group: how many members, and the range its points live under."""
+
+    server: str
+    name: str
+    display_name: str
+    members: int
+    retention: str
+    synchronization: str
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A replica with its jobs. `next_job` None: nothing is scheduled."""
+
+    server: str
+    machine: str
+    state: ReplicaState
+    volume: str
+    points: int
+    stored_bytes: int
+    group: str | None = None
+    newest: datetime | None = None
+    last_job: JobKind | None = None
+    last_state: str = ""
+    last_at: datetime | None = None
+    next_job: JobKind | None = None
+    next_at: datetime | None = None
+
+
+class Status(msgspec.Struct, frozen=True, rename="camel"):
+    """Everything that `reconciler status` shows."""
+
+    site: str
+    at: datetime
+    machines: tuple[MachineCoverage, ...]
+    groups: tuple[GroupStatus, ...]
+    replicas: tuple[ReplicaStatus, ...]
+    volumes: dict[str, tuple[PoolVolume, ...]]
+    heartbeat: datetime | None
+    holder: str
+    findings: tuple[Diagnostic, ...]
+    format_version: str = "1.0"
+    kind: str = "Status"
+
+
+def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
+    """The whole status."""
+    lines = [paint(f"Site {status.site} at {moment(status.at, zone)}", "strong"), ""]
+    lines += [*_machines(status, zone, paint), "", *_groups(status, paint), *_replicas(status, zone, paint)]
+    lines += _volumes(status, paint)
+    beat = f"{ago(status.at - status.heartbeat)} ago" if status.heartbeat else "never"
+    lines.append(f"The loop last ran {beat}." + (f" At work now: {safe(status.holder)}." if status.holder else ""))
+    text = "\n".join(lines) + "\n"
+    return text + ("\n" + findings_text(status.findings, paint) if status.findings else "")
+
+
+def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
+    rows = [
+        (row.name, str(row.standing), str(row.level), row.group, moment(row.newest, zone), row.node, row.why)
+        for row in status.machines
+    ]
+    lines = table(("MACHINE", "STANDING", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
+    standings = [row.standing for row in status.machines]
+    parts = [paint(f"{standings.count(each)} {each}", _TONES[each]) for each in Standing]
+    return [*lines, f"{count(len(standings), 'machine')}: " + ", ".join(parts)]
+
+
+def _groups(status: Status, paint: Paint) -> list[str]:
+    if not status.groups:
+        return ["No protection group is applied.", ""]
+    rows = [
+        (group.display_name, group.server, str(group.members), group.retention, group.synchronization)
+        for group in status.groups
+    ]
+    return [*table(("GROUP", "SERVER", "MEMBERS", "RETENTION", "SYNCHRONIZATION"), rows, paint), ""]
+
+
+def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
+    if not status.replicas:
+        return []
+    rows = []
+    for each in status.replicas:
+        last = f"{KINDS[each.last_job]} {each.last_state} {moment(each.last_at, zone)}" if each.last_job else "-"
+        coming = f"{KINDS[each.next_job]} {moment(each.next_at, zone)}" if each.next_job else "-"
+        inactive = "" if each.group is not None else " (inactive)"
+        size = format_size(each.stored_bytes)
+        rows.append((each.machine, _REPLICA[each.state] + inactive, each.volume, str(each.points), size, last, coming))
+    head = ("REPLICA", "STATE", "VOLUME", "POINTS", "STORED", "LAST JOB", "NEXT JOB")
+    return [*table(head, rows, paint), ""]
+
+
+def _volumes(status: Status, paint: Paint) -> list[str]:
+    rows = []
+    for server, volumes in status.volumes.items():
+        for volume in volumes:
+            share = 100 * volume.used_bytes / volume.capacity_bytes if volume.capacity_bytes else 100
+            used = f"{format_size(volume.used_bytes)} of {format_size(volume.capacity_bytes)} ({share:.0f} %)"
+            free = "unknown" if volume.disk_free_bytes is UNSET else format_size(volume.disk_free_bytes)
+            rows.append((volume.name, server, used, format_size(volume.binned_bytes), free))
+    return [*table(("VOLUME", "SERVER", "USED", "OF THAT BINNED", "DISK FREE"), rows, paint), ""]

@@ -1,0 +1,67 @@
+"""Words: how times, sizes, tables and colours look in every report."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Literal
+
+import msgspec
+
+Tone = Literal["good", "change", "bad", "quiet", "strong"]
+Paint = Callable[[str, Tone], str]
+
+_ANSI = {"good": "32", "change": "33", "bad": "31", "quiet": "2", "strong": "1"}
+
+
+def plain(text: str, tone: Tone) -> str:
+    """No colour."""
+    return text
+
+
+def coloured(text: str, tone: Tone) -> str:
+    """ANSI colours."""
+    return f"\x1b[{_ANSI[tone]}m{text}\x1b[0m" if text else text
+
+
+def safe(text: str) -> str:
+    """The text with everything that could move a cursor written out: names come from outside."""
+    return "".join(letter if unicodedata.category(letter)[0] != "C" else f"\\u{ord(letter):04x}" for letter in text)
+
+
+def moment(at: datetime | None, zone: tzinfo) -> str:
+    """A time in the site's zone, to the minute."""
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M") if at is not None else "-"
+
+
+def ago(delta: timedelta) -> str:
+    """A length of time in its largest fitting unit: 5 min, 3 h, 12 d."""
+    seconds = max(0, int(delta.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``1 point``, ``2 points``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], paint: Paint, indent: str = "") -> list[str]:
+    """Columns as wide as their widest cell; the last one is not filled up."""
+    cells = [[safe(cell) for cell in row] for row in rows]
+    widths = [max(len(row[place]) for row in [list(head), *cells]) for place in range(len(head))]
+    lines = [paint(_row(head, widths, indent), "quiet")]
+    return lines + [_row(row, widths, indent) for row in cells]
+
+
+def _row(row: Sequence[str], widths: Sequence[int], indent: str) -> str:
+    return (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+
+
+def json_text(value: Any) -> str:
+    """A value as indented JSON, with the format's version where it is a report of its own."""
+    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()

@@ -1,0 +1,150 @@
+"""The calendar: clock times on days, or an interval, in a zone -> the instants at which something runs.
+
+A clock time that a change of the clocks skips runs at the first instant after the gap; one that comes twice runs
+the first time only. Intervals up to an hour step in real time from local midnight, longer ones at the local clock
+times 00:00, 02:00 and so on, so that no change of the clocks makes one run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from reconciler.model import Recurrence, ShortTerm, Week
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
+#: A recurrence that has not come within so many days does not come: yearly ones do, with leap days.
+_FAR = 366 * 8 + 2
+
+
+def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """The moment, UTC, at which the clocks of the zone show that time on that day."""
+    local = datetime.combine(day, at, zone)
+    moment = local.astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return moment
+    return _after_gap(local, zone)
+
+
+def _after_gap(local: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant after the gap that `local` lies in, to the second."""
+    after = local.replace(fold=1).utcoffset()
+    early = local.replace(fold=1).astimezone(UTC)
+    late = local.replace(fold=0).astimezone(UTC)
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
+        if middle.astimezone(zone).utcoffset() == after:
+            late = middle
+        else:
+            early = middle
+    return late
+
+
+# --- Recurrences ---------------------------------------------------------------------------------------------
+
+
+def occurrences(recurrence: Recurrence, zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Every instant in (after, until], ascending, UTC."""
+    day = after.astimezone(zone).date() - _DAY
+    last = until.astimezone(zone).date() + _DAY
+    while day <= last:
+        for moment in _on(recurrence, day, zone):
+            if after < moment <= until:
+                yield moment
+        day += _DAY
+
+
+def last_occurrence(recurrence: Recurrence, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """The newest instant that is not after `now`."""
+    day = now.astimezone(zone).date() + _DAY
+    for back in range(_FAR):
+        moments = [moment for moment in _on(recurrence, day - back * _DAY, zone) if moment <= now]
+        if moments:
+            return max(moments)
+    return None
+
+
+def next_occurrence(recurrence: Recurrence, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """The first instant after `now`."""
+    day = now.astimezone(zone).date() - _DAY
+    for ahead in range(_FAR):
+        moments = [moment for moment in _on(recurrence, day + ahead * _DAY, zone) if moment > now]
+        if moments:
+            return min(moments)
+    return None
+
+
+def _on(recurrence: Recurrence, day: date, zone: ZoneInfo) -> list[datetime]:
+    if not _falls_on(recurrence, day):
+        return []
+    return sorted({instant(day, at, zone) for at in recurrence.times})
+
+
+def _falls_on(recurrence: Recurrence, day: date) -> bool:
+    if recurrence.months and day.month not in {month.number for month in recurrence.months}:
+        return False
+    if recurrence.days_of_month:
+        return day.day in recurrence.days_of_month
+    if recurrence.days and day.weekday() not in {each.number for each in recurrence.days}:
+        return False
+    return not recurrence.weeks or bool(set(recurrence.weeks) & _weeks_of(day))
+
+
+def _weeks_of(day: date) -> set[Week]:
+    """Which ones of its month the day's weekday is: the fourth may be the last, too."""
+    weeks = {list(Week)[(day.day - 1) // 7]} if day.day <= 28 else set()
+    return weeks | {Week.LAST} if (day + 7 * _DAY).month != day.month else weeks
+
+
+# --- Intervals -----------------------------------------------------------------------------------------------
+
+
+def interval_slots(interval: timedelta, zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Every slot in (after, until], ascending, UTC."""
+    day = after.astimezone(zone).date() - _DAY
+    last = until.astimezone(zone).date() + _DAY
+    while day <= last:
+        for moment in _slots_of(interval, day, zone):
+            if after < moment <= until:
+                yield moment
+        day += _DAY
+
+
+def last_interval_slot(interval: timedelta, zone: ZoneInfo, now: datetime) -> datetime:
+    """The newest slot that is not after `now`."""
+    return max(interval_slots(interval, zone, now - 2 * _DAY, now))
+
+
+def next_interval_slot(interval: timedelta, zone: ZoneInfo, now: datetime) -> datetime:
+    """The first slot after `now`."""
+    return min(interval_slots(interval, zone, now, now + 2 * _DAY))
+
+
+def _slots_of(interval: timedelta, day: date, zone: ZoneInfo) -> list[datetime]:
+    start = instant(day, time(0), zone)
+    if interval > _HOUR:
+        steps = range(_DAY // interval if interval < _DAY else 1)
+        clock = (datetime.combine(day, time(0)) + step * interval for step in steps)
+        return sorted({instant(day, moment.time(), zone) for moment in clock})
+    end = instant(day + _DAY, time(0), zone)
+    return [start + step * interval for step in range(-(-(end - start) // interval))]
+
+
+# --- Gaps ----------------------------------------------------------------------------------------------------
+
+
+def longest_gap(short_term: ShortTerm) -> timedelta:
+    """The longest time between two scheduled recovery points, by the clock of a zone that never changes."""
+    if short_term.synchronization is not None:
+        return short_term.synchronization
+    recurrence = short_term.recovery_points or short_term.express_full
+    if recurrence is None:
+        return _DAY
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    zone = ZoneInfo("UTC")
+    moments = list(occurrences(recurrence, zone, start, start + 800 * _DAY))
+    return max((later - earlier for earlier, later in pairwise(moments)), default=366 * _DAY)

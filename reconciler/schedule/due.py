@@ -1,0 +1,217 @@
+"""Due: what a backup server holds, which jobs ran last, the time -> the jobs that should run now.
+
+The applied groups are read from the catalog, never from policies. What the replica itself says decides whether a
+slot was answered, so runs that were missed, however many, come to one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from reconciler.model import (
+    CatalogSnapshot,
+    DataSource,
+    ExistingPoints,
+    Job,
+    JobKind,
+    JobRecord,
+    JobState,
+    ProtectionGroup,
+    RecoveryPoint,
+    Recurrence,
+    Replica,
+    ReplicaState,
+    ShortTerm,
+)
+from reconciler.schedule.calendar import (
+    last_interval_slot,
+    last_occurrence,
+    next_interval_slot,
+    next_occurrence,
+)
+from reconciler.schedule.retain import Range, retain
+
+_BACKOFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
+_SHORT = {
+    JobKind.INITIAL_REPLICA: "initial",
+    JobKind.SYNCHRONIZATION: "sync",
+    JobKind.EXPRESS_FULL: "full",
+    JobKind.CONSISTENCY_CHECK: "check",
+    JobKind.PRUNING: "prune",
+}
+_PRIORITY = list(_SHORT)
+
+
+class View(msgspec.Struct, frozen=True):
+    """What `due` looks at. `latest` has the newest record of each data source and kind."""
+
+    now: datetime
+    zone: ZoneInfo
+    catalog: CatalogSnapshot
+    latest: Mapping[tuple[DataSource, JobKind], JobRecord]
+    running: tuple[JobRecord, ...] = ()
+    prune_allowed: bool = True
+
+
+def backoff(attempt: int) -> timedelta | None:
+    """How long to wait after the so-many-th failure; None when the next slot is to be waited for."""
+    return _BACKOFF[attempt - 1] if 1 <= attempt <= len(_BACKOFF) else None
+
+
+def due(view: View) -> tuple[Job, ...]:
+    """At most one job for each data source; those that matter most come first."""
+    busy = {record.job.source for record in view.running}
+    groups = {group.group.name: group.group for group in view.catalog.groups}
+    points: dict[DataSource, list[RecoveryPoint]] = defaultdict(list)
+    for point in view.catalog.points:
+        points[point.source].append(point)
+    jobs = []
+    for replica in view.catalog.replicas:
+        if replica.source not in busy:
+            group = groups.get(replica.group) if replica.group is not None else None
+            job = _due_for(view, replica, group, points[replica.source])
+            jobs += [job] if job else []
+    return tuple(sorted(jobs, key=lambda job: (_PRIORITY.index(job.kind), job.scheduled_for, job.source)))
+
+
+def next_job(view: View, replica: Replica, group: ProtectionGroup | None) -> tuple[JobKind, datetime] | None:
+    """What runs next for the replica, and when; None where nothing is scheduled."""
+    if group is None:
+        return None
+    now = view.now
+    if replica.state is ReplicaState.PENDING:
+        return _retry(view, replica, JobKind.INITIAL_REPLICA) or (JobKind.INITIAL_REPLICA, now)
+    if replica.state is ReplicaState.INCONSISTENT and group.consistency_check.when_inconsistent:
+        return _retry(view, replica, JobKind.CONSISTENCY_CHECK) or (JobKind.CONSISTENCY_CHECK, now)
+    term = group.short_term
+    found = []
+    if term.synchronization is not None:
+        found.append((next_interval_slot(term.synchronization, view.zone, now), JobKind.SYNCHRONIZATION))
+    fulls = _fulls(term)
+    full = next_occurrence(fulls, view.zone, now) if fulls else None
+    if full is not None:
+        found.append((full, JobKind.EXPRESS_FULL))
+    found += [(at, kind) for kind in _SHORT if (retry := _retry(view, replica, kind)) for at in [retry[1]] if at > now]
+    if not found:
+        return None
+    at, kind = min(found, key=lambda each: (each[0], -_PRIORITY.index(each[1])))
+    return kind, at
+
+
+def _retry(view: View, replica: Replica, kind: JobKind) -> tuple[JobKind, datetime] | None:
+    record = view.latest.get((replica.source, kind))
+    if record is None or record.status.state is not JobState.FAILED or record.retry_at is None:
+        return None
+    return kind, record.retry_at
+
+
+# --- One replica ---------------------------------------------------------------------------------------------
+
+
+def _due_for(view: View, replica: Replica, group: ProtectionGroup | None, points: list[RecoveryPoint]) -> Job | None:
+    if group is None:
+        return _pruning(view, replica, None, points)
+    if replica.state is ReplicaState.PENDING:
+        return _job(view, replica, JobKind.INITIAL_REPLICA, _slot(view, group.short_term), "no initial replica yet")
+    if replica.state is ReplicaState.INCONSISTENT:
+        job = None
+        if group.consistency_check.when_inconsistent:
+            because = f"the replica is inconsistent: {replica.inconsistent_because}"
+            slot = _slot(view, group.short_term)
+            job = _job(view, replica, JobKind.CONSISTENCY_CHECK, slot, because)
+        return job or _scheduled_check(view, replica, group, points)
+    return (
+        _express_full(view, replica, group.short_term)
+        or _synchronization(view, replica, group.short_term)
+        or _scheduled_check(view, replica, group, points)
+        or _pruning(view, replica, group, points)
+    )
+
+
+def _slot(view: View, term: ShortTerm) -> datetime:
+    """The slot that a job answers which is due by state, not by the clock: a failed one waits for the next."""
+    return last_interval_slot(term.synchronization or timedelta(hours=24), view.zone, view.now)
+
+
+def _fulls(term: ShortTerm) -> Recurrence | None:
+    return term.express_full if term.synchronization is not None else term.recovery_points
+
+
+def _express_full(view: View, replica: Replica, term: ShortTerm) -> Job | None:
+    recurrence = _fulls(term)
+    slot = last_occurrence(recurrence, view.zone, view.now) if recurrence else None
+    if slot is None or _answered(replica.express_full_at, slot):
+        return None
+    return _job(view, replica, JobKind.EXPRESS_FULL, slot, "scheduled")
+
+
+def _synchronization(view: View, replica: Replica, term: ShortTerm) -> Job | None:
+    if term.synchronization is None:
+        return None
+    slot = last_interval_slot(term.synchronization, view.zone, view.now)
+    if _answered(replica.synchronized_at, slot):
+        return None
+    return _job(view, replica, JobKind.SYNCHRONIZATION, slot, "scheduled")
+
+
+def _scheduled_check(view: View, replica: Replica, group: ProtectionGroup, points: list[RecoveryPoint]) -> Job | None:
+    check = group.consistency_check
+    if check.time is None:
+        return None
+    slot = last_occurrence(Recurrence((check.time,)), view.zone, view.now)
+    since = replica.checked_at or min((point.time for point in points), default=replica.synchronized_at)
+    if slot is None or since is None or since >= slot:
+        return None
+    job = _job(view, replica, JobKind.CONSISTENCY_CHECK, slot, "scheduled")
+    return msgspec.structs.replace(job, max_hours=check.max_hours) if job else None
+
+
+def _pruning(view: View, replica: Replica, group: ProtectionGroup | None, points: list[RecoveryPoint]) -> Job | None:
+    if not view.prune_allowed:
+        return None
+    age = group.short_term.retention if group else replica.retention
+    minimum = group.short_term.minimum_points if group else replica.minimum_points
+    if group is None and replica.existing_points is ExistingPoints.KEEP_FOREVER:
+        age = None
+    expired = retain(points, Range(age, minimum), view.now).expire
+    if not expired:
+        return None
+    ids = tuple(sorted(point.id for point in expired))
+    slot = max(point.time for point in expired)
+    job = _job(view, replica, JobKind.PRUNING, slot, f"{len(ids)} points are beyond the range", "/".join(ids))
+    return msgspec.structs.replace(job, points=ids) if job else None
+
+
+def _answered(done: datetime | None, slot: datetime) -> bool:
+    return done is not None and done >= slot
+
+
+def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: str, what: str = "") -> Job | None:
+    """The job for the slot, unless it is running, has failed for good, or waits for its next try."""
+    job = Job(
+        id=_id(kind, view.catalog.server, replica.source, slot, what),
+        kind=kind,
+        server=view.catalog.server,
+        source=replica.source,
+        scheduled_for=slot,
+        group=replica.group or "",
+        reason=reason,
+    )
+    record = view.latest.get((replica.source, kind))
+    if record is None or record.job.id != job.id:
+        return job
+    if record.status.state is JobState.FAILED:
+        return job if record.retry_at is not None and record.retry_at <= view.now else None
+    return job if record.status.state in (JobState.INTERRUPTED, JobState.CANCELLED) else None
+
+
+def _id(kind: JobKind, server: str, source: DataSource, slot: datetime, what: str) -> str:
+    """The same need gives the same id, in whatever process."""
+    seed = f"{kind} {server} {source} {slot.isoformat()} {what}"
+    return f"{_SHORT[kind]}-{source.machine[:8]}-{slot:%Y%m%dT%H%MZ}-{sha256(seed.encode()).hexdigest()[:6]}"

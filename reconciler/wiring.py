@@ -1,0 +1,101 @@
+"""Wiring: policies -> a site with concrete adapters behind its protocols. The only room that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from reconciler.control.site import Site, Stop
+from reconciler.engines import DEFAULT_BIN, EngineSetup
+from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
+from reconciler.model.documents import PolicySet, SiteDocument
+from reconciler.protocols import Clock, Disks, Engine, Inventory
+from reconciler.store import holder_identity, open_memory
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class RehearsedClock:
+    """A clock that stands still at a given time, for rehearsals and demos."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
+
+
+def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
+    """The site that is named, or the only one. Raises `UsageError`, RCL0002."""
+    sites = {placed.document.metadata.name: placed.document for placed in policies.sites}
+    if name is None and len(sites) == 1:
+        return next(iter(sites.values()))
+    if name is not None and name in sites:
+        return sites[name]
+    if not sites:
+        nothing = Diagnostic("RCL0002", Severity.ERROR, "the policies have no Site", "Write one.", subject="policies")
+        raise PolicyError([nothing])
+    what = f"there is no site {name!r}" if name is not None else f"there are {len(sites)} sites"
+    raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
+
+
+def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | None = None) -> Site:
+    """Opens inventories, engines and memory of the site. Relative paths count from the root."""
+    spec = document.spec
+    assert spec.state.sqlite is not None
+    inventories: dict[str, Inventory] = {}
+    disks: dict[str, Disks] = {}
+    for cluster in spec.clusters:
+        assert cluster.inventory.directory is not None
+        opened = _load("reconciler.inventories", "directory")(
+            cluster.name, root / cluster.inventory.directory.path, clock
+        )
+        inventories[cluster.name] = opened
+        disks[cluster.name] = opened.disks
+    memory = open_memory(root / spec.state.sqlite.path)
+    engines: dict[str, Engine] = {}
+    try:
+        for server in spec.servers:
+            assert server.engine.embedded is not None
+            setup = EngineSetup(
+                name=server.name,
+                path=root / server.engine.embedded.path,
+                volumes=tuple((volume.name, int(volume.capacity)) for volume in server.volumes),
+                disks=disks,
+                clock=clock,
+                bin=server.bin.delta if server.bin else DEFAULT_BIN,
+            )
+            engines[server.name] = _load("reconciler.engines", "embedded")(setup)
+    except BaseException:
+        for engine in engines.values():
+            engine.close()
+        memory.close()
+        raise
+    return Site(
+        document=document,
+        folder=root,
+        zone=ZoneInfo(spec.time_zone),
+        inventories=inventories,
+        engines=engines,
+        memory=memory,
+        clock=clock,
+        holder=holder_identity(),
+        stop=stop or Stop(),
+    )
+
+
+def _load(group: str, name: str) -> Callable[..., Any]:
+    """The adapter that an installed package brings under this name."""
+    for point in entry_points(group=group, name=name):
+        loaded: Callable[..., Any] = point.load()
+        return loaded
+    raise Refused("RCL1041", f"no {group} is called {name!r}", "Install the package that brings it.", subject=name)
