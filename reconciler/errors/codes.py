@@ -458,6 +458,11 @@ _STORE: dict[str, Explanation] = {
         "Reading or writing a file failed.",
         "Look at the disk that the message names; what was there before is unharmed.",
     ),
+    "RCL4015": Explanation(
+        "the server is busy",
+        "The backup server cannot do this now.",
+        "It is tried again by itself; nothing was changed.",
+    ),
 }
 
 #: RCL5xxx: state: ledger, journal, locks

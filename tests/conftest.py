@@ -1,0 +1,31 @@
+"""What every test gets: no network, no terminal settings, and hypothesis without deadlines."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
+settings.register_profile("test", max_examples=150, deadline=None, suppress_health_check=_CHECKS)
+settings.register_profile("prove", max_examples=3000, deadline=None, suppress_health_check=_CHECKS)
+settings.load_profile("prove" if os.environ.get("RECONCILER_PROVE") else "test")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches out, and none depends on how its terminal is set."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else address
+        if isinstance(address, tuple) and host not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)

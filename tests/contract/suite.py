@@ -1,0 +1,307 @@
+"""The contract suite: what every engine must do. A third party runs it with a `World` of its own."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from reconciler.errors import Refused, StaleFence
+from reconciler.model import (
+    Action,
+    CreateGroup,
+    DataSource,
+    ExistingPoints,
+    Job,
+    JobHandle,
+    JobKind,
+    JobState,
+    JobStatus,
+    Recovery,
+    RecoveryTarget,
+    RenameGroup,
+    ReplicaState,
+    StopProtection,
+    UpdateGroup,
+)
+from reconciler.protocols import Engine, Fence
+from tests.fakes import DiskCluster, SetClock, group, job, recovery_of
+
+F1, F2 = Fence(1), Fence(2)
+
+
+class World(ABC):
+    """A cluster with machines 1 and 2, and an engine over it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = SetClock()
+        self.cluster = DiskCluster(folder / "cluster")
+        self.one = self.cluster.add(1, "one")
+        self.two = self.cluster.add(2, "two")
+        self.engine = self.open()
+
+    @abstractmethod
+    def open(self) -> Engine:
+        """The engine, over what an earlier one left."""
+
+    def reopen(self) -> None:
+        self.engine.close()
+        self.engine = self.open()
+
+    def done(self, what: Job, fence: Fence = F1) -> JobStatus:
+        """Runs a job to its end."""
+        handle = self.engine.start(what, fence)
+        deadline = time.monotonic() + 30
+        while not (status := self.engine.poll(handle)).state.ended:
+            assert time.monotonic() < deadline, "the job does not end"
+            time.sleep(0.002)
+        return status
+
+    def protect(self, *sources: DataSource) -> str:
+        return self.engine.apply(CreateGroup("mabs-01", group("gold", *sources)), F1)
+
+    def points(self, source: DataSource) -> list[str]:
+        return [point.id for point in self.engine.observe().points if point.source == source]
+
+    def held(self) -> tuple[object, ...]:
+        """What the server holds, but for the free space of its disk."""
+        seen = self.engine.observe()
+        return seen.groups, seen.replicas, seen.points, [each.used_bytes for each in seen.volumes]
+
+    def make_points(self, source: DataSource, count: int) -> list[str]:
+        """So many points, an hour apart."""
+        kind = JobKind.INITIAL_REPLICA
+        for number in range(count):
+            assert self.done(job(kind, source, number)).state is JobState.SUCCEEDED
+            self.clock.forward(timedelta(hours=1))
+            kind = JobKind.SYNCHRONIZATION
+        return self.points(source)
+
+
+class EngineContract:
+    """Subclass it with a fixture `world`."""
+
+    # --- Groups ------------------------------------------------------------------------------------------
+
+    def test_a_created_group_is_read_back_as_it_was_given(self, world: World) -> None:
+        wanted = group("gold", world.one, world.two)
+        ref = world.engine.apply(CreateGroup("mabs-01", wanted), F1)
+        seen = world.engine.observe()
+        assert [(each.ref, each.group) for each in seen.groups] == [(ref, wanted)]
+        assert {replica.state for replica in seen.replicas} == {ReplicaState.PENDING}
+
+    def test_applying_twice_is_applying_once(self, world: World) -> None:
+        before = group("gold", world.one)
+        after = msgspec.structs.replace(before, display_name="Gold")
+        create = CreateGroup("mabs-01", before)
+        ref = world.engine.apply(create, F1)
+        assert world.engine.apply(create, F1) == ref
+        actions: list[Action] = [
+            UpdateGroup("mabs-01", ref, before, after),
+            StopProtection("mabs-01", ref, after, ExistingPoints.RETAIN),
+        ]
+        for action in actions:
+            world.engine.apply(action, F1)
+            once = world.held()
+            world.engine.apply(action, F1)
+            assert world.held() == once
+
+    def test_a_group_that_changed_meanwhile_is_refused(self, world: World) -> None:
+        before = group("gold", world.one)
+        ref = world.engine.apply(CreateGroup("mabs-01", before), F1)
+        mine = msgspec.structs.replace(before, display_name="Mine")
+        theirs = msgspec.structs.replace(before, display_name="Theirs")
+        world.engine.apply(UpdateGroup("mabs-01", ref, before, theirs), F1)
+        with pytest.raises(Refused) as refused:
+            world.engine.apply(UpdateGroup("mabs-01", ref, before, mine), F1)
+        assert refused.value.diagnostic.code == "RCL3010"
+        assert world.engine.observe().groups[0].group == theirs
+
+    def test_one_machine_is_never_in_two_groups(self, world: World) -> None:
+        world.protect(world.one)
+        with pytest.raises(Refused):
+            world.engine.apply(CreateGroup("mabs-01", group("silver", world.one)), F1)
+        assert [each.group.name for each in world.engine.observe().groups] == ["gold"]
+
+    def test_a_rename_keeps_reference_replicas_and_points(self, world: World) -> None:
+        ref = world.protect(world.one)
+        made = world.make_points(world.one, 2)
+        before = world.engine.observe().groups[0].group
+        after = msgspec.structs.replace(before, name="platinum", display_name="Platinum")
+        assert world.engine.apply(RenameGroup("mabs-01", ref, before, after), F1) == ref
+        assert world.points(world.one) == made
+        assert world.engine.observe().replicas[0].group == "platinum"
+
+    def test_stopping_keeps_the_points_and_says_how(self, world: World) -> None:
+        ref = world.protect(world.one)
+        made = world.make_points(world.one, 2)
+        before = world.engine.observe().groups[0].group
+        world.engine.apply(StopProtection("mabs-01", ref, before, ExistingPoints.KEEP_FOREVER), F1)
+        replica = world.engine.observe().replicas[0]
+        assert (replica.group, replica.existing_points) == (None, ExistingPoints.KEEP_FOREVER)
+        assert world.points(world.one) == made
+
+    def test_a_member_that_comes_back_finds_its_points(self, world: World) -> None:
+        ref = world.protect(world.one, world.two)
+        made = world.make_points(world.two, 2)
+        both = world.engine.observe().groups[0].group
+        alone = group("gold", world.one)
+        world.engine.apply(UpdateGroup("mabs-01", ref, both, alone), F1)
+        assert {each.group for each in world.engine.observe().replicas} == {"gold", None}
+        world.engine.apply(UpdateGroup("mabs-01", ref, alone, both), F1)
+        assert {each.group for each in world.engine.observe().replicas} == {"gold"}
+        assert world.points(world.two) == made
+
+    # --- The fence ---------------------------------------------------------------------------------------
+
+    def test_an_older_token_is_refused_for_good(self, world: World) -> None:
+        world.engine.apply(CreateGroup("mabs-01", group("gold", world.one)), F2)
+        with pytest.raises(StaleFence):
+            world.engine.apply(CreateGroup("mabs-01", group("silver", world.two)), F1)
+        with pytest.raises(StaleFence):
+            world.engine.start(job(JobKind.INITIAL_REPLICA, world.one), F1)
+        world.reopen()
+        with pytest.raises(StaleFence):
+            world.engine.apply(CreateGroup("mabs-01", group("silver", world.two)), F1)
+        assert len(world.engine.observe().groups) == 1
+
+    # --- Jobs --------------------------------------------------------------------------------------------
+
+    def test_the_initial_replica_makes_it_valid_and_the_first_point(self, world: World) -> None:
+        world.protect(world.one)
+        status = world.done(job(JobKind.INITIAL_REPLICA, world.one))
+        assert status.state is JobState.SUCCEEDED
+        seen = world.engine.observe()
+        assert seen.replicas[0].state is ReplicaState.VALID
+        assert [point.id for point in seen.points] == [status.result.point if status.result else ""]
+
+    def test_nothing_runs_before_the_initial_replica(self, world: World) -> None:
+        world.protect(world.one)
+        status = world.done(job(JobKind.SYNCHRONIZATION, world.one))
+        assert (status.state, status.code) == (JobState.FAILED, "RCL4010")
+        assert not world.points(world.one)
+
+    def test_a_known_job_does_nothing_twice(self, world: World) -> None:
+        world.protect(world.one)
+        first = job(JobKind.INITIAL_REPLICA, world.one)
+        world.done(first)
+        made = world.points(world.one)
+        assert world.done(first).state is JobState.SUCCEEDED
+        world.reopen()
+        assert world.engine.poll(JobHandle("mabs-01", first.id)).state is JobState.SUCCEEDED
+        assert world.done(first).state is JobState.SUCCEEDED
+        assert world.points(world.one) == made
+
+    def test_a_job_that_nobody_knows_is_interrupted(self, world: World) -> None:
+        assert world.engine.poll(JobHandle("mabs-01", "nobody")).state is JobState.INTERRUPTED
+
+    def test_only_members_are_backed_up(self, world: World) -> None:
+        with pytest.raises(Refused) as refused:
+            world.engine.start(job(JobKind.INITIAL_REPLICA, world.one), F1)
+        assert refused.value.diagnostic.code == "RCL4012"
+
+    @pytest.mark.parametrize(
+        ("stated", "code"),
+        [
+            ({"checkpoints": [{"name": "before the update"}]}, "RCL2101"),
+            ({"replication": {"mode": "replica"}}, "RCL2102"),
+            ({"disks": [{"path": "x", "kind": "passThrough"}]}, "RCL2103"),
+            ({"disks": [{"path": "gone.vhdx"}]}, "RCL2104"),
+            ({"disks": []}, "RCL2107"),
+        ],
+    )
+    def test_what_cannot_be_backed_up_rightly_is_refused(self, world: World, stated: dict[str, Any], code: str) -> None:
+        three = world.cluster.add(3, "three", **stated)
+        world.protect(three)
+        status = world.done(job(JobKind.INITIAL_REPLICA, three))
+        assert (status.state, status.code) == (JobState.FAILED, code)
+        assert not world.points(three)
+
+    def test_a_machine_that_is_gone_fails_and_loses_nothing(self, world: World) -> None:
+        world.protect(world.one)
+        made = world.make_points(world.one, 2)
+        world.cluster.remove(1)
+        status = world.done(job(JobKind.SYNCHRONIZATION, world.one, 9))
+        assert (status.state, status.code) == (JobState.FAILED, "RCL2010")
+        assert world.points(world.one) == made
+
+    def test_pruning_keeps_the_newest_and_the_floor(self, world: World) -> None:
+        world.protect(world.one)
+        made = world.make_points(world.one, 5)
+        for number, wanted in enumerate([[made[-1]], made[:3]]):
+            status = world.done(job(JobKind.PRUNING, world.one, number, points=tuple(wanted)))
+            assert (status.state, status.code) == (JobState.FAILED, "RCL4011")
+        assert world.points(world.one) == made
+        status = world.done(job(JobKind.PRUNING, world.one, 7, points=tuple(made[:2])))
+        assert status.result is not None
+        assert status.result.points_expired == 2
+        assert world.points(world.one) == made[2:]
+
+    # --- Recovery ----------------------------------------------------------------------------------------
+
+    def test_every_point_comes_back_byte_for_byte(self, world: World) -> None:
+        world.protect(world.one)
+        held = []
+        for number in range(4):
+            held.append(world.cluster.disk(1).read_bytes())
+            kind = JobKind.SYNCHRONIZATION if number else JobKind.INITIAL_REPLICA
+            assert world.done(job(kind, world.one, number)).state is JobState.SUCCEEDED
+            world.clock.forward(timedelta(hours=1))
+            world.cluster.change(1, number % 3, seed=number)
+        for number, point in enumerate(world.points(world.one)):
+            folder = world.folder / f"out-{number}"
+            recovery = Recovery(point, RecoveryTarget.FOLDER, folder=str(folder))
+            assert world.done(recovery_of(world.one, recovery, number)).state is JobState.SUCCEEDED
+            assert (folder / "disk.raw").read_bytes() == held[number]
+            assert (folder / "vm.json").exists()
+
+    def test_the_original_place_gets_bytes_modes_and_times_back(self, world: World) -> None:
+        world.protect(world.one)
+        disk = world.cluster.disk(1)
+        disk.chmod(0o640)
+        before, status = disk.read_bytes(), disk.stat()
+        world.done(job(JobKind.INITIAL_REPLICA, world.one))
+        disk.write_bytes(b"ruined")
+        recovery = Recovery(world.points(world.one)[0], RecoveryTarget.ORIGINAL, keep_original=True)
+        assert world.done(recovery_of(world.one, recovery)).state is JobState.SUCCEEDED
+        after = disk.stat()
+        assert disk.read_bytes() == before
+        assert (after.st_mode, after.st_mtime_ns) == (status.st_mode, status.st_mtime_ns)
+        assert [each.read_bytes() for each in disk.parent.glob("disk.raw.original-*")] == [b"ruined"]
+
+    def test_a_machine_that_is_on_is_not_recovered_over(self, world: World) -> None:
+        world.protect(world.one)
+        world.done(job(JobKind.INITIAL_REPLICA, world.one))
+        world.cluster.role(1, power="running")
+        world.cluster.change(1, 0, seed=5)
+        now = world.cluster.disk(1).read_bytes()
+        recovery = Recovery(world.points(world.one)[0], RecoveryTarget.ORIGINAL)
+        status = world.done(recovery_of(world.one, recovery))
+        assert (status.state, status.code) == (JobState.FAILED, "RCL7008")
+        assert world.cluster.disk(1).read_bytes() == now
+
+    # --- Lasting -----------------------------------------------------------------------------------------
+
+    def test_everything_is_there_after_a_restart(self, world: World) -> None:
+        world.protect(world.one, world.two)
+        world.make_points(world.one, 3)
+        before = world.held()
+        world.reopen()
+        assert world.held() == before
+
+    def test_what_is_observed_is_sorted(self, world: World) -> None:
+        world.engine.apply(CreateGroup("mabs-01", group("zinc", world.two)), F1)
+        world.engine.apply(CreateGroup("mabs-01", group("gold", world.one)), F1)
+        world.make_points(world.two, 2)
+        world.make_points(world.one, 2)
+        seen = world.engine.observe()
+        assert [each.group.name for each in seen.groups] == ["gold", "zinc"]
+        assert [each.source for each in seen.replicas] == sorted(each.source for each in seen.replicas)
+        keys = [(point.source, point.time) for point in seen.points]
+        assert keys == sorted(keys)
