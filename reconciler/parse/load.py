@@ -202,7 +202,8 @@ class _Loader:
 def _syntax(file: str, text: str, error: yaml.YAMLError) -> Diagnostic:
     mark = getattr(error, "problem_mark", None)
     where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
-    line = text.splitlines()[where.line - 1] if mark and where.line <= text.count("\n") + 1 and text else ""
+    lines = text.split("\n")
+    line = lines[where.line - 1] if where.line <= len(lines) else ""
     if "\t" in line[: where.column]:
         tab = Location(file, where.line, line.index("\t") + 1)
         return _error("RCL1006", "a tab; YAML is indented with blanks", "Replace it by blanks.", tab)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reconciler.errors import Diagnostic, Severity
+from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.parse.nodes import Document, Node
 
 Refuses = Callable[[Any], bool]
@@ -70,15 +70,15 @@ TABLE: tuple[tuple[str, str, Refuses], ...] = (
 )
 
 
-def unsupported(document: Document, kind: str) -> Iterator[Diagnostic]:
-    """Every value of the document that the table refuses."""
+def unsupported(document: Document, kind: str) -> Iterator[tuple[Diagnostic, Location]]:
+    """Every value of the document that the table refuses, with the place of the value itself."""
     for of_kind, path, refuses in TABLE:
         if of_kind != kind:
             continue
         for place, node in _find(document.root, path.split("."), ()):
             value = node.plain()
             if refuses(value):
-                yield _not_yet(document, path, place, value, bare=refuses is _always)
+                yield _not_yet(document, path, place, value, bare=refuses is _always), document.at(*place)
 
 
 def _find(node: Node, steps: list[str], place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Node]]:

@@ -50,7 +50,8 @@ def validate(document: Document) -> tuple[str, list[Diagnostic]]:
     empty = {diagnostic.location for diagnostic in found}
     for error in _validator(kind).iter_errors(document.root.plain()):
         found += [each for each in _told(document, error) if each.location not in empty]
-    found += unsupported(document, kind)
+    wrong_at = {diagnostic.location for diagnostic in found}
+    found += [finding for finding, at_value in unsupported(document, kind) if at_value not in wrong_at]
     return kind, _without_echoes(list(dict.fromkeys(found)))
 
 
@@ -64,10 +65,10 @@ def _kind(document: Document) -> tuple[str, list[Diagnostic]]:
         what = "a policy document is a mapping with apiVersion, kind, metadata and spec"
         return "", [_error("RCL1014", what, "Write it as one.", document)]
     node = document.root.child("kind")
-    kind = node.value if node else None
-    if kind in KINDS:
-        return str(kind), []
-    if kind in LATER_KINDS:
+    kind = node.plain() if node else None
+    if isinstance(kind, str) and kind in KINDS:
+        return kind, []
+    if isinstance(kind, str) and kind in LATER_KINDS:
         remedy = "Take the document out; a later version acts on it."
         return "", [_error("RCL1022", f"the kind {kind} is not supported yet", remedy, document, ("kind",))]
     if kind is None:
