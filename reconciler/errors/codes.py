@@ -384,6 +384,11 @@ _PLAN: dict[str, Explanation] = {
         "Nobody said yes.",
         "Run the command again and answer yes, or give --yes where the change does not weaken protection.",
     ),
+    "RCL3017": Explanation(
+        "another group still has it",
+        "A machine should join a group, but another group of the server protects it and does not let it go now.",
+        "It stays protected where it is. Stop or change that group, then it moves.",
+    ),
 }
 
 #: RCL4xxx: the embedded engine and its store

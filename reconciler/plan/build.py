@@ -27,7 +27,7 @@ from reconciler.model.documents import PolicySet
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
 from reconciler.plan.lint import lint
-from reconciler.plan.narrow import without_consent
+from reconciler.plan.narrow import without_consent, without_held
 from reconciler.plan.order import order
 from reconciler.plan.preflight import refusals
 from reconciler.plan.resolve import Sight, resolve
@@ -68,14 +68,16 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         situation.prune,
     )
     difference = diff(desired, held)
+    changes, held_back = without_held(difference.changes, situation.catalogs, desired.names)
     findings = [
         *lint(policies, situation.today),
         *desired.findings,
         *fit(desired, situation.capabilities),
         *difference.findings,
+        *held_back,
         *_preflight(desired, situation.clusters),
     ]
-    plan = seal(situation.site, situation.now, difference.changes, findings, desired.names)
+    plan = seal(situation.site, situation.now, changes, findings, desired.names)
     return Proposal(plan, desired)
 
 

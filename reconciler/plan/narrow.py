@@ -5,11 +5,12 @@ A change that does both is cut: what strengthens it is done, what weakens it wai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from reconciler.model import Change, DataSource, Direction, FieldChange, Member, ProtectionGroup, Verb
+from reconciler.errors import Diagnostic, Severity
+from reconciler.model import CatalogSnapshot, Change, DataSource, Direction, FieldChange, Member, ProtectionGroup, Verb
 from reconciler.plan.direction import FIELDS, worst
 
 
@@ -26,6 +27,42 @@ def without_consent(changes: Iterable[Change]) -> tuple[Change, ...]:
         remains = part.after if part is not None and part.after is not None else change.before
         held |= {(change.server, source) for source in remains.sources & change.before.sources}
     return tuple(free for part in parts if (free := _without(part, held)) is not None)
+
+
+def without_held(
+    changes: Iterable[Change], catalogs: Mapping[str, CatalogSnapshot], names: Mapping[str, str]
+) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
+    """The changes without the machines that another group of the server keeps: one that is not ours, is not pruned,
+    or must not be cut down now. Says so of each."""
+    everything = tuple(changes)
+    holders: dict[tuple[str, DataSource], str] = {}
+    for server, catalog in catalogs.items():
+        ends = {change.ref: change.after for change in everything if change.server == server and change.ref}
+        for seen in catalog.groups:
+            then = ends.get(seen.ref, seen.group)
+            for source in (then.sources & seen.group.sources) if then is not None else ():
+                holders[server, source] = seen.ref
+    kept, findings = [], []
+    for change in everything:
+        gained = (
+            change.after.sources - (change.before.sources if change.before else frozenset()) if change.after else ()
+        )
+        held = {(change.server, s) for s in gained if holders.get((change.server, s), change.ref) != change.ref}
+        part = _without(change, held) if held else change
+        kept += [part] if part is not None else []
+        findings += [_still_held(change, names.get(str(source), str(source))) for _, source in sorted(held)]
+    return tuple(kept), tuple(findings)
+
+
+def _still_held(change: Change, name: str) -> Diagnostic:
+    return Diagnostic(
+        "RCL3017",
+        Severity.WARNING,
+        f"{name!r} is not taken into {change.group} while another group of {change.server} protects it",
+        "It stays protected there. It moves once that group lets it go.",
+        change.location,
+        subject=name,
+    )
 
 
 def mild_part(change: Change) -> Change | None:
