@@ -16,7 +16,7 @@ from reconciler.plan.direction import FIELDS, worst
 
 def without_consent(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The mild part of the changes. A machine is not taken into a group while another one still holds it."""
-    everything = tuple(changes)
+    everything = _joined(changes)
     parts = [part for change in everything if (part := mild_part(change)) is not None]
     after = {(part.server, part.group): part for part in parts}
     held: set[tuple[str, DataSource]] = set()
@@ -27,6 +27,20 @@ def without_consent(changes: Iterable[Change]) -> tuple[Change, ...]:
         remains = part.after if part is not None and part.after is not None else change.before
         held |= {(change.server, source) for source in remains.sources & change.before.sources}
     return tuple(free for part in parts if (free := _without(part, held)) is not None)
+
+
+def _joined(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes with those put together again that were cut so that groups can swap machines."""
+    whole: dict[tuple[str, str], Change] = {}
+    for change in changes:
+        key = (change.server, change.ref or change.group)
+        first = whole.get(key)
+        if first is None or first.before is None:
+            whole[key] = change
+            continue
+        fields = (*first.fields, *change.fields)
+        whole[key] = msgspec.structs.replace(change, before=first.before, fields=fields, direction=_worst(fields))
+    return tuple(whole.values())
 
 
 def without_held(
