@@ -16,7 +16,7 @@ test: $(STAMP) ## lint, types, import contracts and the tests
 	@BIN=$(BIN) $(BIN)/python tests/run.py
 
 prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (minutes)
-	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/kill -m prove -p no:randomly -q
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/kill -p no:randomly -q
 
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine
