@@ -24,6 +24,7 @@ def connect(path: Path, *, migrations: str, wait_seconds: float = 30.0) -> sqlit
     The connection is in autocommit mode: changes go through `transaction`. It may be used from several
     threads, one at a time.
     """
+    connection = None
     try:
         connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
@@ -31,8 +32,11 @@ def connect(path: Path, *, migrations: str, wait_seconds: float = 30.0) -> sqlit
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         _migrate(connection, path, migrations)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+        if not isinstance(error, sqlite3.DatabaseError) or locked:
             raise
         raise Damaged(
             "RCL5002",

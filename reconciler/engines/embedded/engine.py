@@ -11,7 +11,7 @@ from reconciler.engines import EngineSetup
 from reconciler.engines.embedded import recover
 from reconciler.engines.embedded.backup import Work, back_up, check_consistency, prune
 from reconciler.engines.embedded.check import Counts, check_replica
-from reconciler.engines.embedded.jobs import Running
+from reconciler.engines.embedded.jobs import Running, failed
 from reconciler.engines.embedded.observe import observe
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
@@ -80,8 +80,6 @@ class EmbeddedEngine:
             if running is not None and not running.status.state.ended:
                 return handle
             self._server.note_job(job, fence)
-            if self._committed(job) is not None:
-                return handle
             assignment = self._assignment(job.source)
             self._jobs[job.id] = Running(lambda mine: self._work(job, assignment, mine), job.id)
         return handle
@@ -91,7 +89,10 @@ class EmbeddedEngine:
         if running is not None:
             return running.status
         job = self._server.job(handle.job)
-        result = self._committed(job) if job else None
+        try:
+            result = self._committed(job) if job else None
+        except ReconcilerError as error:
+            return failed(error)
         if result is not None:
             return JobStatus(JobState.SUCCEEDED, result=result)
         return JobStatus(JobState.INTERRUPTED, reason="no running process works on it")
