@@ -56,6 +56,7 @@ def make_disk(scratch: Path) -> Path:
     compiled = b"".join(path.read_bytes() for path in _some_library_files())
     for number in range(600):
         kind = number % 4
+        data: bytes | bytearray
         if kind < 2:
             data = b" ".join(chance.choices(_WORDS, k=170_000))[:MIB]
         elif kind == 2:
@@ -94,7 +95,8 @@ def overwrite(disk: Path, run: int, seed: int) -> None:
     chance = random.Random(seed)
     with disk.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
-        places, offset = [], 8 * MIB
+        places: list[int] = []
+        offset = 8 * MIB
         while offset < size:
             try:
                 start = os.lseek(file.fileno(), offset, os.SEEK_DATA)

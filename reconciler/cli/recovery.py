@@ -6,6 +6,7 @@ import re
 import sys
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
@@ -135,7 +136,7 @@ def _checks(site: Site, observation: Observation, machines: list[str]) -> list[J
     now = site.now()
     return [
         Job(
-            id=f"check-{replica.source.machine[:8]}-{now:%Y%m%dT%H%M%S%fZ}",
+            id=f"check-{replica.source.machine[:8]}-{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
             kind=JobKind.CONSISTENCY_CHECK,
             server=catalog.server,
             source=replica.source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import uuid4
 
 import msgspec
 
@@ -51,7 +52,7 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     server, point = _point(observation, wish)
     now = site.now()
     job = Job(
-        id=f"recover-{point.source.machine[:8]}-{now:%Y%m%dT%H%M%S%fZ}",
+        id=f"recover-{point.source.machine[:8]}-{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
         kind=JobKind.RECOVERY,
         server=server,
         source=point.source,

@@ -128,7 +128,7 @@ class Step(msgspec.Struct, frozen=True, rename="camel"):
     change: Change
 
 
-class Plan(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Plan(msgspec.Struct, frozen=True, rename="camel"):
     """Everything that is to be done on one site, safest first, and what was found on the way.
 
     `names` tells people what a data source is called; it is no part of the hash. `plan_hash` covers the steps.
