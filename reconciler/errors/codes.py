@@ -374,11 +374,6 @@ _PLAN: dict[str, Explanation] = {
         "The server did not say whether the change was made, and looking again did not show it.",
         "Run `reconciler plan`: it compares with what is really there.",
     ),
-    "RCL3015": Explanation(
-        "apply ended early",
-        "Some steps of the plan were done, others were not.",
-        "Run `reconciler apply` again: it plans anew and does what is left.",
-    ),
     "RCL3016": Explanation(
         "not applied",
         "Nobody said yes.",
@@ -515,11 +510,6 @@ _JOBS: dict[str, Explanation] = {
         "rehearsal is not allowed here",
         "--now is only for sites that say `rehearsal: true`.",
         "Leave --now out; in a demo or a test set `rehearsal: true` in the site.",
-    ),
-    "RCL6013": Explanation(
-        "a job failed",
-        "A job ended without doing what it should; its own code and reason stand beside it.",
-        "Read the reason. Jobs that may succeed later are tried again after 1, 5 and 15 minutes.",
     ),
     "RCL6014": Explanation(
         "no heartbeat",

@@ -6,6 +6,7 @@ recovery is rolled forward, before it nothing of the target was touched.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import msgspec
 from blake3 import blake3
 
 from reconciler.engines.embedded.backup import Work
-from reconciler.engines.embedded.blocks import BLOCK, name_of
+from reconciler.engines.embedded.blocks import BLOCK, HOLE, name_of
 from reconciler.engines.embedded.maps import FileMap, MachineMap
 from reconciler.engines.embedded.packs import PackReader
 from reconciler.errors import Damaged, Diagnostic, Refused, Severity
@@ -24,8 +25,9 @@ from reconciler.staging import LocalTarget
 #: Free space that is left alone, whatever is recovered.
 _RESERVE = 16 * 1024 * 1024
 
-#: How much of a staged file is read back at once.
-_READ_BACK = 32 * BLOCK
+#: How many blocks of a staged file are read back at once.
+_RUN = 32
+_ZEROS = bytes(_RUN * BLOCK)
 
 
 class Placed(msgspec.Struct, frozen=True, rename="camel"):
@@ -203,22 +205,41 @@ def _clear_away(target: Target, placed: tuple[Placed, ...], token: str, because:
 
 
 def _verify(staged: StagedFile, file: FileMap) -> str:
-    """Reads the staged file back and checks every block of it; returns the BLAKE3 of the whole."""
+    """Reads back what was written and checks every block of it; returns the BLAKE3 of the whole file.
+
+    Holes are not read: the staged file was made anew, so what nobody wrote to is zeros.
+    """
     whole = blake3()
-    for offset in range(0, file.size, _READ_BACK):
-        data = memoryview(staged.read(offset, min(_READ_BACK, file.size - offset)))
+    for start, count, hole in _runs(file):
+        offset = start * BLOCK
+        length = min(count * BLOCK, file.size - offset)
+        if hole:
+            whole.update(_ZEROS[:length])
+            continue
+        data = memoryview(staged.read(offset, length))
         whole.update(data)
-        for start in range(0, len(data), BLOCK):
-            index = (offset + start) // BLOCK
-            expected = file.name_at(index)
-            if name_of(data[start : start + BLOCK]) != expected:
+        for index in range(start, start + count):
+            place = (index - start) * BLOCK
+            if name_of(data[place : place + BLOCK]) != file.name_at(index):
                 raise Damaged(
                     "RCL7010",
-                    f"{file.file_name!r} did not read back as it was written, at byte {offset + start}",
+                    f"{file.file_name!r} did not read back as it was written, at byte {index * BLOCK}",
                     "The target was not touched. Look at the disk that it lies on, and recover elsewhere.",
                     subject=file.file_name,
                 )
     return whole.hexdigest()
+
+
+def _runs(file: FileMap) -> Iterator[tuple[int, int, bool]]:
+    """(first block, how many, whether they are holes), covering the file, each no longer than is read at once."""
+    start = 0
+    while start < file.blocks:
+        hole = file.name_at(start) == HOLE
+        end = start + 1
+        while end < file.blocks and end - start < _RUN and (file.name_at(end) == HOLE) == hole:
+            end += 1
+        yield start, end - start, hole
+        start = end
 
 
 def _cut_over(work: Work, target: Target, cut: CutOver) -> JobResult:

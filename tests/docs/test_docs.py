@@ -1,0 +1,92 @@
+"""What the documents show is what happens: commands are run, policies are read, plans are compared."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.app import app
+from reconciler.demo import site as demo_site
+from reconciler.errors import ExitCode
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+
+
+def _blocks(text: str, kind: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [body for of_kind, body in fenced if of_kind == kind]
+
+
+def _reconciler(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reconciler", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_commands_of_the_guide_work_in_their_order(tmp_path: Path) -> None:
+    demo_site.build(tmp_path / "site")
+    lines = [line for block in _blocks(GUIDE, "console") for line in block.splitlines()]
+    assert len(lines) >= 10
+    for line in lines:
+        assert line.startswith("$ reconciler ")
+        ended = _reconciler(tmp_path / "site", *line.split()[2:])
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
+
+
+def test_the_policy_of_the_readme_ships_and_gives_the_plan_of_the_readme(tmp_path: Path) -> None:
+    (policy,) = _blocks(README, "yaml")
+    shipped = (ROOT / "policies" / "gold.yaml").read_text(encoding="utf-8")
+    assert policy == shipped.partition("\n")[2]
+    site = tmp_path / "site"
+    demo_site.build(site)
+    (site / "policies" / "silver.yaml").unlink()
+    shown = next(block for block in _blocks(README, "") if block.startswith("Plan for site"))
+    ended = _reconciler(site, "plan", "--now", "2026-11-22T13:17Z")
+    assert ended.stdout == shown
+
+
+def test_the_exit_codes_are_those_of_the_table() -> None:
+    table = (ROOT / "docs" / "reference" / "exit-codes.md").read_text(encoding="utf-8")
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", table, flags=re.MULTILINE)} == {int(c) for c in ExitCode}
+
+
+def test_every_link_leads_somewhere() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_every_command_is_in_the_readme_or_the_guide() -> None:
+    names = {
+        command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands
+    }
+    for name in names:
+        assert f"reconciler {name}" in README + GUIDE or f"`{name}" in README + GUIDE, name
+
+
+@pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["store", "check", "--help"]])
+def test_help_says_something(words: list[str]) -> None:
+    ended = _reconciler(ROOT, *words)
+    assert ended.returncode == 0
+    assert "Usage:" in ended.stdout
+
+
+def test_the_demo_proves_what_it_says(tmp_path: Path) -> None:
+    ended = _reconciler(tmp_path, "demo", "site")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = re.findall(r"sha256 (?:before the loss|after recovery) +([0-9a-f]{64})", ended.stdout)
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert "the plan after it was empty" in ended.stdout
+    again = _reconciler(tmp_path, "demo", "site")
+    assert again.returncode == 0, again.stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x").write_text("mine")
+    refused = _reconciler(tmp_path, "demo", "mine")
+    assert refused.returncode == 64
+    assert (tmp_path / "mine" / "x").read_text() == "mine"

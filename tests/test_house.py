@@ -1,0 +1,119 @@
+"""The house: what the imports contracts cannot hold."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import CATALOG, ExitCode, worst
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "reconciler"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = [
+    "errors",
+    "model",
+    "parse",
+    "plan",
+    "schedule",
+    "report",
+    "store",
+    "images",
+    "engines.embedded",
+    "engines.memory",
+]
+
+COMMANDS = ["validate", "plan", "apply", "run", "status", "jobs", "points", "recover", "check", "explain", "demo"]
+
+#: What a command may not import before it is asked to do something.
+HEAVY = ("yaml", "jsonschema", "sqlite3", "zstandard", "blake3", "watchfiles", "rich", "reconciler.plan")
+
+
+def test_every_file_opens_with_a_sentence() -> None:
+    for path in SOURCES:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert text or path.name == "__main__.py", path
+    assert len(SOURCES) > 80
+
+
+def test_no_file_is_long() -> None:
+    long = {path.name: lines for path in SOURCES if (lines := path.read_text(encoding="utf-8").count("\n")) > 400}
+    assert set(long) <= {"documents.py", "codes.py"}, long
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_a_door_shows_is_described(room: str) -> None:
+    module = importlib.import_module(f"reconciler.{room}")
+    for name in module.__all__:
+        shown = getattr(module, name)
+        if inspect.isclass(shown) or inspect.isfunction(shown):
+            assert inspect.getdoc(shown), f"{room}.{name}"
+
+
+def test_nothing_prints_but_the_faces() -> None:
+    for path in SOURCES:
+        room = path.relative_to(PACKAGE).parts[0]
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\bprint\(", text), path
+        assert room in ("cli", "demo", "parse") or "sys.stdout" not in text, path
+
+
+def test_every_code_is_explained_and_every_explanation_is_used() -> None:
+    used: set[str] = set()
+    for path in SOURCES:
+        if path.name != "codes.py":
+            used |= set(re.findall(r"RCL\d{4}", path.read_text(encoding="utf-8")))
+    assert used - {"RCL1007"} <= set(CATALOG) | {"RCL1007"}
+    assert set(CATALOG) - used == set()
+    assert all(each.title and each.cause.endswith(".") and each.remedy.endswith(".") for each in CATALOG.values())
+
+
+def test_which_exit_code_counts() -> None:
+    assert worst([]) is ExitCode.SUCCESS
+    assert worst([ExitCode.BELOW_THRESHOLD, ExitCode.CONSENT_NEEDED]) is ExitCode.CONSENT_NEEDED
+    assert worst([ExitCode.FAILURE, ExitCode.INTERRUPTED]) is ExitCode.INTERRUPTED
+    assert worst([ExitCode.LOCK_HELD, ExitCode.UNREACHABLE]) is ExitCode.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--version"],
+        ["--help"],
+        *([name, "--help"] for name in COMMANDS),
+        ["store", "check", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_help_and_version_import_little(words: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from reconciler.cli import main\n"
+        "try:\n"
+        f"    main({words!r})\n"
+        "except SystemExit as ended:\n"
+        "    assert not ended.code, ended.code\n"
+        f"sys.stderr.write(' '.join(name for name in {HEAVY!r} if name in sys.modules))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout
+    assert ended.stderr == ""
+
+
+def test_no_file_names_a_machine_or_a_registry() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    for name in listed.splitlines():
+        path = ROOT / name
+        if path.suffix == ".zst" or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"https?://[a-z.]*(pythonhosted|pypi)[a-z.]*/", text), name
+        assert f"/{'root'}/" not in text, name
+        assert f"/{'work'}/" not in text, name
