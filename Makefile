@@ -22,7 +22,7 @@ bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic
 	@$(BIN)/python -m bench.engine
 
 schemas: $(STAMP) ## write schemas/ anew from the types
-	@$(BIN)/python -m reconciler.parse.schema schemas
+	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \

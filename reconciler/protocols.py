@@ -141,6 +141,11 @@ class Disks(Target, Protocol):
 
     def facts(self, path: str) -> FileFacts: ...
 
+    def file_system(self) -> int | None:
+        """A number that tells the file system of the machines from others on this computer; None where that is
+        not known."""
+        ...
+
     def resource_groups(self) -> frozenset[str]:
         """The ids of machines whose cluster resource group is present."""
         ...

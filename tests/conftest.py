@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.shop import run, shop
+
+__all__ = ["run", "shop"]
+
 _CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 settings.register_profile("test", max_examples=150, deadline=None, suppress_health_check=_CHECKS)
 settings.register_profile("prove", max_examples=3000, deadline=None, suppress_health_check=_CHECKS)

@@ -53,7 +53,7 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
             findings += error.diagnostics if isinstance(error, PolicyError) else [error.diagnostic]
         if applied is not None:
             observation = observe(site)
-    findings += observation.findings
+    findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, prune=prune is None)
     return Tick(observation, jobs, applied, pending, tuple(dict.fromkeys(findings)))

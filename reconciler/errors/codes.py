@@ -463,6 +463,11 @@ _STORE: dict[str, Explanation] = {
         "The backup server cannot do this now.",
         "It is tried again by itself; nothing was changed.",
     ),
+    "RCL4016": Explanation(
+        "store and source on one file system",
+        "The backup lies on the same file system as the machines that it is of.",
+        "Put the store on other disks, in another room if you can.",
+    ),
 }
 
 #: RCL5xxx: state: ledger, journal, locks

@@ -110,6 +110,12 @@ class DirectoryDisks(LocalTarget):
             raise _no_file(path, error) from error
         return FileFacts(status.st_mode & 0o7777, status.st_mtime_ns)
 
+    def file_system(self) -> int | None:
+        try:
+            return self.root.stat().st_dev
+        except OSError:
+            return None
+
     def resource_groups(self) -> frozenset[str]:
         return frozenset(role.stem.lower() for role in _json_files(self.root / "roles"))
 

@@ -34,11 +34,16 @@ Reference = Annotated[
         description="where a secret is found; never the secret",
     ),
 ]
-Rate = Annotated[str, Meta(pattern=r"^\d{1,3}(\.\d+)?%/d$", description="share of a disk that changes in a day")]
-Share = Annotated[str, Meta(pattern=r"^\d{1,3}(\.\d+)?%$", description="a share of all")]
-Throughput = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?(kB|MB|GB|KiB|MiB|GiB)/s$", description="bytes in a second")]
+Rate = Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]+)?%/d$", description="share of a disk that changes in a day")]
+Share = Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]+)?%$", description="a share of all")]
+Throughput = Annotated[
+    str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(kB|MB|GB|KiB|MiB|GiB)/s$", description="bytes in a second")
+]
 LocalMinute = Annotated[
-    str, Meta(pattern=r"^\d{4}-\d{2}-\d{2} ([01]\d|2[0-3]):[0-5]\d$", description="a minute in the site's zone")
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]$", description="a minute in the site's zone"
+    ),
 ]
 Labels = dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=253)]]
 Reasoned = Annotated[str, Meta(min_length=1, max_length=1000, description="why, for whoever reads this later")]

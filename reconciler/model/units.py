@@ -12,9 +12,9 @@ from functools import total_ordering
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MONTHS = {"mo": 1, "y": 12}
-_DURATION = re.compile(r"(\d{1,6})(s|min|h|d|w|mo|y)")
-_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-_SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(B|kB|KB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)")
+_DURATION = re.compile(r"([0-9]{1,6})(s|min|h|d|w|mo|y)")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(B|kB|KB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)")
 _BYTES = {
     "B": 1,
     "kB": 10**3,
@@ -31,9 +31,9 @@ _BYTES = {
 }
 
 #: What the JSON Schemas say of each; the same patterns as above.
-DURATION_PATTERN = r"^\d{1,6}(s|min|h|d|w|mo|y)$"
-CLOCK_PATTERN = r"^([01]\d|2[0-3]):([0-5]\d)$"
-SIZE_PATTERN = r"^\d{1,9}(\.\d{1,3})? ?(B|kB|KB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)$"
+DURATION_PATTERN = r"^[0-9]{1,6}(s|min|h|d|w|mo|y)$"
+CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):([0-5][0-9])$"
+SIZE_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,3})? ?(B|kB|KB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)$"
 
 
 @total_ordering

@@ -1,12 +1,11 @@
 """Schemas: the types of the written language -> JSON Schemas (draft-07), the contract with users and editors.
 
-``python -m reconciler.parse.schema FOLDER`` writes them anew.
+`make schemas` writes them anew.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,3 @@ def rendered() -> dict[str, str]:
     """File name -> text, as they are committed."""
     schemas = {_FILES[kind]: schema_of(kind) for kind in KINDS} | {_ALL: policy_schema()}
     return {name: json.dumps(schema, indent=2, sort_keys=True) + "\n" for name, schema in schemas.items()}
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))

@@ -14,8 +14,8 @@ import pytest
 
 from reconciler.control import lease
 from reconciler.store import open_memory
-from tests.cli.conftest import Shop
 from tests.fakes import machine_id
+from tests.shop import Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")
 T2 = ("--now", "2026-03-10T17:00Z")

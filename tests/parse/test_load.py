@@ -16,8 +16,12 @@ from reconciler.parse import read_policies
 from reconciler.parse.load import LARGEST_FILE, LARGEST_SCALAR, load
 from tests.parse.test_bad_documents import SITE
 
+#: Texts that look like numbers are read by the core schema here, by YAML 1.1 there; they are left out.
+_words = st.text(st.characters(codec="utf-8"), max_size=20).filter(
+    lambda text: text[:1] not in "+-.0123456789" or not text
+)
 _plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(st.characters(codec="utf-8"), max_size=20),
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | _words,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcdef", min_size=1), inner, max_size=4),
     max_leaves=20,
 )

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
+
 from reconciler import __version__
 from reconciler.engines import EngineSetup
 from reconciler.engines.embedded import recover
@@ -17,7 +19,7 @@ from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
 from reconciler.engines.embedded.server import Assignment, ServerStore
 from reconciler.engines.embedded.space import Space
-from reconciler.errors import Diagnostic, ReconcilerError, Refused
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity
 from reconciler.model import (
     Action,
     CatalogSnapshot,
@@ -66,7 +68,23 @@ class EmbeddedEngine:
         return Capabilities(schedules="reconciler", takes_incrementals=True)
 
     def observe(self) -> CatalogSnapshot:
-        return observe(self.name, self._server, self._space, self._setup.clock.now(), __version__)
+        seen = observe(self.name, self._server, self._space, self._setup.clock.now(), __version__)
+        return msgspec.structs.replace(seen, findings=(*seen.findings, *self._shared_disk()))
+
+    def _shared_disk(self) -> tuple[Diagnostic, ...]:
+        """A backup on the disk that it backs up is lost with it."""
+        mine = self._setup.path.stat().st_dev
+        shared = sorted(name for name, disks in self._setup.disks.items() if disks.file_system() == mine)
+        return tuple(
+            Diagnostic(
+                "RCL4016",
+                Severity.ADVICE,
+                f"the store of {self.name} lies on the same file system as the cluster {name}",
+                "Put the store on other disks: what destroys the one destroys the other. A demo may.",
+                subject=self.name,
+            )
+            for name in shared
+        )
 
     def apply(self, action: Action, fence: Fence) -> str:
         return self._server.apply(action, fence)

@@ -144,20 +144,21 @@ class PackReader:
 
     def payload(self, block: Block) -> bytes:
         """The stored bytes of a block. Raises `Damaged`, RCL4005, where the pack is missing or too short."""
-        path = pack_path(self._folder, block.pack)
         try:
-            data = os.pread(self._descriptor(block.pack, path), block.length, block.offset)
+            descriptor = self._open.get(block.pack)
+            if descriptor is None:
+                descriptor = self._opened(block.pack)
+            data = os.pread(descriptor, block.length, block.offset)
         except OSError as error:
-            raise _damaged(path, f"cannot be read: {error.strerror}") from error
+            raise _damaged(pack_path(self._folder, block.pack), f"cannot be read: {error.strerror}") from error
         if len(data) != block.length:
-            raise _damaged(path, "is cut")
+            raise _damaged(pack_path(self._folder, block.pack), "is cut")
         return data
 
-    def _descriptor(self, pack: str, path: Path) -> int:
-        if pack not in self._open:
-            if len(self._open) >= self._MOST_OPEN:
-                os.close(self._open.pop(next(iter(self._open))))
-            self._open[pack] = os.open(path, os.O_RDONLY)
+    def _opened(self, pack: str) -> int:
+        if len(self._open) >= self._MOST_OPEN:
+            os.close(self._open.pop(next(iter(self._open))))
+        self._open[pack] = os.open(pack_path(self._folder, pack), os.O_RDONLY)
         return self._open[pack]
 
     def __enter__(self) -> Self:

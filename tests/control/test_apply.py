@@ -1,0 +1,198 @@
+"""Applying against a server that misbehaves: what was done is known, what was not is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from reconciler.control.apply import apply, begin, refresh_ledger
+from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
+from reconciler.control.lease import Holding, holding
+from reconciler.control.observe import observe_whole
+from reconciler.control.policies import Policies, read_good, read_or_last_good
+from reconciler.control.propose import check_state, propose
+from reconciler.control.settle import settle
+from reconciler.control.site import Site
+from reconciler.control.tick import tick
+from reconciler.engines.memory import MemoryServer, open_engine
+from reconciler.errors import Interrupted, PolicyError, Refused, StaleFence
+from reconciler.model import JobState, OutcomeState
+from reconciler.protocols import Fence
+from reconciler.store import open_memory
+from reconciler.wiring import choose_site
+from tests.fakes import DiskCluster, SetClock, setup_for
+from tests.kill.test_kill import write_policies
+
+
+class Desk:
+    """A site over a server in memory, with the lease held."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = SetClock()
+        self.cluster = DiskCluster(root / "cluster")
+        self.cluster.add(1, "one")
+        self.cluster.add(2, "two")
+        self.server = MemoryServer()
+        write_policies(root, "one, two", "5d")
+        self.site = self.open()
+
+    def open(self) -> Site:
+        engine = open_engine(setup_for(self.root / "store", self.cluster, self.clock), self.server)
+        return Site(
+            document=choose_site(self.policies().policies, None),
+            folder=self.root,
+            zone=ZoneInfo("UTC"),
+            inventories={"hci-01": self.cluster.inventory(self.clock)},
+            engines={"mabs-01": engine},
+            memory=open_memory(self.root / "var" / "hq.db"),
+            clock=self.clock,
+            holder="here pid 0 started 0",
+        )
+
+    def policies(self) -> Policies:
+        return read_good(self.root)
+
+    def plan(self) -> int:
+        return len(propose(self.site, self.policies().policies, observe_whole(self.site)).plan.steps)
+
+    def apply(self, held: Holding) -> list[OutcomeState]:
+        proposal = propose(self.site, self.policies().policies, observe_whole(self.site))
+        return [each.state for each in apply(self.site, proposal.plan, proposal.desired, held, "apply").outcomes]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.site.close()
+
+
+def test_a_step_that_fails_is_left_and_tried_again(desk: Desk) -> None:
+    desk.server.behaviour.fail_applies = 1
+    with holding(desk.site) as held:
+        assert desk.apply(held) == [OutcomeState.FAILED]
+        assert desk.site.memory.journal.runs()[0].ended_as == "partial"
+        assert desk.apply(held) == [OutcomeState.DONE]
+    assert desk.plan() == 0
+
+
+@pytest.mark.parametrize(("before", "state"), [(False, OutcomeState.ALREADY), (True, OutcomeState.UNKNOWN)])
+def test_an_answer_that_was_lost_is_looked_up(desk: Desk, before: bool, state: OutcomeState) -> None:
+    desk.server.behaviour.lose_answers = 1
+    desk.server.behaviour.lose_before = before
+    with holding(desk.site) as held:
+        assert desk.apply(held) == [state]
+        assert desk.plan() == (0 if state is OutcomeState.ALREADY else 1)
+        desk.apply(held)
+    assert desk.plan() == 0
+
+
+def test_what_a_server_cannot_show_is_compared_with_what_was_applied(desk: Desk) -> None:
+    desk.server.behaviour.unreadable = frozenset({"existingPoints"})
+    path = desk.root / "policies" / "site.yaml"
+    path.write_text(path.read_text() + "  existingPoints: keepForever\n")
+    with holding(desk.site) as held:
+        desk.apply(held)
+    assert desk.plan() == 0
+    path.write_text(path.read_text().replace("keepForever", "retain"))
+    proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
+    (field,) = proposal.plan.steps[0].change.fields
+    assert (field.before, field.after, field.assumed) == ("keepForever", "retain", True)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_run_that_died_is_settled_by_what_the_server_shows(desk: Desk, applied: bool) -> None:
+    with holding(desk.site) as held:
+        proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
+        run = begin(desk.site, proposal.plan, held, "apply")
+        (step,) = proposal.plan.steps
+        desk.site.memory.journal.started(run, step.id, desk.clock.now())
+        if applied:
+            desk.site.engines["mabs-01"].apply(step.action, held.fence)
+        assert settle(desk.site) == (run,)
+        assert [entry.group for entry in desk.site.memory.ledger.entries()] == (["gold"] if applied else [])
+        assert desk.plan() == (0 if applied else 1)
+        assert settle(desk.site) == ()
+
+
+def test_a_lease_that_was_lost_stops_everything(desk: Desk) -> None:
+    with holding(desk.site) as held:
+        desk.site.engines["mabs-01"].apply(  # somebody else has worked on the server since
+            propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan.steps[0].action, Fence(99)
+        )
+        desk.server.groups.clear()
+        with pytest.raises(StaleFence):
+            desk.apply(held)
+    assert desk.site.memory.journal.runs()[0].ended_as == "RCL5004"
+
+
+def test_somebody_who_asks_to_stop_is_heard_between_two_steps(desk: Desk) -> None:
+    with holding(desk.site) as held:
+        desk.site.stop.ask()
+        with pytest.raises(Interrupted) as interrupted:
+            desk.apply(held)
+    assert interrupted.value.exit_code == 130
+    assert interrupted.value.diagnostic.subject == desk.site.memory.journal.runs()[0].id
+
+
+def test_an_empty_state_is_not_believed_over_a_full_server(desk: Desk) -> None:
+    with holding(desk.site) as held:
+        desk.apply(held)
+    desk.site.memory.ledger.forget("mabs-01", "gold")
+    with pytest.raises(Refused) as refused:
+        check_state(observe_whole(desk.site))
+    assert (refused.value.diagnostic.code, refused.value.exit_code) == ("RCL3012", 6)
+
+
+def test_the_ledger_learns_new_names_and_labels(desk: Desk) -> None:
+    with holding(desk.site) as held:
+        desk.apply(held)
+    desk.cluster.add(1, "one", notes="tier: gold")
+    proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
+    refresh_ledger(desk.site, proposal.desired)
+    (entry,) = desk.site.memory.ledger.entries()
+    assert [member.labels for member in entry.members] == [{"tier": "gold"}, {}]
+
+
+def test_a_job_is_recorded_before_it_is_started(desk: Desk) -> None:
+    with holding(desk.site) as held:
+        desk.apply(held)
+        (first, second) = jobs_due(desk.site, observe_whole(desk.site), prune=True)
+        start(desk.site, first, held, "")
+        desk.site.engines["mabs-01"].close()  # the process dies
+        desk.site = desk.open()
+        assert [record.status.state for record in poll(desk.site)] == [JobState.INTERRUPTED]
+        again = jobs_due(desk.site, observe_whole(desk.site), prune=True)
+        assert set(again) == {first, second}
+        ended = run_jobs(desk.site, again, held, "")
+    assert [record.status.state for record in ended] == [JobState.SUCCEEDED] * 2
+    assert {record.attempt for record in ended} == {1, 2}
+
+
+def test_a_tick_after_a_tick_does_nothing(desk: Desk) -> None:
+    with holding(desk.site) as held:
+        done = tick(desk.site, desk.policies(), held)
+        run_jobs(desk.site, done.jobs, held, "")
+        again = tick(desk.site, desk.policies(), held)
+    assert (again.applied, again.jobs, again.waits_for_consent) == (None, (), False)
+
+
+def test_the_last_good_policies_are_kept_and_used_for_jobs_alone(desk: Desk) -> None:
+    good = read_or_last_good(desk.root)
+    assert good.current
+    (desk.root / "policies" / "broken.yaml").write_text("kind: [")
+    kept = read_or_last_good(desk.root)
+    assert not kept.current
+    assert [each.document for each in kept.policies.groups] == [each.document for each in good.policies.groups]
+    with holding(desk.site) as held:
+        assert tick(desk.site, kept, held).applied is None
+    for path in (desk.root / ".reconciler").glob("last-good*"):
+        path.rename(path.with_name("lost"))
+        break
+    (desk.root / ".reconciler" / "last-good").unlink(missing_ok=True)
+    with pytest.raises(PolicyError):
+        read_or_last_good(desk.root)

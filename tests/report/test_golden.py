@@ -1,0 +1,48 @@
+"""Golden texts of what people read. `pytest tests/report --snapshot-update` writes them anew; look at them then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from syrupy.assertion import SnapshotAssertion
+
+from reconciler.errors import CATALOG
+from tests.shop import Said, Shop
+
+T1 = ("--now", "2026-03-10T12:00Z")
+T2 = ("--now", "2026-03-10T17:00Z")
+
+
+def _settled(text: str) -> str:
+    """Without what differs from machine to machine: free space, ids of runs, the folder of the test."""
+    text = re.sub(r"\d+(\.\d+)? [KMGT]iB\n", "FREE\n", text)
+    text = re.sub(r"run \d{8}T\d{6}Z-[0-9a-f]{6}", "run RUN", text)
+    return re.sub(r"/\S*/test_\S*?/(?=policies|cluster)", "ROOT/", text)
+
+
+def test_the_journey(shop: Shop, snapshot: SnapshotAssertion) -> None:
+    shop.cluster.add(3, "three", notes="tier: iron")
+    texts = [shop("plan", *T1).out, shop("apply", "--yes", *T1).out, shop("status", *T1).out]
+    texts += [shop("run", "--until-idle", *T1).out, shop("status", *T1).out]
+    shop.policy("retention: 5d, synchronization: 1h", "retention: 2d, synchronization: 15min")
+    shop.policy("names: [one, two]", "names: [two, three, ghost-*]")
+    shop.cluster.change(2, 1, seed=1)
+    texts += [shop("plan", *T2).out, shop("run", "--until-idle", *T2).out, shop("plan", *T2).out]
+    texts += [shop("points", "two").out, shop("jobs", "two").out]
+    texts += [shop("recover", "one", "--to", "/nowhere/out", *T2).out]
+    assert [_settled(text) for text in texts] == snapshot
+
+
+def test_mistakes(shop: Shop, run: Callable[..., Said], snapshot: SnapshotAssertion) -> None:
+    shop.policy("retention: 5d", "retentoin: 5m")
+    shop.policy("prune: false", "prune: no")
+    (shop.root / "policies" / "b.yaml").write_text("kind: Sight\n---\n- 1\n---\nkind: Exclusion\nmetadata: {name: X}\n")
+    said = shop("validate")
+    assert said.code == 65
+    assert said.out + said.err == snapshot
+    assert [run("frobnicate").err, run("plan", "--formt", "json").err, run("explain", "RCL9999").err] == snapshot
+
+
+def test_every_explanation(run: Callable[..., Said], snapshot: SnapshotAssertion) -> None:
+    assert "\n".join(run("explain", code).out for code in sorted(CATALOG)) == snapshot
