@@ -19,7 +19,7 @@ from reconciler.control.propose import check_state, propose
 from reconciler.control.recovery import resume_recoveries
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
-from reconciler.errors import ConsentNeeded, ExitCode, Refused
+from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, Refused
 from reconciler.model import Plan
 from reconciler.plan import Proposal, without_weakening
 from reconciler.report import applied_text, findings_text, json_text, plan_text
@@ -49,9 +49,7 @@ def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> in
         proposal = _propose(site, policies)
         out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
         if not proposal.plan.steps:
-            with holding(site, _PATIENCE) as held:
-                _settle(site, held)
-                refresh_ledger(site, proposal.desired)
+            _tidy(site, proposal)
             return ExitCode.SUCCESS
         agreed = _agreed(proposal.plan, yes)
         with holding(site, _PATIENCE) as held:
@@ -82,6 +80,16 @@ def _settle(site: Site, held: Holding) -> None:
     for record in resume_recoveries(site, held):
         note(f"The recovery {record.job.id} had been cut off: {record.status.state}.")
     poll(site)
+
+
+def _tidy(site: Site, proposal: Proposal) -> None:
+    """Cleans up though nothing is to be done; whoever is at work on the site does it as well."""
+    try:
+        with holding(site) as held:
+            _settle(site, held)
+            refresh_ledger(site, proposal.desired)
+    except LockHeld as error:
+        note(error.diagnostic.message)
 
 
 def _agreed(plan: Plan, yes: bool) -> Plan:

@@ -139,29 +139,33 @@ class _Worker:
         return done
 
     def work(self, held: Holding, confirm_clock: bool = False) -> None:
-        """Ticks and runs jobs until nothing is left to do at this moment."""
+        """Ticks and runs jobs until nothing is left to do at this moment.
+
+        A plan that was applied and comes back the same is not applied for ever: it is left to the next round.
+        """
         self.prepare(held)
+        applied = ""
         while not self.site.stop.asked:
             done = self.tick(held, confirm_clock)
             for job in done.jobs:
                 if len(self.site.memory.jobs.running()) >= JOBS_AT_ONCE or self.site.stop.asked:
                     break
                 self.note(start(self.site, job, held, done.applied.run if done.applied else ""))
-            moved = done.applied is not None and bool(done.applied.done)
+            moved = done.applied is not None and bool(done.applied.done) and done.applied.plan.plan_hash != applied
+            applied = done.applied.plan.plan_hash if done.applied is not None else ""
             if not done.jobs and not moved and not self.site.memory.jobs.running():
                 return
             self._until_something_ended(held)
         run_jobs(self.site, (), held, "", self.note)
 
     def _until_something_ended(self, held: Holding) -> None:
-        seen = fingerprint(self.root)
         deadline = time.monotonic() + TICK_SECONDS
         while self.site.memory.jobs.running() and not self.site.stop.asked and time.monotonic() < deadline:
             held.check()
             records = poll(self.site)
             for record in records:
                 self.note(record)
-            if any(record.status.state.ended for record in records) or fingerprint(self.root) != seen:
+            if any(record.status.state.ended for record in records):
                 return
             self.site.stop.wait(POLL_SECONDS)
 
@@ -192,8 +196,8 @@ class _Worker:
             self.site.stop.wait(_ASK_AGAIN_SECONDS)
             return
         changes = watch(folder, stop_event=self.site.stop.event, rust_timeout=500, yield_on_timeout=True)
-        for _ in changes:
-            if self.site.stop.asked or fingerprint(self.root) != seen or time.monotonic() > deadline:
+        for changed in changes:
+            if self.site.stop.asked or time.monotonic() > deadline or (changed and fingerprint(self.root) != seen):
                 return
 
     def _site_changed(self) -> bool:
