@@ -36,6 +36,9 @@ class JobsOnScreen:
             self._since.pop(job.id, None)
             if job.id in self._bars and self._progress is not None:
                 self._progress.remove_task(self._bars.pop(job.id))
+                if not self._bars:
+                    self._progress.stop()
+                    self._progress = None
             out(job_line(record, name, paint_for(sys.stdout)) + "\n")
             return
         since = self._since.setdefault(job.id, time.monotonic())

@@ -121,6 +121,7 @@ class _Worker:
         self.watcher = watcher
         self.summary = summary
         self._told: frozenset[Diagnostic] = frozenset()
+        self._read = ""
 
     def prepare(self, held: Holding) -> None:
         """Cleans up after a process that died."""
@@ -132,6 +133,7 @@ class _Worker:
                 self.note(record)
 
     def tick(self, held: Holding, confirm_clock: bool = False) -> Tick:
+        self._read = fingerprint(self.root)  # before reading, so that no change falls between
         done = tick(self.site, read_or_last_good(self.root), held, confirm_clock=confirm_clock)
         self.summary.count(done)
         self.tell(done.findings)
@@ -190,14 +192,13 @@ class _Worker:
     def _rest(self) -> None:
         """Waits for a change of the policy folder, for a while, or for somebody who asks to stop."""
         folder = self.root / FOLDER
-        seen = fingerprint(self.root)
         deadline = time.monotonic() + TICK_SECONDS
         if not folder.is_dir():
             self.site.stop.wait(_ASK_AGAIN_SECONDS)
             return
         changes = watch(folder, stop_event=self.site.stop.event, rust_timeout=500, yield_on_timeout=True)
-        for changed in changes:
-            if self.site.stop.asked or time.monotonic() > deadline or (changed and fingerprint(self.root) != seen):
+        for _ in changes:
+            if self.site.stop.asked or time.monotonic() > deadline or fingerprint(self.root) != self._read:
                 return
 
     def _site_changed(self) -> bool:
