@@ -33,6 +33,7 @@ def plan(root: Path | None, name: str | None, output: Format, now: str | None, d
     place = find_root(root)
     policies = read_good(place)
     with session(place, name, now, policies) as site:
+        _tidy(site)
         proposal = _propose(site, policies)
         if output is Format.json:
             out(json_text(proposal.plan) + "\n")
@@ -46,10 +47,11 @@ def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> in
     place = find_root(root)
     policies = read_good(place)
     with session(place, name, now, policies) as site:
+        _tidy(site)
         proposal = _propose(site, policies)
         out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
         if not proposal.plan.steps:
-            _tidy(site, proposal)
+            _remember(site, proposal)
             return ExitCode.SUCCESS
         agreed = _agreed(proposal.plan, yes)
         with holding(site, _PATIENCE) as held:
@@ -62,7 +64,6 @@ def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> in
                     "Run `reconciler apply` again and look at the new plan; nothing was changed.",
                     subject=site.name,
                 )
-            check_state(observe_whole(site))
             refresh_ledger(site, again.desired)
             applied = apply_plan(site, agreed, again.desired, held, "apply")
         out("\n" + applied_text(applied.run, applied.outcomes, applied.left, paint_for(sys.stdout)))
@@ -70,7 +71,9 @@ def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> in
 
 
 def _propose(site: Site, policies: Policies) -> Proposal:
-    return propose(site, policies.policies, observe_whole(site))
+    observation = observe_whole(site)
+    check_state(observation)
+    return propose(site, policies.policies, observation)
 
 
 def _settle(site: Site, held: Holding) -> None:
@@ -82,11 +85,20 @@ def _settle(site: Site, held: Holding) -> None:
     poll(site)
 
 
-def _tidy(site: Site, proposal: Proposal) -> None:
-    """Cleans up though nothing is to be done; whoever is at work on the site does it as well."""
+def _tidy(site: Site) -> None:
+    """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
+    if site.memory.journal.open_runs():
+        try:
+            with holding(site) as held:
+                _settle(site, held)
+        except LockHeld as error:
+            note(error.diagnostic.message)
+
+
+def _remember(site: Site, proposal: Proposal) -> None:
+    """Keeps in mind what members are called now; whoever is at work on the site does it as well."""
     try:
-        with holding(site) as held:
-            _settle(site, held)
+        with holding(site):
             refresh_ledger(site, proposal.desired)
     except LockHeld as error:
         note(error.diagnostic.message)

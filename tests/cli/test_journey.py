@@ -172,8 +172,8 @@ def test_an_empty_state_over_a_full_server_is_refused(shop: Shop) -> None:
     for path in (shop.root / "var").glob("hq.db*"):
         path.unlink()
     said = shop("apply", "--yes", *T2)
-    assert said.code == 65
-    assert "RCL3008" in said.err
+    assert said.code == 6
+    assert "RCL3012" in said.err
 
 
 def test_rehearsed_time_only_goes_forward_and_only_where_allowed(shop: Shop) -> None:

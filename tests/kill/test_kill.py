@@ -172,6 +172,26 @@ def test_a_run_killed_at_a_durable_step_ends_the_same(
         shutil.rmtree(root)
 
 
+def test_an_apply_killed_at_a_durable_step_is_taken_up(tmp_path: Path) -> None:
+    def fresh(name: str) -> Path:
+        root = tmp_path / name
+        root.mkdir()
+        DiskCluster(root / "cluster").add(1, "one")
+        write_policies(root, "one", "5d")
+        return root
+
+    apply = ("apply", "--yes", "--now", stamp(FIRST))
+    steps = steps_of(victim(fresh("counted"), 0, *apply))
+    for step in sample(steps, 10):
+        root = fresh(str(step))
+        assert victim(root, step, *apply).returncode == -signal.SIGKILL
+        steps_of(victim(root, 0, "plan", "--now", stamp(FIRST)))
+        steps_of(victim(root, 0, *apply))
+        end = end_of(root)
+        assert [each[0] for each in end["ledger"]] == ["gold"], f"killed at step {step}"
+        assert len(end["groups"]) == 1
+
+
 def test_a_recovery_killed_at_a_durable_step_ends_the_same(
     after: tuple[Path, int, dict[str, Any]], tmp_path: Path
 ) -> None:
