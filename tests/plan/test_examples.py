@@ -7,7 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 
-from reconciler.model import DataSource, Direction, Duration, ExistingPoints, Reason, UpdateGroup, Verb
+from reconciler.model import (
+    DataSource,
+    Direction,
+    Duration,
+    ExistingPoints,
+    Reason,
+    UpdateGroup,
+    Verb,
+    VirtualMachine,
+)
 from reconciler.model.documents import (
     ExclusionDocument,
     ExclusionSpec,
@@ -68,6 +77,17 @@ def test_a_vanished_machine_stays_until_the_rule_no_longer_means_it() -> None:
     assert proposal.plan.steps == ()
     assert "RCL3002" in {finding.code for finding in proposal.plan.findings}
     (step,) = game.propose(policies([document("gold", by_name("vm-a", "vm-b"))]), cluster(A, B)).plan.steps
+    assert step.change.direction is Direction.WEAKENS
+
+
+@pytest.mark.parametrize("shown", [(), (A,)])
+def test_from_a_cluster_that_shows_too_little_nobody_is_removed(shown: tuple[VirtualMachine, ...]) -> None:
+    game = Game()
+    game.apply(game.propose(policies([document("gold", by_name("vm-a", "vm-b", "vm-c"))]), cluster(A, B, C)))
+    narrower = policies([document("gold", by_name("vm-a"))])
+    assert game.propose(narrower, cluster(*shown)).plan.steps == ()
+    assert game.propose(policies([]), cluster(*shown)).plan.steps == ()
+    (step,) = game.propose(narrower, cluster(A, B)).plan.steps
     assert step.change.direction is Direction.WEAKENS
 
 
