@@ -146,6 +146,8 @@ def remember_step(site: Site, step: Step, ref: str, desired: DesiredState | None
     own = (action.server, formerly or after.name)
     previous = next((each for each in ledger.entries() if (each.server, each.group) == own), None)
     known = wish.known if wish else previous.members if previous else ()
+    whole = wish is not None and wish.group.sources == after.sources
+    selectors = wish.selectors if wish is not None and whole else previous.selectors if previous else ""
     entry = LedgerEntry(
         server=action.server,
         ref=ref,
@@ -153,7 +155,7 @@ def remember_step(site: Site, step: Step, ref: str, desired: DesiredState | None
         applied_at=site.now(),
         run=run,
         members=tuple(each for each in known if each.source in after.sources),
-        selectors=wish.selectors if wish else "",
+        selectors=selectors,
     )
     ledger.record(entry, formerly=formerly)
 

@@ -77,8 +77,8 @@ def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
     lines = [paint(f"Site {status.site} at {moment(status.at, zone)}", "strong"), ""]
     lines += [*_machines(status, zone, paint), "", *_groups(status, paint), *_replicas(status, zone, paint)]
     lines += _volumes(status, paint)
-    beat = f"{ago(status.at - status.heartbeat)} ago" if status.heartbeat else "never"
-    lines.append(f"The loop last ran {beat}." + (f" At work now: {safe(status.holder)}." if status.holder else ""))
+    beat = f"last ran {ago(status.at - status.heartbeat)} ago" if status.heartbeat else "has never run"
+    lines.append(f"The loop {beat}." + (f" At work now: {safe(status.holder)}." if status.holder else ""))
     text = "\n".join(lines) + "\n"
     return text + ("\n" + findings_text(status.findings, paint) if status.findings else "")
 
