@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from reconciler import files
-from reconciler.errors import Damaged, Refused
+from reconciler.errors import Damaged, Refused, TemporaryError
 
 _NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -49,16 +49,26 @@ def connect(path: Path, *, migrations: str, wait_seconds: float = 30.0) -> sqlit
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
-    """Everything inside happens or nothing does. Takes the write lock at once, so it never deadlocks."""
-    connection.execute("BEGIN IMMEDIATE")
+    """Everything inside happens or nothing does. Takes the write lock at once, so it never deadlocks.
+
+    Raises `TemporaryError`, RCL5006, where SQLite cannot write: a full or failing disk, a lock that stays.
+    """
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield connection
         files.announce("commit", path)
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise
+        if not isinstance(error, sqlite3.OperationalError):
+            raise
+        raise TemporaryError(
+            "RCL5006",
+            f"the database {path} cannot be written: {error}",
+            "Make room, or look at the disk; nothing was changed.",
+            subject=str(path),
+        ) from error
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, package: str) -> None:

@@ -47,6 +47,11 @@ def _other(error: Exception) -> int:
         return ExitCode.USAGE
     if type(error).__name__ == "Abort":
         return ExitCode.INTERRUPTED
+    if isinstance(error, OSError):
+        where = f" at {error.filename}" if error.filename else ""
+        what = f"the system said: {error.strerror or error}{where}"
+        _say(Diagnostic("RCL0007", Severity.ERROR, what, "Look at the disk; what was there before is unharmed."))
+        return ExitCode.FAILURE
     import traceback
 
     traceback.print_exception(error)

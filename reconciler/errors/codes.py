@@ -52,6 +52,11 @@ _COMMAND_LINE = {
         "The demo would write into a folder that holds other things.",
         "Give it a new folder. Nothing was touched.",
     ),
+    "RCL0007": Explanation(
+        "the system refused",
+        "A file could not be read or written: a full or failing disk, a missing right.",
+        "The message names the file. What was there before is unharmed; run the command again.",
+    ),
 }
 
 #: RCL1xxx: policies
@@ -496,6 +501,11 @@ _STATE: dict[str, Explanation] = {
         "the state database cannot be opened",
         "The file or its folder cannot be made or read by this account.",
         "Correct `state` in the site, or the folder's permissions.",
+    ),
+    "RCL5006": Explanation(
+        "a database cannot be written",
+        "SQLite could not write: the disk is full or failing, or another process keeps the file locked.",
+        "Make room, or look at the disk. Nothing was changed.",
     ),
 }
 

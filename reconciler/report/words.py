@@ -12,6 +12,9 @@ import msgspec
 Tone = Literal["good", "change", "bad", "quiet", "strong"]
 Paint = Callable[[str, Tone], str]
 
+#: How wide a cell may be, but for the last one of its row.
+_WIDEST = 64
+
 _ANSI = {"good": "32", "change": "33", "bad": "31", "quiet": "2", "strong": "1"}
 
 
@@ -52,10 +55,15 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], paint: Paint, indent: str = "") -> list[str]:
     """Columns as wide as their widest cell; the last one is not filled up."""
-    cells = [[safe(cell) for cell in row] for row in rows]
+    cells = [[*(_short(safe(cell)) for cell in row[:-1]), safe(row[-1])] for row in rows]
     widths = [max(len(row[place]) for row in [list(head), *cells]) for place in range(len(head))]
     lines = [paint(_row(head, widths, indent), "quiet")]
     return lines + [_row(row, widths, indent) for row in cells]
+
+
+def _short(cell: str) -> str:
+    """A cell that would push all others away is cut."""
+    return cell if len(cell) <= _WIDEST else cell[: _WIDEST - 3] + "..."
 
 
 def _row(row: Sequence[str], widths: Sequence[int], indent: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler import files
 from reconciler.control import lease
 from reconciler.store import open_memory
 from tests.fakes import machine_id
@@ -217,6 +219,19 @@ def test_names_from_outside_cannot_move_the_cursor(shop: Shop) -> None:
     said = shop("status", *T1)
     assert "\x1b" not in said.out
     assert "\\u001b[2J" in said.out
+
+
+def test_a_full_disk_is_told_without_a_trace(shop: Shop) -> None:
+    def full(step: files.Step) -> None:
+        if "last-good" in step.path:
+            raise OSError(errno.ENOSPC, "No space left on device", step.path)
+
+    with files.watch(full):
+        said = shop("run", "--once", *T1)
+    assert said.code == 1
+    assert "RCL0007" in said.err
+    assert "Traceback" not in said.err
+    assert shop("run", "--once", *T1).code == 0
 
 
 # --- Watching --------------------------------------------------------------------------------------------------

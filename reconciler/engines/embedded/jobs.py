@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sqlite3
 import threading
 from collections.abc import Callable
 
@@ -49,9 +48,6 @@ def failed(error: Exception) -> JobStatus:
         return _said(error.diagnostic, _again(error))
     if isinstance(error, OSError):
         return _said(_of_system(error), _SOON)
-    if isinstance(error, sqlite3.OperationalError):
-        remedy = "Look at the disk that the store lies on."
-        return _said(_diagnostic("RCL4014", f"the catalog could not be written: {error}", remedy), _SOON)
     return _said(_diagnostic("RCL9001", f"internal error: {error!r}", "Please report it."), None)
 
 
