@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self
 
 import msgspec
 
 from reconciler.errors import Diagnostic
 from reconciler.model import (
     Action,
+    Capabilities,
     CatalogSnapshot,
     ClusterSnapshot,
     DataSource,
@@ -160,20 +161,6 @@ class Disks(Target, Protocol):
 
 
 # --- The backup side -------------------------------------------------------------------------------------
-
-
-class Capabilities(msgspec.Struct, frozen=True):
-    """What an engine can hold and read back, as data, so that the pure core can be told.
-
-    `unreadable` names fields of `ProtectionGroup` (dotted, policy spelling) that `observe` cannot give: they are
-    compared with what was last applied. `synchronizations` None: any interval. `retention_days` is (least, most).
-    """
-
-    schedules: Literal["engine", "reconciler"]
-    takes_incrementals: bool | None
-    unreadable: frozenset[str] = frozenset()
-    synchronizations: tuple[timedelta, ...] | None = None
-    retention_days: tuple[int, int] = (1, 448)
 
 
 class Fence(msgspec.Struct, frozen=True):

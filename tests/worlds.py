@@ -54,6 +54,8 @@ class Nowhere:
     def at(self, *path: str | int) -> Location:
         return Location(self._file, 1 + sum(map(len, map(str, path))))
 
+    at_key = at
+
 
 def machine(number: int, name: str, tier: str = "") -> VirtualMachine:
     return VirtualMachine(

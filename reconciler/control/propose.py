@@ -6,27 +6,14 @@ from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity
 from reconciler.model.documents import PolicySet
-from reconciler.plan import DesiredState, Proposal, Situation
+from reconciler.plan import DesiredState, Proposal, Situation, desire
 from reconciler.plan import propose as plan_propose
-from reconciler.plan.resolve import Sight, resolve
 
 
 def propose(site: Site, policies: PolicySet, observation: Observation) -> Proposal:
     """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
     servers can hold, with every such finding."""
-    proposal = plan_propose(
-        policies,
-        Situation(
-            site=site.name,
-            now=observation.at,
-            today=observation.at.astimezone(site.zone).date(),
-            prune=site.prune,
-            clusters=observation.clusters,
-            catalogs=observation.catalogs,
-            capabilities={name: engine.capabilities for name, engine in site.engines.items()},
-            ledger=observation.ledger,
-        ),
-    )
+    proposal = plan_propose(policies, _situation(site, observation))
     wrong = [finding for finding in proposal.plan.findings if _forbids(finding)]
     if wrong:
         raise PolicyError(wrong)
@@ -35,8 +22,20 @@ def propose(site: Site, policies: PolicySet, observation: Observation) -> Propos
 
 def desired_now(site: Site, policies: PolicySet, observation: Observation) -> DesiredState:
     """What should be, for showing; whether or not a plan could be made of it."""
-    today = observation.at.astimezone(site.zone).date()
-    return resolve(policies, site.name, Sight(observation.clusters, observation.ledger, today))
+    return desire(policies, _situation(site, observation))
+
+
+def _situation(site: Site, observation: Observation) -> Situation:
+    return Situation(
+        site=site.name,
+        now=observation.at,
+        today=observation.at.astimezone(site.zone).date(),
+        prune=site.prune,
+        clusters=observation.clusters,
+        catalogs=observation.catalogs,
+        capabilities={name: engine.capabilities for name, engine in site.engines.items()},
+        ledger=observation.ledger,
+    )
 
 
 def check_state(observation: Observation) -> None:

@@ -231,6 +231,113 @@ _POLICIES: dict[str, Explanation] = {
         "Two embedded servers would write into the same folder.",
         "Give each a folder of its own.",
     ),
+    "RCL1036": Explanation(
+        "an ignore rule that ended",
+        "Its last day has passed: the field is compared again, in diff and in apply.",
+        "Take the rule out, or prolong it with a reason.",
+    ),
+    "RCL1050": Explanation(
+        "this engine cannot hold it",
+        "The engine of the group's server has no such setting, so that the difference would never end.",
+        "Leave the field out, or use a server with another engine.",
+    ),
+    "RCL1051": Explanation(
+        "a field that cannot be ignored",
+        "An ignore rule names a field that is not compared, or one that must not differ unseen.",
+        "Write one of the fields that the message lists.",
+    ),
+    "RCL1052": Explanation(
+        "recoveryPoints beside an interval",
+        "Whole machines and applications get their points from each synchronization, or from each express "
+        "full (docs/reference/policies.md, which runs make recovery points); recoveryPoints is for files, and"
+        " for `synchronization: beforeRecoveryPoint`.",
+        "Leave recoveryPoints out, or write `synchronization: beforeRecoveryPoint`.",
+    ),
+    "RCL1053": Explanation(
+        "expressFull that nothing uses",
+        "Just before a recovery point, and for files, points are made at the times of recoveryPoints alone.",
+        "Leave expressFull out.",
+    ),
+    "RCL1054": Explanation(
+        "no times for recovery points",
+        "Files, and every member under `synchronization: beforeRecoveryPoint`, get points at the times of "
+        "recoveryPoints; without it there would never be one.",
+        "Write recoveryPoints: {times: [...]}.",
+    ),
+    "RCL1055": Explanation(
+        "machines on MABS without express fulls",
+        "MABS makes recovery points of whole machines at each express full, not at each synchronization "
+        "(article 'Back up Azure Stack HCI virtual machines', note on application workloads).",
+        "Write expressFull: {times: [...]}.",
+    ),
+    "RCL1056": Explanation(
+        "more often than MABS backs up",
+        "Azure Backup's support matrix gives 15 minutes for SQL Server and one hour for other workloads "
+        "(backup-support-matrix).",
+        "Write 1h or more.",
+    ),
+    "RCL1057": Explanation(
+        "too many points of files in a day",
+        "MABS schedules at most 8 recovery points a day for files (backup-support-matrix).",
+        "Write fewer times.",
+    ),
+    "RCL1058": Explanation(
+        "too many points of files at once",
+        "Points of files are volume shadow copies, of which Windows keeps 64 (backup-support-matrix).",
+        "Write fewer times or days, or a shorter retention.",
+    ),
+    "RCL1059": Explanation(
+        "too many express fulls at once",
+        "MABS keeps 448 recovery points on disk for an application server (backup-support-matrix).",
+        "Write fewer times or days, or a shorter retention.",
+    ),
+    "RCL1060": Explanation(
+        "too many online copies in a day",
+        "Azure Backup takes at most two online copies a day from MABS (backup-support-matrix).",
+        "Write at most two times.",
+    ),
+    "RCL1061": Explanation(
+        "online copies kept too shortly",
+        "With the vault's security features on, Azure keeps at least 7 daily, 4 weekly and 3 monthly copies "
+        "and 1 yearly one (backup-azure-security-feature).",
+        "Write 7d, 4w, 3mo, 1y or more.",
+    ),
+    "RCL1062": Explanation(
+        "too many online points",
+        "A protected instance has at most 9,999 online points (backup-support-matrix).",
+        "Keep fewer copies, or for a shorter time.",
+    ),
+    "RCL1063": Explanation(
+        "bare metal and system state of one host",
+        "Bare metal contains system state; MABS protects a computer as one of them (backup-mabs-system-state-and-bmr).",
+        "Protect each host as one of them.",
+    ),
+    "RCL1064": Explanation(
+        "a very large pool",
+        "A MABS server is meant for 120 TB of storage at most (DPM, prepare-environment-for-dpm: a soft limit).",
+        "Divide it among several servers.",
+    ),
+    "RCL1065": Explanation(
+        "a backup window without machines alone",
+        "MABS has backup windows for groups of whole machines only [Set-DPMBackupWindow].",
+        "Leave backupWindow out, or make a group of its own for the machines.",
+    ),
+    "RCL1066": Explanation(
+        "level and protect do not fit",
+        "Whole machines (level: host) take no `protect`; guests need one; hosts are bareMetal or systemState.",
+        "Write the two as the message says.",
+    ),
+    "RCL1067": Explanation(
+        "this engine cannot read that cluster",
+        "The embedded engine reads the files of a cluster on disk; a Hyper-V cluster is backed up by MABS.",
+        "Use a server with the mabs engine, or a cluster whose inventory is a directory.",
+    ),
+    "RCL1068": Explanation(
+        "online copies without days",
+        "Online protection has at least one tier; monthly and yearly copies are made on days of the month, or"
+        " on days of the week in some weeks, not on both.",
+        "Write daysOfMonth, or weeks and days.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
@@ -388,6 +495,23 @@ _PLAN: dict[str, Explanation] = {
         "another group still has it",
         "A machine should join a group, but another group of the server protects it and does not let it go now.",
         "It stays protected where it is. Stop or change that group, then it moves.",
+    ),
+    "RCL3018": Explanation(
+        "too many machines on a server",
+        "One MABS server protects up to 800 machines of 100 GB on average (article 'Back up Azure Stack HCI "
+        "virtual machines', prerequisites); the embedded engine keeps to the same number.",
+        "Write narrower rules, place groups on another server, or add one.",
+    ),
+    "RCL3019": Explanation(
+        "more data than the volumes hold",
+        "The disks of the members together are larger than the volumes that the site gives to the server.",
+        "Give the server more, write narrower rules, or place groups on another server.",
+    ),
+    "RCL3020": Explanation(
+        "an interval without effect",
+        "MABS makes recovery points of whole machines at each express full; the interval changes nothing for "
+        "them unless the server shows that they take incrementals.",
+        "Nothing has to be done; beforeRecoveryPoint says the same more plainly.",
     ),
 }
 

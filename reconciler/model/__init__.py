@@ -1,5 +1,6 @@
 """NOUNS: the values that travel through the house. Frozen, no I/O, no clock."""
 
+from reconciler.model.capabilities import EMBEDDED, ENGINES, MABS, Capabilities, Lack
 from reconciler.model.catalog import (
     CatalogSnapshot,
     Consistency,
@@ -71,8 +72,12 @@ from reconciler.model.plans import (
 from reconciler.model.units import ClockTime, Duration, Size, format_duration, format_size
 
 __all__ = [
+    "EMBEDDED",
+    "ENGINES",
+    "MABS",
     "Action",
     "Agent",
+    "Capabilities",
     "CatalogSnapshot",
     "Change",
     "ClockTime",
@@ -95,6 +100,7 @@ __all__ = [
     "JobState",
     "JobStatus",
     "KnownMember",
+    "Lack",
     "LedgerEntry",
     "Level",
     "LocalStorage",

@@ -7,13 +7,13 @@ editor shows. The whole language stands here; what an engine cannot do yet is re
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from reconciler.errors import Location
-from reconciler.model.groups import ExistingPoints, Month, Week, Weekday
+from reconciler.model.groups import ExistingPoints, Month, Recurrence, Week, Weekday
 from reconciler.model.units import ClockTime, Duration, Size
 
 API_VERSION = "reconciler/v1"
@@ -45,12 +45,24 @@ LocalMinute = Annotated[
         pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]$", description="a minute in the site's zone"
     ),
 ]
+DayOfMonth = Annotated[int, Meta(ge=1, le=31)]
 Labels = dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=253)]]
 Reasoned = Annotated[str, Meta(min_length=1, max_length=1000, description="why, for whoever reads this later")]
 
 
 class Written(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything written: field names in camelCase, unknown fields refused."""
+
+
+class OneOf(Written, frozen=True):
+    """Base of what has exactly one of several fields: of `one_of`, or of all that it has."""
+
+    one_of: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        names = self.one_of or self.__struct_fields__
+        if sum(getattr(self, name) not in (None, ()) for name in names) != 1:
+            raise ValueError(f"exactly one of {', '.join(names)} is written")
 
 
 class Metadata(Written, frozen=True):
@@ -88,7 +100,7 @@ class SnapshotInventory(Written, frozen=True):
     path: Path
 
 
-class InventorySource(Written, frozen=True):
+class InventorySource(OneOf, frozen=True):
     """Where the cluster is seen: exactly one of the kinds."""
 
     directory: DirectoryInventory | None = None
@@ -131,7 +143,7 @@ class MabsEngine(Written, frozen=True):
     credential: Reference
 
 
-class EngineSource(Written, frozen=True):
+class EngineSource(OneOf, frozen=True):
     """What backs up: exactly one of the engines."""
 
     embedded: EmbeddedEngine | None = None
@@ -162,8 +174,10 @@ class OnlineFolder(Written, frozen=True):
     path: Path
 
 
-class OnlineStore(Written, frozen=True):
+class OnlineStore(OneOf, frozen=True):
     """Where online copies go (embedded engine): exactly one of the stores."""
+
+    one_of = ("azure_blob", "s3", "folder")
 
     azure_blob: AzureBlob | None = None
     s3: S3 | None = None
@@ -194,7 +208,7 @@ class PostgresqlState(Written, frozen=True):
     url: Reference
 
 
-class State(Written, frozen=True):
+class State(OneOf, frozen=True):
     """Where ledger, journal, locks and jobs are kept: exactly one of the kinds."""
 
     sqlite: SqliteState | None = None
@@ -250,7 +264,7 @@ class WindowRule(Written, frozen=True):
     end: ClockTime | None = msgspec.field(name="to", default=None)
 
 
-class ChangeWindow(Written, frozen=True):
+class ChangeWindow(OneOf, frozen=True):
     """Exactly one of `allow` and `deny`; deny wins."""
 
     allow: WindowRule | None = None
@@ -307,7 +321,7 @@ class HostSelector(Written, frozen=True):
     except_: tuple[Glob, ...] = msgspec.field(name="except", default=())
 
 
-class ProtectedParts(Written, frozen=True):
+class ProtectedParts(OneOf, frozen=True):
     """What of a guest is protected: exactly one of the kinds."""
 
     volumes: tuple[str, ...] = ()
@@ -321,8 +335,10 @@ class StoragePreference(Written, frozen=True):
     volume: Name
 
 
-class MemberRule(Written, frozen=True):
+class MemberRule(OneOf, frozen=True):
     """One rule of membership: machines or hosts, the level, and where their replicas go."""
+
+    one_of = ("virtual_machines", "hosts")
 
     virtual_machines: MachineSelector | None = None
     hosts: HostSelector | None = None
@@ -338,7 +354,18 @@ class Times(Written, frozen=True):
     days: tuple[Weekday, ...] = ()
     weeks: tuple[Week, ...] = ()
     months: tuple[Month, ...] = ()
-    days_of_month: tuple[Annotated[int, Meta(ge=1, le=31)], ...] = ()
+    days_of_month: tuple[DayOfMonth, ...] = ()
+
+    @property
+    def recurrence(self) -> Recurrence:
+        """The same, sorted and without repetition."""
+        return Recurrence(
+            times=tuple(sorted({each.value for each in self.times})),
+            days=tuple(sorted(set(self.days), key=lambda day: day.number)),
+            weeks=tuple(sorted(set(self.weeks), key=list(Week).index)),
+            months=tuple(sorted(set(self.months), key=lambda month: month.number)),
+            days_of_month=tuple(sorted(set(self.days_of_month))),
+        )
 
 
 class ShortTermPolicy(Written, frozen=True):
@@ -359,13 +386,13 @@ class ShortTermPolicy(Written, frozen=True):
 
 class OnlineDaily(Written, frozen=True):
     keep: Duration
-    times: Annotated[tuple[ClockTime, ...], Meta(min_length=1, max_length=2)]
+    times: Annotated[tuple[ClockTime, ...], Meta(min_length=1)]
 
 
 class OnlineWeekly(Written, frozen=True):
     keep: Duration
-    days: tuple[Weekday, ...]
-    every: int = 1
+    days: Annotated[tuple[Weekday, ...], Meta(min_length=1)]
+    every: Annotated[int, Meta(ge=1, le=52, description="every so many weeks")] = 1
     times: tuple[ClockTime, ...] = ()
 
 
@@ -373,14 +400,14 @@ class OnlineMonthly(Written, frozen=True):
     keep: Duration
     weeks: tuple[Week, ...] = ()
     days: tuple[Weekday, ...] = ()
-    days_of_month: tuple[int, ...] = ()
+    days_of_month: tuple[DayOfMonth, ...] = ()
     times: tuple[ClockTime, ...] = ()
 
 
 class OnlineYearly(Written, frozen=True):
     keep: Duration
-    months: tuple[Month, ...]
-    days_of_month: tuple[int, ...] = ()
+    months: Annotated[tuple[Month, ...], Meta(min_length=1)]
+    days_of_month: tuple[DayOfMonth, ...] = ()
     weeks: tuple[Week, ...] = ()
     days: tuple[Weekday, ...] = ()
     times: tuple[ClockTime, ...] = ()
@@ -490,6 +517,101 @@ class ExclusionDocument(Written, frozen=True):
     spec: ExclusionSpec
 
 
+# --- Preset ----------------------------------------------------------------------------------------------
+
+
+class PresetDocument(Written, frozen=True):
+    """Fields that groups share: merged into the groups that name it under `extends`. Protects nothing by itself.
+
+    Mappings are merged deeply, everything else is replaced; a later preset wins over an earlier one, and what the
+    group writes wins over all.
+    """
+
+    api_version: Literal["reconciler/v1"]
+    kind: Literal["Preset"]
+    metadata: Metadata
+    for_: Literal["ProtectionGroup"] = msgspec.field(name="for")
+    spec: dict[str, Any]
+
+
+# --- Guardrail -------------------------------------------------------------------------------------------
+
+#: What a guardrail over changes can be about; the verbs of a plan and of a comparison.
+Operation = Literal["create", "update", "rename", "stop", "delete"]
+
+
+class GuardrailMatch(Written, frozen=True):
+    """What a rule looks at: documents of these kinds, with these labels and names. With `operations` it looks at
+    changes of them instead, in `plan` and `diff`."""
+
+    kinds: Annotated[tuple[Literal["Site", "ProtectionGroup", "Exclusion"], ...], Meta(min_length=1)]
+    labels: Labels = {}
+    names: tuple[Glob, ...] = ()
+    operations: tuple[Operation, ...] = ()
+
+
+class GuardrailValidation(Written, frozen=True):
+    """One rule: a CEL expression that is true where all is well. `message` says what it wants; `messageExpression`
+    is CEL that gives the text."""
+
+    expression: Annotated[str, Meta(min_length=1, max_length=4096)]
+    message: str = ""
+    message_expression: str = ""
+
+
+class GuardrailSpec(Written, frozen=True):
+    """Rules in CEL over `object`, `oldObject`, `change` and `params`."""
+
+    match: GuardrailMatch
+    validations: Annotated[tuple[GuardrailValidation, ...], Meta(min_length=1)]
+    params: dict[str, Any] = {}
+    enforce: Annotated[
+        Literal["deny", "approve", "warn"], Meta(description="deny: exit 4; approve: exit 5 until approved; warn")
+    ] = "deny"
+
+
+class GuardrailDocument(Written, frozen=True):
+    """A rule over policies and over their changes."""
+
+    api_version: Literal["reconciler/v1"]
+    kind: Literal["Guardrail"]
+    metadata: Metadata
+    spec: GuardrailSpec
+
+
+# --- Approval --------------------------------------------------------------------------------------------
+
+ChangeHash = Annotated[
+    str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="a changeHash as `reconciler diff` prints it")
+]
+
+
+class Ceilings(Written, frozen=True):
+    """How much may be lost by what is approved."""
+
+    expired_points: Annotated[int, Meta(ge=0)] | None = None
+
+
+class ApprovalSpec(Written, frozen=True):
+    """Which changes are approved, by whom, why, and until when."""
+
+    changes: Annotated[tuple[ChangeHash, ...], Meta(min_length=1)]
+    approved_by: Annotated[str, Meta(min_length=1, description="one of the site's approvers")]
+    reason: Reasoned
+    until: Annotated[date, Meta(description="the last day on which it counts")]
+    ceilings: Ceilings | None = None
+    signature: Annotated[str, Meta(description="an SSH signature; `reconciler approve --key` writes it")] = ""
+
+
+class ApprovalDocument(Written, frozen=True):
+    """Somebody's yes to changes that weaken protection, bound to just these changes."""
+
+    api_version: Literal["reconciler/v1"]
+    kind: Literal["Approval"]
+    metadata: Metadata
+    spec: ApprovalSpec
+
+
 # --- What loading gives ----------------------------------------------------------------------------------
 
 
@@ -499,6 +621,10 @@ class Positions(Protocol):
     def at(self, *path: str | int) -> Location:
         """The place of the value at `path` (as written, camelCase); of its nearest ancestor where it is not
         written; of the document for no path."""
+        ...
+
+    def at_key(self, *path: str | int) -> Location:
+        """The place of the name of the field at `path`, where it is written; else of what is around it."""
         ...
 
 
@@ -518,3 +644,6 @@ class PolicySet(msgspec.Struct, frozen=True):
     sites: tuple[Placed[SiteDocument], ...]
     groups: tuple[Placed[GroupDocument], ...]
     exclusions: tuple[Placed[ExclusionDocument], ...]
+    presets: tuple[Placed[PresetDocument], ...] = ()
+    guardrails: tuple[Placed[GuardrailDocument], ...] = ()
+    approvals: tuple[Placed[ApprovalDocument], ...] = ()

@@ -82,6 +82,16 @@ class Recurrence(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     months: tuple[Month, ...] = ()
     days_of_month: tuple[int, ...] = ()
 
+    @property
+    def runs_in_28_days(self) -> float:
+        """How many runs there are in four weeks, on average."""
+        if self.days_of_month:
+            days: float = len(self.days_of_month)
+        else:
+            share = len(self.weeks) / 4 if self.weeks else 1
+            days = 4 * (len(self.days) or 7) * share
+        return len(self.times) * days * (len(self.months) / 12 if self.months else 1)
+
 
 class ShortTerm(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Short-term protection on disk.

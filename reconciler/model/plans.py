@@ -170,11 +170,15 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A member as it was last seen: what its machine was called and how it was labelled."""
+    """A member as it was last seen: what its machine was called, and what selectors look at. "" is unknown."""
 
     source: DataSource
     name: str
     labels: dict[str, str] = {}
+    node: str = ""
+    volumes: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    role: str = ""
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

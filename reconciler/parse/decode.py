@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from reconciler.errors import Diagnostic, Severity
+from reconciler.model import ENGINES
 from reconciler.model.documents import (
+    Cluster,
     ExclusionDocument,
     GroupDocument,
     MachineSelector,
@@ -21,47 +23,39 @@ from reconciler.model.documents import (
     SiteDocument,
     StoragePreference,
 )
-from reconciler.model.units import ClockTime, Duration, Size
-from reconciler.parse.nodes import Document
-from reconciler.parse.schema import KINDS
+from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
+from reconciler.parse.unsupported import TABLE, lacking, refused
+from reconciler.plan import IGNORABLE
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
 
 
-def typed(document: Document, kind: str) -> Any:
-    """The document as its type. Raises `msgspec.ValidationError` where a value has the right form and no sense."""
-    return msgspec.convert(document.root.plain(), KINDS[kind], dec_hook=_decode)
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind in (Duration, Size, ClockTime):
-        return kind.parse(value)
-    raise TypeError(f"{kind} is not decoded")
-
-
-def decode(documents: Iterable[tuple[str, Document]]) -> tuple[PolicySet, list[Diagnostic]]:
-    """The policy set, and the mistakes that its documents make together. Documents are (kind, document)."""
+def decode(documents: Iterable[Placed[Any]]) -> tuple[PolicySet, list[Diagnostic]]:
+    """The policy set, and the mistakes that its documents make together."""
     placed: dict[str, list[Placed[Any]]] = defaultdict(list)
-    wrong: list[Diagnostic] = []
-    for kind, document in documents:
-        try:
-            placed[kind].append(Placed(typed(document, kind), document))
-        except (msgspec.ValidationError, ValueError) as error:
-            wrong.append(_error("RCL1019", str(error), "Correct it as the reference says.", document, ()))
+    for one in documents:
+        placed[one.document.kind].append(one)
     for each in placed.values():
         each.sort(key=lambda one: (one.document.metadata.name, one.positions.at()))
     policies = PolicySet(
         tuple(placed["Site"]),
         tuple(placed["ProtectionGroup"]),
         tuple(placed["Exclusion"]),
+        tuple(placed["Preset"]),
+        tuple(placed["Guardrail"]),
+        tuple(placed["Approval"]),
     )
-    return policies, [*wrong, *_together(policies)]
+    return policies, list(_together(policies))
 
 
 def _together(policies: PolicySet) -> Iterator[Diagnostic]:
     yield from _twice("Site", policies.sites)
     yield from _twice("ProtectionGroup", policies.groups)
     yield from _twice("Exclusion", policies.exclusions)
+    yield from _twice("Preset", policies.presets)
+    yield from _twice("Guardrail", policies.guardrails)
+    yield from _twice("Approval", policies.approvals)
+    yield from hosts_twice(policies.groups)
     sites = {placed.document.metadata.name: placed.document for placed in policies.sites}
     for site in policies.sites:
         yield from _site(site)
@@ -95,6 +89,9 @@ def _site(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         remedy = "Write an IANA name such as Europe/Berlin or UTC."
         yield _error("RCL1025", f"unknown time zone {spec.time_zone!r}", remedy, placed, ("spec", "timeZone"))
+    for lack, where, value in lacking(msgspec.to_builtins(spec, enc_hook=str), TABLE):
+        yield refused(lack, where, value, placed.positions)
+    yield from pools(placed)
     written: list[tuple[tuple[str | int, ...], str]] = []
     if spec.state.sqlite is not None:
         written.append((("spec", "state", "sqlite", "path"), spec.state.sqlite.path))
@@ -102,6 +99,15 @@ def _site(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
         if cluster.inventory.directory is not None:
             at = ("spec", "clusters", index, "inventory", "directory", "path")
             written.append((at, cluster.inventory.directory.path))
+        if cluster.inventory.snapshot is not None:
+            at = ("spec", "clusters", index, "inventory", "snapshot", "path")
+            written.append((at, cluster.inventory.snapshot.path))
+    if spec.approvals is not None and spec.approvals.allowed_signers is not None:
+        written.append((("spec", "approvals", "allowedSigners"), spec.approvals.allowed_signers))
+    for index, rule in enumerate(spec.placement):
+        names = [server.name for server in spec.servers]
+        if rule.server not in names:
+            yield _unknown(placed, "server", rule.server, names, ("spec", "placement", index, "server"))
     for index, server in enumerate(spec.servers):
         if server.engine.embedded is not None:
             written.append((("spec", "servers", index, "engine", "embedded", "path"), server.engine.embedded.path))
@@ -130,6 +136,11 @@ def _group(placed: Placed[GroupDocument], sites: dict[str, SiteDocument]) -> Ite
     for index, rule in enumerate(spec.members):
         if rule.virtual_machines is not None:
             yield from _selector(placed, rule.virtual_machines, ("spec", "members", index, "virtualMachines"))
+    for index, ignore in enumerate(spec.ignore):
+        if ignore.field not in IGNORABLE:
+            what = f"the field {ignore.field!r} cannot be ignored"
+            remedy = f"One of {', '.join(sorted(IGNORABLE))}."
+            yield _error("RCL1051", what, remedy, placed, ("spec", "ignore", index, "field"))
     site = sites.get(spec.site)
     if site is None:
         yield _unknown(placed, "site", spec.site, list(sites), ("spec", "site"))
@@ -139,13 +150,14 @@ def _group(placed: Placed[GroupDocument], sites: dict[str, SiteDocument]) -> Ite
 
 def _in_site(placed: Placed[GroupDocument], site: SiteDocument) -> Iterator[Diagnostic]:
     spec = placed.document.spec
-    yield from _clusters(placed, site, [rule.virtual_machines for rule in spec.members])
-    server = next((each for each in site.spec.servers if each.name == spec.server), None)
-    if server is None:
-        if spec.server != "auto":
-            yield _unknown(placed, "server", spec.server, [each.name for each in site.spec.servers], ("spec", "server"))
+    yield from _clusters(placed, site)
+    servers = [each for each in site.spec.servers if spec.server in (each.name, "auto")]
+    if not servers:
+        yield _unknown(placed, "server", spec.server, [each.name for each in site.spec.servers], ("spec", "server"))
         return
-    volumes = [volume.name for volume in server.volumes]
+    for engine in sorted({engine_of(server) for server in servers}):
+        yield from _on_engine(placed, site, engine)
+    volumes = [volume.name for server in servers for volume in server.volumes]
     wishes: list[tuple[StoragePreference | None, tuple[str | int, ...]]] = [
         (spec.storage, ("spec", "storage", "volume"))
     ]
@@ -153,6 +165,32 @@ def _in_site(placed: Placed[GroupDocument], site: SiteDocument) -> Iterator[Diag
     for storage, place in wishes:
         if storage is not None and storage.volume not in volumes:
             yield _unknown(placed, "volume", storage.volume, volumes, place)
+
+
+def _on_engine(placed: Placed[GroupDocument], site: SiteDocument, engine: str) -> Iterator[Diagnostic]:
+    """What an engine of the group's server cannot do."""
+    spec = placed.document.spec
+    able = ENGINES[engine]
+    missing = list(lacking(msgspec.to_builtins(spec, enc_hook=str), able.lacks))
+    for lack, path, value in missing:
+        yield refused(lack, path, value, placed.positions, engine)
+    told = {path[1] for _, path, _ in missing}
+    for finding in limits(placed, engine):
+        if finding.severity is not Severity.ERROR or not told & {"members", "online"}:
+            yield finding
+    used = {rule.virtual_machines.cluster for rule in spec.members if rule.virtual_machines is not None}
+    for cluster in site.spec.clusters:
+        kind = inventory_of(cluster)
+        if cluster.name in used and kind not in able.inventories:
+            what = f"the {engine} engine cannot back up from {cluster.name}, whose inventory is {kind}"
+            remedy = "Use a server with the mabs engine, or a cluster on disk."
+            yield _error("RCL1067", what, remedy, placed, ("spec", "server"))
+
+
+def inventory_of(cluster: Cluster) -> str:
+    """``directory``, ``hyperv`` or ``snapshot``."""
+    source = cluster.inventory
+    return next(name for name in source.__struct_fields__ if getattr(source, name) is not None)
 
 
 def _exclusion(placed: Placed[ExclusionDocument], sites: dict[str, SiteDocument]) -> Iterator[Diagnostic]:
@@ -168,19 +206,19 @@ def _exclusion(placed: Placed[ExclusionDocument], sites: dict[str, SiteDocument]
             yield _unknown(placed, "cluster", spec.virtual_machines.cluster, known, place)
 
 
-def _clusters(
-    placed: Placed[GroupDocument], site: SiteDocument, selectors: list[MachineSelector | None]
-) -> Iterator[Diagnostic]:
+def _clusters(placed: Placed[GroupDocument], site: SiteDocument) -> Iterator[Diagnostic]:
     known = [cluster.name for cluster in site.spec.clusters]
-    for index, selector in enumerate(selectors):
-        if selector is not None and selector.cluster not in known:
-            place = ("spec", "members", index, "virtualMachines", "cluster")
-            yield _unknown(placed, "cluster", selector.cluster, known, place)
+    for index, rule in enumerate(placed.document.spec.members):
+        for name, selector in (("virtualMachines", rule.virtual_machines), ("hosts", rule.hosts)):
+            if selector is not None and selector.cluster not in known:
+                place = ("spec", "members", index, name, "cluster")
+                yield _unknown(placed, "cluster", selector.cluster, known, place)
 
 
 def _selector(placed: Placed[Any], selector: MachineSelector, path: tuple[str | int, ...]) -> Iterator[Diagnostic]:
-    if not selector.names and not selector.labels:
-        remedy = 'Write names or labels; names: ["*"] means every machine.'
+    chosen = (selector.names, selector.labels, selector.nodes, selector.volumes, selector.operating_systems)
+    if not any(chosen) and selector.replica_role is None:
+        remedy = 'Write names, labels or another field; names: ["*"] means every machine.'
         yield _error("RCL1028", "a selector without names and labels", remedy, placed, path)
 
 
@@ -189,6 +227,5 @@ def _unknown(placed: Placed[Any], what: str, name: str, known: list[str], path: 
     return _error("RCL1024", f"there is no {what} {name!r}", remedy, placed, path)
 
 
-def _error(code: str, what: str, remedy: str, at: Placed[Any] | Document, path: tuple[str | int, ...]) -> Diagnostic:
-    positions = at.positions if isinstance(at, Placed) else at
-    return Diagnostic(code, Severity.ERROR, what, remedy, positions.at(*path))
+def _error(code: str, what: str, remedy: str, at: Placed[Any], path: tuple[str | int, ...]) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, what, remedy, at.positions.at(*path))

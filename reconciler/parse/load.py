@@ -103,7 +103,7 @@ class _Loader:
             remedy = "Remove it: values are read as they are written."
             self._say("RCL1011", f"the tag {event.tag} is not allowed", remedy, event)
         mark = event.start_mark
-        node = Node(None, mark.line + 1, mark.column + 1)
+        node = Node(None, self.file, mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.ScalarEvent):
             node.value = self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -111,9 +111,7 @@ class _Loader:
         else:
             self._mapping(node, depth)
         if node.size > MOST_NODES:
-            raise self._wrong(
-                "RCL1010", "aliases make it too large", "Write the values out; presets come later.", event
-            )
+            raise self._wrong("RCL1010", "aliases make it too large", "Write the values out, or use a preset.", event)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
@@ -147,11 +145,11 @@ class _Loader:
             if key is None:
                 continue
             if key in children:
-                what = f"the key {_shown(key)} stands twice, first in line {node.keys[key][0]}"
+                what = f"the key {_shown(key)} stands twice, first in line {node.keys[key][1]}"
                 self._say("RCL1007", what, "Keep one of them.", event)
                 continue
             children[key] = child
-            node.keys[key] = (event.start_mark.line + 1, event.start_mark.column + 1)
+            node.keys[key] = (self.file, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def _key(self, event: Any, depth: int) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):
@@ -159,7 +157,9 @@ class _Loader:
             self._say("RCL1012", "a key that is not a text", "Keys are names of fields, or labels.", event)
             return None
         if event.value == "<<" and not event.style:
-            self._say("RCL1009", "merge keys are not allowed", "Write the fields out; presets come later.", event)
+            self._say(
+                "RCL1009", "merge keys are not allowed", "Write the fields out, or use a preset with `extends`.", event
+            )
             return None
         return str(event.value)
 

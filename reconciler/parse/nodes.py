@@ -1,4 +1,4 @@
-"""Nodes: YAML as it stands in a file: plain values, each with its place."""
+"""Nodes: YAML as it stands in its files: plain values, each with its place."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ class Node:
     """One value. `children` of a mapping are by key, of a list by index; `keys` are the places of a mapping's keys.
     `size` counts the nodes in it, aliases expanded."""
 
-    __slots__ = ("children", "column", "keys", "line", "size", "value")
+    __slots__ = ("children", "column", "file", "keys", "line", "size", "value")
 
-    def __init__(self, value: Any, line: int, column: int) -> None:
+    def __init__(self, value: Any, file: str, line: int, column: int) -> None:
         self.value = value
+        self.file = file
         self.line = line
         self.column = column
         self.children: dict[str, Node] | list[Node] | None = None
-        self.keys: dict[str, tuple[int, int]] = {}
+        self.keys: dict[str, tuple[str, int, int]] = {}
         self.size = 1
+
+    @property
+    def place(self) -> Location:
+        return Location(self.file, self.line, self.column)
 
     def plain(self) -> Any:
         """The value without places, as JSON would have it."""
@@ -37,6 +42,24 @@ class Node:
         return None
 
 
+def merge(base: Node, over: Node) -> Node:
+    """`over` on top of `base`: mappings are merged deeply, everything else is replaced. Places stay where each value
+    was written.
+
+    Associative as long as a field is a mapping wherever it is written, or nowhere.
+    """
+    if not isinstance(base.children, dict) or not isinstance(over.children, dict):
+        return over
+    merged = Node(None, over.file, over.line, over.column)
+    children = dict(base.children)
+    for key, child in over.children.items():
+        children[key] = merge(children[key], child) if key in children else child
+    merged.children = children
+    merged.keys = base.keys | over.keys
+    merged.size = 1 + sum(child.size + 1 for child in children.values())
+    return merged
+
+
 class Document:
     """One document of a file. `at` gives the place of a value, `at_key` that of a field's name."""
 
@@ -52,17 +75,17 @@ class Document:
             if child is None:
                 break
             node = child
-        return Location(self.file, node.line, node.column)
+        return node.place
 
     def at_key(self, *path: str | int) -> Location:
-        """The place of the last step's key, where it is written; else of what is around it."""
+        """See `model.documents.Positions`."""
         node = self.root
         for step in path[:-1]:
             child = node.child(step)
             if child is None:
-                return Location(self.file, node.line, node.column)
+                return node.place
             node = child
         last = path[-1] if path else ""
         if isinstance(last, str) and last in node.keys:
-            return Location(self.file, *node.keys[last])
+            return Location(*node.keys[last])
         return self.at(*path)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, sort_key
-from reconciler.model.documents import PolicySet
+from reconciler.model.documents import Placed, PolicySet
 from reconciler.parse.decode import decode
 from reconciler.parse.load import LARGEST_FILE, load
-from reconciler.parse.validate import validate
+from reconciler.parse.nodes import Document, Node, merge
+from reconciler.parse.validate import kind_of, validate
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -32,35 +35,102 @@ def read_policies(root: Path, folder: str = "policies") -> Reading:
     nothing is desired.
     """
     found: list[Diagnostic] = []
-    files: list[str] = []
-    documents = []
+    texts: dict[str, bytes] = {}
+    names: list[str] = []
     for path in sorted(_policy_files(root / folder, found)):
         name = path.relative_to(root).as_posix()
-        files.append(name)
+        names.append(name)
         data = _read(path, name, found)
-        if data is None:
-            continue
+        if data is not None:
+            texts[name] = data
+    return _reading(texts, tuple(names), found, (root / folder).name)
+
+
+def read_texts(texts: Mapping[str, bytes], called: str) -> Reading:
+    """The same of files that are in hand, by name: those of a Git commit. `called` is what they are called where
+    they hold nothing."""
+    wanted = {name: texts[name] for name in sorted(texts) if name.endswith(_SUFFIXES)}
+    return _reading(wanted, tuple(wanted), [], called)
+
+
+def _reading(texts: Mapping[str, bytes], files: tuple[str, ...], found: list[Diagnostic], called: str) -> Reading:
+    documents: list[tuple[str, Document]] = []
+    sound = True
+    for name, data in texts.items():
         loaded, wrong = load(name, data)
         found += wrong
         for document in loaded:
-            kind, mistakes = validate(document)
-            found += [each for each in mistakes if each.location not in {trap.location for trap in wrong}]
-            documents.append((kind, document, bool(mistakes)))
+            kind, mistakes = kind_of(document)
+            found += mistakes
+            sound = sound and bool(kind)
+            documents += [(kind, document)] if kind else []
     if not documents and not found:
-        raise PolicyError(
-            [_about(root / folder, "RCL1003", "holds no policy document", "Write one, or name the root with -C.")]
-        )
-    sound = [(kind, document) for kind, document, wrong in documents if kind and not wrong]
-    policies, together = decode(sound)
-    found += _believable(together, whole=len(sound) == len(documents) and not found)
+        remedy = "Write a policy document, or name the root with -C."
+        what = f"{called!r} holds no policy document"
+        raise PolicyError([Diagnostic("RCL1003", Severity.ERROR, what, remedy, subject=called)])
+    traps = {each.location for each in found}
+    placed: list[Placed[Any]] = []
+    for kind, document in _merged(documents, found):
+        value, mistakes = validate(document, kind)
+        found += [each for each in mistakes if each.location not in traps]
+        if value is None:
+            sound = False
+        else:
+            placed.append(Placed(value, document))
+    policies, together = decode(placed)
+    found += [each for each in together if each.location not in traps and _believable(each, sound=sound and not traps)]
     diagnostics = tuple(sorted(set(found), key=sort_key))
     failed = any(each.severity is Severity.ERROR for each in diagnostics)
-    return Reading(None if failed else policies, diagnostics, tuple(files))
+    return Reading(None if failed else policies, diagnostics, files)
 
 
-def _believable(together: list[Diagnostic], *, whole: bool) -> list[Diagnostic]:
+def _believable(finding: Diagnostic, *, sound: bool) -> bool:
     """References to a document that is itself wrong are not reported: its own mistake is."""
-    return [each for each in together if whole or each.code != "RCL1024"]
+    return sound or finding.code != "RCL1024"
+
+
+# --- Presets ---------------------------------------------------------------------------------------------------
+
+
+def _merged(documents: list[tuple[str, Document]], found: list[Diagnostic]) -> Iterator[tuple[str, Document]]:
+    """The documents, groups with the presets that they name under `extends`."""
+    presets: dict[str, Node] = {}
+    for kind, document in documents:
+        if kind == "Preset":
+            name, spec = _name(document), document.root.child("spec")
+            if name is not None and spec is not None:
+                presets.setdefault(name, spec)
+    for kind, document in documents:
+        extends = document.root.child("extends")
+        if kind == "ProtectionGroup" and extends is not None and isinstance(extends.children, list):
+            yield kind, _with_presets(document, extends.children, presets, found)
+        else:
+            yield kind, document
+
+
+def _name(document: Document) -> str | None:
+    metadata = document.root.child("metadata")
+    name = metadata.child("name") if metadata else None
+    return name.value if name is not None and isinstance(name.value, str) else None
+
+
+def _with_presets(
+    document: Document, extends: list[Node], presets: Mapping[str, Node], found: list[Diagnostic]
+) -> Document:
+    own = document.root.child("spec")
+    spec: Node | None = None
+    for item in extends:
+        if item.value in presets:
+            spec = presets[item.value] if spec is None else merge(spec, presets[item.value])
+        elif isinstance(item.value, str):
+            remedy = f"Known: {', '.join(sorted(presets))}." if presets else "Write a Preset document."
+            what = f"there is no preset {item.value!r}"
+            found.append(Diagnostic("RCL1024", Severity.ERROR, what, remedy, item.place))
+    if spec is None or not isinstance(document.root.children, dict):
+        return document
+    root = copy(document.root)
+    root.children = document.root.children | {"spec": merge(spec, own) if own is not None else spec}
+    return Document(document.file, root)
 
 
 def _policy_files(folder: Path, found: list[Diagnostic]) -> Iterator[Path]:

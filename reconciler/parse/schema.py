@@ -13,7 +13,15 @@ from typing import Any
 import msgspec
 
 from reconciler import files
-from reconciler.model.documents import ExclusionDocument, GroupDocument, SiteDocument
+from reconciler.model.documents import (
+    ApprovalDocument,
+    ExclusionDocument,
+    GroupDocument,
+    GroupSpec,
+    GuardrailDocument,
+    PresetDocument,
+    SiteDocument,
+)
 from reconciler.model.units import (
     CLOCK_PATTERN,
     DURATION_PATTERN,
@@ -27,20 +35,26 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "Site": SiteDocument,
     "ProtectionGroup": GroupDocument,
     "Exclusion": ExclusionDocument,
+    "Preset": PresetDocument,
+    "Guardrail": GuardrailDocument,
+    "Approval": ApprovalDocument,
 }
-
-#: Kinds that the language has and this version does not act on.
-LATER_KINDS = ("Guardrail", "Preset", "Approval")
 
 _FILES = {
     "Site": "site.schema.json",
     "ProtectionGroup": "protection-group.schema.json",
     "Exclusion": "exclusion.schema.json",
+    "Preset": "preset.schema.json",
+    "Guardrail": "guardrail.schema.json",
+    "Approval": "approval.schema.json",
 }
 _ALL = "policy.schema.json"
 
 #: Definitions of which exactly one field is written.
 _ONE_OF = ("InventorySource", "EngineSource", "State", "ChangeWindow", "ProtectedParts")
+
+#: Definitions of which exactly one of some fields is written.
+_CHOICES = {"MemberRule": ("virtualMachines", "hosts"), "OnlineStore": ("azureBlob", "s3", "folder")}
 
 
 def _hook(kind: type) -> dict[str, Any]:
@@ -64,14 +78,37 @@ def schema_of(kind: str) -> dict[str, Any]:
     for name in _ONE_OF:
         if name in cleaned:
             cleaned[name] |= {"minProperties": 1, "maxProperties": 1}
-    if "MemberRule" in cleaned:
-        cleaned["MemberRule"]["oneOf"] = [{"required": ["virtualMachines"]}, {"required": ["hosts"]}]
+    for name, choices in _CHOICES.items():
+        if name in cleaned:
+            cleaned[name]["oneOf"] = [{"required": [choice]} for choice in choices]
+    if kind == "Preset":
+        cleaned |= _in_part()
+        cleaned["PresetDocument"]["properties"]["spec"] = {"$ref": "#/definitions/GroupSpecPart"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": f"reconciler/v1 {kind}",
         **root,
         "definitions": cleaned,
     }
+
+
+def _in_part() -> dict[str, Any]:
+    """The definitions of a group's spec as a preset has it: nothing is required of what is merged. Items of a list
+    are whole, since lists replace."""
+    _, whole = msgspec.json.schema_components([GroupSpec], schema_hook=_hook, ref_template="#/definitions/{name}")
+    found: dict[str, Any] = schema_of("ProtectionGroup")["definitions"]
+    parts = {name: found[name] for name in whole}
+
+    def part(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [part(each) for each in schema]
+        if not isinstance(schema, dict) or schema.get("type") == "array":
+            return schema
+        if "$ref" in schema:
+            return {**schema, "$ref": schema["$ref"] + "Part"}
+        return {key: part(value) for key, value in schema.items() if key != "required"}
+
+    return parts | {f"{name}Part": part(definition) for name, definition in parts.items()}
 
 
 def policy_schema() -> dict[str, Any]:
@@ -88,7 +125,7 @@ def policy_schema() -> dict[str, Any]:
         "title": "reconciler/v1",
         "type": "object",
         "required": ["apiVersion", "kind", "metadata"],
-        "properties": {"kind": {"enum": [*KINDS, *LATER_KINDS]}, "apiVersion": {"const": "reconciler/v1"}},
+        "properties": {"kind": {"enum": [*KINDS]}, "apiVersion": {"const": "reconciler/v1"}},
         "allOf": choices,
     }
 

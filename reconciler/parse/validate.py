@@ -6,16 +6,18 @@ jsonschema finds the mistakes; what it says of them is put in the words of the p
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Protocol
 
+import msgspec
 from jsonschema import Draft7Validator, FormatChecker
 
 from reconciler.errors import Diagnostic, Severity
+from reconciler.model.units import ClockTime, Duration, Size
 from reconciler.parse.nodes import Document, Node
-from reconciler.parse.schema import KINDS, LATER_KINDS, schema_of
-from reconciler.parse.unsupported import unsupported
+from reconciler.parse.schema import KINDS, schema_of
 
 _API_VERSION = "reconciler/v1"
 _TYPES = {
@@ -41,18 +43,47 @@ class _Found(Protocol):
     validator_value: Any
 
 
-def validate(document: Document) -> tuple[str, list[Diagnostic]]:
-    """The document's kind, "" where it has none that is known, with everything that is wrong with it."""
-    kind, wrong = _kind(document)
-    if not kind:
-        return "", wrong
+def kind_of(document: Document) -> tuple[str, list[Diagnostic]]:
+    """The document's kind, or "" with what is wrong with it."""
+    return _kind(document)
+
+
+def validate(document: Document, kind: str) -> tuple[Any, list[Diagnostic]]:
+    """The document as its type; or None, with everything that is wrong with it.
+
+    msgspec decides quickly whether there is anything to say, and jsonschema says it (ADR 5).
+    """
+    plain = document.root.plain()
+    if kind != "Preset" and not _has_null(plain):
+        with suppress(msgspec.ValidationError, ValueError):
+            return typed(plain, kind), []
     found = list(_nulls(document, document.root, ()))
     empty = {diagnostic.location for diagnostic in found}
-    for error in _validator(kind).iter_errors(document.root.plain()):
+    for error in _validator(kind).iter_errors(plain):
         found += [each for each in _told(document, error) if each.location not in empty]
-    wrong_at = {diagnostic.location for diagnostic in found}
-    found += [finding for finding, at_value in unsupported(document, kind) if at_value not in wrong_at]
-    return kind, _without_echoes(list(dict.fromkeys(found)))
+    if not found:
+        try:
+            return typed(plain, kind), []
+        except (msgspec.ValidationError, ValueError) as error:
+            found.append(_error("RCL1019", str(error), "Correct it as the reference says.", document))
+    return None, _without_echoes(list(dict.fromkeys(found)))
+
+
+def typed(plain: Any, kind: str) -> Any:
+    """A document's JSON value as its type. Raises `msgspec.ValidationError` where it is none."""
+    return msgspec.convert(plain, KINDS[kind], dec_hook=_decode)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind in (Duration, Size, ClockTime) and isinstance(value, str):
+        return kind.parse(value)
+    raise ValueError(f"{value!r} is no {kind.__name__}")
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_null, value.values()))
+    return any(map(_has_null, value)) if isinstance(value, list) else value is None
 
 
 @lru_cache(maxsize=8)
@@ -68,9 +99,6 @@ def _kind(document: Document) -> tuple[str, list[Diagnostic]]:
     kind = node.plain() if node else None
     if isinstance(kind, str) and kind in KINDS:
         return kind, []
-    if isinstance(kind, str) and kind in LATER_KINDS:
-        remedy = "Take the document out; a later version acts on it."
-        return "", [_error("RCL1022", f"the kind {kind} is not supported yet", remedy, document, ("kind",))]
     if kind is None:
         choices = ", ".join(KINDS)
         return "", [_error("RCL1017", "the field kind is missing", f"Write one of {choices}.", document)]

@@ -4,13 +4,15 @@ The steps do not know each other; `build` composes them: resolve (members), fit 
 diff (what differs), preflight (what will be refused), order (safest first), seal (hash).
 """
 
-from reconciler.plan.build import Proposal, Situation, propose, seal, without_weakening
+from reconciler.plan.build import Proposal, Situation, desire, propose, seal, without_weakening
 from reconciler.plan.coverage import MachineCoverage, Seen, Standing, coverage
 from reconciler.plan.lint import lint
 from reconciler.plan.preflight import refusals
+from reconciler.plan.resolve import IGNORABLE
 from reconciler.plan.values import DesiredGroup, DesiredState, Excused
 
 __all__ = [
+    "IGNORABLE",
     "DesiredGroup",
     "DesiredState",
     "Excused",
@@ -20,6 +22,7 @@ __all__ = [
     "Situation",
     "Standing",
     "coverage",
+    "desire",
     "lint",
     "propose",
     "refusals",

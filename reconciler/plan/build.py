@@ -11,6 +11,7 @@ import msgspec
 from reconciler.errors import Diagnostic, sort_key
 from reconciler.model import (
     Action,
+    Capabilities,
     CatalogSnapshot,
     Change,
     ClusterSnapshot,
@@ -29,10 +30,10 @@ from reconciler.plan.fit import fit
 from reconciler.plan.lint import lint
 from reconciler.plan.narrow import without_consent, without_held
 from reconciler.plan.order import order
+from reconciler.plan.place import place, room_of
 from reconciler.plan.preflight import refusals
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.values import DesiredState
-from reconciler.protocols import Capabilities
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ class Proposal(msgspec.Struct, frozen=True):
 
 def propose(policies: PolicySet, situation: Situation) -> Proposal:
     """What should be done. Pure: the same input gives the same plan, in whatever order it came."""
-    desired = resolve(policies, situation.site, Sight(situation.clusters, situation.ledger, situation.today))
+    desired = desire(policies, situation)
     held = Held(
         situation.catalogs,
         {name: able.unreadable for name, able in situation.capabilities.items()},
@@ -79,6 +80,18 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     ]
     plan = seal(situation.site, situation.now, changes, findings, desired.names)
     return Proposal(plan, desired)
+
+
+def desire(policies: PolicySet, situation: Situation) -> DesiredState:
+    """What should be: the members of every group, and its server."""
+    desired = resolve(policies, situation.site, Sight(situation.clusters, situation.ledger, situation.today))
+    for placed in policies.sites:
+        if placed.document.metadata.name == situation.site:
+            return place(
+                desired,
+                room_of(placed.document, situation.clusters, situation.capabilities, situation.ledger),
+            )
+    return desired
 
 
 def without_weakening(plan: Plan) -> Plan:

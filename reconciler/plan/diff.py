@@ -98,6 +98,7 @@ class _Differ:
             return self._create(desired, entry)
         assumed = self.held.unreadable.get(desired.server, frozenset())
         before = _with_assumed(observed.group, entry.applied, assumed)
+        desired = _with_ignored(desired, before)
         fields = _fields(before, entry.applied, desired, assumed)
         fields += _members(before.members, entry, desired)
         renamed = before.name != desired.group.name
@@ -209,6 +210,19 @@ def _with_assumed(seen: ProtectionGroup, applied: ProtectionGroup, unreadable: f
         members = (msgspec.structs.replace(each, volume=volumes.get(each.source)) for each in seen.members)
         seen = msgspec.structs.replace(seen, members=tuple(members))
     return seen
+
+
+def _with_ignored(desired: DesiredGroup, before: ProtectionGroup) -> DesiredGroup:
+    """The group as desired, but for what may differ for now: that stays as it is."""
+    group = desired.group
+    for field in FIELDS:
+        if field.path in desired.ignored:
+            group = field.put(group, field.get(before))
+    if "members.volume" in desired.ignored:
+        volumes = {member.source: member.volume for member in before.members}
+        kept = (msgspec.structs.replace(each, volume=volumes.get(each.source, each.volume)) for each in group.members)
+        group = msgspec.structs.replace(group, members=tuple(kept))
+    return msgspec.structs.replace(desired, group=group)
 
 
 def _fields(

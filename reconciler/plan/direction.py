@@ -64,14 +64,7 @@ def _recurrence(before: Recurrence | None, after: Recurrence | None) -> Directio
 
 
 def _runs(recurrence: Recurrence | None) -> float:
-    if recurrence is None:
-        return 0
-    if recurrence.days_of_month:
-        days: float = len(recurrence.days_of_month)
-    else:
-        share = len(recurrence.weeks) / 4 if recurrence.weeks else 1
-        days = 4 * (len(recurrence.days) or 7) * share
-    return len(recurrence.times) * days * (len(recurrence.months) / 12 if recurrence.months else 1)
+    return recurrence.runs_in_28_days if recurrence is not None else 0
 
 
 def _schedule(before: tuple[time | None, int | None], after: tuple[time | None, int | None]) -> Direction:

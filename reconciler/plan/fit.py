@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from reconciler.errors import Diagnostic, Severity
-from reconciler.model import format_duration
+from reconciler.model import Capabilities, format_duration
 from reconciler.plan.values import DesiredGroup, DesiredState
-from reconciler.protocols import Capabilities
 
 
 def fit(desired: DesiredState, capabilities: Mapping[str, Capabilities]) -> tuple[Diagnostic, ...]:
@@ -17,7 +16,7 @@ def fit(desired: DesiredState, capabilities: Mapping[str, Capabilities]) -> tupl
     for group in desired.groups:
         able = capabilities.get(group.server)
         if able is not None:
-            findings += _retention(group, able) + _synchronization(group, able)
+            findings += _retention(group, able) + _synchronization(group, able) + _without_effect(group, able)
     return tuple(findings)
 
 
@@ -33,6 +32,23 @@ def _retention(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
             f"{desired.server} keeps points for {least} to {most} days, not {format_duration(retention)}",
             "Write a retention within that range.",
             desired.place("shortTerm.retention"),
+        )
+    ]
+
+
+def _without_effect(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
+    """Machines that take no incrementals get their points from express fulls alone, and people are told."""
+    interval = desired.group.short_term.synchronization
+    if interval is None or able.takes_incrementals or able.schedules != "engine":
+        return []
+    return [
+        Diagnostic(
+            "RCL3020",
+            Severity.ADVICE,
+            f"{desired.server} makes points of whole machines at each express full; the interval of "
+            f"{format_duration(interval)} has no effect on them",
+            "Leave it, or write beforeRecoveryPoint with recoveryPoints.",
+            desired.place("shortTerm.synchronization"),
         )
     ]
 

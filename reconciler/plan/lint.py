@@ -16,6 +16,7 @@ def lint(policies: PolicySet, today: date) -> tuple[Diagnostic, ...]:
     """Errors that need no inventory, and warnings of what time alone brings about."""
     return (
         *_exclusions(policies, today),
+        *_ignored(policies, today),
         *_display_names(policies),
         *_renames(policies),
         *_servers(policies),
@@ -34,6 +35,15 @@ def _exclusions(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
                 f"Ask {placed.document.spec.owner}, then prolong it, or protect the machines.",
                 placed.positions.at("spec", "until"),
             )
+
+
+def _ignored(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
+    for placed in policies.groups:
+        for index, rule in enumerate(placed.document.spec.ignore):
+            if rule.until is not None and rule.until < today:
+                what = f"the rule to ignore {rule.field} ended on {rule.until}; the field is compared again"
+                place = placed.positions.at("spec", "ignore", index, "until")
+                yield _say("RCL1036", Severity.WARNING, what, "Take it out, or prolong it.", place)
 
 
 def _display_names(policies: PolicySet) -> Iterator[Diagnostic]:

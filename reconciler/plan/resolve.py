@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 
 import msgspec
 
@@ -18,14 +18,12 @@ from reconciler.model import (
     LedgerEntry,
     Member,
     ProtectionGroup,
-    Recurrence,
     ShortTerm,
-    Week,
 )
-from reconciler.model.documents import GroupDocument, Placed, PolicySet, Times
+from reconciler.model.documents import GroupDocument, MachineSelector, Placed, PolicySet
 from reconciler.model.units import Duration
-from reconciler.plan.selectors import Candidate, Population
-from reconciler.plan.values import DesiredGroup, DesiredState, Excused
+from reconciler.plan.selectors import Candidate, Population, unsure
+from reconciler.plan.values import AUTO, DesiredGroup, DesiredState, Excused
 from reconciler.schedule import longest_gap
 
 #: How much later than the longest scheduled gap a point may be before it is late, where no `rpo` is written.
@@ -83,7 +81,7 @@ class _Resolver:
         gone: dict[str, list[Candidate]] = defaultdict(list)
         for source, member in self.known.items():
             if source not in self.present:
-                gone[source.cluster].append(Candidate(source, member.name, member.labels))
+                gone[source.cluster].append(Candidate.remembered(member))
         return {cluster: Population(candidates) for cluster, candidates in gone.items()}
 
     def _incomplete(self) -> set[str]:
@@ -116,12 +114,12 @@ class _Resolver:
             matched = self.now[selector.cluster].select(selector) if selector.cluster in self.now else ()
             gone = self.gone[selector.cluster].select(selector) if selector.cluster in self.gone else ()
             if not matched and not gone:
-                self._matches_nothing(document.metadata.name, selector.cluster, where)
+                self._matches_nothing(document.metadata.name, selector, where)
             storage = rule.storage or spec.storage
             for candidate in (*matched, *gone):
                 if candidate.source not in members:
                     members[candidate.source] = Member(candidate.source, storage.volume if storage else None)
-                    known[candidate.source] = KnownMember(candidate.source, candidate.name, candidate.labels)
+                    known[candidate.source] = candidate.known
                     self.claims[candidate.source].append((document.metadata.name, where))
         self._keep_of_incomplete(document, members, known)
         missing = frozenset(members) - self.present
@@ -135,6 +133,16 @@ class _Resolver:
             missing=missing,
             formerly=spec.renamed_from,
             selectors=_selectors_hash(document),
+            ignored=self._ignored(placed),
+            labels=document.metadata.labels,
+        )
+
+    def _ignored(self, placed: Placed[GroupDocument]) -> frozenset[str]:
+        """The fields that may differ today."""
+        return frozenset(
+            IGNORABLE[rule.field]
+            for rule in placed.document.spec.ignore
+            if rule.field in IGNORABLE and (rule.until is None or rule.until >= self.sight.today)
         )
 
     def _keep_of_incomplete(
@@ -143,7 +151,7 @@ class _Resolver:
         """No removal is planned from a cluster that shows too little of itself to be believed."""
         names = {document.metadata.name, *document.spec.renamed_from}
         for entry in self.sight.ledger:
-            if entry.group not in names or entry.server != document.spec.server:
+            if entry.group not in names or document.spec.server not in (entry.server, AUTO):
                 continue
             for member in entry.applied.members:
                 if member.source.cluster in self.incomplete and member.source not in members:
@@ -171,12 +179,16 @@ class _Resolver:
 
     # --- Findings ----------------------------------------------------------------------------------------
 
-    def _matches_nothing(self, group: str, cluster: str, where: Location) -> None:
+    def _matches_nothing(self, group: str, selector: MachineSelector, where: Location) -> None:
+        cluster = selector.cluster
+        seen = self.now[cluster].candidates if cluster in self.now else ()
+        unknown = sorted({what for each in seen if (what := unsure(selector, each))})
+        why = f"; {' and '.join(unknown)} of some machines is not known" if unknown else ""
         self.findings.append(
             Diagnostic(
                 "RCL3001",
                 Severity.WARNING,
-                f"this rule of {group} matches no machine of {cluster}",
+                f"this rule of {group} matches no machine of {cluster}{why}",
                 "Check names and labels against the cluster; nothing is protected by this rule now.",
                 where,
             )
@@ -281,27 +293,11 @@ def _short_term(document: GroupDocument) -> ShortTerm:
         rpo=timedelta(0),
         synchronization=None if interval == "beforeRecoveryPoint" else Duration.parse(interval).delta,
         minimum_points=written.minimum_points,
-        express_full=_recurrence(written.express_full),
-        recovery_points=_recurrence(written.recovery_points),
+        express_full=written.express_full.recurrence if written.express_full else None,
+        recovery_points=written.recovery_points.recurrence if written.recovery_points else None,
     )
     rpo = written.rpo.delta if written.rpo else longest_gap(before_rpo) + RPO_GRACE
     return msgspec.structs.replace(before_rpo, rpo=rpo)
-
-
-def _recurrence(times: Times | None) -> Recurrence | None:
-    if times is None:
-        return None
-    return Recurrence(
-        times=_once(*(each.value for each in times.times)),
-        days=tuple(sorted(set(times.days), key=lambda day: day.number)),
-        weeks=tuple(sorted(set(times.weeks), key=list(Week).index)),
-        months=tuple(sorted(set(times.months), key=lambda month: month.number)),
-        days_of_month=tuple(sorted(set(times.days_of_month))),
-    )
-
-
-def _once(*times: time) -> tuple[time, ...]:
-    return tuple(sorted(set(times)))
 
 
 #: Path of a field in the comparison -> where the policy writes it, under `spec`.
@@ -324,6 +320,13 @@ _WRITTEN = {
 }
 
 
+#: Field of an ignore rule -> the field of the comparison that it means.
+IGNORABLE = {path: path for path in _WRITTEN if path not in ("members", "members.volume", "renamedFrom", "server")} | {
+    "storage.volume": "members.volume",
+    "members[].storage.volume": "members.volume",
+}
+
+
 def _places(placed: Placed[GroupDocument]) -> dict[str, Location]:
     places = {path: placed.positions.at("spec", *written) for path, written in _WRITTEN.items()}
     places[""] = placed.positions.at()
@@ -332,5 +335,5 @@ def _places(placed: Placed[GroupDocument]) -> dict[str, Location]:
 
 def _selectors_hash(document: GroupDocument) -> str:
     selectors = (rule.virtual_machines for rule in document.spec.members)
-    rules = [(each.cluster, each.names, each.labels, each.except_) for each in selectors if each is not None]
+    rules = [each for each in selectors if each is not None]
     return hashlib.sha256(msgspec.json.encode(rules, order="sorted")).hexdigest()[:16]

@@ -7,13 +7,17 @@ import msgspec
 from reconciler.errors import Diagnostic, Location
 from reconciler.model import DataSource, KnownMember, ProtectionGroup
 
+#: The server of a group that is placed by rule and capacity.
+AUTO = "auto"
+
 
 class DesiredGroup(msgspec.Struct, frozen=True):
     """A group as it should be on a server.
 
     `known` tells what each member is called and how it is labelled, `missing` which of them the inventory does
     not show now. `formerly` are the earlier names of the group. `places` maps the policy path of each field to
-    where it is written; "" is the document. `selectors` is the hash of the membership rules.
+    where it is written; "" is the document. `selectors` is the hash of the membership rules. `ignored` are the
+    fields that may differ for now, `labels` those of the document.
     """
 
     server: str
@@ -23,6 +27,8 @@ class DesiredGroup(msgspec.Struct, frozen=True):
     missing: frozenset[DataSource] = frozenset()
     formerly: tuple[str, ...] = ()
     selectors: str = ""
+    ignored: frozenset[str] = frozenset()
+    labels: dict[str, str] = {}
 
     def place(self, path: str) -> Location | None:
         """Where the field is written; where the nearest thing around it is, if it is not."""

@@ -25,23 +25,56 @@ spec:
   timeZone: Europe/Berlin
   prune: false
   state: {sqlite: {path: var/hq.db}}
-  clusters: [{name: hci-01, inventory: {directory: {path: clusters/hci-01}}}]
-  servers: [{name: mabs-01, engine: {embedded: {path: var/mabs-01}}, volumes: [{name: vol-a, capacity: 1 GB}]}]
+  clusters:
+    - {name: hci-01, inventory: {directory: {path: clusters/hci-01}}}
+    - {name: hci-02, inventory: {hyperv: {endpoint: "https://c:5986/wsman", transport: ntlm, credential: "env:C"}}}
+  servers:
+    - {name: mabs-01, engine: {embedded: {path: var/mabs-01}}, volumes: [{name: vol-a, capacity: 1 GB}]}
+    - name: mabs-02
+      engine: {mabs: {endpoint: "https://s:5986/wsman", transport: ntlm, credential: "env:S"}}
+      volumes: [{name: vol-a, capacity: 1 GB}]
 """
+_MABS = """apiVersion: reconciler/v1
+kind: ProtectionGroup
+metadata: {name: g}
+spec:
+  site: hq
+  server: mabs-02
+"""
+_PRESET = "apiVersion: reconciler/v1\nkind: Preset\nmetadata: {name: p}\nfor: ProtectionGroup\n"
+_RULE = "apiVersion: reconciler/v1\nkind: Guardrail\nmetadata: {name: r}\n"
+_APPROVAL = "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: a}\n"
+_HASH = f'"sha256:{"0" * 64}"'
+_HEADS = {
+    "GROUP\n": _GROUP,
+    "MABS\n": _MABS,
+    "PRESET\n": _PRESET,
+    "RULE\n": _RULE,
+    "APPROVAL\n": _APPROVAL,
+    "HASH": _HASH,
+}
+
+
+def _filled(body: str) -> str:
+    for word, text in _HEADS.items():
+        body = body.replace(word, text)
+    return body
+
+
 _MARK = re.compile("«(RCL[0-9]{4})»")
 
 
 def _cases() -> list[tuple[str, str]]:
     text = (Path(__file__).parent / "bad_documents.txt").read_text(encoding="utf-8")
     parts = re.split(r"^=== (.*)\n", text, flags=re.MULTILINE)[1:]
-    return [(name, body.replace("GROUP\n", _GROUP)) for name, body in zip(parts[::2], parts[1::2], strict=True)]
+    return [(name, _filled(body)) for name, body in zip(parts[::2], parts[1::2], strict=True)]
 
 
 CASES = _cases()
 
 
 def test_there_are_many_cases_and_each_has_a_mark() -> None:
-    assert len(CASES) >= 60
+    assert len(CASES) >= 200
     assert all(_MARK.search(body) for _, body in CASES)
     assert len({name for name, _ in CASES}) == len(CASES)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonschema import Draft7Validator
 
 from reconciler.files import package_data
+from reconciler.model import ENGINES
 from reconciler.parse import read_policies
 from reconciler.parse.schema import rendered
 from reconciler.parse.unsupported import TABLE
@@ -33,15 +35,27 @@ def test_the_policies_that_ship_are_right() -> None:
     assert package_data("policies") == ROOT / "policies"
 
 
-def test_every_row_of_the_table_names_a_field_of_the_language() -> None:
-    names = {"Site": "site", "ProtectionGroup": "protection-group", "Exclusion": "exclusion"}
-    for kind, path, _ in TABLE:
-        schema = json.loads(rendered()[f"{names[kind]}.schema.json"])
-        node = schema["definitions"][schema["$ref"].rpartition("/")[2]]
-        for step in path.split("."):
-            node = node["properties"][step.removesuffix("[]")]
-            node = node.get("items", node)
-            node = schema["definitions"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+def _field_exists(kind: str, path: str) -> None:
+    schema = json.loads(rendered()[f"{kind}.schema.json"])
+
+    def resolved(node: dict[str, Any]) -> dict[str, Any]:
+        node = node.get("items", node)
+        for option in node.get("anyOf", ()):
+            node = option if "$ref" in option else node
+        found: dict[str, Any] = schema["definitions"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+        return found
+
+    node = resolved(resolved(schema)["properties"]["spec"])
+    for step in path.split("."):
+        node = resolved(node["properties"][step.removesuffix("[]")])
+
+
+def test_every_row_of_the_tables_names_a_field_of_the_language() -> None:
+    for lack in TABLE:
+        _field_exists("site", lack.path)
+    for engine in ENGINES.values():
+        for lack in engine.lacks:
+            _field_exists("protection-group", lack.path)
 
 
 def test_documents_that_ship_pass_their_schema_alone() -> None:

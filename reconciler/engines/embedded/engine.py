@@ -21,7 +21,9 @@ from reconciler.engines.embedded.server import Assignment, ServerStore
 from reconciler.engines.embedded.space import Space
 from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity
 from reconciler.model import (
+    EMBEDDED,
     Action,
+    Capabilities,
     CatalogSnapshot,
     DataSource,
     Job,
@@ -32,7 +34,7 @@ from reconciler.model import (
     JobStatus,
     Recovery,
 )
-from reconciler.protocols import Capabilities, Disks, Fence, RecoveryPreview, StoreCheck
+from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck
 
 _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
     JobKind.INITIAL_REPLICA: back_up,
@@ -65,7 +67,7 @@ class EmbeddedEngine:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(schedules="reconciler", takes_incrementals=True)
+        return EMBEDDED
 
     def observe(self) -> CatalogSnapshot:
         seen = observe(self.name, self._server, self._space, self._setup.clock.now(), __version__)

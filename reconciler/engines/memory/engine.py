@@ -24,6 +24,7 @@ from reconciler.errors import (
 )
 from reconciler.model import (
     Action,
+    Capabilities,
     CatalogSnapshot,
     Consistency,
     CreateGroup,
@@ -52,7 +53,7 @@ from reconciler.model import (
     VirtualMachine,
 )
 from reconciler.plan.preflight import refusals
-from reconciler.protocols import Capabilities, Fence, FileFacts, Target
+from reconciler.protocols import Fence, FileFacts, Target
 from reconciler.staging import LocalTarget
 
 _KINDS = {
