@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 from reconciler.control.site import Site, Stop
 from reconciler.engines import DEFAULT_BIN, EngineSetup
-from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
-from reconciler.model.documents import PolicySet, SiteDocument
+from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
+from reconciler.inventory.snapshot import read as read_exported
+from reconciler.model import ClusterSnapshot
+from reconciler.model.documents import Cluster, PolicySet, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory
 from reconciler.store import holder_identity, open_memory
 
@@ -55,17 +57,16 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
     inventories: dict[str, Inventory] = {}
     disks: dict[str, Disks] = {}
     for cluster in spec.clusters:
-        assert cluster.inventory.directory is not None
-        opened = _load("reconciler.inventories", "directory")(
-            cluster.name, root / cluster.inventory.directory.path, clock
-        )
+        opened = open_inventory(root, cluster, clock)
         inventories[cluster.name] = opened
-        disks[cluster.name] = opened.disks
+        if opened.disks is not None:
+            disks[cluster.name] = opened.disks
     memory = open_memory(root / spec.state.sqlite.path)
     engines: dict[str, Engine] = {}
     try:
         for server in spec.servers:
-            assert server.engine.embedded is not None
+            if server.engine.embedded is None:
+                raise _not_there("reconciler.engines", "mabs")
             setup = EngineSetup(
                 name=server.name,
                 path=root / server.engine.embedded.path,
@@ -93,9 +94,40 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
     )
 
 
+def open_inventory(root: Path, cluster: Cluster, clock: Clock) -> Any:
+    """The inventory of a cluster. Raises `Refused`, RCL1041, for a kind that nothing installed can see."""
+    source = cluster.inventory
+    if source.hyperv is not None:
+        raise _not_there("reconciler.inventories", "hyperv")
+    kind, path = ("directory", source.directory) if source.directory is not None else ("snapshot", source.snapshot)
+    assert path is not None
+    return _load("reconciler.inventories", kind)(cluster.name, root / path.path, clock)
+
+
+def look(
+    root: Path, document: SiteDocument, clock: Clock, exported: Path | None = None
+) -> tuple[dict[str, ClusterSnapshot], tuple[ReconcilerError, ...]]:
+    """The site's clusters as an exported inventory has them, else as far as they can be seen; and why others cannot.
+    Opens no server."""
+    if exported is not None:
+        return read_exported(exported), ()
+    seen: dict[str, ClusterSnapshot] = {}
+    troubles: list[ReconcilerError] = []
+    for cluster in document.spec.clusters:
+        try:
+            seen[cluster.name] = open_inventory(root, cluster, clock).observe()
+        except ReconcilerError as error:
+            troubles.append(error)
+    return seen, tuple(troubles)
+
+
 def _load(group: str, name: str) -> Callable[..., Any]:
     """The adapter that an installed package brings under this name."""
     for point in entry_points(group=group, name=name):
         loaded: Callable[..., Any] = point.load()
         return loaded
-    raise Refused("RCL1041", f"no {group} is called {name!r}", "Install the package that brings it.", subject=name)
+    raise _not_there(group, name)
+
+
+def _not_there(group: str, name: str) -> Refused:
+    return Refused("RCL1041", f"no {group} is called {name!r}", "Install the package that brings it.", subject=name)

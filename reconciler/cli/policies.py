@@ -5,36 +5,64 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from reconciler.cli.app import Format
+from reconciler import __version__
+from reconciler.cli.app import Findings
 from reconciler.cli.screen import note, out, paint_for
 from reconciler.cli.session import find_root
-from reconciler.errors import CATALOG, ExitCode, Severity, UsageError, sort_key
+from reconciler.control.offline import Sight, lint_all
+from reconciler.errors import CATALOG, Diagnostic, ExitCode, Severity, UsageError, sort_key
+from reconciler.model.documents import PolicySet
 from reconciler.parse import read_policies
-from reconciler.plan.lint import lint
-from reconciler.report import findings_text, json_text
+from reconciler.report import azure_text, findings_text, github_text, json_text, junit_text, sarif_text
 from reconciler.report.words import count
+from reconciler.wiring import SystemClock, look
 
 
-def validate(root: Path | None, output: Format) -> int:
+def validate(root: Path | None, output: Findings, inventory: Path | None) -> int:
     """Every mistake of the folder; 65 if there is one."""
     place = find_root(root)
     reading = read_policies(place)
     found = list(reading.diagnostics)
     if reading.policies is not None:
-        found += lint(reading.policies, datetime.now(UTC).date())
+        found += _lint(place, reading.policies, inventory)
     found = sorted(set(found), key=sort_key)
     errors = sum(each.severity is Severity.ERROR for each in found)
-    if output is Format.json:
-        out(
-            json_text({"formatVersion": "1.0", "kind": "Diagnostics", "files": reading.files, "diagnostics": found})
-            + "\n"
-        )
-    else:
-        out(findings_text(found, paint_for(sys.stdout)))
-        warnings = len(found) - errors
-        note(f"{count(len(reading.files), 'file')}: {count(errors, 'mistake')}, {count(warnings, 'warning')}.")
+    match output:
+        case Findings.text:
+            out(findings_text(found, paint_for(sys.stdout)))
+            note(f"{count(len(reading.files), 'file')}: {count(errors, 'mistake')}, {_mild(found)}.")
+        case Findings.json:
+            said = {"formatVersion": "1.0", "kind": "Diagnostics", "files": reading.files, "diagnostics": found}
+            out(json_text(said) + "\n")
+        case Findings.sarif:
+            out(sarif_text(found, __version__) + "\n")
+        case Findings.junit:
+            out(junit_text(found, reading.files))
+        case Findings.github:
+            out(github_text(found))
+        case Findings.azure:
+            out(azure_text(found))
     return ExitCode.INVALID_POLICY if errors else ExitCode.SUCCESS
+
+
+def _lint(place: Path, policies: PolicySet, inventory: Path | None) -> tuple[Diagnostic, ...]:
+    """What shows across documents, and where they meet the clusters that can be seen."""
+    now = datetime.now(UTC)
+    sights = {}
+    for placed in policies.sites:
+        document = placed.document
+        clusters, _ = look(place, document, SystemClock(), inventory)
+        today = now.astimezone(ZoneInfo(document.spec.time_zone)).date()
+        sights[document.metadata.name] = Sight(document, clusters, now, today)
+    return lint_all(policies, sights, now.date())
+
+
+def _mild(found: list[Diagnostic]) -> str:
+    warnings = sum(each.severity is Severity.WARNING for each in found)
+    advice = sum(each.severity is Severity.ADVICE for each in found)
+    return count(warnings, "warning") + (f", {advice} of advice" if advice else "")
 
 
 def explain(code: str) -> int:

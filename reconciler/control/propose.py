@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
-from reconciler.errors import Diagnostic, PolicyError, Refused, Severity
+from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Refused, Severity
 from reconciler.model.documents import PolicySet
-from reconciler.plan import DesiredState, Proposal, Situation, desire
+from reconciler.model.preflight import Check
+from reconciler.plan import DesiredState, Proposal, Situation, check_all, desire
 from reconciler.plan import propose as plan_propose
+from reconciler.plan.guard import denied
 
 
 def propose(site: Site, policies: PolicySet, observation: Observation) -> Proposal:
@@ -16,7 +18,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation) -> Propos
     proposal = plan_propose(policies, _situation(site, observation))
     wrong = [finding for finding in proposal.plan.findings if _forbids(finding)]
     if wrong:
-        raise PolicyError(wrong)
+        raise GuardrailDenied(wrong) if len(denied(wrong)) == len(wrong) else PolicyError(wrong)
     return proposal
 
 
@@ -36,6 +38,12 @@ def _situation(site: Site, observation: Observation) -> Situation:
         capabilities={name: engine.capabilities for name, engine in site.engines.items()},
         ledger=observation.ledger,
     )
+
+
+def checks_now(site: Site, policies: PolicySet, observation: Observation) -> tuple[Check, ...]:
+    """Every prerequisite of what is desired, as it stands now."""
+    situation = _situation(site, observation)
+    return check_all(policies, situation, desire(policies, situation))
 
 
 def check_state(observation: Observation) -> None:

@@ -16,6 +16,7 @@ from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
 from reconciler.model import Job, Plan
 from reconciler.plan import without_weakening
+from reconciler.plan.guard import wants_approval
 
 #: A clock that jumps further than this is not believed where points would expire by it.
 TRUSTED_JUMP = timedelta(days=1)
@@ -64,13 +65,14 @@ def _converge(
 ) -> tuple[Applied | None, Plan]:
     check_state(observation)
     proposal = propose(site, policies.policies, observation)
-    findings += proposal.plan.findings
+    findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     refresh_ledger(site, proposal.desired)
     mild = without_weakening(proposal.plan)
     applied = apply(site, mild, proposal.desired, held, "run") if mild.steps else None
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
-    harsh = tuple(step for step in proposal.plan.steps if step.change.direction.needs_consent)
+    guarded = bool(wants_approval(proposal.plan.findings))
+    harsh = tuple(step for step in proposal.plan.steps if guarded or step.change.direction.needs_consent)
     return applied, msgspec.structs.replace(proposal.plan, steps=harsh)
 
 

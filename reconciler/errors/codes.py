@@ -52,6 +52,27 @@ _COMMAND_LINE = {
         "The demo would write into a folder that holds other things.",
         "Give it a new folder. Nothing was touched.",
     ),
+    "RCL0008": Explanation(
+        "no such group",
+        "No document of kind ProtectionGroup in this site has this name.",
+        "Use the metadata.name of a group; the message lists them.",
+    ),
+    "RCL0009": Explanation(
+        "nothing to compare with",
+        "The name is neither a folder or file nor a revision that this Git repository has.",
+        "Name a folder, a file, a branch, a tag or a commit. A shallow clone in CI may lack the older commit:"
+        " fetch it.",
+    ),
+    "RCL0010": Explanation(
+        "a needed program is not there",
+        "Comparing commits needs git, signatures need OpenSSH's ssh-keygen.",
+        "Install it.",
+    ),
+    "RCL0011": Explanation(
+        "a key that cannot sign",
+        "ssh-keygen could not sign with the key: not a private key, or its passphrase is not known to an agent.",
+        "Give the path of a private SSH key, or load it into ssh-agent and give its public key.",
+    ),
     "RCL0007": Explanation(
         "the system refused",
         "A file could not be read or written: a full or failing disk, a missing right.",
@@ -338,6 +359,53 @@ _POLICIES: dict[str, Explanation] = {
         " on days of the week in some weeks, not on both.",
         "Write daysOfMonth, or weeks and days.",
     ),
+    "RCL1072": Explanation(
+        "an expression that does not compile",
+        "The text is no CEL, or names something that rules do not have: object, oldObject, change and params "
+        "are what there is.",
+        "Correct it; the place is where CEL stopped. docs/reference/guardrails.md has examples.",
+    ),
+    "RCL1080": Explanation(
+        "a consistency check at backup time",
+        "The scheduled consistency check reads the same machines while the group's backup window is open or "
+        "its express full runs.",
+        "Move one of them.",
+    ),
+    "RCL1081": Explanation(
+        "two groups with one policy",
+        "Groups that differ in nothing but their members could be one group, which makes colocation and "
+        "reading easier (article 'Back up Azure Stack HCI virtual machines', step 4).",
+        "Join them, or leave them apart where different people own them.",
+    ),
+    "RCL1082": Explanation(
+        "colocation is off",
+        "Without colocation each data source has a replica and a recovery-point volume of its own, which "
+        "needs more space (article 'Back up Azure Stack HCI virtual machines', step 4).",
+        "Write colocate: true, or leave it.",
+    ),
+    "RCL1083": Explanation(
+        "an initial replica in working hours",
+        "Making the initial replica reads every disk whole; an off-peak time is recommended (article 'Back up"
+        " Azure Stack HCI virtual machines', step 8).",
+        "Write a later time, in the evening or at a weekend.",
+    ),
+    "RCL1085": Explanation(
+        "a schedule coarser than the retention",
+        "Between two scheduled points more time passes than points are kept; only the floor of minimumPoints "
+        "keeps any.",
+        "Make points more often, or keep them longer.",
+    ),
+    "RCL1086": Explanation(
+        "an exclusion without a real reason",
+        "The reason is a placeholder; an auditor will ask.",
+        "Write why these machines need no backup.",
+    ),
+    "RCL1090": Explanation(
+        "checks that were not run",
+        "Some checks compare the policies with the cluster, and none could be seen.",
+        "Give --inventory FILE (`reconciler inventory snapshot` writes one), or run where the cluster's "
+        "folder can be read.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
@@ -406,6 +474,166 @@ _INVENTORY: dict[str, Explanation] = {
         "a file that cannot be read",
         "A disk or a configuration file of a machine is not there or not readable.",
         "Look at the machine on the cluster. What was backed up before is unharmed.",
+    ),
+    "RCL2201": Explanation(
+        "no Hyper-V role for item-level recovery",
+        "Files and folders of a machine are recovered by mounting its VHDs on the MABS server, which needs "
+        "the Hyper-V role there (article, MABS prerequisites).",
+        "Install the role, or write itemLevelRecovery: false.",
+    ),
+    "RCL2202": Explanation(
+        "more than one server protects",
+        "One MABS server protects up to 800 machines of 100 GB on average, 80 TB (article, MABS prerequisites).",
+        "Place groups on further servers.",
+    ),
+    "RCL2203": Explanation(
+        "agents and server do not know each other",
+        "Same, child or trusted domain; else NTLM or certificate authentication for a single server, "
+        "certificate alone for a cluster (article, MABS prerequisites).",
+        "Set the authentication up, and write the server's agentAuthentication and the cluster's domain.",
+    ),
+    "RCL2204": Explanation(
+        "pass-through disks",
+        "Host-level backup does not see what is on pass-through disks; the machine's VHDs are backed up "
+        "(article, MABS prerequisites).",
+        "Protect what is on them at guest level.",
+    ),
+    "RCL2205": Explanation(
+        "a deduplicated volume",
+        "Machines on deduplicated volumes are backed up (article, MABS prerequisites); item-level recovery "
+        "from a deduplicated guest volume does not work (dpm-support-issues).",
+        "Protect at guest level what single files must come back from.",
+    ),
+    "RCL2206": Explanation(
+        "integration services that do not fit",
+        "The integration services of the guest should be those of the host (article, VM prerequisites). "
+        "Modern guests report no version; then the state of the protocol counts.",
+        "Update them in the guest.",
+    ),
+    "RCL2207": Explanation(
+        "too little free space for a backup",
+        "While a machine is backed up its changes go to an AVHDX: initial size x churn x window, summed over "
+        "what may run at once (article, VM prerequisites).",
+        "Free space on the volume, shorten the windows, or spread the machines.",
+    ),
+    "RCL2208": Explanation(
+        "Linux is file-consistent",
+        "Of Linux machines only file-consistent points can be made (article, Linux prerequisites).",
+        "Quiesce applications yourself where that is not enough.",
+    ),
+    "RCL2209": Explanation(
+        "a shared disk",
+        "Disks shared by several machines (shared VHDX, VHD sets) are not backed up (dpm-support-issues).",
+        "Protect what is on them at guest level.",
+    ),
+    "RCL2210": Explanation(
+        "no working protection agent",
+        "The agent is needed on each node that owns a protected machine, and on those that one may move to "
+        "(article, supported scenarios).",
+        "Install it, or set it going.",
+    ),
+    "RCL2211": Explanation(
+        "a server too old for replica machines",
+        "Replica machines are backed up by MABS on Windows Server 2012 R2 or later (article, replica virtual "
+        "machines).",
+        "Move the server to a newer Windows Server.",
+    ),
+    "RCL2212": Explanation(
+        "no agent on a protected host",
+        "System state and bare metal of a host are backed up by the agent on it (article, supported scenarios).",
+        "Install it, or set it going.",
+    ),
+    "RCL2213": Explanation(
+        "no Windows Server Backup on a host",
+        "Bare metal is backed up through Windows Server Backup on the host (backup-mabs-system-state-and-bmr).",
+        "Install the feature.",
+    ),
+    "RCL2216": Explanation(
+        "a machine that moved to another cluster",
+        "A move to another cluster is not supported (article, supported scenarios). Nothing is deleted.",
+        "Protect it where it is now by a rule of its own.",
+    ),
+    "RCL2220": Explanation(
+        "Hyper-V Replica of a machine",
+        "Whether the machine is a replica, or how it stands, could not be observed.",
+        "State it in the inventory, or see to it that it can be observed.",
+    ),
+    "RCL2221": Explanation(
+        "an unhealthy replica machine",
+        "The replica machine is in a critical state; its backup fails (article, replica virtual machines).",
+        "Repair the replication.",
+    ),
+    "RCL2222": Explanation(
+        "a replica machine being resynchronized",
+        "Resynchronization is in progress; its backup fails (article, replica virtual machines).",
+        "Wait until it is over.",
+    ),
+    "RCL2223": Explanation(
+        "a replica machine to be resynchronized",
+        "Resynchronization is required; its backup fails (article, replica virtual machines).",
+        "Resynchronize it.",
+    ),
+    "RCL2224": Explanation(
+        "initial replication in progress",
+        "The backup of the replica machine fails until it is over (article, replica virtual machines).",
+        "Wait until it is over.",
+    ),
+    "RCL2225": Explanation(
+        "initial replication pending",
+        "The backup of the replica machine fails until it is done (article, replica virtual machines).",
+        "Start the initial replication.",
+    ),
+    "RCL2226": Explanation(
+        ".hrl logs being applied",
+        "Crash consistency cannot be guaranteed meanwhile; the backup fails (article, replica virtual machines).",
+        "Wait until it is over.",
+    ),
+    "RCL2227": Explanation(
+        ".hrl logs that failed",
+        "An earlier application of the .hrl logs failed; the backup fails (article, replica virtual machines).",
+        "Repair the replication.",
+    ),
+    "RCL2228": Explanation(
+        ".hrl logs that were canceled",
+        "An earlier application of the .hrl logs was canceled; the backup fails (article, replica virtual machines).",
+        "Resume the replication.",
+    ),
+    "RCL2229": Explanation(
+        ".hrl logs that were interrupted",
+        "An earlier application of the .hrl logs was interrupted; the backup fails (article, replica virtual "
+        "machines).",
+        "Resume the replication.",
+    ),
+    "RCL2230": Explanation(
+        "a replica machine being migrated",
+        "Migration is in progress; the backup fails (article, replica virtual machines).",
+        "Wait until it is over.",
+    ),
+    "RCL2231": Explanation(
+        "a replica machine that fails over",
+        "Failover is in progress or done; the backup fails (article, replica virtual machines).",
+        "Finish the failover, then protect the machine that runs.",
+    ),
+    "RCL2232": Explanation(
+        "replica machines are crash-consistent",
+        "VSS cannot guarantee more of a machine that is off (article, replica virtual machines).",
+        "Protect the primary where applications must be consistent.",
+    ),
+    "RCL2240": Explanation(
+        "prerequisites that could not be checked",
+        "Facts that some checks need are not known.",
+        "See `reconciler preflight`.",
+    ),
+    "RCL2020": Explanation(
+        "an inventory that cannot be read",
+        "The exported inventory is not there, or this account may not read it.",
+        "Export one with `reconciler inventory snapshot`, or correct the path.",
+    ),
+    "RCL2021": Explanation(
+        "no exported inventory",
+        "The file is not what `reconciler inventory snapshot` writes, is of a newer major version, or lacks a"
+        " cluster of the site.",
+        "Export one anew.",
     ),
     "RCL2012": Explanation(
         "a path that leads out",
@@ -506,6 +734,76 @@ _PLAN: dict[str, Explanation] = {
         "more data than the volumes hold",
         "The disks of the members together are larger than the volumes that the site gives to the server.",
         "Give the server more, write narrower rules, or place groups on another server.",
+    ),
+    "RCL3030": Explanation(
+        "a group that is protected from deletion",
+        "The document says deletionProtection: true and is removed in the same change; both at once would "
+        "make the protection worthless.",
+        "Set deletionProtection: false first, in a change of its own that is approved; then remove the document.",
+    ),
+    "RCL3031": Explanation(
+        "denied by a guardrail",
+        "A rule of the policies with `enforce: deny` does not hold.",
+        "Change the policy so that it holds, or the guardrail, which is a weakening that must be approved.",
+    ),
+    "RCL3032": Explanation(
+        "a guardrail wants an approval",
+        "A rule of the policies with `enforce: approve` does not hold.",
+        "Change the policy, or have the change approved.",
+    ),
+    "RCL3033": Explanation(
+        "a guardrail warns",
+        "A rule of the policies with `enforce: warn` does not hold.",
+        "Think about it; nothing is stopped.",
+    ),
+    "RCL3034": Explanation(
+        "a guardrail that cannot be evaluated",
+        "The expression failed on this document: mostly a field that is not there. A rule that cannot be asked denies.",
+        "Ask with has(...) first, and try it with `reconciler policy test`.",
+    ),
+    "RCL3035": Explanation(
+        "an approval that does not count",
+        "It ended, its approver is not one of the site's or wrote the change himself, or its signature does "
+        "not hold. Approvals are judged by the rules of the older state.",
+        "Have the change approved anew.",
+    ),
+    "RCL3036": Explanation(
+        "a weakening that nobody approved",
+        "The change weakens protection or destroys recovery points, and no valid approval names its hash.",
+        "Have it approved: the command is printed. Or take the change back.",
+    ),
+    "RCL3022": Explanation(
+        "a backup window that is too short",
+        "What changes on the group's machines in a day (their size times the site's churn) takes longer than "
+        "the window at the server's throughput.",
+        "Open the window wider, divide the group, or correct churn and throughput.",
+    ),
+    "RCL3023": Explanation(
+        "much data over a slow line",
+        "The initial replica would take longer than a day at the server's throughput; manual creation with "
+        "removable media is meant for that (article 'Back up Azure Stack HCI virtual machines', step 8).",
+        "Write replicaCreation: manual, or a later time.",
+    ),
+    "RCL3024": Explanation(
+        "underprovisioned volumes",
+        "By MABS's rule of thumb (size x (1 + churn x days x points a day) x 1.05, "
+        "create-dpm-protection-groups) the members need more space than the volumes have.",
+        "Add volumes, keep points for fewer days, or make fewer of them.",
+    ),
+    "RCL3025": Explanation(
+        "many data sources on a volume",
+        "At most 100 protected sources on one volume are recommended (create-dpm-protection-groups).",
+        "Spread them over several volumes.",
+    ),
+    "RCL3026": Explanation(
+        "a data source too large for Azure",
+        "Azure Backup takes at most 54,400 GB of one data source (backup-support-matrix).",
+        "Protect its parts at guest level, or on disk alone.",
+    ),
+    "RCL3027": Explanation(
+        "too many data sources in a vault",
+        "A vault holds at most 2,000 data sources (backup-support-matrix).",
+        "Use another vault, or take groups out of online protection.",
     ),
     "RCL3020": Explanation(
         "an interval without effect",
@@ -659,6 +957,11 @@ _JOBS: dict[str, Explanation] = {
         "a machine is late or unprotected",
         "The newest recovery point of a protected machine is older than its RPO.",
         "See `reconciler jobs` for why its jobs did not run or failed.",
+    ),
+    "RCL6017": Explanation(
+        "coverage below the threshold",
+        "Fewer machines are protected, or more are unprotected, than the command was told to accept.",
+        "Protect the listed machines, or exclude them with a reason.",
     ),
     "RCL6016": Explanation(
         "a check took too long",

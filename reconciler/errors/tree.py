@@ -41,6 +41,12 @@ class PolicyError(ReconcilerError):
         self.diagnostic = first
 
 
+class GuardrailDenied(PolicyError):
+    """A rule of the policies forbids it."""
+
+    exit_code = ExitCode.GUARDRAIL_DENIED
+
+
 class Unreachable(ReconcilerError):
     """A cluster, a backup server or a needed program does not answer."""
 

@@ -1,1 +1,1 @@
-"""INVENTORIES: each sees one kind of cluster. `directory` is a cluster on disk."""
+"""INVENTORIES: each sees one kind of cluster. `directory` is a cluster on disk, `snapshot` an exported file."""

@@ -137,6 +137,21 @@ class ClockTime:
         return f"{self.value:%H:%M}"
 
 
+def parse_rate(text: str) -> float:
+    """``3%/d`` -> 0.03, the share of a disk that changes in a day."""
+    return float(text.removesuffix("/d").removesuffix("%")) / 100
+
+
+def parse_share(text: str) -> float:
+    """``5%`` -> 0.05."""
+    return float(text.removesuffix("%")) / 100
+
+
+def parse_throughput(text: str) -> int:
+    """``400 MB/s`` -> bytes in a second."""
+    return int(Size.parse(text.removesuffix("/s")))
+
+
 def format_duration(delta: timedelta) -> str:
     """The shortest text of the policy language that means `delta`: 14d, 90min, 45s. Whole seconds."""
     seconds = round(delta.total_seconds())

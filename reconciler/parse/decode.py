@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from reconciler.errors import Diagnostic, Severity
+from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import ENGINES
 from reconciler.model.documents import (
     Cluster,
     ExclusionDocument,
     GroupDocument,
+    GuardrailDocument,
     MachineSelector,
     Placed,
     PolicySet,
@@ -26,6 +27,7 @@ from reconciler.model.documents import (
 from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
+from reconciler.plan.guard import VARIABLES, BadExpression, compiled
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
 
@@ -56,6 +58,8 @@ def _together(policies: PolicySet) -> Iterator[Diagnostic]:
     yield from _twice("Guardrail", policies.guardrails)
     yield from _twice("Approval", policies.approvals)
     yield from hosts_twice(policies.groups)
+    for guardrail in policies.guardrails:
+        yield from _expressions(guardrail)
     sites = {placed.document.metadata.name: placed.document for placed in policies.sites}
     for site in policies.sites:
         yield from _site(site)
@@ -118,6 +122,23 @@ def _site(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
             remedy = "Write it relative to the root, with forward slashes and without `..`."
             yield _error("RCL1026", f"the path {path!r} leads out of the root", remedy, placed, place)
+
+
+def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
+    """Expressions that do not compile, at the place where CEL stopped."""
+    for index, validation in enumerate(placed.document.spec.validations):
+        for field, text in (
+            ("expression", validation.expression),
+            ("messageExpression", validation.message_expression),
+        ):
+            try:
+                if text:
+                    compiled(text)
+            except BadExpression as error:
+                at = placed.positions.at("spec", "validations", index, field)
+                where = Location(at.file, at.line, at.column + error.column - 1) if error.line == 1 else at
+                remedy = f"Rules know {', '.join(VARIABLES)}."
+                yield Diagnostic("RCL1072", Severity.ERROR, f"{field}: {error.what}", remedy, where)
 
 
 def _names(placed: Placed[SiteDocument], names: list[str], path: tuple[str | int, ...]) -> Iterator[Diagnostic]:

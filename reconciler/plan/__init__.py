@@ -4,11 +4,13 @@ The steps do not know each other; `build` composes them: resolve (members), fit 
 diff (what differs), preflight (what will be refused), order (safest first), seal (hash).
 """
 
-from reconciler.plan.build import Proposal, Situation, desire, propose, seal, without_weakening
+from reconciler.plan.build import Proposal, Situation, check_all, desire, propose, seal, without_weakening
+from reconciler.plan.compare import compare
 from reconciler.plan.coverage import MachineCoverage, Seen, Standing, coverage
 from reconciler.plan.lint import lint
 from reconciler.plan.preflight import refusals
 from reconciler.plan.resolve import IGNORABLE
+from reconciler.plan.survey import survey
 from reconciler.plan.values import DesiredGroup, DesiredState, Excused
 
 __all__ = [
@@ -21,11 +23,14 @@ __all__ = [
     "Seen",
     "Situation",
     "Standing",
+    "check_all",
+    "compare",
     "coverage",
     "desire",
     "lint",
     "propose",
     "refusals",
     "seal",
+    "survey",
     "without_weakening",
 ]

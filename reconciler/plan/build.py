@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from reconciler.errors import Diagnostic, sort_key
+from reconciler.errors import Diagnostic, Severity, sort_key
 from reconciler.model import (
     Action,
     Capabilities,
@@ -25,13 +25,16 @@ from reconciler.model import (
     Verb,
 )
 from reconciler.model.documents import PolicySet
+from reconciler.model.preflight import Check, CheckState
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
+from reconciler.plan.guard import guard, guard_documents, planned, wants_approval
 from reconciler.plan.lint import lint
 from reconciler.plan.narrow import without_consent, without_held
 from reconciler.plan.order import order
 from reconciler.plan.place import place, room_of
 from reconciler.plan.preflight import refusals
+from reconciler.plan.prerequisites import prerequisites
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.values import DesiredState
 
@@ -77,6 +80,9 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *difference.findings,
         *held_back,
         *_preflight(desired, situation.clusters),
+        *_unmet(check_all(policies, situation, desired)),
+        *guard_documents(policies),
+        *guard(policies.guardrails, planned(changes, policies, desired.names)),
     ]
     plan = seal(situation.site, situation.now, changes, findings, desired.names)
     return Proposal(plan, desired)
@@ -96,7 +102,8 @@ def desire(policies: PolicySet, situation: Situation) -> DesiredState:
 
 def without_weakening(plan: Plan) -> Plan:
     """The part of a plan that may be done without anybody's consent."""
-    mild = without_consent(step.change for step in plan.steps)
+    consent = wants_approval(plan.findings)
+    mild = () if consent else without_consent(step.change for step in plan.steps)
     return seal(plan.site, plan.created_at, mild, plan.findings, plan.names)
 
 
@@ -134,6 +141,25 @@ def _action(change: Change) -> Action:
 def _sources(change: Change) -> set[object]:
     groups = (group for group in (change.before, change.after) if group is not None)
     return {member.source for group in groups for member in group.members}
+
+
+def check_all(policies: PolicySet, situation: Situation, desired: DesiredState) -> tuple[Check, ...]:
+    """Every prerequisite of what is desired."""
+    for placed in policies.sites:
+        if placed.document.metadata.name == situation.site:
+            seen = (situation.clusters, situation.catalogs)
+            return prerequisites(policies, placed.document, desired, seen, situation.ledger)
+    return ()
+
+
+def _unmet(checks: tuple[Check, ...]) -> list[Diagnostic]:
+    """What failed; and in one line how much could not be checked."""
+    found = [check.finding for check in checks if check.state is CheckState.FAILED]
+    unknown = sum(check.state is CheckState.UNKNOWN for check in checks)
+    if unknown:
+        what = f"{unknown} prerequisites could not be checked, since facts are not known"
+        found.append(Diagnostic("RCL2240", Severity.ADVICE, what, "See `reconciler preflight`.", subject="preflight"))
+    return found
 
 
 def _preflight(desired: DesiredState, clusters: Mapping[str, ClusterSnapshot]) -> list[Diagnostic]:

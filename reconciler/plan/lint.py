@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
+
+import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import format_duration
-from reconciler.model.documents import GroupDocument, Placed, PolicySet
-from reconciler.model.units import Duration
+from reconciler.model.documents import GroupDocument, GroupSpec, Later, Placed, PolicySet, Window
+from reconciler.model.units import ClockTime, Duration
+from reconciler.plan.terms import short_term_of
+from reconciler.plan.windows import within, working_hours
+from reconciler.schedule import longest_gap
+
+_NO_REASONS = {"", "x", "none", "n/a", "na", "todo", "tbd", "test", "reason", "because", "later", "unknown"}
 
 
 def lint(policies: PolicySet, today: date) -> tuple[Diagnostic, ...]:
@@ -21,7 +28,70 @@ def lint(policies: PolicySet, today: date) -> tuple[Diagnostic, ...]:
         *_renames(policies),
         *_servers(policies),
         *(finding for placed in policies.groups for finding in _short_term(placed)),
+        *(finding for placed in policies.groups for finding in _times(placed)),
+        *_alike(policies),
+        *_apart(policies),
     )
+
+
+def _times(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
+    spec = placed.document.spec
+    check, window = spec.consistency_check.schedule, spec.backup_window
+    full = spec.short_term.express_full
+    at = placed.positions.at
+    if check is not None:
+        busy = window is not None and within(window, check.time.value)
+        end = (check.time.value.hour + check.max_hours) % 24
+        checked = Window(check.time, ClockTime(check.time.value.replace(hour=end)))
+        meets = full is not None and any(within(checked, each.value) for each in full.times)
+        if busy or meets:
+            what = f"the consistency check at {check.time} runs while the group is backed up"
+            place = at("spec", "consistencyCheck", "schedule")
+            yield _say("RCL1080", Severity.WARNING, what, "Move one of them.", place)
+    if isinstance(spec.replica_creation, Later):
+        then = datetime.strptime(spec.replica_creation.later, "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+        if working_hours(then):
+            what = f"the initial replica is made at {spec.replica_creation.later}, in working hours"
+            place = at("spec", "replicaCreation")
+            yield _say("RCL1083", Severity.ADVICE, what, "Choose an evening or a weekend.", place)
+    if spec.short_term.synchronization == "beforeRecoveryPoint" and spec.short_term.recovery_points is not None:
+        gap = longest_gap(short_term_of(placed.document))
+        if gap > spec.short_term.retention.delta:
+            what = f"points are up to {format_duration(gap)} apart and kept for {spec.short_term.retention}"
+            place = at("spec", "shortTerm", "retention")
+            yield _say("RCL1085", Severity.WARNING, what, "Make points more often, or keep them longer.", place)
+
+
+def _alike(policies: PolicySet) -> Iterator[Diagnostic]:
+    """Groups that differ in nothing but members and names."""
+    same: dict[GroupSpec, list[Placed[GroupDocument]]] = defaultdict(list)
+    for placed in policies.groups:
+        spec = placed.document.spec
+        policy = msgspec.structs.replace(spec, members=(), display_name=None, renamed_from=(), storage=None)
+        same[policy].append(placed)
+    for alike in same.values():
+        if len(alike) > 1:
+            names = ", ".join(sorted(each.document.metadata.name for each in alike))
+            places = sorted(each.positions.at() for each in alike)
+            what = f"{len(alike)} groups have one policy: {names}"
+            remedy = "Join them, or give the shared fields to a preset."
+            yield _say("RCL1081", Severity.ADVICE, what, remedy, *places)
+
+
+def _apart(policies: PolicySet) -> Iterator[Diagnostic]:
+    """Groups without colocation on servers that have it."""
+    able = {
+        (site.document.metadata.name, server.name)
+        for site in policies.sites
+        for server in site.document.spec.servers
+        if server.engine.mabs is not None
+    }
+    for placed in policies.groups:
+        spec = placed.document.spec
+        if (spec.site, spec.server) in able and not spec.colocate:
+            what = f"{placed.document.metadata.name} does not colocate its data sources"
+            place = placed.positions.at("spec", "colocate")
+            yield _say("RCL1082", Severity.ADVICE, what, "Write colocate: true to save space.", place)
 
 
 def _exclusions(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
@@ -35,6 +105,12 @@ def _exclusions(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
                 f"Ask {placed.document.spec.owner}, then prolong it, or protect the machines.",
                 placed.positions.at("spec", "until"),
             )
+        if placed.document.spec.reason.strip(" .-?").casefold() in _NO_REASONS:
+            what = (
+                f"the exclusion {placed.document.metadata.name} gives no real reason: {placed.document.spec.reason!r}"
+            )
+            remedy = "Write why these machines need no backup; an auditor will ask."
+            yield _say("RCL1086", Severity.WARNING, what, remedy, placed.positions.at("spec", "reason"))
 
 
 def _ignored(policies: PolicySet, today: date) -> Iterator[Diagnostic]:

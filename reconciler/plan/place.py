@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from reconciler.errors import Diagnostic, Severity
-from reconciler.model import Capabilities, ClusterSnapshot, DataSource, LedgerEntry, VirtualMachine, format_size
+from reconciler.model import Capabilities, ClusterSnapshot, DataSource, LedgerEntry, format_size
 from reconciler.model.documents import PlacementRule, SiteDocument
+from reconciler.plan.sizing import size_of
 from reconciler.plan.values import AUTO, DesiredGroup, DesiredState
 
 
@@ -43,17 +44,6 @@ def room_of(
         sizes,
         {entry.group: entry.server for entry in ledger},
     )
-
-
-def size_of(machine: VirtualMachine) -> int:
-    """Bytes of a machine's disks: what is allocated where that is known, else what the guest sees."""
-    total = 0
-    for disk in machine.disks:
-        for known in (disk.allocated_bytes, disk.file_bytes, disk.size_bytes):
-            if isinstance(known, int):
-                total += known
-                break
-    return total
 
 
 def place(desired: DesiredState, room: Room) -> DesiredState:

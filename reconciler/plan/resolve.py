@@ -5,29 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
     ClusterSnapshot,
-    ConsistencyCheck,
     DataSource,
     KnownMember,
     LedgerEntry,
     Member,
-    ProtectionGroup,
-    ShortTerm,
 )
 from reconciler.model.documents import GroupDocument, MachineSelector, Placed, PolicySet
-from reconciler.model.units import Duration
 from reconciler.plan.selectors import Candidate, Population, unsure
+from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO, DesiredGroup, DesiredState, Excused
-from reconciler.schedule import longest_gap
-
-#: How much later than the longest scheduled gap a point may be before it is late, where no `rpo` is written.
-RPO_GRACE = timedelta(hours=1)
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -127,7 +120,7 @@ class _Resolver:
             self._missing(document.metadata.name, known[source], placed.positions.at())
         return DesiredGroup(
             server=spec.server,
-            group=_protection_group(document, tuple(members[source] for source in sorted(members))),
+            group=group_of(document, tuple(members[source] for source in sorted(members))),
             places=_places(placed),
             known=tuple(known[source] for source in sorted(known)),
             missing=missing,
@@ -265,39 +258,6 @@ class _Resolver:
                 return candidate.name
         known = self.known.get(source)
         return known.name if known else source.machine
-
-
-def _protection_group(document: GroupDocument, members: tuple[Member, ...]) -> ProtectionGroup:
-    spec = document.spec
-    check = spec.consistency_check
-    return ProtectionGroup(
-        name=document.metadata.name,
-        display_name=spec.display_name or document.metadata.name.replace("-", " "),
-        members=members,
-        short_term=_short_term(document),
-        consistency_check=ConsistencyCheck(
-            when_inconsistent=check.when_inconsistent,
-            time=check.schedule.time.value if check.schedule else None,
-            max_hours=check.schedule.max_hours if check.schedule else None,
-        ),
-        existing_points=spec.existing_points,
-        colocate=spec.colocate,
-    )
-
-
-def _short_term(document: GroupDocument) -> ShortTerm:
-    written = document.spec.short_term
-    interval = written.synchronization
-    before_rpo = ShortTerm(
-        retention=written.retention.delta,
-        rpo=timedelta(0),
-        synchronization=None if interval == "beforeRecoveryPoint" else Duration.parse(interval).delta,
-        minimum_points=written.minimum_points,
-        express_full=written.express_full.recurrence if written.express_full else None,
-        recovery_points=written.recovery_points.recurrence if written.recovery_points else None,
-    )
-    rpo = written.rpo.delta if written.rpo else longest_gap(before_rpo) + RPO_GRACE
-    return msgspec.structs.replace(before_rpo, rpo=rpo)
 
 
 #: Path of a field in the comparison -> where the policy writes it, under `spec`.

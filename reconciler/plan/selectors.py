@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from reconciler.model import DataSource, KnownMember, ReplicationMode, VirtualMachine
-from reconciler.model.documents import MachineSelector
+from reconciler.model.documents import HostSelector, MachineSelector
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -181,6 +181,18 @@ def glob_within(inner: str, outer: str) -> bool:
     parts = {"*": ".*", "?": f"[^{many}]"}
     pattern = "".join(parts.get(letter) or re.escape(letter) for letter in outer)
     return re.fullmatch(pattern, inner.replace("*", many).replace("?", one), re.IGNORECASE | re.DOTALL) is not None
+
+
+def host_matches(selector: HostSelector, name: str) -> bool:
+    """Whether the host is one of those that the selector means."""
+    if selector.names and not _any(selector.names, (name,)):
+        return False
+    return not _any(selector.except_, (name,))
+
+
+def glob_matches(pattern: str, name: str) -> bool:
+    """Whether the name fits the pattern."""
+    return _glob(pattern).fullmatch(name) is not None
 
 
 def _is_pattern(name: str) -> bool:

@@ -1,30 +1,46 @@
 """REPORTS: values -> what people read (text) and what programs read (JSON)."""
 
+from reconciler.report.annotations import azure_text, github_text, junit_text, sarif_text
+from reconciler.report.comparison import comparison_html, comparison_markdown, comparison_text
+from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
 from reconciler.report.plan import applied_text, plan_text
 from reconciler.report.points import PointRow, points_text
+from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text
 from reconciler.report.status import GroupStatus, ReplicaStatus, Status, status_text
 from reconciler.report.words import Paint, coloured, json_text, plain
 
 __all__ = [
     "GroupStatus",
+    "MemberRow",
+    "NearMiss",
     "Paint",
     "PointRow",
     "ReplicaStatus",
     "Status",
     "applied_text",
+    "azure_text",
     "coloured",
+    "comparison_html",
+    "comparison_markdown",
+    "comparison_text",
+    "coverage_text",
     "findings_text",
+    "github_text",
     "job_line",
     "jobs_text",
     "json_text",
+    "junit_text",
+    "members_text",
     "plain",
     "plan_text",
     "points_text",
+    "preflight_text",
     "recovered_text",
     "recovery_text",
+    "sarif_text",
     "status_text",
     "store_check_text",
 ]

@@ -16,6 +16,7 @@ from reconciler.errors import ExitCode
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+GUIDES = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "guides").glob("*.md")))
 
 
 def _blocks(text: str, kind: str) -> list[str]:
@@ -35,6 +36,23 @@ def test_the_commands_of_the_guide_work_in_their_order(tmp_path: Path) -> None:
     for line in lines:
         assert line.startswith("$ reconciler ")
         ended = _reconciler(tmp_path / "site", *line.split()[2:])
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
+
+
+def test_the_commands_of_the_review_work_in_their_order(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    demo_site.build(site)
+    for words in (
+        ["init", "-q"],
+        ["add", "policies"],
+        ["-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m"],
+    ):
+        subprocess.run(["git", "-C", str(site), *words], check=True)
+    review = (ROOT / "docs" / "guides" / "review.md").read_text(encoding="utf-8")
+    lines = [line for block in _blocks(review, "console") for line in block.splitlines()]
+    assert len(lines) >= 3
+    for line in lines:
+        ended = _reconciler(site, *line.split()[2:])
         assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
 
 
@@ -66,7 +84,7 @@ def test_every_command_is_in_the_readme_or_the_guide() -> None:
         command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands
     }
     for name in names:
-        assert f"reconciler {name}" in README + GUIDE or f"`{name}" in README + GUIDE, name
+        assert f"reconciler {name}" in README + GUIDE + GUIDES or f"`{name}" in README + GUIDE + GUIDES, name
 
 
 @pytest.mark.parametrize("words", [["--help"], ["plan", "--help"], ["store", "check", "--help"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.model.encode import encode
 from reconciler.parse import read_policies
-from reconciler.parse.encode import encode, yaml_text
 from reconciler.parse.load import load
 from reconciler.parse.nodes import Node, merge
 from reconciler.parse.schema import KINDS
 from reconciler.parse.validate import _validator, typed, validate
+from reconciler.parse.write import yaml_text
 from tests.parse.test_bad_documents import SITE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,13 +67,13 @@ def _mutated(draw: st.DrawFn) -> dict[str, Any]:
             if not isinstance(child, dict | list) or draw(st.integers(0, 3)) == 0:
                 match draw(st.integers(0, 2)):
                     case 0:
-                        node[key] = draw(_ODD)
+                        node[key] = deepcopy(draw(_ODD))
                     case 1:
                         del node[key]
                     case _ if isinstance(node, dict):
-                        node[draw(st.sampled_from(["extra", "name", "labels"]))] = draw(_ODD)
+                        node[draw(st.sampled_from(["extra", "name", "labels"]))] = deepcopy(draw(_ODD))
                     case _:
-                        node.append(draw(_ODD))
+                        node.append(deepcopy(draw(_ODD)))
                 break
             node = child
     return plain

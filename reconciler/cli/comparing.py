@@ -1,0 +1,155 @@
+"""diff, approve: what a change of the policies does, and somebody's yes to it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from reconciler import files
+from reconciler.cli.app import Report
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.session import find_root
+from reconciler.control.approvals import NAMESPACE, payload
+from reconciler.control.compare import Asked, State, compare, read_state, rules_of
+from reconciler.control.policies import FOLDER
+from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, Severity, UsageError, worst
+from reconciler.inventory import snapshot
+from reconciler.model.comparison import Comparison
+from reconciler.model.documents import ApprovalDocument, ApprovalSpec, Metadata
+from reconciler.model.encode import encode
+from reconciler.parse.write import yaml_text
+from reconciler.plan.guard import denied, wants_approval
+from reconciler.report import comparison_html, comparison_markdown, comparison_text, findings_text, json_text
+from reconciler.report.words import count
+from reconciler.signing import sign
+
+_WORKING = "."
+
+
+class Consent(NamedTuple):
+    """Who approves what, why, until when; the key to sign with; where to write it."""
+
+    by: str
+    reason: str
+    until: str
+    changes: tuple[str, ...]
+    key: Path | None
+    output: Path | None
+
+
+def diff(
+    root: Path | None,
+    older: str,
+    newer: str,
+    output: Report,
+    inventory: Path | None,
+    authors: tuple[str, ...],
+    *,
+    guard: bool,
+    detailed: bool,
+) -> int:
+    """Shows what differs; 5 where what weakens is not approved, 4 where a guardrail denies."""
+    place = find_root(root)
+    before, after = _states(place, older, newer)
+    clusters = snapshot.read(inventory) if inventory is not None else None
+    found = compare(place, before, after, Asked(authors, clusters))
+    match output:
+        case Report.text:
+            out(comparison_text(found, paint_for(sys.stdout)))
+        case Report.json:
+            said = {"formatVersion": "1.0", "kind": "Comparison", "comparison": found, "direction": found.direction}
+            out(json_text(said) + "\n")
+        case Report.markdown:
+            out(comparison_markdown(found))
+        case Report.html:
+            out(comparison_html(found))
+    return _exit_code(found, older, newer, guard=guard, detailed=detailed)
+
+
+def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes: bool) -> int:
+    """Writes an Approval document for what weakens and is not approved yet."""
+    place = find_root(root)
+    before, after = _states(place, older, newer)
+    found = compare(place, before, after, Asked())
+    wanted = [field.change_hash for _, field in found.unapproved]
+    unknown = sorted(set(consent.changes) - set(wanted))
+    if unknown:
+        what = f"{unknown[0]} is no change of {older} -> {newer or _WORKING} that needs an approval"
+        raise UsageError("RCL0003", what, "See `reconciler diff` for the hashes.")
+    chosen = tuple(sorted(set(consent.changes) or set(wanted)))
+    if not chosen:
+        note("Nothing needs an approval.")
+        return ExitCode.SUCCESS
+    spec = _spec(before, consent, chosen)
+    out(comparison_text(found, paint_for(sys.stdout)))
+    if not yes:
+        if not somebody_there():
+            raise ConsentNeeded("RCL3016", "nobody is there to say yes", "Give --yes where nobody can answer.")
+        if not ask(f"\nApprove {count(len(chosen), 'change')} as {consent.by}?"):
+            raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
+    path = _write(place, spec, consent)
+    note(f"Written: {path}. Commit it; it approves these changes and no other.")
+    return ExitCode.SUCCESS
+
+
+def _spec(before: State, consent: Consent, chosen: tuple[str, ...]) -> ApprovalSpec:
+    rules = rules_of(before)
+    for option, text in (("--by", consent.by), ("--reason", consent.reason), ("--until", consent.until)):
+        if not text.strip():
+            raise UsageError("RCL0003", f"{option} is missing", "An approval says who, why and until when.")
+    try:
+        until = date.fromisoformat(consent.until)
+    except ValueError:
+        raise UsageError("RCL0003", f"--until: {consent.until!r} is no date", "Write it as 2027-03-01.") from None
+    if rules is None or consent.by not in rules.approvers:
+        known = ", ".join(rules.approvers) if rules else "nobody: the site has no `approvals`"
+        raise UsageError("RCL0003", f"{consent.by} may not approve", f"Approvers of {before.called}: {known}.")
+    if rules.allowed_signers is not None and consent.key is None:
+        what = "the site names allowed signers, so an approval is signed"
+        raise UsageError("RCL0003", what, "Give --key with your SSH key.")
+    spec = ApprovalSpec(chosen, consent.by, consent.reason, until)
+    if consent.key is None:
+        return spec
+    signature = sign(payload(spec), consent.key, NAMESPACE)
+    return ApprovalSpec(chosen, consent.by, consent.reason, until, signature=signature)
+
+
+def _write(place: Path, spec: ApprovalSpec, consent: Consent) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y-%m-%d")
+    name = f"approval-{stamp}-{spec.changes[0].removeprefix('sha256:')[:8]}"
+    path = consent.output or place / FOLDER / "approvals" / f"{name}.yaml"
+    document = ApprovalDocument("reconciler/v1", "Approval", Metadata(name), spec)
+    files.make_folder(path.parent, 0o755)
+    if path.exists():
+        raise UsageError("RCL0003", f"{path} is already there", "Give another name with --output.")
+    files.write_whole(path, yaml_text(encode(document)).encode(), 0o644)
+    return path
+
+
+def _states(place: Path, older: str, newer: str) -> tuple[State, State]:
+    return read_state(place, older, may_be_empty=True), read_state(place, newer or _WORKING)
+
+
+def _exit_code(found: Comparison, older: str, newer: str, *, guard: bool, detailed: bool) -> int:
+    codes = [ExitCode.CHANGES_PENDING] if detailed and found.changes else []
+    if not guard:
+        return worst(codes)
+    said: list[Diagnostic] = []
+    if any(finding.severity is Severity.ERROR for finding in found.findings) or denied(found.findings):
+        codes.append(ExitCode.GUARDRAIL_DENIED)
+    if found.unapproved:
+        codes.append(ExitCode.CONSENT_NEEDED)
+        names = ", ".join(sorted({change.name for change, _ in found.unapproved}))
+        what = (
+            f"{count(len(found.unapproved), 'change weakens', 'changes weaken')} protection without approval: {names}"
+        )
+        words = f"{older} {newer}".strip()
+        remedy = f"An approver runs: reconciler approve {words} --by EMAIL --reason TEXT --until DATE"
+        said.append(Diagnostic("RCL3036", Severity.ERROR, what, remedy, subject=f"{older} -> {newer or _WORKING}"))
+    if wants_approval(found.findings):
+        codes.append(ExitCode.CONSENT_NEEDED)
+    sys.stdout.flush()
+    sys.stderr.write(findings_text(said, paint_for(sys.stderr)))
+    return worst(codes)

@@ -1,0 +1,73 @@
+"""Approvals: what somebody said yes to, and whether that yes counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+import msgspec
+
+from reconciler.errors import Diagnostic, Severity
+from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Placed
+from reconciler.model.encode import encode
+from reconciler.signing import verify
+
+NAMESPACE = "reconciler-approval"
+
+
+class Court(msgspec.Struct, frozen=True):
+    """By what approvals are judged: the rules and the signers of the *older* state, the authors of the change, the
+    day. `authors` None: nobody knows who wrote it."""
+
+    rules: Approvals | None
+    signers: bytes | None
+    authors: frozenset[str] | None
+    today: date
+
+
+def approved(placed: Iterable[Placed[ApprovalDocument]], court: Court) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
+    """Hash of a change -> the approval that covers it; and the approvals that do not count, with the reason."""
+    covered: dict[str, str] = {}
+    found = []
+    for each in placed:
+        why = refusal(each.document.spec, court)
+        if not why:
+            for change in each.document.spec.changes:
+                covered.setdefault(change, each.document.metadata.name)
+            continue
+        name = each.document.metadata.name
+        remedy = "Have it approved anew: `reconciler approve`."
+        place = each.positions.at("metadata", "name")
+        found.append(
+            Diagnostic("RCL3035", Severity.WARNING, f"the approval {name} does not count: {why}", remedy, place)
+        )
+    return covered, tuple(found)
+
+
+def refusal(spec: ApprovalSpec, court: Court) -> str:
+    """Why an approval does not count; "" if it does."""
+    rules = court.rules
+    if rules is None:
+        return "the site names no approvers"
+    if spec.approved_by not in rules.approvers:
+        return f"{spec.approved_by} is none of the site's approvers"
+    if spec.until < court.today:
+        return f"it ended on {spec.until}"
+    if not rules.self_approval:
+        if court.authors is None:
+            return "nobody knows who wrote the change; name the author with --author"
+        if spec.approved_by.casefold() in {author.casefold() for author in court.authors}:
+            return f"{spec.approved_by} wrote the change; somebody else approves it"
+    if rules.allowed_signers is not None:
+        if not spec.signature:
+            return "it is not signed, and the site names allowed signers"
+        if court.signers is None:
+            return f"the file {rules.allowed_signers} is not there"
+        if not verify(payload(spec), spec.signature, court.signers, spec.approved_by, NAMESPACE):
+            return "its signature is not one of its approver's, or it was changed after it was signed"
+    return ""
+
+
+def payload(spec: ApprovalSpec) -> bytes:
+    """What is signed: the approval without its signature, in canonical JSON."""
+    return msgspec.json.encode(encode(msgspec.structs.replace(spec, signature="")), order="deterministic")

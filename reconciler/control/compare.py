@@ -1,0 +1,185 @@
+"""Comparing: two states of the policies, from Git, folders or files -> what differs, and who approved it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import msgspec
+
+from reconciler import gitrepo
+from reconciler.control.approvals import Court, approved
+from reconciler.control.offline import Sight, desired_offline
+from reconciler.control.policies import FOLDER
+from reconciler.errors import Diagnostic, PolicyError, Severity, UsageError
+from reconciler.model import ClusterSnapshot
+from reconciler.model.comparison import Comparison, CoverageShift
+from reconciler.model.documents import Approvals, GuardrailDocument, Placed, PolicySet, SiteDocument
+from reconciler.parse import read_texts
+from reconciler.plan import compare as plan_compare
+from reconciler.plan.compare import deletions, shifts
+from reconciler.plan.guard import compared, guard, guard_documents
+
+_LARGEST = 8 * 1024 * 1024
+_EMPTY = PolicySet((), (), ())
+
+
+class State(msgspec.Struct, frozen=True):
+    """One state of the policies: what it is called, its files by path from the root, the commit if it is one."""
+
+    called: str
+    files: dict[str, bytes]
+    policies: PolicySet
+    commit: str = ""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a comparison looks at besides the two states."""
+
+    authors: tuple[str, ...] = ()
+    clusters: Mapping[str, ClusterSnapshot] | None = None
+    today: date | None = None
+
+
+def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
+    """A folder, a file, or a revision. Raises `PolicyError` with every mistake of it; with `may_be_empty` a state
+    without any policy document counts as an empty one, so that a first commit can be compared."""
+    path = (root / what) if not Path(what).is_absolute() else Path(what)
+    commit = ""
+    if path.is_dir():
+        folder = path if path.name == FOLDER or not (path / FOLDER).is_dir() else path / FOLDER
+        files = {name.relative_to(folder.parent).as_posix(): _bytes(name) for name in _files(folder)}
+    elif path.is_file():
+        files = {path.name: _bytes(path)}
+    else:
+        commit = gitrepo.resolve(root, what)
+        files = {name: data for name, data in gitrepo.read_files(root, commit).items() if name.startswith(f"{FOLDER}/")}
+    try:
+        reading = read_texts(files, what)
+    except PolicyError:
+        if not may_be_empty or any(name.endswith((".yaml", ".yml")) for name in files):
+            raise
+        return State(what, files, _EMPTY, commit)
+    if reading.policies is None:
+        raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR])
+    return State(what, files, reading.policies, commit)
+
+
+def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
+    """Everything that differs."""
+    changes = plan_compare(older.policies, newer.policies)
+    covered, not_counted = _approvals(root, older, newer, asked)
+    hashes = {field.change_hash for change in changes for field in change.fields if field.direction.needs_consent}
+    rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
+    findings = [
+        *deletions(changes, older.policies),
+        *guard_documents(newer.policies),
+        *guard(rules, compared(changes, older.policies, newer.policies)),
+        *not_counted,
+    ]
+    return Comparison(
+        older.called,
+        newer.called,
+        changes,
+        {digest: covered[digest] for digest in sorted(hashes) if digest in covered},
+        _shifts(older.policies, newer.policies, asked.clusters),
+        tuple(findings),
+    )
+
+
+def _lost(older: PolicySet, newer: PolicySet) -> list[Placed[GuardrailDocument]]:
+    """Rules over changes that the newer state no longer has still look at the change that removes them."""
+    names = {placed.document.metadata.name for placed in newer.guardrails}
+    return [
+        placed
+        for placed in older.guardrails
+        if placed.document.metadata.name not in names and placed.document.spec.match.operations
+    ]
+
+
+# --- Approvals -------------------------------------------------------------------------------------------------
+
+
+def _approvals(root: Path, older: State, newer: State, asked: Asked) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
+    """Judged by the rules of the older state: a change cannot bring its own judge."""
+    sites = [placed.document for placed in older.policies.sites] or [p.document for p in newer.policies.sites]
+    rules = next((site.spec.approvals for site in sites if site.spec.approvals is not None), None)
+    signers = older.files.get(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
+    today = asked.today or datetime.now(UTC).date()
+    court = Court(rules, signers, _authors(root, older, newer, asked), today)
+    return approved(newer.policies.approvals, court)
+
+
+def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[str] | None:
+    """Who wrote the change: the authors of its commits, but for those that only bring approvals; else whom the
+    command names, else whoever is at work."""
+    if asked.authors:
+        return frozenset(asked.authors)
+    own = gitrepo.identity(root)
+    if not older.commit:
+        return frozenset({own}) if own else None
+    found = set() if newer.commit else {own}
+    approvals = {placed.positions.at().file for placed in newer.policies.approvals}
+    others = {
+        placed.positions.at().file
+        for kind in ("sites", "groups", "exclusions", "presets", "guardrails")
+        for placed in getattr(newer.policies, kind)
+    }
+    only = approvals - others
+    for author, files in gitrepo.authors(root, older.commit, newer.commit or "HEAD"):
+        if any(name.startswith(f"{FOLDER}/") and name not in only for name in files):
+            found.add(author)
+    return frozenset(found - {""}) or None
+
+
+def rules_of(older: State) -> Approvals | None:
+    """The approval rules of a state."""
+    found = (placed.document.spec.approvals for placed in older.policies.sites)
+    return next((each for each in found if each is not None), None)
+
+
+# --- Coverage --------------------------------------------------------------------------------------------------
+
+
+def _shifts(
+    older: PolicySet, newer: PolicySet, clusters: Mapping[str, ClusterSnapshot] | None
+) -> tuple[CoverageShift, ...] | None:
+    if clusters is None:
+        return None
+    machines = {str(machine.source(name)): machine.name for name, seen in clusters.items() for machine in seen.machines}
+    found: list[CoverageShift] = []
+    names = {placed.document.metadata.name for policies in (older, newer) for placed in policies.sites}
+    for name in sorted(names):
+        old, new = _site(older, name), _site(newer, name)
+        base = new or old
+        if base is None:
+            continue
+        mine = {each.name for site in (old, new) if site is not None for each in site.spec.clusters}
+        seen = {cluster: snapshot for cluster, snapshot in clusters.items() if cluster in mine}
+        here = {source: called for source, called in machines.items() if source.partition("/")[0] in mine}
+        now = datetime.now(UTC)
+        before = desired_offline(older, Sight(old or base, seen, now, now.date()))
+        after = desired_offline(newer, Sight(new or base, seen, now, now.date()))
+        found += shifts(before, after, here)
+    return tuple(found)
+
+
+def _site(policies: PolicySet, name: str) -> SiteDocument | None:
+    return next((each.document for each in policies.sites if each.document.metadata.name == name), None)
+
+
+# --- Files -----------------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST)
+    except OSError as error:
+        what = f"{path} cannot be read: {error.strerror or error}"
+        raise UsageError("RCL0009", what, "Name a folder, a file or a revision.", subject=str(path)) from error

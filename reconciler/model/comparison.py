@@ -1,0 +1,94 @@
+"""How two states of the policies differ: fields, documents, each with its direction and the hash an approval names."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from reconciler.errors import Diagnostic, Location
+from reconciler.model.plans import Direction
+
+
+class DocumentVerb(StrEnum):
+    """What happened to a document."""
+
+    CREATED = "create"
+    CHANGED = "update"
+    RENAMED = "rename"
+    REMOVED = "delete"
+
+
+class DocumentField(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One field that differs, in the policy's words; `field` "" is the whole document.
+
+    `change_hash` is of the document, the field, both values and the direction: of no time, commit or selector's
+    result. `location` is in the newer state, of what is gone in the older.
+    """
+
+    field: str
+    before: Any
+    after: Any
+    direction: Direction
+    change_hash: str
+    location: Location | None = None
+    note: str = ""
+
+
+class DocumentChange(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One document that differs."""
+
+    kind: str
+    name: str
+    verb: DocumentVerb
+    direction: Direction
+    fields: tuple[DocumentField, ...]
+    location: Location | None = None
+    formerly: str = ""
+
+
+class CoverageShift(msgspec.Struct, frozen=True, rename="camel"):
+    """A machine whose place changes: in a group, excluded or unprotected, by name of the group or exclusion."""
+
+    machine: str
+    cluster: str
+    before: str
+    after: str
+    direction: Direction
+
+
+class Comparison(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Everything that differs between two states of the policies.
+
+    `approved` maps the hash of each change that needs an approval to the Approval that covers it. `shifts` None:
+    no inventory was looked at. `findings` are of guardrails and of approvals that do not count.
+    """
+
+    older: str
+    newer: str
+    changes: tuple[DocumentChange, ...]
+    approved: dict[str, str] = {}
+    shifts: tuple[CoverageShift, ...] | None = None
+    findings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def unapproved(self) -> tuple[tuple[DocumentChange, DocumentField], ...]:
+        """What weakens or destroys and nobody approved."""
+        return tuple(
+            (change, field)
+            for change in self.changes
+            for field in change.fields
+            if field.direction.needs_consent and field.change_hash not in self.approved
+        )
+
+    @property
+    def direction(self) -> Direction:
+        return max((change.direction for change in self.changes), key=lambda each: each.rank, default=Direction.NEUTRAL)
+
+
+def change_hash(kind: str, name: str, field: str, before: Any, after: Any, direction: Direction) -> str:
+    """What an approval names: ``sha256:`` and the hash of the change in canonical JSON."""
+    said = {"kind": kind, "name": name, "field": field, "before": before, "after": after, "direction": direction}
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(said, order='deterministic')).hexdigest()}"

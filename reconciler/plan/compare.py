@@ -1,0 +1,162 @@
+"""Comparing: two states of the policies -> every document and field that differs, with its direction. No server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.errors import Diagnostic, Severity
+from reconciler.model import Direction, ExistingPoints
+from reconciler.model.comparison import (
+    CoverageShift,
+    DocumentChange,
+    DocumentField,
+    DocumentVerb,
+    change_hash,
+)
+from reconciler.model.documents import GroupDocument, Placed, PolicySet
+from reconciler.model.encode import encode
+from reconciler.plan.matching import guards
+from reconciler.plan.rules import CREATED, REMOVED, RULES, Rule, worst
+from reconciler.plan.values import DesiredState
+
+_KINDS = {
+    "Site": "sites",
+    "ProtectionGroup": "groups",
+    "Exclusion": "exclusions",
+    "Preset": "presets",
+    "Guardrail": "guardrails",
+    "Approval": "approvals",
+}
+
+
+def compare(older: PolicySet, newer: PolicySet) -> tuple[DocumentChange, ...]:
+    """Every difference, by kind and name."""
+    found: list[DocumentChange] = []
+    for kind, attribute in _KINDS.items():
+        old = {placed.document.metadata.name: placed for placed in getattr(older, attribute)}
+        new = {placed.document.metadata.name: placed for placed in getattr(newer, attribute)}
+        former = _renamed(old, new) if kind == "ProtectionGroup" else {}
+        for name, placed in new.items():
+            before = old.get(name) or old.get(former.get(name, ""))
+            change = _created(kind, placed) if before is None else _changed(kind, before, placed, older)
+            found += [change] if change is not None else []
+        gone = set(old) - set(new) - set(former.values())
+        found += [_removed(kind, old[name]) for name in gone]
+    return tuple(sorted(found, key=lambda each: (list(_KINDS).index(each.kind), each.name)))
+
+
+def _renamed(old: Mapping[str, Placed[Any]], new: Mapping[str, Placed[Any]]) -> dict[str, str]:
+    """New name -> the name that the group had."""
+    found: dict[str, str] = {}
+    for name, placed in sorted(new.items()):
+        if name in old:
+            continue
+        for earlier in placed.document.spec.renamed_from:
+            if earlier in old and earlier not in new and earlier not in found.values():
+                found[name] = earlier
+                break
+    return found
+
+
+def _created(kind: str, placed: Placed[Any]) -> DocumentChange:
+    name, whole = placed.document.metadata.name, encode(placed.document)
+    field = _field(kind, name, "", None, whole, CREATED[kind], placed.positions.at())
+    return DocumentChange(kind, name, DocumentVerb.CREATED, field.direction, (field,), placed.positions.at())
+
+
+def _removed(kind: str, placed: Placed[Any]) -> DocumentChange:
+    document = placed.document
+    direction, note = REMOVED[kind], ""
+    if isinstance(document, GroupDocument):
+        note = f"existing points: {document.spec.existing_points}"
+        if document.spec.existing_points is ExistingPoints.EXPIRE_NOW:
+            direction = Direction.DESTROYS
+    name = document.metadata.name
+    field = _field(kind, name, "", encode(document), None, direction, placed.positions.at(), note)
+    return DocumentChange(kind, name, DocumentVerb.REMOVED, direction, (field,), placed.positions.at())
+
+
+def _changed(kind: str, before: Placed[Any], after: Placed[Any], older: PolicySet) -> DocumentChange | None:
+    old, new = before.document, after.document
+    name, formerly = new.metadata.name, old.metadata.name
+    fields = [field for rule in RULES[kind] if (field := _compared(kind, rule, before, after)) is not None]
+    lost = [guard for guard in guards(older, old) if guard not in guards(older, new)]
+    if lost:
+        kept = [guard for guard in guards(older, old) if guard not in lost]
+        note = "its kind, labels and name take it out of these guardrails"
+        place = after.positions.at("metadata")
+        fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note))
+    if name != formerly:
+        place = after.positions.at("metadata", "name")
+        fields.insert(0, _field(kind, name, "metadata.name", formerly, name, Direction.NEUTRAL, place))
+    if not fields:
+        return None
+    verb = DocumentVerb.CHANGED if name == formerly else DocumentVerb.RENAMED
+    direction = worst(field.direction for field in fields)
+    return DocumentChange(
+        kind, name, verb, direction, tuple(fields), after.positions.at(), "" if name == formerly else formerly
+    )
+
+
+def _compared(kind: str, rule: Rule, before: Placed[Any], after: Placed[Any]) -> DocumentField | None:
+    old, new = rule.get(before.document), rule.get(after.document)
+    if old == new:
+        return None
+    show = rule.show or encode
+    path = rule.path.split(".")
+    shown_old, shown_new = show(old), show(new)
+    name, place = after.document.metadata.name, after.positions.at(*path)
+    return _field(kind, name, rule.path, shown_old, shown_new, rule.weigh(old, new), place, rule.note)
+
+
+def _field(
+    kind: str, name: str, path: str, before: Any, after: Any, direction: Direction, place: Any, note: str = ""
+) -> DocumentField:
+    digest = change_hash(kind, name, path, before, after, direction)
+    return DocumentField(path, before, after, direction, digest, place, note)
+
+
+def deletions(changes: tuple[DocumentChange, ...], older: PolicySet) -> tuple[Diagnostic, ...]:
+    """Groups that are protected from deletion and are removed, or lose that together with their document."""
+    shielded = {placed.document.metadata.name for placed in older.groups if placed.document.spec.deletion_protection}
+    return tuple(
+        Diagnostic(
+            "RCL3030",
+            Severity.ERROR,
+            f"the group {change.name} is protected from deletion, and its document is removed",
+            "Set `deletionProtection: false` in a change of its own first, then remove the document.",
+            change.location,
+            subject=change.name,
+        )
+        for change in changes
+        if change.kind == "ProtectionGroup" and change.verb is DocumentVerb.REMOVED and change.name in shielded
+    )
+
+
+# --- Coverage --------------------------------------------------------------------------------------------------
+
+
+def shifts(older: DesiredState, newer: DesiredState, machines: Mapping[str, str]) -> tuple[CoverageShift, ...]:
+    """Machines whose place changes. `machines` gives the names of all there are, by data source as text."""
+    before, after = _places(older), _places(newer)
+    found = []
+    for source, name in machines.items():
+        old, new = before.get(source, "unprotected"), after.get(source, "unprotected")
+        if old != new:
+            cluster = source.partition("/")[0]
+            found.append(CoverageShift(name, cluster, old, new, _shift(old, new)))
+    return tuple(sorted(found, key=lambda each: (-each.direction.rank, each.cluster, each.machine.casefold())))
+
+
+def _places(desired: DesiredState) -> dict[str, str]:
+    places = {str(each.source): f"excluded by {each.exclusion}" for each in desired.excused}
+    for group in desired.groups:
+        places |= {str(member.source): f"in {group.group.name}" for member in group.group.members}
+    return places
+
+
+def _shift(old: str, new: str) -> Direction:
+    if old.startswith("in ") == new.startswith("in "):
+        return Direction.NEUTRAL
+    return Direction.STRENGTHENS if new.startswith("in ") else Direction.WEAKENS

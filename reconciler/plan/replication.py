@@ -1,0 +1,91 @@
+"""Replica machines: how Hyper-V Replica stands for a machine -> whether it can be backed up, and why not.
+
+Each state of the article's list has its own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import UNSET
+
+from reconciler.errors import Location, Severity
+from reconciler.model import Replication, ReplicationMode, VirtualMachine
+from reconciler.model.preflight import Check, CheckState
+
+#: Hyper-V Replica's states in which a backup of a replica machine fails: word -> (code, what it is)
+#: [Get-VMReplication; the article's list of conditions].
+_STATES = {
+    "resynchronizing": ("RCL2222", "is being resynchronized"),
+    "waitingforstartresynchronize": ("RCL2223", "has to be resynchronized"),
+    "resynchronizesuspended": ("RCL2223", "has to be resynchronized"),
+    "initialreplicationinprogress": ("RCL2224", "is in its initial replication"),
+    "waitingforinitialreplication": ("RCL2225", "waits for its initial replication"),
+    "readyforinitialreplication": ("RCL2225", "waits for its initial replication"),
+    "migrationinprogress": ("RCL2230", "is being migrated"),
+    "preparedforfailover": ("RCL2231", "is failing over"),
+    "failedoverwaitingcompletion": ("RCL2231", "is failing over"),
+    "failedover": ("RCL2231", "has failed over"),
+    "recoveryinprogress": ("RCL2231", "is failing over"),
+    "failbackinprogress": ("RCL2231", "is failing back"),
+    "failbackcomplete": ("RCL2231", "has failed back"),
+}
+_LOGS = {
+    "applying": ("RCL2226", "has .hrl logs being applied"),
+    "failed": ("RCL2227", "has .hrl logs whose application failed"),
+    "canceled": ("RCL2228", "has .hrl logs whose application was canceled"),
+    "interrupted": ("RCL2229", "has .hrl logs whose application was interrupted"),
+}
+REPLICAS = (ReplicationMode.REPLICA, ReplicationMode.TEST_REPLICA, ReplicationMode.EXTENDED_REPLICA)
+
+
+def mode_of(machine: VirtualMachine) -> ReplicationMode | None:
+    """The machine's part in Hyper-V Replica; None where it is not known."""
+    return None if machine.replication is UNSET else machine.replication.mode
+
+
+def replica_checks(machine: VirtualMachine, place: Location | None) -> Iterator[Check]:
+    """A machine that takes part in Hyper-V Replica: crash-consistent only, and not in these states."""
+    name = machine.name
+    remedy = "Wait until it is over, or repair the replication; backups fail until then."
+
+    def check(code: str, state: CheckState, severity: Severity, what: str, remedy: str) -> Check:
+        return Check(code, state, severity, name, what, remedy, (), place)
+
+    if machine.replication is UNSET:
+        yield check(
+            "RCL2220",
+            CheckState.UNKNOWN,
+            Severity.WARNING,
+            f"whether {name} is a replica",
+            "State it in the inventory.",
+        )
+        return
+    replication: Replication = machine.replication
+    if replication.mode not in REPLICAS:
+        yield check("RCL2220", CheckState.PASSED, Severity.WARNING, f"{name} is no replica", "")
+        return
+    what = f"{name} is a replica machine: its points are crash-consistent, no more"
+    yield check(
+        "RCL2232",
+        CheckState.FAILED,
+        Severity.ADVICE,
+        what,
+        "Protect its primary where applications must be consistent.",
+    )
+    troubles = []
+    if isinstance(replication.health, str) and replication.health.casefold() == "critical":
+        troubles.append(("RCL2221", "is unhealthy, in a critical state"))
+    if isinstance(replication.state, str) and replication.state.casefold() in _STATES:
+        troubles.append(_STATES[replication.state.casefold()])
+    if isinstance(replication.log, str) and replication.log.casefold() in _LOGS:
+        troubles.append(_LOGS[replication.log.casefold()])
+    for code, trouble in troubles:
+        yield check(code, CheckState.FAILED, Severity.ERROR, f"the replica machine {name} {trouble}", remedy)
+    facts = {"health": replication.health, "state": replication.state, "log application": replication.log}
+    unknown = [fact for fact, value in facts.items() if value is UNSET]
+    if unknown:
+        what = f"the {' and '.join(unknown)} of the replica machine {name}"
+        yield check("RCL2220", CheckState.UNKNOWN, Severity.WARNING, what, "See to it that it can be observed.")
+    elif not troubles:
+        yield check("RCL2220", CheckState.PASSED, Severity.WARNING, f"the replica machine {name} is healthy", "")

@@ -1,0 +1,370 @@
+"""The rule book: every field of every kind of document, and what a change of it does to protection.
+
+A rule counts for its field and all that is below it. A field without a rule fails the tests. What no rule can weigh
+(the text of a guardrail) counts as weakening, so that a person looks at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from reconciler.model import Direction
+from reconciler.model.documents import (
+    GroupDocument,
+    IgnoreRule,
+    MachineSelector,
+    MemberRule,
+    Paused,
+    Server,
+    Verification,
+    Window,
+)
+from reconciler.model.units import Size, parse_share
+from reconciler.plan.direction import FIELDS
+from reconciler.plan.selectors import glob_within
+from reconciler.plan.terms import group_of
+from reconciler.plan.values import AUTO
+from reconciler.plan.windows import length_of
+
+Weigh = Callable[[Any, Any], Direction]
+NEUTRAL, STRENGTHENS, WEAKENS = Direction.NEUTRAL, Direction.STRENGTHENS, Direction.WEAKENS
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A field: its path in the document, how to read what counts of it, how to weigh a change, how to show it."""
+
+    path: str
+    get: Callable[[Any], Any]
+    weigh: Weigh
+    note: str = ""
+    show: Callable[[Any], Any] | None = None
+
+
+def worst(directions: Iterable[Direction]) -> Direction:
+    return max(directions, key=lambda direction: direction.rank, default=NEUTRAL)
+
+
+# --- Weighing ------------------------------------------------------------------------------------------------
+
+
+def _neutral(before: Any, after: Any) -> Direction:
+    return NEUTRAL
+
+
+def _weakens(before: Any, after: Any) -> Direction:
+    return WEAKENS
+
+
+def _true_is_stronger(before: Any, after: Any) -> Direction:
+    return STRENGTHENS if after else WEAKENS
+
+
+def _true_is_weaker(before: Any, after: Any) -> Direction:
+    return WEAKENS if after else STRENGTHENS
+
+
+def _later_is_weaker(before: Any, after: Any) -> Direction:
+    return WEAKENS if after > before else STRENGTHENS
+
+
+def _there_is_weaker(before: Any, after: Any) -> Direction:
+    """Something that holds protection back while it is there; changed, it is weighed by a person."""
+    return STRENGTHENS if after is None else WEAKENS
+
+
+def _set_more_is_weaker(before: Sequence[Any], after: Sequence[Any]) -> Direction:
+    if set(after) - set(before):
+        return WEAKENS
+    return STRENGTHENS if set(before) - set(after) else NEUTRAL
+
+
+def _server(before: str, after: str) -> Direction:
+    """To another server: the old one keeps what it has and makes no more points."""
+    return NEUTRAL if AUTO in (before, after) else WEAKENS
+
+
+def _paused(before: Paused | None, after: Paused | None) -> Direction:
+    if before is None or after is None:
+        return WEAKENS if before is None else STRENGTHENS
+    if before.until == after.until:
+        return NEUTRAL
+    return WEAKENS if after.until > before.until else STRENGTHENS
+
+
+def _ignore(before: tuple[IgnoreRule, ...], after: tuple[IgnoreRule, ...]) -> Direction:
+    def longest(rules: tuple[IgnoreRule, ...]) -> dict[str, Any]:
+        ends: dict[str, Any] = {}
+        for rule in rules:
+            end = "9999" if rule.until is None else rule.until.isoformat()
+            ends[rule.field] = max(end, ends.get(rule.field, ""))
+        return ends
+
+    old, new = longest(before), longest(after)
+    if any(end > old.get(field, "") for field, end in new.items()):
+        return WEAKENS
+    return STRENGTHENS if old != new else NEUTRAL
+
+
+def _verification(before: Verification | None, after: Verification | None) -> Direction:
+    if before is None or after is None:
+        return STRENGTHENS if before is None else WEAKENS
+    steps = [
+        _compare(before.max_age, after.max_age, more=WEAKENS),
+        _compare(parse_share(before.sample), parse_share(after.sample), more=STRENGTHENS),
+    ]
+    return worst(steps)
+
+
+def _compare(before: Any, after: Any, *, more: Direction) -> Direction:
+    less = WEAKENS if more is STRENGTHENS else STRENGTHENS
+    return NEUTRAL if before == after else more if after > before else less
+
+
+def _window(before: Window | None, after: Window | None) -> Direction:
+    """Without a window every hour is open."""
+    day = timedelta(days=1)
+    old = day if before is None else length_of(before)
+    new = day if after is None else length_of(after)
+    return _compare(old, new, more=STRENGTHENS)
+
+
+def _tier(before: Any, after: Any) -> Direction:
+    """One tier of online copies: by how long they are kept, and by how many are made."""
+    if before is None or after is None:
+        return STRENGTHENS if before is None else WEAKENS
+    return worst(
+        [
+            _compare(before.keep, after.keep, more=STRENGTHENS),
+            _compare(_copies(before), _copies(after), more=STRENGTHENS),
+        ]
+    )
+
+
+def _copies(tier: Any) -> float:
+    """Copies of a tier in a year, roughly."""
+    times = len(tier.times) or 1
+    name = type(tier).__name__
+    if name == "OnlineDaily":
+        return times * 365.0
+    days = len(getattr(tier, "days_of_month", ())) or len(getattr(tier, "weeks", ())) * len(tier.days)
+    if name == "OnlineWeekly":
+        return times * len(tier.days) * 52 / float(tier.every)
+    return times * days * (12.0 if name == "OnlineMonthly" else len(tier.months))
+
+
+# --- Members -------------------------------------------------------------------------------------------------
+
+
+def _members(before: tuple[MemberRule, ...], after: tuple[MemberRule, ...]) -> Direction:
+    """Weaker where an old rule is not within a new one, stronger where a new one is not within an old one."""
+    lost = [rule for rule in before if not any(_within(rule, other) for other in after)]
+    gained = [rule for rule in after if not any(_within(rule, other) for other in before)]
+    return WEAKENS if lost else STRENGTHENS if gained else NEUTRAL
+
+
+def _within(inner: MemberRule, outer: MemberRule) -> bool:
+    """Whether all that `inner` protects `outer` protects as well. May say no where it is so, never yes where not."""
+    if (inner.level, inner.protect) != (outer.level, outer.protect):
+        return False
+    if inner.hosts is not None and outer.hosts is not None:
+        same = inner.hosts.cluster == outer.hosts.cluster
+        spared = _globs_within(outer.hosts.except_, inner.hosts.except_)
+        return same and _names_within(inner.hosts.names, outer.hosts.names) and spared
+    if inner.virtual_machines is None or outer.virtual_machines is None:
+        return False
+    return selector_within(inner.virtual_machines, outer.virtual_machines)
+
+
+def selector_within(inner: MachineSelector, outer: MachineSelector) -> bool:
+    """Whether every machine that `inner` means `outer` means as well; see `_within`."""
+    return (
+        inner.cluster == outer.cluster
+        and _names_within(inner.names, outer.names)
+        and outer.labels.items() <= inner.labels.items()
+        and _names_within(inner.nodes, outer.nodes)
+        and _names_within(inner.volumes, outer.volumes)
+        and _names_within(inner.operating_systems, outer.operating_systems)
+        and outer.replica_role in (None, inner.replica_role)
+        and _globs_within(outer.except_, inner.except_)
+    )
+
+
+def _names_within(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
+    """No pattern means every name."""
+    return not outer or (bool(inner) and _globs_within(inner, outer))
+
+
+def _globs_within(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
+    return all(any(glob_within(one, other) for other in outer) for one in inner)
+
+
+def _excluded(before: MachineSelector, after: MachineSelector) -> Direction:
+    if selector_within(after, before):
+        return NEUTRAL if selector_within(before, after) else STRENGTHENS
+    return WEAKENS
+
+
+# --- Sites ---------------------------------------------------------------------------------------------------
+
+
+def _clusters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Direction:
+    return WEAKENS if set(before) - set(after) else NEUTRAL
+
+
+def _servers(before: Mapping[str, Server], after: Mapping[str, Server]) -> Direction:
+    if set(before) - set(after):
+        return WEAKENS
+    return worst(_one_server(old, after[name]) for name, old in before.items() if old != after[name])
+
+
+def _one_server(old: Server, new: Server) -> Direction:
+    if old.engine != new.engine or (old.online_store is not None and old.online_store != new.online_store):
+        return WEAKENS
+    volumes = {volume.name: volume.capacity for volume in new.volumes}
+    steps = [_compare(each.capacity, volumes.get(each.name, Size(0)), more=STRENGTHENS) for each in old.volumes]
+    if old.bin != new.bin:
+        steps.append(WEAKENS if new.bin is None or (old.bin is not None and new.bin < old.bin) else STRENGTHENS)
+    return worst(steps)
+
+
+def _budgets(before: Any, after: Any) -> Direction:
+    return STRENGTHENS if before is None else WEAKENS
+
+
+def _approvals(before: Any, after: Any) -> Direction:
+    """Fewer approvers and no self-approval are stronger; anything else a person weighs."""
+    if before is None:
+        return STRENGTHENS
+    if after is None:
+        return WEAKENS
+    narrower = set(after.approvers) <= set(before.approvers) and after.self_approval <= before.self_approval
+    signed = before.allowed_signers in (None, after.allowed_signers)
+    return STRENGTHENS if narrower and signed else WEAKENS
+
+
+def _by_name(parts: Iterable[Any]) -> dict[str, Any]:
+    return {part.name: part for part in parts}
+
+
+# --- The book ------------------------------------------------------------------------------------------------
+
+
+def _at(path: str) -> Callable[[Any], Any]:
+    """Reads a value by its policy path: None where something on the way is not written."""
+    steps = path.split(".")
+
+    def get(document: Any) -> Any:
+        value = document
+        for step in steps:
+            names = {field.encode_name: field.name for field in msgspec.structs.fields(value)}
+            value = getattr(value, names[step])
+            if value is None:
+                return None
+        return value
+
+    return get
+
+
+def _rule(path: str, weigh: Weigh, note: str = "") -> Rule:
+    return Rule(path, _at(path), weigh, note)
+
+
+def _effective(document: GroupDocument) -> Any:
+    return group_of(document, ())
+
+
+def _group_fields() -> tuple[Rule, ...]:
+    """The fields that servers hold too, weighed as a plan weighs them, with their defaults filled in."""
+
+    def reading(field: Any) -> Callable[[GroupDocument], Any]:
+        return lambda document: field.get(_effective(document))
+
+    return tuple(Rule(f"spec.{field.path}", reading(field), field.weigh, field.note, field.show) for field in FIELDS)
+
+
+_LOOKED_AT = "a machine cannot weigh this; a person does"
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "ProtectionGroup": (
+        _rule("metadata.labels", _neutral),
+        _rule("extends", _neutral),
+        _rule("spec.site", _weakens, "the old site makes no more points of this group"),
+        _rule("spec.server", _server, "stops on the old server, starts anew on the other; existing points stay"),
+        _rule("spec.members", _members),
+        _rule("spec.renamedFrom", _neutral),
+        _rule("spec.storage", _neutral),
+        *_group_fields(),
+        *(_rule(f"spec.online.{tier}", _tier) for tier in ("daily", "weekly", "monthly", "yearly")),
+        _rule("spec.backupWindow", _window),
+        _rule("spec.replicaCreation", _neutral),
+        _rule("spec.verification", _verification),
+        _rule("spec.deletionProtection", _true_is_stronger),
+        _rule("spec.paused", _paused, "no job starts while it is paused"),
+        _rule("spec.ignore", _ignore, "what is ignored may differ unseen"),
+    ),
+    "Exclusion": (
+        _rule("metadata.labels", _neutral),
+        _rule("spec.site", _weakens),
+        _rule("spec.virtualMachines", _excluded),
+        _rule("spec.reason", _neutral),
+        _rule("spec.owner", _neutral),
+        _rule("spec.until", _later_is_weaker),
+    ),
+    "Site": (
+        _rule("metadata.labels", _neutral),
+        _rule("spec.timeZone", _neutral, "every schedule moves with it"),
+        _rule("spec.rehearsal", _true_is_weaker),
+        _rule("spec.prune", _true_is_weaker),
+        _rule("spec.state", _weakens, "another memory: what is owned must be adopted again"),
+        Rule("spec.clusters", lambda document: _by_name(document.spec.clusters), _clusters),
+        Rule("spec.servers", lambda document: _by_name(document.spec.servers), _servers),
+        _rule("spec.placement", _neutral),
+        _rule("spec.approvals", _approvals, _LOOKED_AT),
+        _rule("spec.budgets", _budgets, _LOOKED_AT),
+        _rule("spec.mail", _neutral),
+        _rule("spec.changeWindows", _neutral),
+    ),
+    "Guardrail": (
+        _rule("metadata.labels", _neutral),
+        _rule("spec.match", _weakens, _LOOKED_AT),
+        _rule("spec.params", _weakens, _LOOKED_AT),
+        _rule("spec.validations", _weakens, _LOOKED_AT),
+        Rule(
+            "spec.enforce",
+            lambda document: ("warn", "approve", "deny").index(document.spec.enforce),
+            lambda before, after: _compare(before, after, more=STRENGTHENS),
+            show=("warn", "approve", "deny").__getitem__,
+        ),
+    ),
+    "Preset": (
+        _rule("metadata.labels", _neutral),
+        _rule("for", _neutral),
+        _rule("spec", _neutral, "it shows in the groups that extend it"),
+    ),
+    "Approval": (
+        _rule("metadata.labels", _neutral),
+        _rule("spec", _neutral, "it counts where its changes are compared"),
+    ),
+}
+
+#: What a document that is new, or gone, does.
+CREATED = {
+    "ProtectionGroup": STRENGTHENS,
+    "Exclusion": WEAKENS,
+    "Site": NEUTRAL,
+    "Guardrail": STRENGTHENS,
+    "Preset": NEUTRAL,
+    "Approval": NEUTRAL,
+}
+REMOVED = {
+    "ProtectionGroup": WEAKENS,
+    "Exclusion": STRENGTHENS,
+    "Site": WEAKENS,
+    "Guardrail": WEAKENS,
+    "Preset": NEUTRAL,
+    "Approval": NEUTRAL,
+}

@@ -1,0 +1,123 @@
+"""Findings -> what other programs read: SARIF 2.1.0, JUnit, and the annotations of GitHub and Azure DevOps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+from reconciler.errors import CATALOG, Diagnostic, Severity
+from reconciler.report.words import json_text
+
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
+
+
+def sarif_text(findings: Sequence[Diagnostic], version: str) -> str:
+    """One run with one result for each finding; rules are the codes that occur."""
+    codes = sorted({finding.code for finding in findings})
+    return json_text(
+        {
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [
+                {
+                    "tool": {"driver": {"name": "reconciler", "version": version, "rules": [_rule(c) for c in codes]}},
+                    "columnKind": "unicodeCodePoints",
+                    "results": [_result(finding, codes) for finding in findings],
+                }
+            ],
+        }
+    )
+
+
+def _rule(code: str) -> dict[str, Any]:
+    explained = CATALOG[code]
+    return {
+        "id": code,
+        "shortDescription": {"text": explained.title},
+        "fullDescription": {"text": explained.cause},
+        "help": {"text": explained.remedy},
+    }
+
+
+def _result(finding: Diagnostic, codes: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": finding.code,
+        "ruleIndex": codes.index(finding.code),
+        "level": _LEVELS[finding.severity],
+        "message": {"text": f"{finding.message}: {finding.remedy}"},
+    }
+    places = [place for place in (finding.location, *finding.also) if place is not None]
+    if places:
+        result["locations"] = [_place(places[0].file, places[0].line, places[0].column)]
+        result["relatedLocations"] = [_place(each.file, each.line, each.column) for each in places[1:]]
+    return result
+
+
+def _place(file: str, line: int, column: int) -> dict[str, Any]:
+    region = {"startLine": line, "startColumn": column}
+    return {"physicalLocation": {"artifactLocation": {"uri": file}, "region": region}}
+
+
+def junit_text(findings: Sequence[Diagnostic], files: Sequence[str]) -> str:
+    """A case for each file: failed where it has errors, passed otherwise; warnings are its output."""
+    from junitparser import Failure, JUnitXml, TestCase, TestSuite
+
+    by_file: dict[str, list[Diagnostic]] = {file: [] for file in files}
+    for finding in findings:
+        where = finding.location.file if finding.location else finding.subject or "the policies"
+        by_file.setdefault(where, []).append(finding)
+    suite = TestSuite("reconciler validate")
+    for file, mine in by_file.items():
+        case = TestCase(file, classname="policies")
+        errors = [each for each in mine if each.severity is Severity.ERROR]
+        if errors:
+            failure = Failure(f"{len(errors)} mistakes", "RCL")
+            failure.text = "\n".join(map(str, errors))
+            case.result = [failure]
+        case.system_out = "\n".join(str(each) for each in mine if each.severity is not Severity.ERROR)
+        suite.add_testcase(case)
+    report = JUnitXml()
+    report.add_testsuite(suite)
+    report.update_statistics()  # type: ignore[no-untyped-call]
+    out = BytesIO()
+    report.write(out)
+    return out.getvalue().decode()
+
+
+def github_text(findings: Sequence[Diagnostic]) -> str:
+    """Workflow commands: one annotation for each finding."""
+    words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "notice"}
+    lines = []
+    for finding in findings:
+        fields = {"title": finding.code}
+        if finding.location is not None:
+            place = finding.location
+            fields = {"file": place.file, "line": str(place.line), "col": str(place.column), **fields}
+        told = ",".join(f"{name}={_escaped(value, _GITHUB_FIELD)}" for name, value in fields.items())
+        message = _escaped(f"{finding.message}: {finding.remedy}", _GITHUB)
+        lines.append(f"::{words[finding.severity]} {told}::{message}\n")
+    return "".join(lines)
+
+
+def azure_text(findings: Sequence[Diagnostic]) -> str:
+    """Logging commands of Azure Pipelines; advice, which they do not have, is a warning."""
+    lines = []
+    for finding in findings:
+        fields = {"type": "error" if finding.severity is Severity.ERROR else "warning", "code": finding.code}
+        if finding.location is not None:
+            place = finding.location
+            fields |= {"sourcepath": place.file, "linenumber": str(place.line), "columnnumber": str(place.column)}
+        told = "".join(f"{name}={_escaped(value, _AZURE)};" for name, value in fields.items())
+        message = _escaped(f"{finding.code} {finding.message}: {finding.remedy}", _AZURE)
+        lines.append(f"##vso[task.logissue {told}]{message}\n")
+    return "".join(lines)
+
+
+_GITHUB = {"%": "%25", "\r": "%0D", "\n": "%0A"}
+_GITHUB_FIELD = _GITHUB | {":": "%3A", ",": "%2C"}
+_AZURE = {"%": "%AZP25", "\r": "%0D", "\n": "%0A", ";": "%3B", "]": "%5D"}
+
+
+def _escaped(text: str, table: Mapping[str, str]) -> str:
+    return "".join(table.get(letter, letter) for letter in text)

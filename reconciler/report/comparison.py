@@ -1,0 +1,168 @@
+"""Comparisons of two states of the policies -> text, Markdown, and HTML in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.model import Direction
+from reconciler.model.comparison import Comparison, DocumentChange, DocumentField, DocumentVerb
+from reconciler.report.findings import findings_text
+from reconciler.report.words import Paint, Tone, count, safe
+
+_SIGNS: dict[DocumentVerb, str] = {
+    DocumentVerb.CREATED: "+",
+    DocumentVerb.CHANGED: "~",
+    DocumentVerb.RENAMED: "~",
+    DocumentVerb.REMOVED: "-",
+}
+_TONES: dict[Direction, Tone] = {
+    Direction.STRENGTHENS: "good",
+    Direction.NEUTRAL: "quiet",
+    Direction.WEAKENS: "bad",
+    Direction.DESTROYS: "bad",
+}
+#: How long a value may be in a line.
+_WIDE = 100
+
+
+def by_risk(changes: Sequence[DocumentChange]) -> list[DocumentChange]:
+    """The gravest first."""
+    return sorted(changes, key=lambda change: (-change.direction.rank, change.kind, change.name))
+
+
+def comparison_text(comparison: Comparison, paint: Paint) -> str:
+    """The sum, then every document, the gravest first, with the hash of what needs an approval."""
+    lines = [paint(summary(comparison), "strong")]
+    for change in by_risk(comparison.changes):
+        lines += ["", *_document(change, comparison, paint)]
+    if comparison.shifts is not None:
+        lines += ["", *_coverage(comparison, paint)]
+    text = "\n".join(lines) + "\n"
+    return text + ("\n" + findings_text(comparison.findings, paint) if comparison.findings else "")
+
+
+def summary(comparison: Comparison) -> str:
+    """One line: how many documents, in which directions, how much is not approved."""
+    between = f"{comparison.older} -> {comparison.newer}"
+    if not comparison.changes:
+        return f"{between}: nothing differs."
+    directions = [change.direction for change in comparison.changes]
+    parts = [f"{directions.count(each)} {each}" for each in reversed(Direction) if each in directions]
+    missing = len(comparison.unapproved)
+    tail = f"; {count(missing, 'change is', 'changes are')} not approved" if missing else ""
+    return f"{between}: {count(len(directions), 'document')}: {', '.join(parts)}{tail}."
+
+
+def _document(change: DocumentChange, comparison: Comparison, paint: Paint) -> list[str]:
+    where = f"  {paint(str(change.location), 'quiet')}" if change.location else ""
+    former = f" (was {safe(change.formerly)})" if change.formerly else ""
+    head = f"{_SIGNS[change.verb]} {change.kind} {paint(safe(change.name), 'strong')}{former}"
+    lines = [f"{head}  {paint(str(change.direction), _TONES[change.direction])}{where}"]
+    for field in change.fields:
+        lines += _field(change, field, comparison, paint)
+    return lines
+
+
+def _field(change: DocumentChange, field: DocumentField, comparison: Comparison, paint: Paint) -> list[str]:
+    if field.field:
+        mark = f"  {paint(str(field.direction), _TONES[field.direction])}"
+        note = f"  ({safe(field.note)})" if field.note else ""
+        lines = [f"    {field.field}: {value(field.before)} -> {value(field.after)}{mark}{note}"]
+    else:
+        lines = [f"    {safe(field.note)}"] if field.note else []
+    if field.direction.needs_consent:
+        by = comparison.approved.get(field.change_hash)
+        said = paint(f"approved by {safe(by)}", "good") if by else paint("not approved", "bad")
+        lines.append(f"      {field.change_hash}  {said}")
+    return lines
+
+
+def _coverage(comparison: Comparison, paint: Paint) -> list[str]:
+    if not comparison.shifts:
+        return ["No machine gains or loses protection."]
+    lines = [f"{count(len(comparison.shifts), 'machine changes', 'machines change')} place:"]
+    for shift in comparison.shifts:
+        tone = _TONES[shift.direction]
+        lines.append(
+            f"    {safe(shift.machine)} on {shift.cluster}: {safe(shift.before)} -> "
+            f"{safe(shift.after)}  {paint(str(shift.direction), tone)}"
+        )
+    return lines
+
+
+def value(found: Any) -> str:
+    """A value in one line."""
+    text = _plain(found)
+    return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
+
+
+def _plain(found: Any) -> str:
+    if found is None:
+        return "none"
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, dict):
+        return "{" + ", ".join(f"{key}: {_plain(each)}" for key, each in found.items()) + "}"
+    if isinstance(found, list | tuple):
+        return "[" + ", ".join(_plain(each) for each in found) + "]"
+    return safe(str(found))
+
+
+# --- Markdown --------------------------------------------------------------------------------------------------
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """For a pull request: a table for each document, the gravest first."""
+    lines = ["### What this change does to protection", "", _md(summary(comparison)), ""]
+    for change in by_risk(comparison.changes):
+        former = f" (was {_md(change.formerly)})" if change.formerly else ""
+        lines.append(f"#### {_SIGNS[change.verb]} {change.kind} {_md(change.name)}{former}: **{change.direction}**")
+        lines.append("")
+        rows = [field for field in change.fields if field.field]
+        if rows:
+            lines += ["| field | before | after | direction |", "|---|---|---|---|"]
+            lines += [
+                f"| {_md(row.field)} | {_md(value(row.before))} | {_md(value(row.after))} | {row.direction} |"
+                for row in rows
+            ]
+            lines.append("")
+        for field in change.fields:
+            if field.direction.needs_consent:
+                by = comparison.approved.get(field.change_hash)
+                lines.append(f"- `{field.change_hash}` " + (f"approved by {_md(by)}" if by else "**not approved**"))
+        lines.append("")
+    if comparison.shifts:
+        lines += ["#### Machines", "", "| machine | before | after | direction |", "|---|---|---|---|"]
+        lines += [
+            f"| {_md(each.machine)} | {_md(each.before)} | {_md(each.after)} | {each.direction} |"
+            for each in comparison.shifts
+        ]
+        lines.append("")
+    lines += [f"- {each.code} {_md(each.message)}: {_md(each.remedy)}" for each in comparison.findings]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _md(text: str) -> str:
+    """The text with what Markdown would read as markup escaped."""
+    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~" else letter for letter in safe(text))
+    return escaped.replace("<", "&lt;")
+
+
+# --- HTML ------------------------------------------------------------------------------------------------------
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """One file that needs nothing else; what it shows comes escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("reconciler.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["value"] = value
+    return environment.get_template("comparison.html").render(
+        comparison=comparison,
+        changes=by_risk(comparison.changes),
+        summary=summary(comparison),
+        signs=_SIGNS,
+    )

@@ -1,0 +1,85 @@
+"""Coverage and membership -> text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import msgspec
+
+from reconciler.plan import MachineCoverage, Standing
+from reconciler.report.words import Paint, Tone, count, moment, table
+
+_TONES: dict[Standing, Tone] = {
+    Standing.PROTECTED: "good",
+    Standing.PENDING: "change",
+    Standing.EXCLUDED: "quiet",
+    Standing.UNPROTECTED: "bad",
+}
+
+
+class MemberRow(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A machine that a group's rule means, or no longer shows: `why` says by what it matches."""
+
+    machine: str
+    cluster: str
+    id: str
+    node: str
+    rule: str
+    why: str
+    missing: bool = False
+
+
+class NearMiss(msgspec.Struct, frozen=True, rename="camel"):
+    """A machine that a rule names, but for another of its fields."""
+
+    machine: str
+    cluster: str
+    rule: str
+    why: str
+
+
+def coverage_text(
+    machines: Sequence[MachineCoverage], zone: tzinfo, paint: Paint, *, every: bool, catalog_seen: bool
+) -> str:
+    """The sums, then the machines that are not simply protected; with `every` all of them."""
+    counts = {standing: sum(row.standing is standing for row in machines) for standing in Standing}
+    lines = [
+        f"{count(len(machines), 'machine')}: "
+        + ", ".join(paint(f"{number} {standing}", _TONES[standing]) for standing, number in counts.items())
+    ]
+    if not catalog_seen:
+        lines.append("What the servers hold was not looked at: every machine of a group counts as pending.")
+    shown = [row for row in machines if every or row.standing is not Standing.PROTECTED]
+    if shown:
+        rows = [
+            (
+                row.standing,
+                row.name,
+                row.source.cluster,
+                row.level,
+                row.group or "-",
+                moment(row.newest, zone),
+                row.why or "-",
+            )
+            for row in sorted(
+                shown, key=lambda row: (-list(Standing).index(row.standing), row.source.cluster, row.name)
+            )
+        ]
+        lines += ["", *table(("standing", "machine", "cluster", "level", "group", "newest point", "why"), rows, paint)]
+    return "\n".join(lines) + "\n"
+
+
+def members_text(group: str, rows: Sequence[MemberRow], near: Sequence[NearMiss], paint: Paint) -> str:
+    """Who is a member of the group and why; then who nearly is."""
+    lines = [f"{group}: {count(len(rows), 'member')}"]
+    if rows:
+        cells = [
+            (row.machine, row.cluster, row.node or "-", row.rule, row.why + (" (missing now)" if row.missing else ""))
+            for row in rows
+        ]
+        lines += ["", *table(("machine", "cluster", "node", "rule", "matches by"), cells, paint)]
+    if near:
+        others = [(each.machine, each.cluster, each.rule, each.why) for each in near]
+        lines += ["", "Not members:", *table(("machine", "cluster", "rule", "because"), others, paint)]
+    return "\n".join(lines) + "\n"

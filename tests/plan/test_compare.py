@@ -1,0 +1,373 @@
+"""Comparing documents: every field has a rule, and every rule weighs as it is written down here."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from reconciler.model import Direction
+from reconciler.model.comparison import DocumentChange, DocumentVerb
+from reconciler.model.documents import Placed, PolicySet
+from reconciler.parse.load import load
+from reconciler.parse.schema import KINDS
+from reconciler.parse.validate import typed
+from reconciler.plan import compare
+from reconciler.plan.rules import RULES
+from tests.worlds import Nowhere
+
+WHOLE = Path(__file__).parent.parent / "parse" / "whole.yaml"
+_SETS = {
+    "Site": "sites",
+    "ProtectionGroup": "groups",
+    "Exclusion": "exclusions",
+    "Preset": "presets",
+    "Guardrail": "guardrails",
+    "Approval": "approvals",
+}
+_VM = {"cluster": "hci-01"}
+
+
+def _rule(**selector: Any) -> dict[str, Any]:
+    return {"virtualMachines": _VM | selector}
+
+
+#: Field -> values from the strongest to the weakest; None is "not written".
+LADDERS: dict[tuple[str, str], list[Any]] = {
+    ("ProtectionGroup", "spec.members"): [
+        [_rule(names=["*"])],
+        [_rule(names=["sql-*", "web-?"])],
+        [_rule(names=["sql-*"])],
+        [_rule(names=["sql-*"], labels={"app": "sql"})],
+        [_rule(names=["sql-*"], labels={"app": "sql"}, nodes=["n*"])],
+        [_rule(names=["sql-*"], labels={"app": "sql"}, nodes=["n1"], **{"except": ["sql-test-*"]})],
+        [_rule(names=["sql-1"], labels={"app": "sql"}, nodes=["n1"], **{"except": ["sql-*-x", "sql-test-*"]})],
+    ],
+    ("ProtectionGroup", "spec.shortTerm.retention"): ["448d", "30d", "2w", "5d"],
+    ("ProtectionGroup", "spec.shortTerm.minimumPoints"): [30, 5, None],
+    ("ProtectionGroup", "spec.shortTerm.rpo"): ["1h", "2h", "1d"],
+    ("ProtectionGroup", "spec.shortTerm.synchronization"): ["15min", "1h", "24h", "beforeRecoveryPoint"],
+    ("ProtectionGroup", "spec.shortTerm.expressFull"): [
+        {"times": ["20:00", "22:00"]},
+        {"times": ["20:00"]},
+        {"times": ["20:00"], "days": ["Sa"]},
+        {"times": ["20:00"], "days": ["Sa"], "weeks": ["First"]},
+        None,
+    ],
+    ("ProtectionGroup", "spec.shortTerm.recoveryPoints"): [
+        {"times": ["20:00"], "days": ["Mo", "Tu"]},
+        {"times": ["20:00"], "days": ["Mo"]},
+        {"times": ["20:00"], "daysOfMonth": [1, 15]},
+        {"times": ["20:00"], "daysOfMonth": [1]},
+    ],
+    ("ProtectionGroup", "spec.online.daily"): [
+        {"keep": "60d", "times": ["22:00", "23:00"]},
+        {"keep": "60d", "times": ["23:00"]},
+        {"keep": "30d", "times": ["23:00"]},
+        None,
+    ],
+    ("ProtectionGroup", "spec.online.weekly"): [
+        {"keep": "12w", "days": ["Sa", "Mo"]},
+        {"keep": "12w", "days": ["Sa"]},
+        {"keep": "12w", "days": ["Sa"], "every": 2},
+        {"keep": "4w", "days": ["Sa"], "every": 2},
+        None,
+    ],
+    ("ProtectionGroup", "spec.online.monthly"): [
+        {"keep": "12mo", "daysOfMonth": [1, 15]},
+        {"keep": "12mo", "weeks": ["First"], "days": ["Sa"]},
+        {"keep": "3mo", "daysOfMonth": [1]},
+        None,
+    ],
+    ("ProtectionGroup", "spec.online.yearly"): [
+        {"keep": "5y", "months": ["Jan", "Jul"], "daysOfMonth": [2]},
+        {"keep": "5y", "months": ["Jan"], "daysOfMonth": [2]},
+        {"keep": "1y", "months": ["Jan"], "daysOfMonth": [2]},
+        None,
+    ],
+    ("ProtectionGroup", "spec.backupWindow"): [
+        None,
+        {"from": "18:00", "to": "06:00"},
+        {"from": "20:00", "to": "06:00"},
+        {"from": "02:00", "to": "03:00"},
+    ],
+    ("ProtectionGroup", "spec.consistencyCheck.whenInconsistent"): [True, False],
+    ("ProtectionGroup", "spec.consistencyCheck.schedule"): [{"time": "02:00"}, None],
+    ("ProtectionGroup", "spec.verification"): [
+        {"maxAge": "1d"},
+        {"maxAge": "7d"},
+        {"maxAge": "7d", "sample": "5%"},
+        None,
+    ],
+    ("ProtectionGroup", "spec.existingPoints"): ["keepForever", None, "expireNow"],
+    ("ProtectionGroup", "spec.deletionProtection"): [True, None],
+    ("ProtectionGroup", "spec.paused"): [
+        None,
+        {"reason": "r", "until": "2026-12-01"},
+        {"reason": "r", "until": "2027-12-01"},
+    ],
+    ("ProtectionGroup", "spec.ignore"): [
+        None,
+        [{"field": "colocate", "reason": "r", "until": "2027-01-01"}],
+        [{"field": "colocate", "reason": "r"}],
+        [{"field": "colocate", "reason": "r"}, {"field": "displayName", "reason": "r"}],
+    ],
+    ("Exclusion", "spec.virtualMachines"): [
+        _VM | {"names": ["a-1"], "except": ["a-2"]},
+        _VM | {"names": ["a-?"]},
+        _VM | {"names": ["a-*"]},
+        _VM | {"names": ["*"]},
+    ],
+    ("Exclusion", "spec.until"): ["2026-12-01", "2027-01-01", "2030-01-01"],
+    ("Site", "spec.rehearsal"): [None, True],
+    ("Site", "spec.prune"): [False, True],
+    ("Site", "spec.clusters"): [
+        [{"name": n, "inventory": {"directory": {"path": n}}} for n in ("a", "b")],
+        [{"name": n, "inventory": {"directory": {"path": n}}} for n in ("a",)],
+    ],
+    ("Site", "spec.servers"): [
+        [
+            {
+                "name": "s",
+                "engine": {"embedded": {"path": "s"}},
+                "volumes": [{"name": "v", "capacity": "9 TB"}],
+                "bin": "9d",
+            }
+        ],
+        [
+            {
+                "name": "s",
+                "engine": {"embedded": {"path": "s"}},
+                "volumes": [{"name": "v", "capacity": "9 TB"}],
+                "bin": "1d",
+            }
+        ],
+        [
+            {
+                "name": "s",
+                "engine": {"embedded": {"path": "s"}},
+                "volumes": [{"name": "v", "capacity": "1 TB"}],
+                "bin": "1d",
+            }
+        ],
+    ],
+    ("Site", "spec.approvals"): [
+        {"approvers": ["a"], "allowedSigners": "policies/s"},
+        {"approvers": ["a"]},
+        {"approvers": ["a", "b"]},
+        {"approvers": ["a", "b"], "selfApproval": True},
+        None,
+    ],
+    ("Site", "spec.budgets"): [{"minimumPopulation": 5}, None],
+    ("Guardrail", "spec.enforce"): ["deny", "approve", "warn"],
+}
+
+#: Field -> values of which any change of one into another weakens.
+ALWAYS: dict[tuple[str, str], list[Any]] = {
+    ("ProtectionGroup", "spec.site"): ["hq", "branch"],
+    ("ProtectionGroup", "spec.server"): ["mabs-01", "mabs-02"],
+    ("Exclusion", "spec.site"): ["hq", "branch"],
+    ("Site", "spec.state"): [{"sqlite": {"path": "a"}}, {"sqlite": {"path": "b"}}],
+    ("Guardrail", "spec.match"): [{"kinds": ["Site"]}, {"kinds": ["Site", "Exclusion"]}],
+    ("Guardrail", "spec.params"): [{"least": "1h"}, {"least": "2h"}],
+    ("Guardrail", "spec.validations"): [[{"expression": "true"}], [{"expression": "1 == 1"}]],
+}
+
+#: Field -> values of which any change of one into another is neutral.
+NEVER: dict[tuple[str, str], list[Any]] = {
+    **{(kind, "metadata.labels"): [{}, {"a": "b"}] for kind in KINDS},
+    ("ProtectionGroup", "extends"): [["workdays"], None],
+    ("ProtectionGroup", "spec.renamedFrom"): [None, ["older"]],
+    ("ProtectionGroup", "spec.storage"): [None, {"volume": "vol-a"}, {"volume": "vol-b"}],
+    ("ProtectionGroup", "spec.displayName"): ["A", "B"],
+    ("ProtectionGroup", "spec.colocate"): [True, False],
+    ("ProtectionGroup", "spec.replicaCreation"): ["now", "manual", {"later": "2026-12-01 22:00"}],
+    ("Exclusion", "spec.reason"): ["a", "b"],
+    ("Exclusion", "spec.owner"): ["a", "b"],
+    ("Site", "spec.timeZone"): ["UTC", "Europe/Berlin"],
+    ("Site", "spec.placement"): [[], [{"labels": {"a": "b"}, "server": "mabs-01"}]],
+    ("Site", "spec.mail"): [None, {"smtp": "s", "from": "f"}],
+    ("Site", "spec.changeWindows"): [[], [{"allow": {"days": ["Mo"]}}]],
+    ("Preset", "for"): ["ProtectionGroup"],
+    ("Preset", "spec"): [{"colocate": True}, {"colocate": False}],
+    ("Approval", "spec"): [],
+}
+
+
+def _base(kind: str) -> dict[str, Any]:
+    documents, _ = load("whole.yaml", WHOLE.read_bytes())
+    return next(plain for document in documents if (plain := document.root.plain())["kind"] == kind)
+
+
+def _with(kind: str, path: str, value: Any) -> PolicySet:
+    plain: dict[str, Any] = json.loads(json.dumps(_base(kind)))
+    node = plain
+    *steps, last = path.split(".")
+    for step in steps:
+        node = node.setdefault(step, {})
+    if value is None:
+        node.pop(last, None)
+    else:
+        node[last] = value
+    return _set(kind, plain)
+
+
+def _set(kind: str, *plain: dict[str, Any]) -> PolicySet:
+    placed = tuple(Placed(typed(each, kind), Nowhere("x.yaml")) for each in plain)
+    return msgspec.structs.replace(PolicySet((), (), ()), **{_SETS[kind]: placed})
+
+
+def _direction(kind: str, path: str, before: Any, after: Any) -> tuple[Direction, Direction]:
+    """Of the field, and of the whole document."""
+    changes = compare(_with(kind, path, before), _with(kind, path, after))
+    (change,) = changes
+    (field,) = [each for each in change.fields if each.field == path]
+    assert field.change_hash.startswith("sha256:")
+    return field.direction, change.direction
+
+
+def _pairs(table: dict[tuple[str, str], list[Any]]) -> Iterator[tuple[str, str, Any, Any]]:
+    for (kind, path), values in table.items():
+        for first, second in combinations(values, 2):
+            yield kind, path, first, second
+
+
+WEAKER = [*_pairs(LADDERS), *_pairs(ALWAYS), *((k, p, b, a) for k, p, a, b in _pairs(ALWAYS))]
+NOT_WEAKER = [*((k, p, b, a) for k, p, a, b in _pairs(LADDERS)), *_pairs(NEVER)]
+
+
+def test_there_are_enough_of_both() -> None:
+    assert len(WEAKER) >= 60
+    assert len(NOT_WEAKER) >= 60
+
+
+@pytest.mark.parametrize(("kind", "path", "before", "after"), WEAKER)
+def test_every_weakening_is_stopped(kind: str, path: str, before: Any, after: Any) -> None:
+    field, whole = _direction(kind, path, before, after)
+    assert field.needs_consent
+    assert whole.needs_consent
+
+
+@pytest.mark.parametrize(("kind", "path", "before", "after"), NOT_WEAKER)
+def test_nothing_else_is_stopped(kind: str, path: str, before: Any, after: Any) -> None:
+    field, whole = _direction(kind, path, before, after)
+    assert not field.needs_consent
+    assert not whole.needs_consent
+
+
+# --- Every field has a rule ------------------------------------------------------------------------------------
+
+
+def _leaves(kind: type, path: tuple[str, ...] = ()) -> Iterator[str]:
+    hints = typing.get_type_hints(kind)
+    for field in msgspec.structs.fields(kind):
+        here = (*path, field.encode_name)
+        inner = _struct(hints[field.name])
+        if inner is None:
+            yield ".".join(here)
+        else:
+            yield from _leaves(inner, here)
+
+
+def _struct(hint: Any) -> type | None:
+    """The struct that a field holds directly; a list of them is a leaf."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        found = [each for each in typing.get_args(hint) if each is not type(None)]
+        hint = found[0] if len(found) == 1 else None
+    return hint if isinstance(hint, type) and issubclass(hint, msgspec.Struct) else None
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_every_field_has_one_rule(kind: str) -> None:
+    rules = [rule.path for rule in RULES[kind]]
+    assert len(set(rules)) == len(rules)
+    for leaf in _leaves(KINDS[kind]):
+        if leaf in ("apiVersion", "kind", "metadata.name"):
+            continue
+        covering = [rule for rule in rules if leaf == rule or leaf.startswith(f"{rule}.")]
+        assert len(covering) == 1, f"{kind} {leaf}: write a rule in plan/rules.py"
+
+
+def test_every_rule_is_in_one_of_the_tables() -> None:
+    tabled = [*LADDERS, *ALWAYS, *NEVER]
+    assert len(set(tabled)) == len(tabled)
+    assert set(tabled) == {(kind, rule.path) for kind, rules in RULES.items() for rule in rules}
+
+
+# --- Documents -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_nothing_differs_from_itself(kind: str) -> None:
+    assert compare(_set(kind, _base(kind)), _set(kind, _base(kind))) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "created", "removed"),
+    [
+        ("ProtectionGroup", Direction.STRENGTHENS, Direction.WEAKENS),
+        ("Exclusion", Direction.WEAKENS, Direction.STRENGTHENS),
+        ("Guardrail", Direction.STRENGTHENS, Direction.WEAKENS),
+        ("Site", Direction.NEUTRAL, Direction.WEAKENS),
+        ("Preset", Direction.NEUTRAL, Direction.NEUTRAL),
+        ("Approval", Direction.NEUTRAL, Direction.NEUTRAL),
+    ],
+)
+def test_documents_that_come_and_go(kind: str, created: Direction, removed: Direction) -> None:
+    nothing, one = PolicySet((), (), ()), _set(kind, _base(kind))
+    assert [each.direction for each in compare(nothing, one)] == [created]
+    assert [each.direction for each in compare(one, nothing)] == [removed]
+
+
+def test_a_group_whose_points_would_be_destroyed() -> None:
+    (gone,) = compare(_with("ProtectionGroup", "spec.existingPoints", "expireNow"), PolicySet((), (), ()))
+    assert gone.direction is Direction.DESTROYS
+
+
+def test_a_renamed_group_is_one_group() -> None:
+    old, new = _base("ProtectionGroup"), _base("ProtectionGroup")
+    new["metadata"]["name"] = "platinum-vms"
+    new["spec"]["renamedFrom"] = ["gold-vms"]
+    (change,) = compare(_set("ProtectionGroup", old), _set("ProtectionGroup", new))
+    assert (change.verb, change.formerly, change.direction) == (DocumentVerb.RENAMED, "gold-vms", Direction.NEUTRAL)
+
+
+def test_a_group_that_slips_out_of_a_guardrail() -> None:
+    guardrail, old, new = _base("Guardrail"), _base("ProtectionGroup"), _base("ProtectionGroup")
+    guardrail["spec"]["match"] = {"kinds": ["ProtectionGroup"], "labels": {"tier": "gold"}}
+    new["metadata"]["labels"] = {"tier": "tin"}
+
+    def policies(group: dict[str, Any]) -> PolicySet:
+        guards = _set("Guardrail", guardrail).guardrails
+        return msgspec.structs.replace(_set("ProtectionGroup", group), guardrails=guards)
+
+    (change,) = compare(policies(old), policies(new))
+    assert change.direction is Direction.WEAKENS
+    assert [field.field for field in change.fields] == ["metadata.labels", "guardedBy"]
+
+
+def test_a_hash_is_of_what_is_written_alone() -> None:
+    first = compare(
+        _with("ProtectionGroup", "spec.shortTerm.retention", "14d"),
+        _with("ProtectionGroup", "spec.shortTerm.retention", "7d"),
+    )
+    again = compare(
+        _with("ProtectionGroup", "spec.shortTerm.retention", "2w"),
+        _with("ProtectionGroup", "spec.shortTerm.retention", "1w"),
+    )
+    other = compare(
+        _with("ProtectionGroup", "spec.shortTerm.retention", "14d"),
+        _with("ProtectionGroup", "spec.shortTerm.retention", "6d"),
+    )
+
+    def hashes(changes: tuple[DocumentChange, ...]) -> list[str]:
+        return [field.change_hash for change in changes for field in change.fields]
+
+    assert hashes(first) == hashes(again) != hashes(other)
