@@ -1,70 +1,13 @@
-"""The commands: their arguments and help. Each body is in a module of its own, imported when it runs."""
+"""The commands that work on a site: their arguments and help. Each body is in a module of its own."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    name="reconciler",
-    help="Policy-as-code for virtual-machine backup: shows the difference, applies it, runs the jobs, recovers.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-store_app = typer.Typer(
-    help="Look after the store of the embedded engine.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(store_app, name="store")
-
-
-inventory_app = typer.Typer(help="What the clusters show.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(inventory_app, name="inventory")
-
-
-class Format(StrEnum):
-    text = "text"
-    json = "json"
-
-
-class Report(StrEnum):
-    text = "text"
-    json = "json"
-    markdown = "markdown"
-    html = "html"
-
-
-class Findings(StrEnum):
-    text = "text"
-    json = "json"
-    sarif = "sarif"
-    junit = "junit"
-    github = "github"
-    azure = "azure"
-
-
-Root = Annotated[
-    Path | None,
-    typer.Option("-C", "--root", metavar="DIR", help="The folder that holds policies/. Else: upward from here."),
-]
-SiteName = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Which site, when there are several.")]
-Output = Annotated[Format, typer.Option("--format", help="What to print.")]
-Inventory = Annotated[
-    Path | None,
-    typer.Option("--inventory", metavar="FILE", help="An exported inventory, instead of looking at the clusters."),
-]
-Now = Annotated[
-    str | None,
-    typer.Option("--now", metavar="TIME", help="Pretend that it is TIME. Only in a site with `rehearsal: true`."),
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Machine = Annotated[str, typer.Argument(metavar="VM", help="A machine, by name or by id.")]
-Machines = Annotated[list[str] | None, typer.Argument(metavar="[VM]...", help="Machines, by name or id.")]
+from reconciler.cli.options import Format, Machine, Machines, Now, Output, Root, SiteName, Yes, app, store_app
 
 
 @app.callback(invoke_without_command=True)
@@ -76,92 +19,6 @@ def options(
 
         typer.echo(f"reconciler {__version__}")
         raise typer.Exit
-
-
-@app.command()
-def validate(
-    root: Root = None,
-    output: Annotated[Findings, typer.Option("--format", help="What to print.")] = Findings.text,
-    inventory: Inventory = None,
-) -> None:
-    """Show every mistake of the policy folder at once. Needs no server.
-
-    Where the clusters can be seen, or with --inventory, the policies are compared with them too.
-    """
-    from reconciler.cli.policies import validate
-
-    raise typer.Exit(validate(root, output, inventory))
-
-
-@app.command()
-def members(
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, by its metadata.name.")],
-    root: Root = None,
-    site: SiteName = None,
-    output: Output = Format.text,
-    inventory: Inventory = None,
-) -> None:
-    """Show which machines a group's rules mean, and by what; and which they nearly mean."""
-    from reconciler.cli.offline import members
-
-    raise typer.Exit(members(root, site, output, inventory, group))
-
-
-@app.command()
-def coverage(
-    root: Root = None,
-    site: SiteName = None,
-    output: Output = Format.text,
-    inventory: Inventory = None,
-    every: Annotated[bool, typer.Option("--all", help="Protected machines too.")] = False,
-    min_protected: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Exit 9 when fewer are protected, of those that are not excluded: 95%."),
-    ] = None,
-    max_unprotected: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Exit 9 when more machines are unprotected.")
-    ] = None,
-    now: Now = None,
-) -> None:
-    """Show for every machine whether it is protected, pending, excluded or unprotected.
-
-    With --inventory no server is asked: every machine of a group counts as pending.
-    """
-    from reconciler.cli.offline import Thresholds, coverage
-
-    thresholds = Thresholds(min_protected, max_unprotected)
-    raise typer.Exit(coverage(root, site, output, inventory, thresholds, every=every, now=now))
-
-
-@app.command()
-def preflight(
-    root: Root = None,
-    site: SiteName = None,
-    output: Output = Format.text,
-    inventory: Inventory = None,
-    every: Annotated[bool, typer.Option("--all", help="What passed too.")] = False,
-) -> None:
-    """Check every prerequisite of what the policies want: agents, domains, disks, free space, replicas.
-
-    Exit 6 when one fails that would keep a backup from being made. What is not known is said to be unknown.
-    """
-    from reconciler.cli.offline import preflight
-
-    raise typer.Exit(preflight(root, site, output, inventory, every=every))
-
-
-@inventory_app.command("snapshot")
-def inventory_snapshot(
-    root: Root = None,
-    site: SiteName = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it here, not to the terminal.")
-    ] = None,
-) -> None:
-    """Write what the clusters show, for offline commands: machines, nodes, volumes, no secret."""
-    from reconciler.cli.offline import inventory_snapshot
-
-    raise typer.Exit(inventory_snapshot(root, site, output))
 
 
 @app.command()
@@ -301,69 +158,6 @@ def store_check(
     from reconciler.cli.recovery import store_check
 
     raise typer.Exit(store_check(root, site, output, read_data))
-
-
-@app.command()
-def diff(
-    older: Annotated[str, typer.Argument(metavar="A", help="A folder, a file, or a Git revision.")],
-    newer: Annotated[str, typer.Argument(metavar="[B]", help="The same; else the working folder.")] = "",
-    root: Root = None,
-    output: Annotated[Report, typer.Option("--format", help="What to print.")] = Report.text,
-    inventory: Inventory = None,
-    author: Annotated[
-        list[str] | None,
-        typer.Option("--author", metavar="EMAIL", help="Who wrote the change; else the authors of the commits."),
-    ] = None,
-    guard: Annotated[
-        bool, typer.Option("--guard/--no-guard", help="Exit 5 when what weakens protection is not approved.")
-    ] = True,
-    detailed: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 when anything differs.")] = False,
-) -> None:
-    """Show what a change of the policies does to protection. Needs no server and no cluster.
-
-    Weakening and destroying changes need Approval documents (see `reconciler approve`), else it ends with 5; a
-    guardrail that denies ends it with 4. With --inventory it shows which machines gain or lose protection.
-    """
-    from reconciler.cli.comparing import diff
-
-    raise typer.Exit(diff(root, older, newer, output, inventory, tuple(author or ()), guard=guard, detailed=detailed))
-
-
-@app.command()
-def approve(
-    older: Annotated[str, typer.Argument(metavar="A", help="As in `reconciler diff`.")],
-    newer: Annotated[str, typer.Argument(metavar="[B]", help="The same; else the working folder.")] = "",
-    root: Root = None,
-    by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves; one of the site's approvers.")] = "",
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
-    until: Annotated[str, typer.Option("--until", metavar="DATE", help="The last day on which it counts.")] = "",
-    change: Annotated[
-        list[str] | None, typer.Option("--change", metavar="HASH", help="Only this one. May be repeated.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="Sign with this SSH key, by ssh-keygen.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Else policies/approvals/NAME.yaml.")
-    ] = None,
-    yes: Yes = False,
-) -> None:
-    """Approve what weakens protection: writes an Approval document to be committed.
-
-    It names the hashes of the changes, so that any other change needs an approval of its own.
-    """
-    from reconciler.cli.comparing import Consent, approve
-
-    consent = Consent(by, reason, until, tuple(change or ()), key, output)
-    raise typer.Exit(approve(root, older, newer, consent, yes=yes))
-
-
-@app.command()
-def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="Such as RCL1007.")]) -> None:
-    """Say what a code means and what to do about it."""
-    from reconciler.cli.policies import explain
-
-    raise typer.Exit(explain(code))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from reconciler.cli.app import Format
+from reconciler.cli.options import Format
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
 from reconciler.cli.session import find_root, session
 from reconciler.control.apply import Applied, refresh_ledger
@@ -34,7 +34,7 @@ def plan(root: Path | None, name: str | None, output: Format, now: str | None, d
     policies = read_good(place)
     with session(place, name, now, policies) as site:
         _tidy(site)
-        proposal = _propose(site, policies)
+        proposal = propose(site, policies.policies, observe_whole(site))
         if output is Format.json:
             out(json_text(proposal.plan) + "\n")
         else:

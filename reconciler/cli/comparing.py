@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler import files
-from reconciler.cli.app import Report
+from reconciler.cli.options import Report
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
 from reconciler.cli.session import find_root
 from reconciler.control.approvals import NAMESPACE, payload

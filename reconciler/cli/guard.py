@@ -8,8 +8,13 @@ import sys
 from typer import Exit
 from typer.main import get_command
 
-from reconciler.cli.app import app
+from reconciler.cli import app as site_commands
+from reconciler.cli import authoring
+from reconciler.cli.options import app
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
+
+#: Loading them puts their commands into the application, in this order.
+COMMANDS = (authoring, site_commands)
 
 
 def run(words: list[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from reconciler.cli.app import Format
+from reconciler.cli.options import Format
 from reconciler.cli.screen import note, out, paint_for
 from reconciler.cli.session import find_root, session
 from reconciler.control import offline

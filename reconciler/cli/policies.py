@@ -1,4 +1,4 @@
-"""validate, explain."""
+"""validate, policy test, explain."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from reconciler import __version__
-from reconciler.cli.app import Findings
+from reconciler.cli.options import Findings, Format
 from reconciler.cli.screen import note, out, paint_for
 from reconciler.cli.session import find_root
 from reconciler.control.offline import Sight, lint_all
+from reconciler.control.policies import read_good
+from reconciler.control.rule_tests import CaseResult, run_cases
 from reconciler.errors import CATALOG, Diagnostic, ExitCode, Severity, UsageError, sort_key
 from reconciler.model.documents import PolicySet
 from reconciler.parse import read_policies
+from reconciler.plan.guard import denied, guard_documents
 from reconciler.report import azure_text, findings_text, github_text, json_text, junit_text, sarif_text
-from reconciler.report.words import count
+from reconciler.report.words import Paint, count, safe
 from reconciler.wiring import SystemClock, look
 
 
@@ -29,6 +34,7 @@ def validate(root: Path | None, output: Findings, inventory: Path | None) -> int
         found += _lint(place, reading.policies, inventory)
     found = sorted(set(found), key=sort_key)
     errors = sum(each.severity is Severity.ERROR for each in found)
+    forbidden = len(denied(found))
     match output:
         case Findings.text:
             out(findings_text(found, paint_for(sys.stdout)))
@@ -44,7 +50,9 @@ def validate(root: Path | None, output: Findings, inventory: Path | None) -> int
             out(github_text(found))
         case Findings.azure:
             out(azure_text(found))
-    return ExitCode.INVALID_POLICY if errors else ExitCode.SUCCESS
+    if errors:
+        return ExitCode.GUARDRAIL_DENIED if forbidden == errors else ExitCode.INVALID_POLICY
+    return ExitCode.SUCCESS
 
 
 def _lint(place: Path, policies: PolicySet, inventory: Path | None) -> tuple[Diagnostic, ...]:
@@ -56,13 +64,38 @@ def _lint(place: Path, policies: PolicySet, inventory: Path | None) -> tuple[Dia
         clusters, _ = look(place, document, SystemClock(), inventory)
         today = now.astimezone(ZoneInfo(document.spec.time_zone)).date()
         sights[document.metadata.name] = Sight(document, clusters, now, today)
-    return lint_all(policies, sights, now.date())
+    return (*lint_all(policies, sights, now.date()), *guard_documents(policies))
+
+
+def rule_tests_text(results: tuple[CaseResult, ...], paint: Paint) -> str:
+    """A line for each case, then the sum."""
+    lines = []
+    for each in results:
+        word = paint("passed", "good") if each.passed else paint("FAILED", "bad")
+        tail = "" if each.passed else f": expected {each.expected}, got {each.got}  {each.location}"
+        lines.append(f"  {word}  {safe(each.guardrail)}: {safe(each.name)}{tail}")
+        lines += [f"          {safe(each.said)}"] if each.said and not each.passed else []
+    failed = sum(not each.passed for each in results)
+    return "\n".join([*lines, f"{count(len(results), 'case')}, {failed} failed."]) + "\n"
 
 
 def _mild(found: list[Diagnostic]) -> str:
     warnings = sum(each.severity is Severity.WARNING for each in found)
     advice = sum(each.severity is Severity.ADVICE for each in found)
     return count(warnings, "warning") + (f", {advice} of advice" if advice else "")
+
+
+def policy_test(root: Path | None, paths: list[Path], output: Format) -> int:
+    """Runs the cases; 1 when one gives something else than expected."""
+    place = find_root(root)
+    policies = read_good(place).policies
+    results = run_cases(policies, paths or sorted((place / "tests" / "policies").glob("*.yaml")))
+    if output is Format.json:
+        said = [msgspec.structs.asdict(each) | {"passed": each.passed} for each in results]
+        out(json_text({"formatVersion": "1.0", "kind": "GuardrailTests", "results": said}) + "\n")
+    else:
+        out(rule_tests_text(results, paint_for(sys.stdout)))
+    return ExitCode.SUCCESS if all(each.passed for each in results) else ExitCode.FAILURE
 
 
 def explain(code: str) -> int:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from reconciler.cli.app import Format
+from reconciler.cli.options import Format
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
 from reconciler.cli.session import find_root, parse_time, session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reconciler.cli.app import Format
+from reconciler.cli.options import Format
 from reconciler.cli.screen import out, paint_for
 from reconciler.cli.session import find_root, session
 from reconciler.control import status as control

@@ -156,6 +156,7 @@ def remember_step(site: Site, step: Step, ref: str, desired: DesiredState | None
         run=run,
         members=tuple(each for each in known if each.source in after.sources),
         selectors=selectors,
+        labels=wish.labels if wish is not None else previous.labels if previous else {},
     )
     ledger.record(entry, formerly=formerly)
 
@@ -184,5 +185,6 @@ def refresh_ledger(site: Site, desired: DesiredState) -> None:
         )
         settled = wish.group.sources == entry.applied.sources
         selectors = wish.selectors if settled else entry.selectors
-        if (members, selectors) != (entry.members, entry.selectors):
-            site.memory.ledger.record(msgspec.structs.replace(entry, members=members, selectors=selectors))
+        refreshed = msgspec.structs.replace(entry, members=members, selectors=selectors, labels=wish.labels)
+        if refreshed != entry:
+            site.memory.ledger.record(refreshed)

@@ -365,6 +365,17 @@ _POLICIES: dict[str, Explanation] = {
         "are what there is.",
         "Correct it; the place is where CEL stopped. docs/reference/guardrails.md has examples.",
     ),
+    "RCL1073": Explanation(
+        "a file that cannot be formatted",
+        "Formatting would have changed what the file says, or lost a comment; so it was left as it is.",
+        "Lay it out by hand, or simplify it: unusual anchors and tags are the common causes.",
+    ),
+    "RCL1074": Explanation(
+        "a file of cases that is wrong",
+        "`reconciler policy test` reads documents with the fields guardrail and cases; a case has a name, "
+        "what is expected, and object, oldObject or change.",
+        "Correct it as docs/reference/guardrails.md shows.",
+    ),
     "RCL1080": Explanation(
         "a consistency check at backup time",
         "The scheduled consistency check reads the same machines while the group's backup window is open or "
@@ -771,6 +782,12 @@ _PLAN: dict[str, Explanation] = {
         "a weakening that nobody approved",
         "The change weakens protection or destroys recovery points, and no valid approval names its hash.",
         "Have it approved: the command is printed. Or take the change back.",
+    ),
+    "RCL3021": Explanation(
+        "a group that nobody owns yet",
+        "A server holds this group just as the policy says, but this product did not make it, so it changes "
+        "nothing of it.",
+        "Nothing has to be done until it is adopted, which a later version does.",
     ),
     "RCL3022": Explanation(
         "a backup window that is too short",

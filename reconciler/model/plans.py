@@ -185,7 +185,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     """A group that we own on a server: its reference there, what was last applied, and when (UTC).
 
     `selectors` is a hash of the membership rules as they were written, so that a new member can be told from a
-    new rule.
+    new rule. `labels` are the document's, for guardrails over what happens to the group when the document is gone.
     """
 
     server: str
@@ -195,6 +195,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     run: str
     members: tuple[KnownMember, ...] = ()
     selectors: str = ""
+    labels: dict[str, str] = {}
 
     @property
     def group(self) -> str:

@@ -130,6 +130,18 @@ def policy_schema() -> dict[str, Any]:
     }
 
 
+def bundled_schema() -> dict[str, Any]:
+    """The schema of any document in one piece, for editors that follow no references to other files."""
+    definitions: dict[str, Any] = {}
+    choices = []
+    for kind in KINDS:
+        schema = schema_of(kind)
+        definitions |= schema["definitions"]
+        said = {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": schema["$ref"]}}
+        choices.append(said)
+    return policy_schema() | {"allOf": choices, "definitions": definitions}
+
+
 def _without_null(schema: Any) -> Any:
     """A field that is left out is not written as null; neither null nor its default is part of the contract."""
     if isinstance(schema, list):

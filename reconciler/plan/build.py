@@ -82,7 +82,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *_preflight(desired, situation.clusters),
         *_unmet(check_all(policies, situation, desired)),
         *guard_documents(policies),
-        *guard(policies.guardrails, planned(changes, policies, desired.names)),
+        *guard(policies.guardrails, planned(changes, policies, desired.names, situation.ledger)),
     ]
     plan = seal(situation.site, situation.now, changes, findings, desired.names)
     return Proposal(plan, desired)

@@ -172,6 +172,15 @@ class _Differ:
     # --- Findings ----------------------------------------------------------------------------------------
 
     def _not_ours(self, desired: DesiredGroup, seen: ObservedGroup) -> None:
+        if seen.group == desired.group:
+            self._say(
+                "RCL3021",
+                Severity.WARNING,
+                f"{desired.server} has the group {desired.group.name} just as it is written, but it is not owned",
+                "Nothing is done to it until it is adopted.",
+                desired.place(""),
+            )
+            return
         self._say(
             "RCL3008",
             Severity.ERROR,

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
-from reconciler.model import Change, FieldChange
+from reconciler.model import Change, FieldChange, LedgerEntry
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
     GroupDocument,
@@ -27,6 +27,7 @@ from reconciler.model.documents import (
 )
 from reconciler.model.units import ClockTime, Duration
 from reconciler.plan.matching import looks_at
+from reconciler.plan.selectors import glob_matches
 from reconciler.plan.terms import short_term_of
 
 #: What the expressions can name.
@@ -39,7 +40,8 @@ _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What a rule is asked about: the document as it is to be and as it was, how it changes, and where it stands."""
+    """What a rule is asked about: the document as it is to be and as it was, how it changes, and where it stands.
+    `labels` are what is known of a document that is gone."""
 
     kind: str
     name: str
@@ -47,6 +49,7 @@ class Subject(msgspec.Struct, frozen=True):
     older: Any = None
     change: Mapping[str, Any] | None = None
     location: Location | None = None
+    labels: Mapping[str, str] | None = None
 
 
 class BadExpression(Exception):
@@ -139,7 +142,10 @@ def _matches(match: GuardrailMatch, subject: Subject) -> bool:
     elif subject.change is not None:
         return False
     documents = [each for each in (subject.document, subject.older) if each is not None]
-    return not documents or any(looks_at(match, document) for document in documents)
+    if documents:
+        return any(looks_at(match, document) for document in documents)
+    named = not match.names or any(glob_matches(name, subject.name) for name in match.names)
+    return named and (subject.labels is None or match.labels.items() <= subject.labels.items())
 
 
 # --- Subjects --------------------------------------------------------------------------------------------------
@@ -173,9 +179,12 @@ def compared(changes: Iterable[DocumentChange], older: PolicySet, newer: PolicyS
     ]
 
 
-def planned(changes: Iterable[Change], policies: PolicySet, names: Mapping[str, str]) -> list[Subject]:
+def planned(
+    changes: Iterable[Change], policies: PolicySet, names: Mapping[str, str], ledger: Iterable[LedgerEntry]
+) -> list[Subject]:
     """The changes of a plan, as rules see them. `gained` and `lost` are machines by name."""
     groups = {placed.document.metadata.name: placed.document for placed in policies.groups}
+    labels = {(entry.server, entry.group): entry.labels for entry in ledger}
     found = []
     for change in changes:
         moved = [field for field in change.fields if field.path == "members"]
@@ -189,7 +198,8 @@ def planned(changes: Iterable[Change], policies: PolicySet, names: Mapping[str, 
             "lost": [names.get(str(field.before), str(field.before)) for field in moved if field.before is not None],
         }
         document = groups.get(change.group) if change.after is not None else None
-        found.append(Subject("ProtectionGroup", change.group, document, None, seen, change.location))
+        known = labels.get((change.server, change.group))
+        found.append(Subject("ProtectionGroup", change.group, document, None, seen, change.location, known))
     return found
 
 

@@ -21,7 +21,7 @@ class Repository:
     def __init__(self, root: Path, run: Callable[..., Said]) -> None:
         self.root = root
         self._run = run
-        shutil.copytree(ROOT / "policies", root / "policies")
+        shutil.copytree(ROOT / "policies", root / "policies", ignore=shutil.ignore_patterns("guardrails.yaml"))
         self.git("init", "-q")
         self.edit(
             "site.yaml", "spec:\n", "spec:\n  approvals: {approvers: [security@corp.example, dev@corp.example]}\n"
@@ -190,6 +190,19 @@ def test_folders_files_and_what_is_neither(repo: Repository, tmp_path: Path) -> 
     said = repo("diff", "HEAD")
     assert said.code == 65
     assert "RCL1016" in said.err
+
+
+def test_a_guardrail_that_denies_comes_before_an_approval(repo: Repository) -> None:
+    shutil.copy(ROOT / "policies" / "guardrails.yaml", repo.root / "policies")
+    repo.commit("rules")
+    repo.edit("gold.yaml", "retention: 14d", "retention: 7d")
+    said = repo("diff", "HEAD")
+    assert said.code == 4
+    assert "gold groups keep their points at least 14 days" in said.out
+    repo.edit("gold.yaml", "labels: {tier: gold}}\nspec", "labels: {tier: tin}}\nspec")
+    said = repo("diff", "HEAD")
+    assert said.code == 5
+    assert "guardedBy" in said.out
 
 
 def test_every_format(repo: Repository) -> None:

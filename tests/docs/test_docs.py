@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.app import app
+from reconciler.cli.guard import COMMANDS
+from reconciler.cli.options import app
 from reconciler.demo import site as demo_site
 from reconciler.errors import ExitCode
 
@@ -83,6 +84,7 @@ def test_every_command_is_in_the_readme_or_the_guide() -> None:
     names = {
         command.name or (command.callback.__name__ if command.callback else "") for command in app.registered_commands
     }
+    assert len(COMMANDS) == 2
     for name in names:
         assert f"reconciler {name}" in README + GUIDE + GUIDES or f"`{name}" in README + GUIDE + GUIDES, name
 

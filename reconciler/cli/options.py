@@ -1,0 +1,69 @@
+"""The application, options that many commands have, and the formats they print."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="reconciler",
+    help="Policy-as-code for virtual-machine backup: shows the difference, applies it, runs the jobs, recovers.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+store_app = typer.Typer(
+    help="Look after the store of the embedded engine.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(store_app, name="store")
+
+
+policy_app = typer.Typer(help="Look after guardrails.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(policy_app, name="policy")
+inventory_app = typer.Typer(help="What the clusters show.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(inventory_app, name="inventory")
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
+class Report(StrEnum):
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+    html = "html"
+
+
+class Findings(StrEnum):
+    text = "text"
+    json = "json"
+    sarif = "sarif"
+    junit = "junit"
+    github = "github"
+    azure = "azure"
+
+
+Root = Annotated[
+    Path | None,
+    typer.Option("-C", "--root", metavar="DIR", help="The folder that holds policies/. Else: upward from here."),
+]
+SiteName = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Which site, when there are several.")]
+Output = Annotated[Format, typer.Option("--format", help="What to print.")]
+Inventory = Annotated[
+    Path | None,
+    typer.Option("--inventory", metavar="FILE", help="An exported inventory, instead of looking at the clusters."),
+]
+Now = Annotated[
+    str | None,
+    typer.Option("--now", metavar="TIME", help="Pretend that it is TIME. Only in a site with `rehearsal: true`."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Machine = Annotated[str, typer.Argument(metavar="VM", help="A machine, by name or by id.")]
+Machines = Annotated[list[str] | None, typer.Argument(metavar="[VM]...", help="Machines, by name or id.")]
