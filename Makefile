@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill bench-engine schemas clean help
+.PHONY: demo test lint prove-kill bench-engine bench-policy schemas clean help
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -20,6 +20,9 @@ prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (min
 
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine
+
+bench-policy: $(STAMP) ## validate and coverage as ratios to PyYAML's C loader and check-jsonschema
+	@$(BIN)/python -m bench.policy
 
 schemas: $(STAMP) ## write schemas/ anew from the types
 	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"

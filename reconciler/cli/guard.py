@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -19,6 +20,9 @@ COMMANDS = (authoring, site_commands)
 
 def run(words: list[str]) -> int:
     """Runs the command; returns its exit code."""
+    if words[:1] != ["run"]:
+        # A command lives for seconds; the collector would walk every document and machine again and again.
+        gc.disable()
     command = get_command(app)
     try:
         code = command.main(args=words, prog_name="reconciler", standalone_mode=False)

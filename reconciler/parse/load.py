@@ -7,6 +7,8 @@ else (22:00 as 1320, no as false) is an error.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -29,6 +31,7 @@ _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = re.compile(r"(y|n|yes|no|on|off)", re.IGNORECASE)
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]{1,20}(:[0-5]?[0-9]){1,20}(\.[0-9]*)?")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _OCTAL = re.compile(r"[-+]?0[0-9_]{1,20}")
 
 
@@ -65,12 +68,116 @@ def _text(file: str, data: bytes) -> tuple[str, Diagnostic | None]:
         line = data[: error.start].count(b"\n") + 1
         remedy = "Save it as UTF-8 text."
         return "", _error("RCL1004", "the file is not UTF-8 text", remedy, Location(file, line))
-    bad = next((place for place, letter in enumerate(text) if letter < " " and letter not in "\t\n\r"), None)
-    if bad is not None:
+    control = _CONTROL.search(text)
+    if control is not None:
+        bad = control.start()
         line, column = text.count("\n", 0, bad) + 1, bad - text.rfind("\n", 0, bad)
         what = f"the file holds a control character, U+{ord(text[bad]):04X}"
         return "", _error("RCL1004", what, "Remove it; a policy file is plain text.", Location(file, line, column))
     return text, None
+
+
+@lru_cache(maxsize=65_536)
+def _plain_scalar(text: str) -> tuple[Any, str]:
+    """What a text without quotes is by YAML's core schema; and which trap it is, if it is one."""
+    if text in _NULL:
+        return None, ""
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE, ""
+    if _SEXAGESIMAL.fullmatch(text):
+        return text, "sexagesimal"
+    if _WORDS.fullmatch(text):
+        return text, "word"
+    if _OCTAL.fullmatch(text):
+        return text, "octal"
+    if len(text) <= 18 and _INT.fullmatch(text):
+        return int(text), ""
+    return (float(text) if len(text) <= 40 and _FLOAT.fullmatch(text) else text), ""
+
+
+_TRAPS = {
+    "sexagesimal": ("{} without quotes is a number to base 60 for some YAML readers", 'Quote it: "{}".'),
+    "word": (
+        "{} without quotes is true or false for some YAML readers",
+        'Write true or false, or quote it: "{}".',
+    ),
+    "octal": (
+        "{} with a leading zero is octal for some YAML readers",
+        'Leave the zero out, or quote it: "{}".',
+    ),
+}
+
+
+# --- Without places --------------------------------------------------------------------------------------------
+
+
+class _Unsure(Exception):
+    """Something that only the careful look can tell."""
+
+
+def quick(data: bytes) -> list[tuple[Any, int, int]] | None:
+    """The documents of a file as plain values, each with the line and column where it begins; None where `load` has
+    to look, since something is wrong, or an anchor, a tag or an empty value is there. Several times as fast."""
+    if len(data) > LARGEST_FILE:
+        return None
+    try:
+        text = data.decode("utf-8-sig")
+        if _CONTROL.search(text) is not None:
+            return None
+        return _Quick(_Parser(text).get_event).documents()
+    except (UnicodeDecodeError, yaml.YAMLError, _Unsure):
+        return None
+
+
+class _Quick:
+    def __init__(self, following: Callable[[], Any]) -> None:
+        self._next = following
+
+    def documents(self) -> list[tuple[Any, int, int]]:
+        found: list[tuple[Any, int, int]] = []
+        following = self._next
+        while True:
+            event = following()
+            if type(event) is yaml.StreamEndEvent:
+                return found
+            if type(event) is yaml.DocumentStartEvent:
+                event = following()
+                mark = event.start_mark
+                found.append((self._value(event, 0), mark.line + 1, mark.column + 1))
+
+    def _value(self, event: Any, depth: int) -> Any:
+        if type(event) is yaml.AliasEvent or event.anchor is not None or depth > DEEPEST:
+            raise _Unsure
+        if event.tag is not None and event.tag != "!":
+            raise _Unsure
+        following = self._next
+        if type(event) is yaml.ScalarEvent:
+            text = event.value
+            if event.style:
+                if len(text) > LARGEST_SCALAR:
+                    raise _Unsure
+                return text
+            value, trap = _plain_scalar(text)
+            if trap or value is None or len(text) > LARGEST_SCALAR:
+                raise _Unsure
+            return value
+        if type(event) is yaml.SequenceStartEvent:
+            items = []
+            while type(event := following()) is not yaml.SequenceEndEvent:
+                items.append(self._value(event, depth + 1))
+            return items
+        fields: dict[str, Any] = {}
+        while type(event := following()) is not yaml.MappingEndEvent:
+            if type(event) is not yaml.ScalarEvent or event.anchor is not None:
+                raise _Unsure
+            key = event.value
+            if key in fields or (event.tag is not None and event.tag != "!") or (key == "<<" and not event.style):
+                raise _Unsure
+            fields[key] = self._value(following(), depth + 1)
+        return fields
+
+
+# --- With places -----------------------------------------------------------------------------------------------
 
 
 class _Loader:
@@ -170,25 +277,11 @@ class _Loader:
             raise self._wrong("RCL1013", what, f"No field takes more than {LARGEST_SCALAR}.", event)
         if event.style:
             return text
-        if text in _NULL:
-            return None
-        if text in _TRUE or text in _FALSE:
-            return text in _TRUE
-        if _SEXAGESIMAL.fullmatch(text):
-            what = f"{text} without quotes is a number to base 60 for some YAML readers"
-            self._say("RCL1008", what, f'Quote it: "{text}".', event)
-            return text
-        if _WORDS.fullmatch(text):
-            what = f"{text} without quotes is true or false for some YAML readers"
-            self._say("RCL1008", what, f'Write true or false, or quote it: "{text}".', event)
-            return text
-        if _OCTAL.fullmatch(text):
-            what = f"{text} with a leading zero is octal for some YAML readers"
-            self._say("RCL1008", what, f'Leave the zero out, or quote it: "{text}".', event)
-            return text
-        if len(text) <= 18 and _INT.fullmatch(text):
-            return int(text)
-        return float(text) if len(text) <= 40 and _FLOAT.fullmatch(text) else text
+        value, trap = _plain_scalar(text)
+        if trap:
+            what, remedy = _TRAPS[trap]
+            self._say("RCL1008", what.format(text), remedy.format(text), event)
+        return value
 
     def _say(self, code: str, what: str, remedy: str, event: Any) -> None:
         self.diagnostics.append(_error(code, what, remedy, self._place(event)))

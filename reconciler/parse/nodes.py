@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from reconciler.errors import Location
@@ -58,6 +59,22 @@ def merge(base: Node, over: Node) -> Node:
     merged.keys = base.keys | over.keys
     merged.size = 1 + sum(child.size + 1 for child in children.values())
     return merged
+
+
+class Lazy:
+    """A document that was read without places: `at` and `at_key` read the file once more when somebody asks."""
+
+    def __init__(self, start: Location, again: Callable[[], Document]) -> None:
+        self._start = start
+        self._again = again
+
+    def at(self, *path: str | int) -> Location:
+        """See `model.documents.Positions`."""
+        return self._again().at(*path) if path else self._start
+
+    def at_key(self, *path: str | int) -> Location:
+        """See `model.documents.Positions`."""
+        return self._again().at_key(*path)
 
 
 class Document:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from copy import copy
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,10 @@ import msgspec
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, sort_key
 from reconciler.model.documents import Placed, PolicySet
 from reconciler.parse.decode import decode
-from reconciler.parse.load import LARGEST_FILE, load
-from reconciler.parse.nodes import Document, Node, merge
-from reconciler.parse.validate import kind_of, validate
+from reconciler.parse.load import LARGEST_FILE, load, quick
+from reconciler.parse.nodes import Document, Lazy, Node, merge
+from reconciler.parse.schema import KINDS
+from reconciler.parse.validate import kind_of, typed, validate
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -54,23 +58,29 @@ def read_texts(texts: Mapping[str, bytes], called: str) -> Reading:
 
 
 def _reading(texts: Mapping[str, bytes], files: tuple[str, ...], found: list[Diagnostic], called: str) -> Reading:
-    documents: list[tuple[str, Document]] = []
-    sound = True
-    for name, data in texts.items():
+    placed: list[Placed[Any]] = []
+    careful: list[tuple[str, Document]] = []
+    sound, empty = True, True
+    for name, (data, plains) in _read_quickly(texts).items():
+        quickly = _all_typed(name, data, plains)
+        if quickly is not None:
+            placed += quickly
+            empty = empty and not quickly
+            continue
         loaded, wrong = load(name, data)
         found += wrong
         for document in loaded:
+            empty = False
             kind, mistakes = kind_of(document)
             found += mistakes
             sound = sound and bool(kind)
-            documents += [(kind, document)] if kind else []
-    if not documents and not found:
+            careful += [(kind, document)] if kind else []
+    if empty and not found:
         remedy = "Write a policy document, or name the root with -C."
         what = f"{called!r} holds no policy document"
         raise PolicyError([Diagnostic("RCL1003", Severity.ERROR, what, remedy, subject=called)])
     traps = {each.location for each in found}
-    placed: list[Placed[Any]] = []
-    for kind, document in _merged(documents, found):
+    for kind, document in _merged(careful, found):
         value, mistakes = validate(document, kind)
         found += [each for each in mistakes if each.location not in traps]
         if value is None:
@@ -82,6 +92,69 @@ def _reading(texts: Mapping[str, bytes], files: tuple[str, ...], found: list[Dia
     diagnostics = tuple(sorted(set(found), key=sort_key))
     failed = any(each.severity is Severity.ERROR for each in diagnostics)
     return Reading(None if failed else policies, diagnostics, files)
+
+
+# --- The quick way ---------------------------------------------------------------------------------------------
+
+#: From so many files on, and with more than one processor, files are read in parallel.
+_MANY_FILES = 2_000
+_CHUNK = 250
+
+Plains = list[tuple[Any, int, int]] | None
+
+
+def _read_quickly(texts: Mapping[str, bytes]) -> dict[str, tuple[bytes, Plains]]:
+    """Name -> content and plain documents, None where only the careful way will do."""
+    workers = min(8, os.cpu_count() or 1)
+    if len(texts) < _MANY_FILES or workers < 2 or threading.active_count() > 1 or not hasattr(os, "fork"):
+        return {name: (data, quick(data)) for name, data in texts.items()}
+    from concurrent.futures import ProcessPoolExecutor
+
+    names = list(texts)
+    chunks = [names[first : first + _CHUNK] for first in range(0, len(names), _CHUNK)]
+    found: dict[str, tuple[bytes, Plains]] = {}
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        answers = pool.map(_quick_chunk, [[texts[name] for name in chunk] for chunk in chunks])
+        for chunk, answer in zip(chunks, answers, strict=True):
+            plains: list[Plains] = msgspec.msgpack.decode(answer)
+            found.update((name, (texts[name], plain)) for name, plain in zip(chunk, plains, strict=True))
+    return found
+
+
+def _quick_chunk(texts: list[bytes]) -> bytes:
+    return msgspec.msgpack.encode([quick(data) for data in texts])
+
+
+def _all_typed(name: str, data: bytes, plains: Plains) -> list[Placed[Any]] | None:
+    """The file's documents, typed, where nothing at all is to be said of them and no preset is merged."""
+    if plains is None:
+        return None
+    places = _Places(name, data)
+    placed: list[Placed[Any]] = []
+    for index, (plain, line, column) in enumerate(plains):
+        kind = plain.get("kind") if isinstance(plain, dict) else None
+        if not isinstance(kind, str) or kind not in KINDS or kind == "Preset" or "extends" in plain:
+            return None
+        try:
+            value = typed(plain, kind)
+        except (msgspec.ValidationError, ValueError):
+            return None
+        placed.append(Placed(value, Lazy(Location(name, line, column), partial(places.document, index))))
+    return placed
+
+
+class _Places:
+    """The places of a file that was read without them: found once somebody asks."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self._name = name
+        self._data = data
+        self._documents: tuple[Document, ...] = ()
+
+    def document(self, index: int) -> Document:
+        if not self._documents:
+            self._documents, _ = load(self._name, self._data)
+        return self._documents[index]
 
 
 def _believable(finding: Diagnostic, *, sound: bool) -> bool:

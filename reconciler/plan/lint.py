@@ -16,6 +16,9 @@ from reconciler.plan.terms import short_term_of
 from reconciler.plan.windows import within, working_hours
 from reconciler.schedule import longest_gap
 
+#: How many names and places a finding lists.
+_SHOWN = 5
+
 _NO_REASONS = {"", "x", "none", "n/a", "na", "todo", "tbd", "test", "reason", "because", "later", "unknown"}
 
 
@@ -71,9 +74,10 @@ def _alike(policies: PolicySet) -> Iterator[Diagnostic]:
         same[policy].append(placed)
     for alike in same.values():
         if len(alike) > 1:
-            names = ", ".join(sorted(each.document.metadata.name for each in alike))
-            places = sorted(each.positions.at() for each in alike)
-            what = f"{len(alike)} groups have one policy: {names}"
+            names = sorted(each.document.metadata.name for each in alike)
+            shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+            places = sorted(each.positions.at() for each in alike)[:_SHOWN]
+            what = f"{len(alike)} groups have one policy: {shown}"
             remedy = "Join them, or give the shared fields to a preset."
             yield _say("RCL1081", Severity.ADVICE, what, remedy, *places)
 
@@ -123,18 +127,22 @@ def _ignored(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
 
 
 def _display_names(policies: PolicySet) -> Iterator[Diagnostic]:
-    seen: dict[tuple[str, str, str], list[Location]] = defaultdict(list)
+    seen: dict[tuple[str, str, str], list[Placed[GroupDocument]]] = defaultdict(list)
     for placed in policies.groups:
         spec = placed.document.spec
         name = spec.display_name or placed.document.metadata.name.replace("-", " ")
-        path = ("spec", "displayName") if spec.display_name else ("metadata", "name")
-        seen[spec.site, spec.server, name.casefold()].append(placed.positions.at(*path))
-    for (_, server, name), places in seen.items():
-        if len(places) > 1:
+        seen[spec.site, spec.server, name.casefold()].append(placed)
+    for (_, server, name), same in seen.items():
+        if len(same) > 1:
+            paths = [
+                ("spec", "displayName") if placed.document.spec.display_name else ("metadata", "name")
+                for placed in same
+            ]
+            places = [placed.positions.at(*path) for placed, path in zip(same, paths, strict=True)]
             yield _say(
                 "RCL1032",
                 Severity.ERROR,
-                f"{len(places)} groups on {server} would be called {name!r}",
+                f"{len(same)} groups on {server} would be called {name!r}",
                 "Give one of them another displayName.",
                 *sorted(places),
             )

@@ -17,10 +17,22 @@ from reconciler.model import (
     LedgerEntry,
     Member,
 )
-from reconciler.model.documents import GroupDocument, MachineSelector, Placed, PolicySet
+from reconciler.model.documents import GroupDocument, MachineSelector, Placed, PolicySet, Positions
 from reconciler.plan.selectors import Candidate, Population, unsure
 from reconciler.plan.terms import group_of
-from reconciler.plan.values import AUTO, DesiredGroup, DesiredState, Excused
+from reconciler.plan.values import AUTO, WRITTEN, DesiredGroup, DesiredState, Excused
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A rule of a group that means a machine."""
+
+    group: str
+    rule: int
+    positions: Positions
+
+    @property
+    def place(self) -> Location:
+        return self.positions.at("spec", "members", self.rule)
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -51,7 +63,7 @@ class _Resolver:
         self.gone = self._gone()
         self.incomplete = self._incomplete()
         self.findings: list[Diagnostic] = []
-        self.claims: dict[DataSource, list[tuple[str, Location]]] = defaultdict(list)
+        self.claims: dict[DataSource, list[Claim]] = defaultdict(list)
 
     def resolve(self) -> DesiredState:
         desired = tuple(self._group(placed) for placed in self.groups)
@@ -103,17 +115,17 @@ class _Resolver:
             selector = rule.virtual_machines
             if selector is None:
                 continue
-            where = placed.positions.at("spec", "members", number)
+            claim = Claim(document.metadata.name, number, placed.positions)
             matched = self.now[selector.cluster].select(selector) if selector.cluster in self.now else ()
             gone = self.gone[selector.cluster].select(selector) if selector.cluster in self.gone else ()
             if not matched and not gone:
-                self._matches_nothing(document.metadata.name, selector, where)
+                self._matches_nothing(document.metadata.name, selector, claim.place)
             storage = rule.storage or spec.storage
             for candidate in (*matched, *gone):
                 if candidate.source not in members:
                     members[candidate.source] = Member(candidate.source, storage.volume if storage else None)
                     known[candidate.source] = candidate.known
-                    self.claims[candidate.source].append((document.metadata.name, where))
+                    self.claims[candidate.source].append(claim)
         self._keep_of_incomplete(document, members, known)
         missing = frozenset(members) - self.present
         for source in sorted(missing):
@@ -121,7 +133,7 @@ class _Resolver:
         return DesiredGroup(
             server=spec.server,
             group=group_of(document, tuple(members[source] for source in sorted(members))),
-            places=_places(placed),
+            written=placed.positions,
             known=tuple(known[source] for source in sorted(known)),
             missing=missing,
             formerly=spec.renamed_from,
@@ -166,8 +178,10 @@ class _Resolver:
             for candidate in seen.select(spec.virtual_machines) if seen else ():
                 name = placed.document.metadata.name
                 excused.setdefault(candidate.source, Excused(candidate.source, name, spec.reason, spec.owner))
-                for group, where in self.claims.get(candidate.source, ()):
-                    self._excluded_too(candidate.name, group, where, placed.positions.at("spec", "virtualMachines"))
+                for claim in self.claims.get(candidate.source, ()):
+                    self._excluded_too(
+                        candidate.name, claim.group, claim.place, placed.positions.at("spec", "virtualMachines")
+                    )
         return tuple(excused[source] for source in sorted(excused))
 
     # --- Findings ----------------------------------------------------------------------------------------
@@ -216,19 +230,20 @@ class _Resolver:
 
     def _contested(self) -> None:
         for source in sorted(self.claims):
-            claims = sorted(set(self.claims[source]), key=lambda claim: claim[1])
-            if len({group for group, _ in claims}) < 2:
+            names = {claim.group for claim in self.claims[source]}
+            if len(names) < 2:
                 continue
+            places = sorted({claim.place for claim in self.claims[source]})
             name = self._name(source)
-            groups = " and ".join(sorted({group for group, _ in claims}))
+            groups = " and ".join(sorted(names))
             self.findings.append(
                 Diagnostic(
                     "RCL3004",
                     Severity.ERROR,
                     f"{name!r} is a member of {groups}; a machine is protected by one group",
                     "Take it out of one of them with `except`, or by narrower names or labels.",
-                    claims[0][1],
-                    also=tuple(where for _, where in claims[1:]),
+                    places[0],
+                    also=tuple(places[1:]),
                     subject=name,
                 )
             )
@@ -260,37 +275,11 @@ class _Resolver:
         return known.name if known else source.machine
 
 
-#: Path of a field in the comparison -> where the policy writes it, under `spec`.
-_WRITTEN = {
-    "displayName": ("displayName",),
-    "members": ("members",),
-    "members.volume": ("storage",),
-    "shortTerm.retention": ("shortTerm", "retention"),
-    "shortTerm.rpo": ("shortTerm", "rpo"),
-    "shortTerm.synchronization": ("shortTerm", "synchronization"),
-    "shortTerm.minimumPoints": ("shortTerm", "minimumPoints"),
-    "shortTerm.expressFull": ("shortTerm", "expressFull"),
-    "shortTerm.recoveryPoints": ("shortTerm", "recoveryPoints"),
-    "consistencyCheck.whenInconsistent": ("consistencyCheck", "whenInconsistent"),
-    "consistencyCheck.schedule": ("consistencyCheck", "schedule"),
-    "existingPoints": ("existingPoints",),
-    "colocate": ("colocate",),
-    "renamedFrom": ("renamedFrom",),
-    "server": ("server",),
-}
-
-
 #: Field of an ignore rule -> the field of the comparison that it means.
-IGNORABLE = {path: path for path in _WRITTEN if path not in ("members", "members.volume", "renamedFrom", "server")} | {
+IGNORABLE = {path: path for path in WRITTEN if path not in ("members", "members.volume", "renamedFrom", "server")} | {
     "storage.volume": "members.volume",
     "members[].storage.volume": "members.volume",
 }
-
-
-def _places(placed: Placed[GroupDocument]) -> dict[str, Location]:
-    places = {path: placed.positions.at("spec", *written) for path, written in _WRITTEN.items()}
-    places[""] = placed.positions.at()
-    return places
 
 
 def _selectors_hash(document: GroupDocument) -> str:

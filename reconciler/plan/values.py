@@ -6,23 +6,44 @@ import msgspec
 
 from reconciler.errors import Diagnostic, Location
 from reconciler.model import DataSource, KnownMember, ProtectionGroup
+from reconciler.model.documents import Positions
 
 #: The server of a group that is placed by rule and capacity.
 AUTO = "auto"
+
+
+#: Path of a field in the comparison -> where the policy writes it, under `spec`.
+WRITTEN = {
+    "displayName": ("displayName",),
+    "members": ("members",),
+    "members.volume": ("storage",),
+    "shortTerm.retention": ("shortTerm", "retention"),
+    "shortTerm.rpo": ("shortTerm", "rpo"),
+    "shortTerm.synchronization": ("shortTerm", "synchronization"),
+    "shortTerm.minimumPoints": ("shortTerm", "minimumPoints"),
+    "shortTerm.expressFull": ("shortTerm", "expressFull"),
+    "shortTerm.recoveryPoints": ("shortTerm", "recoveryPoints"),
+    "consistencyCheck.whenInconsistent": ("consistencyCheck", "whenInconsistent"),
+    "consistencyCheck.schedule": ("consistencyCheck", "schedule"),
+    "existingPoints": ("existingPoints",),
+    "colocate": ("colocate",),
+    "renamedFrom": ("renamedFrom",),
+    "server": ("server",),
+}
 
 
 class DesiredGroup(msgspec.Struct, frozen=True):
     """A group as it should be on a server.
 
     `known` tells what each member is called and how it is labelled, `missing` which of them the inventory does
-    not show now. `formerly` are the earlier names of the group. `places` maps the policy path of each field to
-    where it is written; "" is the document. `selectors` is the hash of the membership rules. `ignored` are the
-    fields that may differ for now, `labels` those of the document.
+    not show now. `formerly` are the earlier names of the group. `written` tells where each field is written.
+    `selectors` is the hash of the membership rules. `ignored` are the fields that may differ for now, `labels`
+    those of the document.
     """
 
     server: str
     group: ProtectionGroup
-    places: dict[str, Location]
+    written: Positions
     known: tuple[KnownMember, ...] = ()
     missing: frozenset[DataSource] = frozenset()
     formerly: tuple[str, ...] = ()
@@ -31,10 +52,10 @@ class DesiredGroup(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
 
     def place(self, path: str) -> Location | None:
-        """Where the field is written; where the nearest thing around it is, if it is not."""
-        while path and path not in self.places:
+        """Where the field is written; where the nearest thing around it is, if it is not; "" is the document."""
+        while path and path not in WRITTEN:
             path = path.rpartition(".")[0]
-        return self.places.get(path)
+        return self.written.at("spec", *WRITTEN[path]) if path else self.written.at()
 
 
 class Excused(msgspec.Struct, frozen=True):

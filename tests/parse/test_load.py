@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,9 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.errors import PolicyError
+from reconciler.errors import Location, PolicyError
 from reconciler.parse import read_policies
-from reconciler.parse.load import LARGEST_FILE, LARGEST_SCALAR, load
+from reconciler.parse.load import LARGEST_FILE, LARGEST_SCALAR, load, quick
 from tests.parse.test_bad_documents import SITE
 
 #: Texts that look like numbers are read by the core schema here, by YAML 1.1 there; they are left out.
@@ -160,3 +162,66 @@ def test_the_same_name_twice_names_both_places(tmp_path: Path) -> None:
     found = [each for each in read_policies(tmp_path).diagnostics if each.code == "RCL1023"]
     assert [str(each.location) for each in found] == ["policies/a.yaml:3:18"]
     assert [str(each) for each in found[0].also] == ["policies/b.yaml:3:18"]
+
+
+# --- The quick way -----------------------------------------------------------------------------------------------
+
+
+def _agree(data: bytes) -> None:
+    """What is read quickly is what is read carefully, and nothing was wrong with it."""
+    plains = quick(data)
+    if plains is None:
+        return
+    documents, found = load("x.yaml", data)
+    assert not found
+    assert [each.root.plain() for each in documents] == [plain for plain, _, _ in plains]
+    assert [each.at() for each in documents] == [Location("x.yaml", line, column) for _, line, column in plains]
+
+
+@given(st.binary(max_size=300))
+def test_quick_and_careful_agree_on_any_bytes(data: bytes) -> None:
+    _agree(data)
+
+
+@given(st.text(alphabet=" \t\n:-[]{}&*!|>'\"%@`#?,ab1~<0.e", max_size=80))
+def test_quick_and_careful_agree_on_yaml_like_text(text: str) -> None:
+    _agree(text.encode())
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1), _plain, min_size=1, max_size=5))
+def test_quick_and_careful_agree_on_values(value: dict[str, object]) -> None:
+    _agree(yaml.safe_dump(value, allow_unicode=True).encode())
+
+
+def test_quick_reads_what_people_write() -> None:
+    for path in (Path(__file__).parent.parent.parent / "policies").glob("*.yaml"):
+        assert quick(path.read_bytes()) is not None
+        _agree(path.read_bytes())
+
+
+def test_folders_read_in_parallel_say_the_same(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "site.yaml").write_text(SITE)
+    group = (
+        "apiVersion: reconciler/v1\nkind: ProtectionGroup\nmetadata: {name: gNUMBER}\n"
+        "spec: {site: hq, server: mabs-01, members: [{virtualMachines: {cluster: hci-01, names: [aNUMBER]}}], shortTerm: {retention: 5d, BAD: 1h}}\n"
+    )
+    for number in range(40):
+        text = group.replace("NUMBER", str(number)).replace("BAD", "sync" if number == 7 else "synchronization")
+        (tmp_path / "policies" / f"{number}.yaml").write_text(text)
+    program = (
+        "import sys; from pathlib import Path; from reconciler.parse import read;"
+        "read._MANY_FILES = int(sys.argv[2]); read._CHUNK = 7; reading = read.read_policies(Path(sys.argv[1]));"
+        "print(*map(str, reading.diagnostics), sep='\\n')"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", program, str(tmp_path), many],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for many in ("1000", "2")
+    ]
+    assert said[0] == said[1]
+    assert "policies/7.yaml:4:" in said[0]
