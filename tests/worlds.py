@@ -78,8 +78,9 @@ def document(name: str, *rules: MemberRule, **spec: object) -> GroupDocument:
     settings: dict[str, object] = {
         "short_term": ShortTermPolicy(Duration.parse("5d"), "1h"),
         "consistency_check": ConsistencyCheckPolicy(True),
+        "server": "mabs-01",
     }
-    filled = GroupSpec(site="hq", server="mabs-01", members=rules, **(settings | spec))  # type: ignore[arg-type]
+    filled = GroupSpec(site="hq", members=rules, **(settings | spec))  # type: ignore[arg-type]
     return GroupDocument("reconciler/v1", "ProtectionGroup", Metadata(name), filled)
 
 

@@ -214,7 +214,7 @@ _POLICIES: dict[str, Explanation] = {
     ),
     "RCL1027": Explanation(
         "retention out of range",
-        "Points on disk are kept for 1 to 448 days.",
+        "Points on disk are kept for 1 to 448 days (plan-long-and-short-term-data-storage).",
         "Write a retention within that range.",
     ),
     "RCL1028": Explanation(
@@ -745,6 +745,11 @@ _PLAN: dict[str, Explanation] = {
         "more data than the volumes hold",
         "The disks of the members together are larger than the volumes that the site gives to the server.",
         "Give the server more, write narrower rules, or place groups on another server.",
+    ),
+    "RCL3028": Explanation(
+        "a first copy in working hours",
+        "The plan makes a replica while people work; an off-peak time is recommended (article, step 8).",
+        "Apply it in the evening, or leave it if the line can bear it.",
     ),
     "RCL3030": Explanation(
         "a group that is protected from deletion",

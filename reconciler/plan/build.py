@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -37,6 +38,7 @@ from reconciler.plan.preflight import refusals
 from reconciler.plan.prerequisites import prerequisites
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.values import DesiredState
+from reconciler.plan.windows import working_hours
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -81,6 +83,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *held_back,
         *_preflight(desired, situation.clusters),
         *_unmet(check_all(policies, situation, desired)),
+        *_in_working_hours(policies, situation, changes),
         *guard_documents(policies),
         *guard(policies.guardrails, planned(changes, policies, desired.names, situation.ledger)),
     ]
@@ -141,6 +144,22 @@ def _action(change: Change) -> Action:
 def _sources(change: Change) -> set[object]:
     groups = (group for group in (change.before, change.after) if group is not None)
     return {member.source for group in groups for member in group.members}
+
+
+def _in_working_hours(policies: PolicySet, situation: Situation, changes: Sequence[Change]) -> list[Diagnostic]:
+    """First copies that would be made now, while people work."""
+    zones = [p.document.spec.time_zone for p in policies.sites if p.document.metadata.name == situation.site]
+    if not zones or not working_hours(situation.now.astimezone(ZoneInfo(zones[0]))):
+        return []
+    found = []
+    for change in changes:
+        before = change.before.sources if change.before is not None else frozenset()
+        gained = len(change.after.sources - before) if change.after is not None else 0
+        if gained:
+            what = f"{change.group} gets {gained} first copies now, in working hours"
+            remedy = "Apply it off-peak, if the line is narrow."
+            found.append(Diagnostic("RCL3028", Severity.ADVICE, what, remedy, change.location))
+    return found
 
 
 def check_all(policies: PolicySet, situation: Situation, desired: DesiredState) -> tuple[Check, ...]:

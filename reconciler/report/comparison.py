@@ -130,7 +130,10 @@ def comparison_markdown(comparison: Comparison) -> str:
         for field in change.fields:
             if field.direction.needs_consent:
                 by = comparison.approved.get(field.change_hash)
-                lines.append(f"- `{field.change_hash}` " + (f"approved by {_md(by)}" if by else "**not approved**"))
+                lines.append(
+                    f"- {_md(field.field or 'the document')} `{field.change_hash}` "
+                    + (f"approved by {_md(by)}" if by else "**not approved**")
+                )
         lines.append("")
     if comparison.shifts:
         lines += ["#### Machines", "", "| machine | before | after | direction |", "|---|---|---|---|"]

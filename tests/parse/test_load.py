@@ -204,7 +204,8 @@ def test_folders_read_in_parallel_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "policies" / "site.yaml").write_text(SITE)
     group = (
         "apiVersion: reconciler/v1\nkind: ProtectionGroup\nmetadata: {name: gNUMBER}\n"
-        "spec: {site: hq, server: mabs-01, members: [{virtualMachines: {cluster: hci-01, names: [aNUMBER]}}], shortTerm: {retention: 5d, BAD: 1h}}\n"
+        "spec: {site: hq, server: mabs-01, "
+        "members: [{virtualMachines: {cluster: hci-01, names: [aNUMBER]}}], shortTerm: {retention: 5d, BAD: 1h}}\n"
     )
     for number in range(40):
         text = group.replace("NUMBER", str(number)).replace("BAD", "sync" if number == 7 else "synchronization")
