@@ -30,11 +30,14 @@ def plan(
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there is something to do.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Every value of the groups too, and where it comes from.")
+    ] = False,
 ) -> None:
     """Show what apply would do, and why. Changes nothing."""
     from reconciler.cli.changes import plan
 
-    raise typer.Exit(plan(root, site, output, now, detailed))
+    raise typer.Exit(plan(root, site, output, now, detailed=detailed, explain=explain))
 
 
 @app.command()

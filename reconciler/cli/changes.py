@@ -21,6 +21,7 @@ from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, Refused
 from reconciler.model import Plan
+from reconciler.parse.explain import explained
 from reconciler.plan import Proposal, without_weakening
 from reconciler.report import applied_text, findings_text, json_text, plan_text
 
@@ -28,7 +29,7 @@ from reconciler.report import applied_text, findings_text, json_text, plan_text
 _PATIENCE = timedelta(seconds=30)
 
 
-def plan(root: Path | None, name: str | None, output: Format, now: str | None, detailed: bool) -> int:
+def plan(root: Path | None, name: str | None, output: Format, now: str | None, *, detailed: bool, explain: bool) -> int:
     """Shows the difference; 2 with `detailed` when there is one."""
     place = find_root(root)
     policies = read_good(place)
@@ -39,6 +40,9 @@ def plan(root: Path | None, name: str | None, output: Format, now: str | None, d
             out(json_text(proposal.plan) + "\n")
         else:
             out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
+            for placed in policies.policies.groups if explain else ():
+                if placed.document.spec.site == site.name:
+                    out("\n" + explained(placed))
     return ExitCode.CHANGES_PENDING if detailed and proposal.plan.steps else ExitCode.SUCCESS
 
 

@@ -94,6 +94,7 @@ def exit_code(summary: Summary, *, interrupted: bool) -> int:
         (summary.unreachable, ExitCode.UNREACHABLE),
         (summary.invalid_policies, ExitCode.INVALID_POLICY),
         (bool(summary.steps_failed), ExitCode.PARTIAL_APPLY),
+        (summary.denied, ExitCode.GUARDRAIL_DENIED),
         (summary.waits_for_consent, ExitCode.CONSENT_NEEDED),
     ]
     return worst(code for applies, code in codes if applies)

@@ -21,6 +21,7 @@ from reconciler.control.tick import Tick, tick
 from reconciler.errors import Diagnostic, LockHeld, PolicyError, ReconcilerError, Severity, sort_key
 from reconciler.model import JobRecord, JobState
 from reconciler.model.documents import PolicySet
+from reconciler.plan.guard import denied
 
 #: How often the loop looks at everything anew, in seconds, where nothing wakes it earlier.
 TICK_SECONDS = 15.0
@@ -50,6 +51,7 @@ class Summary(msgspec.Struct, rename="camel"):
     cancelled: int = 0
     waits_for_consent: bool = False
     invalid_policies: bool = False
+    denied: bool = False
     unreachable: bool = False
     last: Tick | None = None
 
@@ -60,10 +62,14 @@ class Summary(msgspec.Struct, rename="camel"):
             self.steps_done += len(done.applied.done)
             self.steps_failed += len(done.applied.failed)
         self.waits_for_consent = done.waits_for_consent
-        self.invalid_policies = any(
-            finding.severity is Severity.ERROR and finding.code.startswith(("RCL1", "RCL3"))
+        wrong = [
+            finding
             for finding in done.findings
-        )
+            if finding.severity is Severity.ERROR and finding.code.startswith(("RCL1", "RCL3"))
+        ]
+        forbidden = denied(wrong)
+        self.denied = bool(forbidden)
+        self.invalid_policies = len(forbidden) < len(wrong)
         self.unreachable = not done.observation.whole
 
     def count_job(self, record: JobRecord) -> None:

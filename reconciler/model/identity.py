@@ -26,6 +26,11 @@ class DataSource(msgspec.Struct, frozen=True, order=True, rename="camel", omit_d
     level: Level = Level.HOST
     protect: str = ""
 
+    @property
+    def home(self) -> DataSource:
+        """The whole machine that this is, or is a part of."""
+        return DataSource(self.cluster, self.machine)
+
     def __str__(self) -> str:
         tail = f"/{self.protect}" if self.protect else ""
         return f"{self.cluster}/{self.machine}/{self.level}{tail}"

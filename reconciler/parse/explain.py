@@ -49,7 +49,14 @@ def _values(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def _shown(value: Any) -> str:
-    plain = encode(value)
-    if plain is None:
+    return _plain(encode(value))
+
+
+def _plain(value: Any) -> str:
+    if value is None:
         return "none"
-    return str(plain).lower() if isinstance(plain, bool) else str(plain)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(each)}" for key, each in value.items()) + "}"
+    return "[" + ", ".join(map(_plain, value)) + "]" if isinstance(value, list) else str(value)

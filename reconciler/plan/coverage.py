@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -33,12 +34,14 @@ class Standing(StrEnum):
 
 class MachineCoverage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """How one machine stands. `why` says it in words unless it is simply protected; `newest` is the time of its
-    newest recovery point, `late` whether that is older than the group's RPO."""
+    newest recovery point, `late` whether that is older than the group's RPO.
+    `levels` are those at which it is to be protected, where there are several data sources of it."""
 
     source: DataSource
     name: str
     standing: Standing
     level: Level = Level.HOST
+    levels: tuple[Level, ...] = ()
     why: str = ""
     group: str = ""
     server: str = ""
@@ -89,8 +92,23 @@ class _Coverage:
             for machine in snapshot.machines
         }
         sources = {*machines, *self.wanted, *self.applied}
-        rows = [self._one(source, machines.get(source)) for source in sources]
+        parts: dict[DataSource, list[DataSource]] = defaultdict(list)
+        for source in sources:
+            parts[source.home].append(source)
+        rows = [self._machine(sorted(mine), machines.get(home)) for home, mine in parts.items()]
         return tuple(sorted(rows, key=lambda row: (row.source.cluster, row.name.casefold(), row.source)))
+
+    def _machine(self, sources: list[DataSource], machine: VirtualMachine | None) -> MachineCoverage:
+        """One row for a machine, however many of its parts are wanted: it stands as the one that stands worst."""
+        if len(sources) == 1:
+            return self._one(sources[0], machine)
+        order = list(Standing)
+        rows = [self._one(source, machine) for source in sources]
+        wanted = [row for row in rows if row.standing in (Standing.PROTECTED, Standing.PENDING)]
+        if not wanted:
+            return min(rows, key=lambda row: (order.index(row.standing), row.source))
+        shown = max(wanted, key=lambda row: (order.index(row.standing), row.source))
+        return msgspec.structs.replace(shown, levels=tuple(sorted({row.source.level for row in wanted})))
 
     def _one(self, source: DataSource, machine: VirtualMachine | None) -> MachineCoverage:
         home = self.applied.get(source) or self.wanted.get(source)
@@ -100,9 +118,9 @@ class _Coverage:
             excused = self.excused.get(source)
             if excused is None:
                 why = "no group and no exclusion matches it"
-                return MachineCoverage(source, name, Standing.UNPROTECTED, source.level, why, node=node)
+                return MachineCoverage(source, name, Standing.UNPROTECTED, source.level, why=why, node=node)
             why = f"{excused.exclusion}: {excused.reason}"
-            return MachineCoverage(source, name, Standing.EXCLUDED, source.level, why, node=node)
+            return MachineCoverage(source, name, Standing.EXCLUDED, source.level, why=why, node=node)
         server, group = home
         replica = self.replicas.get((server, source))
         newest = self.newest.get((server, source))
@@ -129,7 +147,8 @@ class _Coverage:
     ) -> str:
         """Why the machine is not protected as it should be; "" if nothing but lateness can be said."""
         if source not in self.applied:
-            return "not applied yet"
+            server = self.wanted[source][0]
+            return "not applied yet" if server in self.seen.catalogs else f"what {server} holds is not known"
         if machine is None:
             return self._unseen(source) or f"{source.cluster} does not show it"
         refused = [finding.message for finding in refusals(machine) if finding.severity == "error"]

@@ -109,7 +109,7 @@ def _server(field: Field, server: Server, mine: tuple[Wanted, ...]) -> Iterator[
         yield Check("RCL2201", state, _ERROR, server.name, what, remedy)
     machines = {(each.cluster, each.machine.id): each.machine for each in mine}
     total = sum(size_of(machine) for machine in machines.values())
-    what = f"{len(machines)} machines of {format_size(total)} in all; one server protects 800 of 100 GB on average"
+    what = f"{len(machines)} of at most 800 machines on one server, {format_size(total)} of at most 80 TB in all"
     fits = len(machines) <= 800 and total <= _MOST_BYTES
     remedy = "Place groups on further servers."
     yield Check("RCL2202", _PASSED if fits else _FAILED, _ERROR, server.name, what, remedy)

@@ -15,12 +15,31 @@ from reconciler.model import (
     DataSource,
     KnownMember,
     LedgerEntry,
+    Level,
     Member,
 )
-from reconciler.model.documents import GroupDocument, MachineSelector, Placed, PolicySet, Positions
+from reconciler.model.documents import (
+    GroupDocument,
+    MachineSelector,
+    MemberRule,
+    Placed,
+    PolicySet,
+    Positions,
+    ProtectedParts,
+)
 from reconciler.plan.selectors import Candidate, Population, unsure
 from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO, WRITTEN, DesiredGroup, DesiredState, Excused
+
+
+def data_source(rule: MemberRule, machine: DataSource) -> DataSource:
+    """What of a machine the rule protects: all of it from its host, or parts of it inside the guest."""
+    if rule.level == "host" or not isinstance(rule.protect, ProtectedParts):
+        return machine
+    parts = rule.protect
+    named = [("application", (parts.application,) if parts.application else ()), ("volumes", parts.volumes)]
+    what = ";".join(f"{kind}={','.join(sorted(each))}" for kind, each in (*named, ("paths", parts.paths)) if each)
+    return DataSource(machine.cluster, machine.machine, Level.GUEST, what)
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -64,6 +83,7 @@ class _Resolver:
         self.incomplete = self._incomplete()
         self.findings: list[Diagnostic] = []
         self.claims: dict[DataSource, list[Claim]] = defaultdict(list)
+        self.claims_on: dict[DataSource, list[Claim]] = defaultdict(list)
 
     def resolve(self) -> DesiredState:
         desired = tuple(self._group(placed) for placed in self.groups)
@@ -71,6 +91,7 @@ class _Resolver:
         self._contested()
         self._renewed()
         names = {str(source): member.name for source, member in self.known.items()}
+        names.update({str(member.source): member.name for group in desired for member in group.known})
         names.update({str(each.source): each.name for seen in self.now.values() for each in seen.candidates})
         return DesiredState(
             groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
@@ -83,16 +104,16 @@ class _Resolver:
     # --- Machines that are not there ---------------------------------------------------------------------
 
     def _gone(self) -> dict[str, Population]:
-        gone: dict[str, list[Candidate]] = defaultdict(list)
+        gone: dict[str, dict[DataSource, Candidate]] = defaultdict(dict)
         for source, member in self.known.items():
-            if source not in self.present:
-                gone[source.cluster].append(Candidate.remembered(member))
-        return {cluster: Population(candidates) for cluster, candidates in gone.items()}
+            if source.home not in self.present:
+                gone[source.cluster][source.home] = Candidate.remembered(member)
+        return {cluster: Population(candidates.values()) for cluster, candidates in gone.items()}
 
     def _incomplete(self) -> set[str]:
         known: dict[str, set[DataSource]] = defaultdict(set)
         for source in self.known:
-            known[source.cluster].add(source)
+            known[source.cluster].add(source.home)
         return {
             cluster
             for cluster, sources in known.items()
@@ -122,12 +143,14 @@ class _Resolver:
                 self._matches_nothing(document.metadata.name, selector, claim.place)
             storage = rule.storage or spec.storage
             for candidate in (*matched, *gone):
-                if candidate.source not in members:
-                    members[candidate.source] = Member(candidate.source, storage.volume if storage else None)
-                    known[candidate.source] = candidate.known
-                    self.claims[candidate.source].append(claim)
+                source = data_source(rule, candidate.source)
+                if source not in members:
+                    members[source] = Member(source, storage.volume if storage else None)
+                    known[source] = msgspec.structs.replace(candidate.known, source=source)
+                    self.claims[source].append(claim)
+                    self.claims_on[source.home].append(claim)
         self._keep_of_incomplete(document, members, known)
-        missing = frozenset(members) - self.present
+        missing = frozenset(source for source in members if source.home not in self.present)
         for source in sorted(missing):
             self._missing(document.metadata.name, known[source], placed.positions.at())
         return DesiredGroup(
@@ -178,7 +201,7 @@ class _Resolver:
             for candidate in seen.select(spec.virtual_machines) if seen else ():
                 name = placed.document.metadata.name
                 excused.setdefault(candidate.source, Excused(candidate.source, name, spec.reason, spec.owner))
-                for claim in self.claims.get(candidate.source, ()):
+                for claim in self.claims_on.get(candidate.source, ()):
                     self._excluded_too(
                         candidate.name, claim.group, claim.place, placed.positions.at("spec", "virtualMachines")
                     )
@@ -269,7 +292,7 @@ class _Resolver:
 
     def _name(self, source: DataSource) -> str:
         for candidate in self.now[source.cluster].candidates if source.cluster in self.now else ():
-            if candidate.source == source:
+            if candidate.source == source.home:
                 return candidate.name
         known = self.known.get(source)
         return known.name if known else source.machine

@@ -52,7 +52,9 @@ class Candidate(msgspec.Struct, frozen=True):
     @classmethod
     def remembered(cls, member: KnownMember) -> Candidate:
         """A member as the ledger knows it."""
-        return cls(member.source, member.name, member.labels, member.node, member.volumes, member.systems, member.role)
+        return cls(
+            member.source.home, member.name, member.labels, member.node, member.volumes, member.systems, member.role
+        )
 
     @property
     def known(self) -> KnownMember:

@@ -64,13 +64,20 @@ def _document(change: DocumentChange, comparison: Comparison, paint: Paint) -> l
     return lines
 
 
+def content(field: DocumentField) -> dict[str, Any]:
+    """What a document that came or went says, field by field."""
+    whole = field.after if field.after is not None else field.before
+    return dict(whole["spec"]) if not field.field and isinstance(whole, dict) else {}
+
+
 def _field(change: DocumentChange, field: DocumentField, comparison: Comparison, paint: Paint) -> list[str]:
     if field.field:
         mark = f"  {paint(str(field.direction), _TONES[field.direction])}"
         note = f"  ({safe(field.note)})" if field.note else ""
         lines = [f"    {field.field}: {value(field.before)} -> {value(field.after)}{mark}{note}"]
     else:
-        lines = [f"    {safe(field.note)}"] if field.note else []
+        lines = [f"    {key}: {value(each)}" for key, each in content(field).items()]
+        lines += [f"    {safe(field.note)}"] if field.note else []
     if field.direction.needs_consent:
         by = comparison.approved.get(field.change_hash)
         said = paint(f"approved by {safe(by)}", "good") if by else paint("not approved", "bad")
@@ -128,6 +135,8 @@ def comparison_markdown(comparison: Comparison) -> str:
             ]
             lines.append("")
         for field in change.fields:
+            said = content(field)
+            lines += [f"- {key}: {_md(value(each))}" for key, each in said.items()] + ([""] if said else [])
             if field.direction.needs_consent:
                 by = comparison.approved.get(field.change_hash)
                 lines.append(
@@ -163,6 +172,7 @@ def comparison_html(comparison: Comparison) -> str:
         loader=PackageLoader("reconciler.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["value"] = value
+    environment.filters["content"] = content
     return environment.get_template("comparison.html").render(
         comparison=comparison,
         changes=by_risk(comparison.changes),

@@ -57,7 +57,7 @@ def coverage_text(
                 row.standing,
                 row.name,
                 row.source.cluster,
-                row.level,
+                "+".join(row.levels) or row.level,
                 row.group or "-",
                 moment(row.newest, zone),
                 row.why or "-",

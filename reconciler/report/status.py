@@ -85,7 +85,15 @@ def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
 
 def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
     rows = [
-        (row.name, str(row.standing), str(row.level), row.group, moment(row.newest, zone), row.node, row.why)
+        (
+            row.name,
+            str(row.standing),
+            "+".join(row.levels) or str(row.level),
+            row.group,
+            moment(row.newest, zone),
+            row.node,
+            row.why,
+        )
         for row in status.machines
     ]
     lines = table(("MACHINE", "STANDING", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)

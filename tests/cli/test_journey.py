@@ -281,3 +281,37 @@ def test_the_loop_watches_the_policies_until_it_is_asked_to_stop(shop: Shop) -> 
     assert "initial replica of three" in out
     assert "RCL1005" in out
     assert shop("store", "check", "--read-data=1/1").code == 0
+
+
+def test_points_just_before_they_are_due(shop: Shop) -> None:
+    """`beforeRecoveryPoint`: an express full at each time of recoveryPoints, on the days that are written."""
+    shop.policy("retention: 5d", "retention: 60d")
+    shop.policy(
+        "synchronization: 1h",
+        'synchronization: beforeRecoveryPoint, recoveryPoints: {times: ["20:00"], days: [We], weeks: [Second]}',
+    )
+    assert shop("validate").code == 0
+    shop("run", "--until-idle", *T1)
+    for at in ("2026-03-11T19:30Z", "2026-03-11T20:30Z", "2026-03-18T20:30Z", "2026-04-08T20:30Z"):
+        assert shop("run", "--until-idle", "--confirm-clock", "--now", at).code == 0
+    told = json.loads(shop("points", "one", "--format", "json").out)["points"]
+    made = [(row["point"]["kind"], row["point"]["time"][:10]) for row in told]
+    assert sorted(made, key=lambda each: each[1]) == [
+        ("initialReplica", "2026-03-10"),
+        ("expressFull", "2026-03-11"),
+        ("expressFull", "2026-04-08"),
+    ]
+
+
+def test_a_guardrail_stops_changes_and_never_backups(shop: Shop) -> None:
+    shop("run", "--until-idle", *T1)
+    (shop.root / "policies" / "rule.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: Guardrail\nmetadata: {name: never}\n"
+        'spec: {match: {kinds: [ProtectionGroup]}, validations: [{expression: "false", message: no group may be}]}\n'
+    )
+    shop.policy("retention: 5d", "retention: 9d")
+    said = shop("run", "--once", *T2)
+    assert said.code == 4
+    assert "no group may be" in said.err + said.out
+    assert len(json.loads(shop("points", "one", "--format", "json").out)["points"]) == 2
+    assert shop("apply", "--yes", *T2).code == 4

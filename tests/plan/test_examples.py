@@ -12,6 +12,7 @@ from reconciler.model import (
     Direction,
     Duration,
     ExistingPoints,
+    Level,
     Reason,
     UpdateGroup,
     Verb,
@@ -23,15 +24,16 @@ from reconciler.model.documents import (
     GroupDocument,
     MachineSelector,
     Metadata,
+    ProtectedParts,
     ShortTermPolicy,
     Times,
 )
 from reconciler.model.groups import Weekday
 from reconciler.model.units import ClockTime
-from reconciler.plan import Seen, Standing, coverage, without_weakening
+from reconciler.plan import Seen, Standing, coverage, desire, without_weakening
 from reconciler.protocols import Fence
 from tests.fakes import machine_id
-from tests.worlds import Game, by_name, by_tier, cluster, document, machine, policies
+from tests.worlds import NOW, Game, by_name, by_tier, cluster, document, machine, policies
 
 A, B, C = (machine(number, f"vm-{letter}", "gold") for number, letter in enumerate("abc", start=1))
 
@@ -245,3 +247,32 @@ def test_every_machine_stands_in_exactly_one_place() -> None:
     }
     assert next(row for row in rows if row.name == "vm-a").why == "not applied yet"
     assert all(row.source == DataSource("hci-01", row.source.machine) for row in rows)
+
+
+# --- Levels ----------------------------------------------------------------------------------------------------
+
+
+def test_both_levels_of_one_machine_are_different_data() -> None:
+    seen = cluster(machine(1, "one"), machine(2, "two"))
+    inside = msgspec.structs.replace(by_name("one"), level="guest", protect=ProtectedParts(volumes=("E:", "D:")))
+    wanted = policies([document("hosts", by_name("one")), document("guests", inside)])
+    desired = desire(wanted, Game().situation(seen))
+    assert not desired.findings
+    sources = {each.group.name: [member.source for member in each.group.members] for each in desired.groups}
+    assert [(source.level, source.protect) for source in sources["guests"]] == [(Level.GUEST, "volumes=D:,E:")]
+    rows = {row.name: row for row in coverage(Seen(NOW, {"hci-01": seen}, {}, desired))}
+    assert rows["one"].standing is Standing.PENDING
+    assert rows["one"].levels == (Level.GUEST, Level.HOST)
+    assert rows["two"].standing is Standing.UNPROTECTED
+    twice = policies([document("a", inside), document("b", inside)])
+    assert [finding.code for finding in desire(twice, Game().situation(seen)).findings] == ["RCL3004"]
+
+
+def test_a_guest_that_is_gone_stays_a_member() -> None:
+    inside = msgspec.structs.replace(by_name("*"), level="guest", protect=ProtectedParts(volumes=("E:",)))
+    game = Game()
+    both = cluster(machine(1, "one"), machine(2, "two"), machine(3, "three"))
+    game.apply(game.propose(policies([document("g", inside)]), both))
+    fewer = game.propose(policies([document("g", inside)]), cluster(machine(1, "one"), machine(2, "two")))
+    assert not fewer.plan.steps
+    assert "RCL3002" in {finding.code for finding in fewer.plan.findings}

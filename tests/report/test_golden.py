@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from syrupy.assertion import SnapshotAssertion
 
@@ -46,3 +48,33 @@ def test_mistakes(shop: Shop, run: Callable[..., Said], snapshot: SnapshotAssert
 
 def test_every_explanation(run: Callable[..., Said], snapshot: SnapshotAssertion) -> None:
     assert "\n".join(run("explain", code).out for code in sorted(CATALOG)) == snapshot
+
+
+def test_what_is_read_before_anything_is_done(shop: Shop, snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    shop.cluster.add(3, "three", notes="tier: iron")
+    exported = tmp_path / "inventory.json"
+    shop("inventory", "snapshot", "-o", str(exported))
+    shop.policy("names: [one, two]", 'names: ["t*"], except: [three]')
+    offline = ("--inventory", str(exported))
+    texts = [shop("members", "gold", *offline).out, shop("coverage", "--all", *offline).out]
+    texts += [shop("preflight", "--all", *offline).out, shop("fmt", "--explain").out]
+    assert texts == snapshot
+
+
+def test_a_comparison(shop: Shop, snapshot: SnapshotAssertion, tmp_path: Path) -> None:
+    exported = tmp_path / "inventory.json"
+    shop("inventory", "snapshot", "-o", str(exported))
+    shutil.copytree(shop.root / "policies", shop.root / "before" / "policies")
+    shop.policy("names: [one, two]", "names: [two]")
+    shop.policy("retention: 5d, synchronization: 1h", "retention: 2d, synchronization: 15min")
+    (shop.root / "policies" / "x.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: Exclusion\nmetadata: {name: scratch}\nspec: {site: hq, virtualMachines: "
+        "{cluster: hci-01, names: [one]}, reason: <rebuilt> | nightly, owner: o, until: 2099-01-01}\n"
+    )
+    words = ("diff", "before", ".", "--author", "dev@corp.example", "--inventory", str(exported))
+    texts = []
+    for format in ("text", "markdown", "html", "json"):
+        said = shop(*words, "--format", format)
+        assert said.code == 5
+        texts.append(said.out)
+    assert texts == snapshot
