@@ -59,7 +59,9 @@ def read_files(folder: Path, commit: str) -> dict[str, bytes]:
 
 def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, ...]]]:
     """E-mail of the author and files (relative to `folder`) of each commit that `newer` has and `older` has not."""
-    told = _git(folder, "log", "--format=%x01%ae", "--name-only", "--relative", "-z", f"{older}..{newer}", "--", ".")
+    told = _git(
+        folder, "log", "--format=%x01%ae", "--cc", "--name-only", "--relative", "-z", f"{older}..{newer}", "--", "."
+    )
     found = []
     for commit in told.decode("utf-8", "surrogateescape").split("\x01")[1:]:
         email, _, rest = commit.partition("\n") if "\n" in commit.split("\0")[0] else commit.partition("\0")

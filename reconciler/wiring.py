@@ -130,4 +130,6 @@ def _load(group: str, name: str) -> Callable[..., Any]:
 
 
 def _not_there(group: str, name: str) -> Refused:
-    return Refused("RCL1041", f"no {group} is called {name!r}", "Install the package that brings it.", subject=name)
+    what = f"nothing that is installed brings {name!r} ({group})"
+    remedy = "Install the package that brings it. MABS and Hyper-V are checked offline, and driven by a later version."
+    return Refused("RCL1041", what, remedy, subject=name)

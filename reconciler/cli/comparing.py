@@ -14,7 +14,7 @@ from reconciler.cli.session import find_root
 from reconciler.control.approvals import NAMESPACE, payload
 from reconciler.control.compare import Asked, State, compare, read_state, rules_of
 from reconciler.control.policies import FOLDER
-from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, Severity, UsageError, worst
+from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
 from reconciler.inventory import snapshot
 from reconciler.model.comparison import Comparison
 from reconciler.model.documents import ApprovalDocument, ApprovalSpec, Metadata
@@ -129,7 +129,14 @@ def _write(place: Path, spec: ApprovalSpec, consent: Consent) -> Path:
 
 
 def _states(place: Path, older: str, newer: str) -> tuple[State, State]:
-    return read_state(place, older, may_be_empty=True), read_state(place, newer or _WORKING)
+    states = []
+    for what in (older, newer or _WORKING):
+        try:
+            states.append(read_state(place, what, may_be_empty=what == older))
+        except PolicyError:
+            note(f"The policies of {what} are not right, so nothing was compared:")
+            raise
+    return states[0], states[1]
 
 
 def _exit_code(found: Comparison, older: str, newer: str, *, guard: bool, detailed: bool) -> int:

@@ -420,7 +420,8 @@ _POLICIES: dict[str, Explanation] = {
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
-        "Install it; the ones that ship are embedded and directory.",
+        "Install it; the ones that ship are the embedded engine, and the inventories directory and snapshot. MABS "
+        "and Hyper-V clusters are checked offline, and driven by a later version.",
     ),
 }
 

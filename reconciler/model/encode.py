@@ -38,6 +38,17 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
     return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
+def inline(plain: Any) -> str:
+    """A plain value in one line, as YAML's flow style has it; none for nothing."""
+    if plain is None:
+        return "none"
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    if isinstance(plain, dict):
+        return "{" + ", ".join(f"{key}: {inline(each)}" for key, each in plain.items()) + "}"
+    return "[" + ", ".join(map(inline, plain)) + "]" if isinstance(plain, list | tuple) else str(plain)
+
+
 def exact_size(count: int) -> str:
     """Bytes in the largest unit that gives a whole number."""
     for unit, size in _UNITS.items():

@@ -9,7 +9,7 @@ import msgspec
 
 from reconciler.model import format_duration
 from reconciler.model.documents import GroupDocument, Placed
-from reconciler.model.encode import encode
+from reconciler.model.encode import encode, inline
 from reconciler.plan.terms import short_term_of
 
 Path = tuple[str | int, ...]
@@ -49,14 +49,4 @@ def _values(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def _shown(value: Any) -> str:
-    return _plain(encode(value))
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_plain(each)}" for key, each in value.items()) + "}"
-    return "[" + ", ".join(map(_plain, value)) + "]" if isinstance(value, list) else str(value)
+    return inline(encode(value))

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconciler.model import Direction
 from reconciler.model.comparison import Comparison, DocumentChange, DocumentField, DocumentVerb
+from reconciler.model.encode import inline
 from reconciler.report.findings import findings_text
 from reconciler.report.words import Paint, Tone, count, safe
 
@@ -100,20 +101,8 @@ def _coverage(comparison: Comparison, paint: Paint) -> list[str]:
 
 def value(found: Any) -> str:
     """A value in one line."""
-    text = _plain(found)
+    text = safe(inline(found))
     return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
-
-
-def _plain(found: Any) -> str:
-    if found is None:
-        return "none"
-    if isinstance(found, bool):
-        return str(found).lower()
-    if isinstance(found, dict):
-        return "{" + ", ".join(f"{key}: {_plain(each)}" for key, each in found.items()) + "}"
-    if isinstance(found, list | tuple):
-        return "[" + ", ".join(_plain(each) for each in found) + "]"
-    return safe(str(found))
 
 
 # --- Markdown --------------------------------------------------------------------------------------------------
