@@ -87,7 +87,7 @@ def status(
 
 @app.command()
 def jobs(
-    machine: Annotated[str | None, typer.Argument(metavar="[VM]", help="Only of this machine.")] = None,
+    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this machine.")] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
@@ -101,7 +101,7 @@ def jobs(
 
 @app.command()
 def points(
-    machine: Annotated[str | None, typer.Argument(metavar="[VM]", help="Only of this machine.")] = None,
+    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this machine.")] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,

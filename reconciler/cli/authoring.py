@@ -98,7 +98,7 @@ def preflight(
 @policy_app.command("test")
 def policy_test(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Files of cases; else tests/policies/*.yaml.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Files of cases; else tests/policies/*.yaml.")
     ] = None,
     root: Root = None,
     output: Output = Format.text,
@@ -136,7 +136,7 @@ def schema(
 @app.command()
 def fmt(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files or folders; else policies/.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Files or folders; else policies/.")
     ] = None,
     root: Root = None,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")] = False,
@@ -152,7 +152,7 @@ def fmt(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The new root.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new root.")] = Path(),
     site: Annotated[str, typer.Option(help="The site's name.")] = "hq",
     time_zone: Annotated[str, typer.Option(help="In which schedules are read.")] = "UTC",
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "hci-01",
@@ -207,7 +207,7 @@ def import_(
 @app.command()
 def diff(
     older: Annotated[str, typer.Argument(metavar="A", help="A folder, a file, or a Git revision.")],
-    newer: Annotated[str, typer.Argument(metavar="[B]", help="The same; else the working folder.")] = "",
+    newer: Annotated[str, typer.Argument(metavar="B", help="The same; else the working folder.")] = "",
     root: Root = None,
     output: Annotated[Report, typer.Option("--format", help="What to print.")] = Report.text,
     inventory: Inventory = None,
@@ -233,7 +233,7 @@ def diff(
 @app.command()
 def approve(
     older: Annotated[str, typer.Argument(metavar="A", help="As in `reconciler diff`.")],
-    newer: Annotated[str, typer.Argument(metavar="[B]", help="The same; else the working folder.")] = "",
+    newer: Annotated[str, typer.Argument(metavar="B", help="The same; else the working folder.")] = "",
     root: Root = None,
     by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves; one of the site's approvers.")] = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",

@@ -14,14 +14,16 @@ from reconciler.cli import authoring
 from reconciler.cli.options import app
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
 
+_READING = {"validate", "plan", "diff", "approve", "coverage", "members", "preflight"}
+
 #: Loading them puts their commands into the application, in this order.
 COMMANDS = (authoring, site_commands)
 
 
 def run(words: list[str]) -> int:
     """Runs the command; returns its exit code."""
-    if words[:1] != ["run"]:
-        # A command lives for seconds; the collector would walk every document and machine again and again.
+    if words[:1] and words[0] in _READING:
+        # These live for seconds; the collector would walk every document and machine again and again.
         gc.disable()
     command = get_command(app)
     try:

@@ -66,4 +66,4 @@ Now = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Machine = Annotated[str, typer.Argument(metavar="VM", help="A machine, by name or by id.")]
-Machines = Annotated[list[str] | None, typer.Argument(metavar="[VM]...", help="Machines, by name or id.")]
+Machines = Annotated[list[str] | None, typer.Argument(metavar="VM", help="Machines, by name or id.")]

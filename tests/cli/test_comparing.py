@@ -123,6 +123,16 @@ def test_a_change_cannot_bring_its_own_judge(repo: Repository) -> None:
     refused = _approve(repo, by="me@corp.example")
     assert refused.code == 64
     assert "may not approve" in refused.err
+    told = json.loads(repo("diff", "HEAD~1", "HEAD", "--format", "json").out)["comparison"]
+    hashes = [field["changeHash"] for change in told["changes"] for field in change["fields"]]
+    (repo.root / "policies" / "mine.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: mine}\n"
+        f"spec: {{changes: {json.dumps(hashes)}, approvedBy: me@corp.example, reason: r, until: 2099-01-01}}\n"
+    )
+    repo.commit("approved by me", author="me@corp.example")
+    said = repo("diff", "HEAD~2", "HEAD")
+    assert said.code == 5
+    assert "me@corp.example is none of the site's approvers" in said.out
 
 
 def test_signed_approvals(repo: Repository, tmp_path_factory: pytest.TempPathFactory) -> None:
