@@ -70,6 +70,16 @@ def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, 
     return found
 
 
+def state(folder: Path, below: str) -> tuple[str, bool]:
+    """The commit that is checked out, and whether anything `below` differs from it; "" outside of a repository."""
+    try:
+        commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD").decode().strip()
+        changed = _git(folder, "status", "--porcelain", "-z", "--", below)
+    except (UsageError, Unreachable):
+        return "", False
+    return commit, bool(changed)
+
+
 def identity(folder: Path) -> str:
     """The e-mail that a commit would be made under here; "" where none is set."""
     try:

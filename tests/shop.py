@@ -33,6 +33,10 @@ class Shop:
     def __call__(self, *words: str) -> Said:
         return self._run(*words, "-C", str(self.root))
 
+    def plain(self, *words: str) -> Said:
+        """A command that has no root."""
+        return self._run(*words)
+
     def policy(self, old: str, new: str) -> None:
         path = self.root / "policies" / "site.yaml"
         text = path.read_text(encoding="utf-8")

@@ -33,22 +33,57 @@ def plan(
     explain: Annotated[
         bool, typer.Option("--explain", help="Every value of the groups too, and where it comes from.")
     ] = False,
+    save: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Save the plan, to apply just that later.")
+    ] = None,
 ) -> None:
     """Show what apply would do, and why. Changes nothing."""
-    from reconciler.cli.changes import plan
+    from reconciler.cli.changes import Look, plan
 
-    raise typer.Exit(plan(root, site, output, now, detailed=detailed, explain=explain))
+    raise typer.Exit(plan(root, site, output, now, Look(detailed, explain, save)))
 
 
 @app.command()
-def apply(root: Root = None, site: SiteName = None, now: Now = None, yes: Yes = False) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `reconciler plan --out` wrote.")],
+    output: Output = Format.text,
+) -> None:
+    """Show a saved plan, and where it comes from."""
+    from reconciler.cli.changes import show
+
+    raise typer.Exit(show(file, output))
+
+
+@app.command()
+def apply(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A saved plan: just its steps are done, nothing is planned.")
+    ] = None,
+    root: Root = None,
+    site: SiteName = None,
+    now: Now = None,
+    yes: Yes = False,
+) -> None:
     """Make the servers as the policies say: plan, show, ask, do.
 
     --yes answers for changes that strengthen protection or are neutral. What weakens it is asked for in a terminal.
     """
-    from reconciler.cli.changes import apply
+    from reconciler.cli.changes import apply, apply_saved
 
-    raise typer.Exit(apply(root, site, now, yes))
+    raise typer.Exit(apply(root, site, now, yes) if file is None else apply_saved(root, file, now, yes))
+
+
+@app.command()
+def resume(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run's id; else the latest.")] = None,
+    root: Root = None,
+    site: SiteName = None,
+    now: Now = None,
+) -> None:
+    """Finish an apply that ended with steps left: just those, as they were agreed to then."""
+    from reconciler.cli.changes import resume
+
+    raise typer.Exit(resume(root, site, now, run))
 
 
 @app.command()

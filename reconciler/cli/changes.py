@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.cli.options import Format
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
@@ -17,33 +18,91 @@ from reconciler.control.observe import observe_whole
 from reconciler.control.policies import Policies, read_good
 from reconciler.control.propose import check_state, propose
 from reconciler.control.recovery import resume_recoveries
+from reconciler.control.resuming import unfinished
+from reconciler.control.saved import origin_of, read, save
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, Refused
 from reconciler.model import Plan
 from reconciler.parse.explain import explained
 from reconciler.plan import Proposal, without_weakening
-from reconciler.report import applied_text, findings_text, json_text, plan_text
+from reconciler.report import applied_text, findings_text, json_text, origin_text, plan_text
 
 #: How long a command waits for another process that is at work on the site.
 _PATIENCE = timedelta(seconds=30)
 
 
-def plan(root: Path | None, name: str | None, output: Format, now: str | None, *, detailed: bool, explain: bool) -> int:
+class Look(NamedTuple):
+    """How `plan` looks: exit 2 when there is something to do, every value explained, saved in a file."""
+
+    detailed: bool
+    explain: bool
+    save: Path | None
+
+
+def plan(root: Path | None, name: str | None, output: Format, now: str | None, look: Look) -> int:
     """Shows the difference; 2 with `detailed` when there is one."""
     place = find_root(root)
     policies = read_good(place)
     with session(place, name, now, policies) as site:
         _tidy(site)
-        proposal = propose(site, policies.policies, observe_whole(site))
+        observation = observe_whole(site)
+        proposal = propose(site, policies.policies, observation)
         if output is Format.json:
             out(json_text(proposal.plan) + "\n")
         else:
             out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
-            for placed in policies.policies.groups if explain else ():
+            for placed in policies.policies.groups if look.explain else ():
                 if placed.document.spec.site == site.name:
                     out("\n" + explained(placed))
-    return ExitCode.CHANGES_PENDING if detailed and proposal.plan.steps else ExitCode.SUCCESS
+        if look.save is not None:
+            save(look.save, proposal.plan, origin_of(site, observation))
+            note(f"Saved: {look.save}. `reconciler apply {look.save}` does just this.")
+    return ExitCode.CHANGES_PENDING if look.detailed and proposal.plan.steps else ExitCode.SUCCESS
+
+
+def show(file: Path, output: Format) -> int:
+    """Shows a saved plan."""
+    saved = read(file)
+    if output is Format.json:
+        out(json_text(saved) + "\n")
+    else:
+        out(origin_text(saved.origin) + plan_text(saved.plan, UTC, paint_for(sys.stdout)))
+    return ExitCode.SUCCESS
+
+
+def apply_saved(root: Path | None, file: Path, now: str | None, yes: bool) -> int:
+    """Does the steps of a saved plan, and no other."""
+    place = find_root(root)
+    saved = read(file)
+    with session(place, saved.plan.site, now) as site:
+        out(origin_text(saved.origin) + plan_text(saved.plan, site.zone, paint_for(sys.stdout)))
+        if not saved.plan.steps:
+            return ExitCode.SUCCESS
+        agreed = _agreed(saved.plan, yes)
+        return _done(site, agreed, saved.plan, "apply")
+
+
+def resume(root: Path | None, name: str | None, now: str | None, run: str | None) -> int:
+    """Does what an earlier run left."""
+    place = find_root(root)
+    with session(place, name, now) as site:
+        _tidy(site)
+        found = unfinished(site, run)
+        out(plan_text(found.left, site.zone, paint_for(sys.stdout)))
+        if not found.left.steps:
+            note(f"The run {found.run.id} left nothing.")
+            return ExitCode.SUCCESS
+        return _done(site, found.left, found.left, "resume")
+
+
+def _done(site: Site, agreed: Plan, whole: Plan, command: str) -> int:
+    """Does the steps under the lease, and shows what came of them."""
+    with holding(site, _PATIENCE) as held:
+        _settle(site, held)
+        applied = apply_plan(site, agreed, held, command)
+    out("\n" + applied_text(applied.run, applied.outcomes, applied.left, paint_for(sys.stdout)))
+    return _exit_code(applied, whole)
 
 
 def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> int:
@@ -69,7 +128,7 @@ def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> in
                     subject=site.name,
                 )
             refresh_ledger(site, again.desired)
-            applied = apply_plan(site, agreed, again.desired, held, "apply")
+            applied = apply_plan(site, agreed, held, "apply")
         out("\n" + applied_text(applied.run, applied.outcomes, applied.left, paint_for(sys.stdout)))
         return _exit_code(applied, proposal.plan)
 
@@ -140,7 +199,7 @@ def _weakens(plan: Plan) -> ConsentNeeded:
 def _exit_code(applied: Applied, plan: Plan) -> int:
     if applied.failed:
         stale = all(outcome.code == "RCL3010" for outcome in applied.failed)
-        note(f"{applied.left} step(s) left. Run `reconciler apply` again: it plans anew.")
+        note(f"{applied.left} step(s) left. `reconciler resume {applied.run}` tries them again, `apply` plans anew.")
         return ExitCode.PRECONDITION_FAILED if stale and not applied.done else ExitCode.PARTIAL_APPLY
     if plan.weakening and applied.plan.plan_hash != plan.plan_hash:
         sys.stdout.flush()

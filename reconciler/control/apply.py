@@ -23,6 +23,7 @@ from reconciler.model import (
     UpdateGroup,
 )
 from reconciler.plan import DesiredGroup, DesiredState
+from reconciler.plan.direction import FIELDS
 from reconciler.protocols import Run
 
 
@@ -47,7 +48,7 @@ class Applied(msgspec.Struct, frozen=True, rename="camel"):
         return len(self.plan.steps) - len(self.done)
 
 
-def apply(site: Site, plan: Plan, desired: DesiredState, held: Holding, command: str) -> Applied:
+def apply(site: Site, plan: Plan, held: Holding, command: str) -> Applied:
     """Does every step of the plan, safest first.
 
     A step that fails does not keep the others from being tried: the engine refuses what cannot be. Raises
@@ -59,7 +60,7 @@ def apply(site: Site, plan: Plan, desired: DesiredState, held: Holding, command:
         for step in plan.steps:
             site.stop.check(run)
             site.memory.journal.started(run, step.id, site.now())
-            outcome = _do(site, step, desired, held, run)
+            outcome = _do(site, step, held, run)
             site.memory.journal.finished(run, outcome)
             outcomes.append(outcome)
     except ReconcilerError as error:
@@ -86,7 +87,7 @@ def begin(site: Site, plan: Plan | None, held: Holding, command: str) -> str:
     return run.id
 
 
-def _do(site: Site, step: Step, desired: DesiredState, held: Holding, run: str) -> Outcome:
+def _do(site: Site, step: Step, held: Holding, run: str) -> Outcome:
     engine = site.engines[step.action.server]
     try:
         ref = engine.apply(step.action, held.fence)
@@ -96,17 +97,47 @@ def _do(site: Site, step: Step, desired: DesiredState, held: Holding, run: str) 
         ref = _seen_done(site, step) or ""
         if not ref:
             return _failed(step, site.now(), error, OutcomeState.UNKNOWN)
-        remember_step(site, step, ref, desired, run)
+        remember_step(site, step, ref, run)
         return Outcome(step.id, OutcomeState.ALREADY, site.now(), ref)
     except ReconcilerError as error:
-        return _failed(step, site.now(), error, OutcomeState.FAILED)
-    remember_step(site, step, ref, desired, run)
+        return _failed(step, site.now(), error, OutcomeState.FAILED, _neither(site, step, error))
+    remember_step(site, step, ref, run)
     return Outcome(step.id, OutcomeState.DONE, site.now(), ref)
 
 
-def _failed(step: Step, at: datetime, error: ReconcilerError, state: OutcomeState) -> Outcome:
+def _failed(step: Step, at: datetime, error: ReconcilerError, state: OutcomeState, more: str = "") -> Outcome:
     code = error.diagnostic.code
-    return Outcome(step.id, state, at, code=code, reason=f"{error.diagnostic.message}. {error.diagnostic.remedy}")
+    return Outcome(step.id, state, at, code=code, reason=f"{error.diagnostic.message}{more}. {error.diagnostic.remedy}")
+
+
+def _neither(site: Site, step: Step, error: ReconcilerError) -> str:
+    """What makes the group neither what the plan saw nor what it would leave, with the values."""
+    action = step.action
+    if error.diagnostic.code != "RCL3010" or isinstance(action, CreateGroup):
+        return ""
+    seen = _seen(site, step)
+    if seen is None:
+        return ": it is not there any more"
+    before, after = action.before, None if isinstance(action, StopProtection) else action.after
+    told = [
+        f"{field.path} is {field.show(field.get(seen))}, the plan saw {field.show(field.get(before))}"
+        + (f" and would leave {field.show(field.get(after))}" if after is not None else "")
+        for field in FIELDS
+        if field.get(seen) not in ([field.get(before)] if after is None else [field.get(before), field.get(after)])
+    ]
+    if seen.sources not in ([before.sources] if after is None else [before.sources, after.sources]):
+        told.append(f"it has {len(seen.sources)} members, the plan saw {len(before.sources)}")
+    return f": {'; '.join(told)}" if told else ""
+
+
+def _seen(site: Site, step: Step) -> ProtectionGroup | None:
+    if isinstance(step.action, CreateGroup):
+        return None
+    try:
+        catalog = site.engines[step.action.server].observe()
+    except ReconcilerError:
+        return None
+    return next((each.group for each in catalog.groups if each.ref == step.action.ref), None)
 
 
 def _seen_done(site: Site, step: Step) -> str | None:
@@ -133,7 +164,7 @@ def done_on_server(site: Site, step: Step) -> str | None:
     return None
 
 
-def remember_step(site: Site, step: Step, ref: str, desired: DesiredState | None, run: str) -> None:
+def remember_step(site: Site, step: Step, ref: str, run: str) -> None:
     """Writes what a step did into the ledger."""
     action = step.action
     ledger = site.memory.ledger
@@ -142,21 +173,18 @@ def remember_step(site: Site, step: Step, ref: str, desired: DesiredState | None
         return
     after = _after(action)
     formerly = action.before.name if isinstance(action, RenameGroup) else ""
-    wish = _wish(desired, action.server, after.name)
     own = (action.server, formerly or after.name)
     previous = next((each for each in ledger.entries() if (each.server, each.group) == own), None)
-    known = wish.known if wish else previous.members if previous else ()
-    whole = wish is not None and wish.group.sources == after.sources
-    selectors = wish.selectors if wish is not None and whole else previous.selectors if previous else ""
+    whole = {each.source for each in step.remember.members} == after.sources
     entry = LedgerEntry(
         server=action.server,
         ref=ref,
         applied=after,
         applied_at=site.now(),
         run=run,
-        members=tuple(each for each in known if each.source in after.sources),
-        selectors=selectors,
-        labels=wish.labels if wish is not None else previous.labels if previous else {},
+        members=tuple(each for each in step.remember.members if each.source in after.sources),
+        selectors=step.remember.selectors if whole else previous.selectors if previous else "",
+        labels=step.remember.labels,
     )
     ledger.record(entry, formerly=formerly)
 

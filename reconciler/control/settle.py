@@ -25,7 +25,7 @@ def settle(site: Site) -> tuple[str, ...]:
             if ref is None:
                 outcome = Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL0005", reason="interrupted")
             else:
-                remember_step(site, step, ref, None, run.id)
+                remember_step(site, step, ref, run.id)
                 outcome = Outcome(step.id, OutcomeState.ALREADY, site.now(), ref)
             journal.finished(run.id, outcome)
         journal.end(run.id, site.now(), "interrupted")

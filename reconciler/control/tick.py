@@ -68,7 +68,7 @@ def _converge(
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     refresh_ledger(site, proposal.desired)
     mild = without_weakening(proposal.plan)
-    applied = apply(site, mild, proposal.desired, held, "run") if mild.steps else None
+    applied = apply(site, mild, held, "run") if mild.steps else None
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
     guarded = bool(wants_approval(proposal.plan.findings))

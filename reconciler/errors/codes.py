@@ -795,6 +795,23 @@ _PLAN: dict[str, Explanation] = {
         "nothing of it.",
         "Nothing has to be done until it is adopted, which a later version does.",
     ),
+    "RCL3040": Explanation(
+        "no saved plan",
+        "The file is not what `reconciler plan --out` writes, or a newer major version wrote it. A newer "
+        "minor version only adds fields.",
+        "Make a new plan, or use the version that wrote this one.",
+    ),
+    "RCL3041": Explanation(
+        "a saved plan that was changed",
+        "The file does not fit its seal: somebody edited it, or it was cut. What was looked at is not what it"
+        " says now.",
+        "Make a new plan.",
+    ),
+    "RCL3042": Explanation(
+        "no run to resume",
+        "The journal has no such run of apply.",
+        "See the id that `reconciler apply` printed.",
+    ),
     "RCL3022": Explanation(
         "a backup window that is too short",
         "What changes on the group's machines in a day (their size times the site's churn) takes longer than "

@@ -52,6 +52,7 @@ from reconciler.model.jobs import (
     RecoveryTarget,
 )
 from reconciler.model.plans import (
+    FORMAT_VERSION,
     Action,
     Change,
     CreateGroup,
@@ -59,11 +60,14 @@ from reconciler.model.plans import (
     FieldChange,
     KnownMember,
     LedgerEntry,
+    Origin,
     Outcome,
     OutcomeState,
     Plan,
     Reason,
+    Remembrance,
     RenameGroup,
+    SavedPlan,
     Step,
     StopProtection,
     UpdateGroup,
@@ -72,6 +76,7 @@ from reconciler.model.plans import (
 from reconciler.model.units import ClockTime, Duration, Size, format_duration, format_size
 
 __all__ = [
+    "FORMAT_VERSION",
     "EMBEDDED",
     "ENGINES",
     "MABS",
@@ -108,6 +113,7 @@ __all__ = [
     "Month",
     "Node",
     "ObservedGroup",
+    "Origin",
     "Outcome",
     "OutcomeState",
     "Plan",
@@ -121,11 +127,13 @@ __all__ = [
     "RecoveryPoint",
     "RecoveryTarget",
     "Recurrence",
+    "Remembrance",
     "RenameGroup",
     "Replica",
     "ReplicaState",
     "Replication",
     "ReplicationMode",
+    "SavedPlan",
     "ServerFacts",
     "ShortTerm",
     "Size",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -120,12 +120,35 @@ class StopProtection(msgspec.Struct, frozen=True, rename="camel", tag_field="act
 Action = CreateGroup | UpdateGroup | RenameGroup | StopProtection
 
 
+class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A member as it was last seen: what its machine was called, and what selectors look at. "" is unknown."""
+
+    source: DataSource
+    name: str
+    labels: dict[str, str] = {}
+    node: str = ""
+    volumes: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    role: str = ""
+
+
+class Remembrance(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the ledger is to remember of a group besides what was applied: all members that the policy wants, the hash
+    of its membership rules, and the labels of its document."""
+
+    members: tuple[KnownMember, ...] = ()
+    selectors: str = ""
+    labels: dict[str, str] = {}
+
+
 class Step(msgspec.Struct, frozen=True, rename="camel"):
-    """One thing that apply does: the action and the change that caused it. `id` is unique in the plan."""
+    """One thing that apply does: the action, the change that caused it, and what is remembered of it. It needs nothing
+    else to be done. `id` is unique in the plan."""
 
     id: str
     action: Action
     change: Change
+    remember: Remembrance = Remembrance()
 
 
 class Plan(msgspec.Struct, frozen=True, rename="camel"):
@@ -149,6 +172,29 @@ class Plan(msgspec.Struct, frozen=True, rename="camel"):
         return tuple(step for step in self.steps if step.change.direction.needs_consent)
 
 
+class Origin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Where a saved plan comes from: the policies' commit and whether the working tree had more than it, who made it
+    where, by which CI job, with which version; and when each cluster and server was seen (UTC)."""
+
+    actor: str
+    host: str
+    version: str
+    commit: str = ""
+    dirty: bool = False
+    ci: str = ""
+    seen: dict[str, datetime] = {}
+
+
+class SavedPlan(msgspec.Struct, frozen=True, rename="camel"):
+    """A plan in a file. `seal` is the SHA-256 of the file's canonical JSON with an empty seal."""
+
+    origin: Origin
+    plan: Plan
+    seal: str = ""
+    format_version: str = FORMAT_VERSION
+    kind: Literal["SavedPlan"] = "SavedPlan"
+
+
 class OutcomeState(StrEnum):
     """`ALREADY`: the object was as `after` says. `UNKNOWN`: the answer was lost; it is observed again."""
 
@@ -167,18 +213,6 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ref: str = ""
     code: str = ""
     reason: str = ""
-
-
-class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A member as it was last seen: what its machine was called, and what selectors look at. "" is unknown."""
-
-    source: DataSource
-    name: str
-    labels: dict[str, str] = {}
-    node: str = ""
-    volumes: tuple[str, ...] = ()
-    systems: tuple[str, ...] = ()
-    role: str = ""
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -4,7 +4,7 @@ The steps do not know each other; `build` composes them: resolve (members), fit 
 diff (what differs), preflight (what will be refused), order (safest first), seal (hash).
 """
 
-from reconciler.plan.build import Proposal, Situation, check_all, desire, propose, seal, without_weakening
+from reconciler.plan.build import Proposal, Situation, check_all, desire, propose, with_steps, without_weakening
 from reconciler.plan.compare import compare
 from reconciler.plan.coverage import MachineCoverage, Seen, Standing, coverage
 from reconciler.plan.lint import lint
@@ -30,7 +30,7 @@ __all__ = [
     "lint",
     "propose",
     "refusals",
-    "seal",
     "survey",
+    "with_steps",
     "without_weakening",
 ]

@@ -19,6 +19,7 @@ from reconciler.model import (
     CreateGroup,
     LedgerEntry,
     Plan,
+    Remembrance,
     RenameGroup,
     Step,
     StopProtection,
@@ -87,8 +88,11 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *guard_documents(policies),
         *guard(policies.guardrails, planned(changes, policies, desired.names, situation.ledger)),
     ]
-    plan = seal(situation.site, situation.now, changes, findings, desired.names)
-    return Proposal(plan, desired)
+    known = {
+        (each.server, each.group.name): Remembrance(each.known, each.selectors, each.labels) for each in desired.groups
+    }
+    head = Plan(situation.site, situation.now, (), tuple(findings), desired.names)
+    return Proposal(seal(head, changes, known), desired)
 
 
 def desire(policies: PolicySet, situation: Situation) -> DesiredState:
@@ -107,27 +111,36 @@ def without_weakening(plan: Plan) -> Plan:
     """The part of a plan that may be done without anybody's consent."""
     consent = wants_approval(plan.findings)
     mild = () if consent else without_consent(step.change for step in plan.steps)
-    return seal(plan.site, plan.created_at, mild, plan.findings, plan.names)
+    known = {(step.change.server, step.change.group): step.remember for step in plan.steps}
+    return seal(plan, mild, known)
 
 
-def seal(
-    site: str, now: datetime, changes: Sequence[Change], findings: Sequence[Diagnostic], names: Mapping[str, str]
-) -> Plan:
-    """Orders the changes and seals them; the hash covers the steps alone, so that a later plan can be compared."""
-    steps = tuple(_step(number, change) for number, change in enumerate(order(changes), start=1))
+def with_steps(plan: Plan, steps: Sequence[Step]) -> Plan:
+    """The plan with these of its steps alone."""
+    return msgspec.structs.replace(plan, steps=tuple(steps), plan_hash=_hash(steps))
+
+
+def seal(plan: Plan, changes: Sequence[Change], known: Mapping[tuple[str, str], Remembrance]) -> Plan:
+    """The plan with these changes, ordered, as steps; the hash covers the steps' actions alone, so that a later plan
+    can be compared."""
+    steps = tuple(_step(number, change, known) for number, change in enumerate(order(changes), start=1))
     sources = {str(source) for step in steps for source in _sources(step.change)}
-    return Plan(
-        site=site,
-        created_at=now,
+    return msgspec.structs.replace(
+        plan,
         steps=steps,
-        findings=tuple(sorted(set(findings), key=sort_key)),
-        names={source: names[source] for source in sorted(sources) if source in names},
-        plan_hash=hashlib.sha256(msgspec.json.encode([step.action for step in steps], order="sorted")).hexdigest(),
+        findings=tuple(sorted(set(plan.findings), key=sort_key)),
+        names={source: plan.names[source] for source in sorted(sources) if source in plan.names},
+        plan_hash=_hash(steps),
     )
 
 
-def _step(number: int, change: Change) -> Step:
-    return Step(f"{number}:{change.server}/{change.group}", _action(change), change)
+def _hash(steps: Sequence[Step]) -> str:
+    return hashlib.sha256(msgspec.json.encode([step.action for step in steps], order="sorted")).hexdigest()
+
+
+def _step(number: int, change: Change, known: Mapping[tuple[str, str], Remembrance]) -> Step:
+    remember = known.get((change.server, change.group), Remembrance())
+    return Step(f"{number}:{change.server}/{change.group}", _action(change), change, remember)
 
 
 def _action(change: Change) -> Action:

@@ -5,7 +5,7 @@ from reconciler.report.comparison import comparison_html, comparison_markdown, c
 from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
-from reconciler.report.plan import applied_text, plan_text
+from reconciler.report.plan import applied_text, origin_text, plan_text
 from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text
@@ -34,6 +34,7 @@ __all__ = [
     "json_text",
     "junit_text",
     "members_text",
+    "origin_text",
     "plain",
     "plan_text",
     "points_text",

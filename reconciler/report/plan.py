@@ -10,6 +10,7 @@ from reconciler.model import (
     Change,
     Direction,
     FieldChange,
+    Origin,
     Outcome,
     OutcomeState,
     Plan,
@@ -48,6 +49,14 @@ def plan_text(plan: Plan, zone: tzinfo, paint: Paint) -> str:
         lines += _warning(plan, paint)
     text = "\n".join(lines) + "\n"
     return text + ("\n" + findings_text(plan.findings, paint) if plan.findings else "")
+
+
+def origin_text(origin: Origin) -> str:
+    """Where a saved plan comes from, in two lines."""
+    dirty = ", with changes that are not committed" if origin.dirty else ""
+    commit = f"policies of commit {origin.commit[:12]}{dirty}" if origin.commit else "policies of no Git commit"
+    by = f"made by {safe(origin.actor)} on {safe(origin.host)}" + (f", {safe(origin.ci)}" if origin.ci else "")
+    return f"Saved plan, {by}\n{commit}\n\n"
 
 
 def _sum(plan: Plan) -> str:

@@ -61,7 +61,7 @@ class Desk:
 
     def apply(self, held: Holding) -> list[OutcomeState]:
         proposal = propose(self.site, self.policies().policies, observe_whole(self.site))
-        return [each.state for each in apply(self.site, proposal.plan, proposal.desired, held, "apply").outcomes]
+        return [each.state for each in apply(self.site, proposal.plan, held, "apply").outcomes]
 
 
 @pytest.fixture

@@ -1,0 +1,91 @@
+"""Saved plans: a plan and where it comes from -> a file; and back, whole and unchanged or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from reconciler import __version__, files, gitrepo
+from reconciler.control.observe import Observation
+from reconciler.control.policies import FOLDER
+from reconciler.control.site import Site, actor
+from reconciler.errors import Refused, UsageError
+from reconciler.model import FORMAT_VERSION, Origin, Plan, SavedPlan
+
+#: Variable that says which CI this is -> those that say which job.
+_CI = {
+    "GITHUB_ACTIONS": ("GITHUB_REPOSITORY", "GITHUB_WORKFLOW", "GITHUB_RUN_ID", "GITHUB_ACTOR"),
+    "TF_BUILD": ("BUILD_REPOSITORY_NAME", "BUILD_DEFINITIONNAME", "BUILD_BUILDID", "BUILD_REQUESTEDFOR"),
+    "GITLAB_CI": ("CI_PROJECT_PATH", "CI_JOB_NAME", "CI_JOB_ID", "GITLAB_USER_LOGIN"),
+}
+
+
+def origin_of(site: Site, observation: Observation) -> Origin:
+    """Where a plan that is made now comes from."""
+    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    seen = {name: snapshot.taken_at for name, snapshot in observation.clusters.items()}
+    seen |= {name: catalog.taken_at for name, catalog in observation.catalogs.items()}
+    return Origin(actor(), platform.node(), __version__, commit, dirty, ci_identity(os.environ), seen)
+
+
+def ci_identity(environment: Mapping[str, str]) -> str:
+    """Which CI job this is; "" for none. Only variables that name the job are read, never others."""
+    for mark, names in _CI.items():
+        if environment.get(mark):
+            return " ".join(filter(None, (mark, *(environment.get(name, "") for name in names))))
+    return "CI" if environment.get("CI") else ""
+
+
+def save(path: Path, plan: Plan, origin: Origin) -> None:
+    """Writes the plan, sealed, for its owner's eyes alone."""
+    saved = SavedPlan(origin, plan)
+    sealed = msgspec.structs.replace(saved, seal=_seal(saved))
+    files.write_whole(path, msgspec.json.format(_canonical(sealed), indent=1) + b"\n", 0o600)
+
+
+def read(path: Path) -> SavedPlan:
+    """The plan. Raises `UsageError` where there is no file, `Refused` where it is none of ours, is of a newer major
+    version, or was changed since it was written."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        what = f"the plan {str(path)!r} cannot be read: {error.strerror or error}"
+        raise UsageError("RCL0003", what, "Make one with `reconciler plan --out FILE`.", subject=str(path)) from error
+    try:
+        head = msgspec.json.decode(data, type=_Head)
+        if head.kind != "SavedPlan" or head.format_version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+            what = f"is {head.kind} of version {head.format_version}; this version knows SavedPlan {FORMAT_VERSION}"
+            raise _refused("RCL3040", path, what)
+        saved = msgspec.json.decode(data, type=SavedPlan)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise _refused("RCL3040", path, f"is no saved plan: {error}") from error
+    if hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest() != saved.seal:
+        raise _refused("RCL3041", path, "was changed after it was saved")
+    return saved
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    format_version: str = ""
+    kind: str = ""
+
+
+def _seal(saved: SavedPlan) -> str:
+    plain = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(saved, seal="")))
+    return hashlib.sha256(_canonical(plain)).hexdigest()
+
+
+def _unsealed(plain: dict[str, object]) -> dict[str, object]:
+    return plain | {"seal": ""}
+
+
+def _canonical(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _refused(code: str, path: Path, what: str) -> Refused:
+    return Refused(code, f"the file {str(path)!r} {what}", "Make a new plan; nothing was changed.", subject=str(path))
