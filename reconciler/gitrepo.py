@@ -9,14 +9,6 @@ from pathlib import Path
 from reconciler.errors import Unreachable, UsageError
 
 
-def top(folder: Path) -> Path | None:
-    """The top folder of the repository that holds `folder`; None where it is in none."""
-    try:
-        return Path(_git(folder, "rev-parse", "--show-toplevel").decode().rstrip("\n"))
-    except UsageError:
-        return None
-
-
 def resolve(folder: Path, revision: str) -> str:
     """The commit that a revision names. Raises `UsageError`, RCL0009."""
     try:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from reconciler.cli.options import Format
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
-from reconciler.cli.session import find_root, session
+from reconciler.cli.session import find_root, session, target
 from reconciler.control.apply import Applied, refresh_ledger
 from reconciler.control.apply import apply as apply_plan
 from reconciler.control.dispatch import poll
@@ -43,6 +43,8 @@ class Look(NamedTuple):
 def plan(root: Path | None, name: str | None, output: Format, now: str | None, look: Look) -> int:
     """Shows the difference; 2 with `detailed` when there is one."""
     place = find_root(root)
+    if look.save is not None:
+        target(look.save)
     policies = read_good(place)
     with session(place, name, now, policies) as site:
         _tidy(site)
@@ -89,10 +91,10 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
     with session(place, name, now) as site:
         _tidy(site)
         found = unfinished(site, run)
-        out(plan_text(found.left, site.zone, paint_for(sys.stdout)))
         if not found.left.steps:
             note(f"The run {found.run.id} left nothing.")
             return ExitCode.SUCCESS
+        out(plan_text(found.left, site.zone, paint_for(sys.stdout)))
         return _done(site, found.left, found.left, "resume")
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from reconciler import files
 from reconciler.cli.options import Report
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
-from reconciler.cli.session import find_root
+from reconciler.cli.session import find_root, target
 from reconciler.control.approvals import NAMESPACE, payload
 from reconciler.control.compare import Asked, State, compare, read_state, rules_of
 from reconciler.control.policies import FOLDER
@@ -71,6 +71,8 @@ def diff(
 def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes: bool) -> int:
     """Writes an Approval document for what weakens and is not approved yet."""
     place = find_root(root)
+    if consent.output is not None:
+        target(consent.output)
     before, after = _states(place, older, newer)
     found = compare(place, before, after, Asked())
     wanted = [field.change_hash for _, field in found.unapproved]

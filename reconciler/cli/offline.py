@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler.cli.options import Format
 from reconciler.cli.screen import note, out, paint_for
-from reconciler.cli.session import find_root, session
+from reconciler.cli.session import find_root, session, target
 from reconciler.control import offline
 from reconciler.control.observe import observe, observe_whole
 from reconciler.control.policies import Policies, read_good
@@ -109,6 +109,8 @@ def preflight(root: Path | None, name: str | None, output: Format, inventory: Pa
 def inventory_snapshot(root: Path | None, name: str | None, output: Path | None) -> int:
     """Writes what the clusters show."""
     place = find_root(root)
+    if output is not None:
+        target(output)
     document = choose_site(read_good(place).policies, name)
     clusters, troubles = look(place, document, SystemClock())
     for error in troubles:

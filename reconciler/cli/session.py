@@ -40,6 +40,19 @@ def find_root(given: Path | None) -> Path:
     )
 
 
+def target(path: Path) -> Path:
+    """A file to be written. Raises `UsageError`, RCL0012, where its folder is missing, or something that is no file
+    is there: a folder or a device is never replaced."""
+    what = ""
+    if not path.parent.is_dir():
+        what = f"there is no folder {str(path.parent)!r}"
+    elif path.exists() and not path.is_file():
+        what = f"{str(path)!r} is there and is no file"
+    if what:
+        raise UsageError("RCL0012", what, "Give the path of a file in a folder that exists.", subject=str(path))
+    return path
+
+
 @contextmanager
 def session(root: Path, name: str | None, now: str | None, policies: Policies | None = None) -> Iterator[Site]:
     """The site, open. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""

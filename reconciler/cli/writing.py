@@ -85,9 +85,16 @@ def starting(asked: dict[str, str], prune: bool | None) -> Answers | None:
         return None
     filled: dict[str, str] = {}
     for name, text in asked.items():
-        filled[name] = text.format(**filled)
+        filled[name] = _filled(text, filled)
     machines = tuple(word.strip() for word in filled.pop("machines").split(",") if word.strip())
     return Answers(machines=machines, prune=prune, **filled)
+
+
+def _filled(text: str, told: dict[str, str]) -> str:
+    """The text with the names in braces that were told; other braces stay."""
+    for name, value in told.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def init(folder: Path, given: Answers | None, asked: dict[str, str]) -> int:
@@ -137,7 +144,7 @@ def _ask(defaults: dict[str, str]) -> Answers:
     }
     told: dict[str, str] = {}
     for name, question in questions.items():
-        told[name] = typer.prompt(question, default=defaults[name].format(**told))
+        told[name] = typer.prompt(question, default=_filled(defaults[name], told))
     prune = typer.confirm("May a group that vanishes from these files be stopped (after consent)", default=None)
     machines = tuple(word.strip() for word in told.pop("machines").split(",") if word.strip())
     return Answers(machines=machines, prune=bool(prune), **told)

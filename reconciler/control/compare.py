@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -103,8 +104,7 @@ def _lost(older: PolicySet, newer: PolicySet) -> list[Placed[GuardrailDocument]]
 
 def _approvals(root: Path, older: State, newer: State, asked: Asked) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
     """Judged by the rules of the older state: a change cannot bring its own judge."""
-    sites = [placed.document for placed in older.policies.sites] or [p.document for p in newer.policies.sites]
-    rules = next((site.spec.approvals for site in sites if site.spec.approvals is not None), None)
+    rules = rules_of(older)
     signers = older.files.get(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
     today = asked.today or datetime.now(UTC).date()
     court = Court(rules, signers, _authors(root, older, newer, asked), today)
@@ -159,8 +159,9 @@ def _shifts(
         seen = {cluster: snapshot for cluster, snapshot in clusters.items() if cluster in mine}
         here = {source: called for source, called in machines.items() if source.partition("/")[0] in mine}
         now = datetime.now(UTC)
-        before = desired_offline(older, Sight(old or base, seen, now, now.date()))
-        after = desired_offline(newer, Sight(new or base, seen, now, now.date()))
+        today = now.astimezone(ZoneInfo(base.spec.time_zone)).date()
+        before = desired_offline(older, Sight(old or base, seen, now, today))
+        after = desired_offline(newer, Sight(new or base, seen, now, today))
         found += shifts(before, after, here)
     return tuple(found)
 

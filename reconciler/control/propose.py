@@ -37,6 +37,7 @@ def _situation(site: Site, observation: Observation) -> Situation:
         catalogs=observation.catalogs,
         capabilities={name: engine.capabilities for name, engine in site.engines.items()},
         ledger=observation.ledger,
+        local_now=observation.at.astimezone(site.zone),
     )
 
 

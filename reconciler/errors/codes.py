@@ -73,6 +73,11 @@ _COMMAND_LINE = {
         "ssh-keygen could not sign with the key: not a private key, or its passphrase is not known to an agent.",
         "Give the path of a private SSH key, or load it into ssh-agent and give its public key.",
     ),
+    "RCL0012": Explanation(
+        "a place that cannot be written to",
+        "The folder of the file is missing, or something that is no file, such as a folder or a device, has its name.",
+        "Give the path of a file in a folder that exists.",
+    ),
     "RCL0007": Explanation(
         "the system refused",
         "A file could not be read or written: a full or failing disk, a missing right.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -45,7 +44,8 @@ from reconciler.plan.windows import working_hours
 class Situation(msgspec.Struct, frozen=True):
     """What was read of one site at one moment: the input of a plan besides the policies.
 
-    Clusters and catalogs by name; `now` is UTC, `today` the day in the site's zone.
+    Clusters and catalogs by name; `now` is UTC, `today` the day and
+    `local_now` the time in the site's zone.
     """
 
     site: str
@@ -56,6 +56,7 @@ class Situation(msgspec.Struct, frozen=True):
     catalogs: Mapping[str, CatalogSnapshot]
     capabilities: Mapping[str, Capabilities]
     ledger: Sequence[LedgerEntry]
+    local_now: datetime | None = None
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -84,7 +85,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *held_back,
         *_preflight(desired, situation.clusters),
         *_unmet(check_all(policies, situation, desired)),
-        *_in_working_hours(policies, situation, changes),
+        *_in_working_hours(situation, changes),
         *guard_documents(policies),
         *guard(policies.guardrails, planned(changes, policies, desired.names, situation.ledger)),
     ]
@@ -159,10 +160,9 @@ def _sources(change: Change) -> set[object]:
     return {member.source for group in groups for member in group.members}
 
 
-def _in_working_hours(policies: PolicySet, situation: Situation, changes: Sequence[Change]) -> list[Diagnostic]:
+def _in_working_hours(situation: Situation, changes: Sequence[Change]) -> list[Diagnostic]:
     """First copies that would be made now, while people work."""
-    zones = [p.document.spec.time_zone for p in policies.sites if p.document.metadata.name == situation.site]
-    if not zones or not working_hours(situation.now.astimezone(ZoneInfo(zones[0]))):
+    if situation.local_now is None or not working_hours(situation.local_now):
         return []
     found = []
     for change in changes:

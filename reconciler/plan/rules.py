@@ -6,7 +6,7 @@ A rule counts for its field and all that is below it. A field without a rule fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -69,17 +69,6 @@ def _true_is_weaker(before: Any, after: Any) -> Direction:
 
 def _later_is_weaker(before: Any, after: Any) -> Direction:
     return WEAKENS if after > before else STRENGTHENS
-
-
-def _there_is_weaker(before: Any, after: Any) -> Direction:
-    """Something that holds protection back while it is there; changed, it is weighed by a person."""
-    return STRENGTHENS if after is None else WEAKENS
-
-
-def _set_more_is_weaker(before: Sequence[Any], after: Sequence[Any]) -> Direction:
-    if set(after) - set(before):
-        return WEAKENS
-    return STRENGTHENS if set(before) - set(after) else NEUTRAL
 
 
 def _server(before: str, after: str) -> Direction:

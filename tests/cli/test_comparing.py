@@ -38,6 +38,9 @@ class Repository:
         self.git("commit", "-qm", message, author=author)
         return self.git("rev-parse", "HEAD")
 
+    def commit_staged(self, message: str) -> None:
+        self.git("commit", "-qm", message)
+
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.root / "policies" / name
         text = path.read_text(encoding="utf-8")
@@ -133,6 +136,24 @@ def test_a_change_cannot_bring_its_own_judge(repo: Repository) -> None:
     said = repo("diff", "HEAD~2", "HEAD")
     assert said.code == 5
     assert "me@corp.example is none of the site's approvers" in said.out
+
+
+def test_what_has_no_older_state_has_no_judge(repo: Repository) -> None:
+    repo.git("rm", "-rq", "--cached", "policies")
+    repo.commit_staged("nothing")
+    repo.commit("everything")
+    said = repo("diff", "HEAD~1", "HEAD", "--format", "json")
+    assert said.code == 5
+    hashes = [
+        field["changeHash"] for change in json.loads(said.out)["comparison"]["changes"] for field in change["fields"]
+    ]
+    (repo.root / "policies" / "mine.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: mine}\n"
+        f"spec: {{changes: {json.dumps(hashes)}, approvedBy: security@corp.example, reason: r, until: 2099-01-01}}\n"
+    )
+    said = repo("diff", "HEAD~1")
+    assert said.code == 5
+    assert "the site names no approvers" in said.out
 
 
 def test_signed_approvals(repo: Repository, tmp_path_factory: pytest.TempPathFactory) -> None:

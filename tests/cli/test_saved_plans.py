@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_a_changed_file_is_refused_and_versions_are_looked_at(shop: Shop) -> Non
     path.write_text("{}")
     assert "RCL3040" in _show(shop, str(path)).err
     assert _show(shop, str(shop.root / "none")).code == 64
+
+
+def test_what_is_no_file_is_never_replaced(shop: Shop) -> None:
+    (shop.root / "folder").mkdir()
+    os.mkfifo(shop.root / "pipe")
+    for name in ("folder", "pipe", "nowhere/plan.json"):
+        said = shop("plan", "-o", str(shop.root / name), *T1)
+        assert said.code == 64
+        assert "RCL0012" in said.err
+        assert shop("inventory", "snapshot", "-o", str(shop.root / name)).code == 64
+    assert stat.S_ISFIFO((shop.root / "pipe").stat().st_mode)
 
 
 def test_no_secret_is_in_a_plan(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,6 +214,9 @@ def test_init_needs_the_choice_that_has_no_default(tmp_path: Path, run: Callable
     said = run("init", str(tmp_path / "new"))
     assert said.code == 64
     assert "--prune or --no-prune" in said.err
+    braces = run("init", str(tmp_path / "braces"), "--prune", "--store", "{nope}/{server}")
+    assert braces.code == 0
+    assert "{nope}/mabs-01" in (tmp_path / "braces" / "policies" / "site.yaml").read_text()
     wrong = run("init", str(tmp_path / "new"), "--prune", "--retention", "5 days")
     assert wrong.code == 65
     assert not (tmp_path / "new").exists()
