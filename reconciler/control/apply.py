@@ -11,6 +11,7 @@ from reconciler.control.lease import Holding
 from reconciler.control.site import Site, actor
 from reconciler.errors import OutcomeUnknown, ReconcilerError, StaleFence
 from reconciler.model import (
+    Adopt,
     CreateGroup,
     LedgerEntry,
     Outcome,
@@ -118,7 +119,8 @@ def _neither(site: Site, step: Step, error: ReconcilerError) -> str:
     seen = _seen(site, step)
     if seen is None:
         return ": it is not there any more"
-    before, after = action.before, None if isinstance(action, StopProtection) else action.after
+    before = action.group if isinstance(action, Adopt) else action.before
+    after = None if isinstance(action, StopProtection) else _after(action)
     told = [
         f"{field.path} is {field.show(field.get(seen))}, the plan saw {field.show(field.get(before))}"
         + (f" and would leave {field.show(field.get(after))}" if after is not None else "")
@@ -185,12 +187,13 @@ def remember_step(site: Site, step: Step, ref: str, run: str) -> None:
         members=tuple(each for each in step.remember.members if each.source in after.sources),
         selectors=step.remember.selectors if whole else previous.selectors if previous else "",
         labels=step.remember.labels,
+        document=step.remember.document,
     )
     ledger.record(entry, formerly=formerly)
 
 
-def _after(action: CreateGroup | UpdateGroup | RenameGroup) -> ProtectionGroup:
-    return action.group if isinstance(action, CreateGroup) else action.after
+def _after(action: CreateGroup | UpdateGroup | RenameGroup | Adopt) -> ProtectionGroup:
+    return action.group if isinstance(action, CreateGroup | Adopt) else action.after
 
 
 def _wish(desired: DesiredState | None, server: str, name: str) -> DesiredGroup | None:

@@ -94,6 +94,8 @@ def _spec(
         spec["existingPoints"] = str(group.existing_points)
     if group.colocate:
         spec["colocate"] = True
+    if group.deletion_protection:
+        spec["deletionProtection"] = True
     return spec
 
 

@@ -794,6 +794,12 @@ _PLAN: dict[str, Explanation] = {
         "The change weakens protection or destroys recovery points, and no valid approval names its hash.",
         "Have it approved: the command is printed. Or take the change back.",
     ),
+    "RCL3043": Explanation(
+        "a group that is protected from deletion has no policy any more",
+        "The policy was removed, or names another server, and the ledger remembers `deletionProtection: true` of the "
+        "group. It is not stopped.",
+        "Write the policy again. To stop the group, apply it with `deletionProtection: false` first, then remove it.",
+    ),
     "RCL3021": Explanation(
         "a group that nobody owns yet",
         "A server holds this group just as the policy says, but this product did not make it, so it changes "
@@ -895,11 +901,6 @@ _STORE: dict[str, Explanation] = {
         "Two jobs never write one replica at the same time.",
         "Wait; the job is tried again by itself.",
     ),
-    "RCL4008": Explanation(
-        "destroying points is not supported",
-        "A policy asks to expire points at once; this version never destroys points.",
-        "Use retain or keepForever.",
-    ),
     "RCL4009": Explanation(
         "an unknown volume",
         "A group prefers a volume that its server does not have.",
@@ -968,6 +969,11 @@ _STATE: dict[str, Explanation] = {
         "the state database cannot be opened",
         "The file or its folder cannot be made or read by this account.",
         "Correct `state` in the site, or the folder's permissions.",
+    ),
+    "RCL5020": Explanation(
+        "the evidence does not read",
+        "A line of the evidence is no record: it was edited, cut or overwritten.",
+        "Keep the folder as it is. `reconciler evidence verify` says where the chain breaks; compare it with a copy.",
     ),
     "RCL5006": Explanation(
         "a database cannot be written",

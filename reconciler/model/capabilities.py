@@ -57,8 +57,6 @@ EMBEDDED = Capabilities(
         Lack("backupWindow", later=True),
         Lack("replicaCreation", holds=("now",), later=True),
         Lack("verification", later=True),
-        Lack("existingPoints", holds=("retain", "keepForever"), later=True),
-        Lack("deletionProtection", holds=(False,), later=True),
         Lack("paused", later=True),
     ),
     inventories=frozenset({"directory", "snapshot"}),
@@ -72,7 +70,16 @@ MABS = Capabilities(
     schedules="engine",
     takes_incrementals=None,
     unreadable=frozenset(
-        {"colocate", "consistencyCheck.whenInconsistent", "members.volume", "shortTerm.synchronization"}
+        {
+            "colocate",
+            "consistencyCheck.whenInconsistent",
+            "deletionProtection",
+            "existingPoints",
+            "members.volume",
+            "shortTerm.minimumPoints",
+            "shortTerm.rpo",
+            "shortTerm.synchronization",
+        }
     ),
     synchronizations=tuple(timedelta(minutes=each) for each in (15, 30, 45, 60, 120, 240, 360, 720, 1440)),
     lacks=(

@@ -124,7 +124,10 @@ class Member(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defau
 
 
 class ProtectionGroup(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One protection group, resolved. `name` is its identity, `members` are sorted by data source."""
+    """One protection group, resolved. `name` is its identity, `members` are sorted by data source.
+
+    With `deletion_protection` the group is not stopped, even when its policy is gone: the ledger remembers it.
+    """
 
     name: str
     display_name: str
@@ -133,6 +136,7 @@ class ProtectionGroup(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     consistency_check: ConsistencyCheck = ConsistencyCheck()
     existing_points: ExistingPoints = ExistingPoints.RETAIN
     colocate: bool = False
+    deletion_protection: bool = False
 
     @property
     def sources(self) -> frozenset[DataSource]:

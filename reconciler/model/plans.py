@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ import msgspec
 
 from reconciler.errors import Diagnostic, Location
 from reconciler.model.groups import ExistingPoints, ProtectionGroup
-from reconciler.model.identity import DataSource
+from reconciler.model.impact import Cost, Impact, VolumeImpact
+from reconciler.model.ledger import Remembrance
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 
 
 class Verb(StrEnum):
@@ -22,6 +23,7 @@ class Verb(StrEnum):
     UPDATE = "update"
     RENAME = "rename"
     STOP = "stop"
+    ADOPT = "adopt"
 
 
 class Direction(StrEnum):
@@ -51,12 +53,16 @@ class Reason(StrEnum):
     RENAMED = "renamed"
     POLICY_REMOVED = "policyRemoved"
     SERVER_CHANGED = "serverChanged"
+    ADOPTED = "adopted"
 
 
 class FieldChange(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One field that differs. `path` is the policy's (``shortTerm.retention``, ``members``); `before` and `after`
-    are in the policy's units, None where there is nothing. `assumed`: the engine cannot read the field back, so
-    `before` is what was last applied. `note` says what follows from it."""
+    """One field that differs. `path` is the policy's (``shortTerm.retention``, ``members``), "" for the whole group;
+    `before` and `after` are in the policy's units, None where there is nothing. `assumed`: the engine cannot read the
+    field back, so `before` is what was last applied. `note` says what follows from it.
+
+    `change_hash` is what an Approval names, of a field that needs consent; `approved_by` the Approval that covers it.
+    """
 
     path: str
     before: Any
@@ -66,6 +72,13 @@ class FieldChange(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     location: Location | None = None
     assumed: bool = False
     note: str = ""
+    change_hash: str = ""
+    approved_by: str = ""
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether somebody still has to say yes to it."""
+        return self.direction.needs_consent and not self.approved_by
 
 
 class Change(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -81,6 +94,13 @@ class Change(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     after: ProtectionGroup | None = None
     ref: str = ""
     location: Location | None = None
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether somebody still has to say yes to a part of it."""
+        if not self.fields:
+            return self.direction.needs_consent
+        return any(field.needs_consent for field in self.fields)
 
 
 class CreateGroup(msgspec.Struct, frozen=True, rename="camel", tag_field="action", tag="createGroup"):
@@ -117,44 +137,63 @@ class StopProtection(msgspec.Struct, frozen=True, rename="camel", tag_field="act
     existing_points: ExistingPoints
 
 
-Action = CreateGroup | UpdateGroup | RenameGroup | StopProtection
+class Adopt(msgspec.Struct, frozen=True, rename="camel", tag_field="action", tag="adopt"):
+    """Takes the group `ref`, which is as `group` says, into the ledger; the server is not changed."""
+
+    server: str
+    ref: str
+    group: ProtectionGroup
 
 
-class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A member as it was last seen: what its machine was called, and what selectors look at. "" is unknown."""
-
-    source: DataSource
-    name: str
-    labels: dict[str, str] = {}
-    node: str = ""
-    volumes: tuple[str, ...] = ()
-    systems: tuple[str, ...] = ()
-    role: str = ""
+Action = CreateGroup | UpdateGroup | RenameGroup | StopProtection | Adopt
 
 
-class Remembrance(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What the ledger is to remember of a group besides what was applied: all members that the policy wants, the hash
-    of its membership rules, and the labels of its document."""
-
-    members: tuple[KnownMember, ...] = ()
-    selectors: str = ""
-    labels: dict[str, str] = {}
-
-
-class Step(msgspec.Struct, frozen=True, rename="camel"):
+class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One thing that apply does: the action, the change that caused it, and what is remembered of it. It needs nothing
-    else to be done. `id` is unique in the plan."""
+    else to be done. `id` is unique in the plan; `wave` is the number of the wave that it belongs to.
+
+    `base_hash` and `desired_hash` are of the group as it was seen and as it is to be ("" where it is not there).
+    """
 
     id: str
     action: Action
     change: Change
     remember: Remembrance = Remembrance()
+    wave: int = 1
+    impact: Impact | None = None
+    hazards: tuple[Diagnostic, ...] = ()
+    cost: Cost = Cost()
+    base_hash: str = ""
+    desired_hash: str = ""
+
+
+class Approved(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An Approval that counts: its name, who said yes, why, until when, and to which changes. `expired_points` is the
+    most points that may expire by it at once, None for any number."""
+
+    name: str
+    by: str
+    reason: str
+    until: date
+    changes: tuple[str, ...]
+    expired_points: int | None = None
+
+
+class Wave(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Steps that are done together. `opens_at` (UTC) is the first moment at which they may be; `because` says what
+    keeps them from being done at once, "" for nothing."""
+
+    number: int
+    opens_at: datetime
+    because: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything that is to be done on one site, safest first, and what was found on the way.
+    """Everything that is to be done on one site, by wave, safest first, and what was found on the way.
 
     `names` tells people what a data source is called; it is no part of the hash. `plan_hash` covers the steps.
+    `scope` tells what the plan was limited to, () for the whole site. `volumes` are those of the servers' pools that
+    the plan fills or frees. `approvals` are those that cover changes of it.
     """
 
     site: str
@@ -163,13 +202,17 @@ class Plan(msgspec.Struct, frozen=True, rename="camel"):
     findings: tuple[Diagnostic, ...] = ()
     names: dict[str, str] = {}
     plan_hash: str = ""
+    scope: tuple[str, ...] = ()
+    waves: tuple[Wave, ...] = ()
+    volumes: tuple[VolumeImpact, ...] = ()
+    approvals: tuple[Approved, ...] = ()
     format_version: str = FORMAT_VERSION
     kind: str = "Plan"
 
     @property
     def weakening(self) -> tuple[Step, ...]:
-        """The steps that need somebody's consent."""
-        return tuple(step for step in self.steps if step.change.direction.needs_consent)
+        """The steps that still need somebody's consent."""
+        return tuple(step for step in self.steps if step.change.needs_consent)
 
 
 class Origin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -213,24 +256,3 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ref: str = ""
     code: str = ""
     reason: str = ""
-
-
-class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A group that we own on a server: its reference there, what was last applied, and when (UTC).
-
-    `selectors` is a hash of the membership rules as they were written, so that a new member can be told from a
-    new rule. `labels` are the document's, for guardrails over what happens to the group when the document is gone.
-    """
-
-    server: str
-    ref: str
-    applied: ProtectionGroup
-    applied_at: datetime
-    run: str
-    members: tuple[KnownMember, ...] = ()
-    selectors: str = ""
-    labels: dict[str, str] = {}
-
-    @property
-    def group(self) -> str:
-        return self.applied.name

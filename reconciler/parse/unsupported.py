@@ -18,9 +18,7 @@ Path = tuple[str | int, ...]
 TABLE: tuple[Lack, ...] = (
     Lack("state.postgresql", later=True),
     Lack("servers[].onlineStore", later=True),
-    Lack("budgets", later=True),
     Lack("mail", later=True),
-    Lack("changeWindows", holds=([],), later=True),
 )
 
 

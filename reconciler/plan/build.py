@@ -11,6 +11,7 @@ import msgspec
 from reconciler.errors import Diagnostic, Severity, sort_key
 from reconciler.model import (
     Action,
+    Adopt,
     Capabilities,
     CatalogSnapshot,
     Change,
@@ -90,7 +91,8 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *guard(policies.guardrails, planned(changes, policies, desired.names, situation.ledger)),
     ]
     known = {
-        (each.server, each.group.name): Remembrance(each.known, each.selectors, each.labels) for each in desired.groups
+        (each.server, each.group.name): Remembrance(each.known, each.selectors, each.labels, each.document)
+        for each in desired.groups
     }
     head = Plan(situation.site, situation.now, (), tuple(findings), desired.names)
     return Proposal(seal(head, changes, known), desired)
@@ -146,6 +148,8 @@ def _step(number: int, change: Change, known: Mapping[tuple[str, str], Remembran
 
 def _action(change: Change) -> Action:
     before, after = change.before, change.after
+    if change.verb is Verb.ADOPT and before is not None:
+        return Adopt(change.server, change.ref, before)
     if change.verb is Verb.CREATE and after is not None:
         return CreateGroup(change.server, after)
     if before is not None and after is not None:

@@ -20,7 +20,7 @@ from reconciler.model import (
     Reason,
     Verb,
 )
-from reconciler.plan.direction import FIELDS, worst
+from reconciler.plan.direction import FIELDS, of_release, worst
 from reconciler.plan.values import DesiredGroup, DesiredState
 
 #: Which reason names a change that has several: what a person did comes before what the world did.
@@ -156,16 +156,25 @@ class _Differ:
         if unsure:
             self._not_stopped(entry, ", ".join(sorted(unsure)))
             return
+        if entry.applied.deletion_protection:
+            self._deletion_protected(entry)
+            return
+        reason = Reason.POLICY_REMOVED if moved is None else Reason.SERVER_CHANGED
+        place = moved.place("server") if moved else None
+        existing = observed.group.existing_points
+        direction = of_release(existing)
+        note = f"no new points; existing points: {existing}"
         self.changes.append(
             Change(
                 server=entry.server,
                 group=entry.group,
                 verb=Verb.STOP,
-                reason=Reason.POLICY_REMOVED if moved is None else Reason.SERVER_CHANGED,
-                direction=Direction.WEAKENS,
+                reason=reason,
+                direction=direction,
+                fields=(FieldChange("", entry.group, None, direction, reason, place, note=note),),
                 before=observed.group,
                 ref=entry.ref,
-                location=moved.place("server") if moved else None,
+                location=place,
             )
         )
 
@@ -195,6 +204,14 @@ class _Differ:
             Severity.WARNING,
             f"no policy has the group {entry.group} on {entry.server} any more; it goes on as it is",
             "Write it again, name it in `renamedFrom`, or set `prune: true` in the site to have it stopped.",
+        )
+
+    def _deletion_protected(self, entry: LedgerEntry) -> None:
+        self._say(
+            "RCL3043",
+            Severity.WARNING,
+            f"the group {entry.group} on {entry.server} is protected from deletion, so it goes on as it is",
+            "To stop it, apply its policy with `deletionProtection: false` first, then remove it.",
         )
 
     def _not_stopped(self, entry: LedgerEntry, clusters: str) -> None:
@@ -278,7 +295,7 @@ def _members(before: tuple[Member, ...], entry: LedgerEntry, desired: DesiredGro
             "members",
             str(source),
             None,
-            Direction.WEAKENS,
+            of_release(desired.group.existing_points),
             why(source, False),
             place,
             note=f"no new points; existing points: {desired.group.existing_points}",

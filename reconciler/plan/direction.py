@@ -164,7 +164,13 @@ FIELDS: tuple[Field, ...] = (
         "this is what happens to the points when protection is stopped; nothing happens to them now",
     ),
     _plain("colocate", "colocate", _same, _neutral),
+    _plain("deletionProtection", "deletion_protection", _same, _more_is_stronger),
 )
+
+
+def of_release(existing: ExistingPoints) -> Direction:
+    """What letting go of a machine does, by what becomes of its points."""
+    return Direction.DESTROYS if existing is ExistingPoints.EXPIRE_NOW else Direction.WEAKENS
 
 
 def worst(directions: list[Direction]) -> Direction:

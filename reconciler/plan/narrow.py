@@ -80,19 +80,19 @@ def _still_held(change: Change, name: str) -> Diagnostic:
 
 
 def mild_part(change: Change) -> Change | None:
-    """The change without its weakening fields; None if nothing is left."""
-    if not change.direction.needs_consent:
+    """The change without the fields that somebody still has to say yes to; None if nothing is left."""
+    if not change.needs_consent:
         return change
     if change.before is None or change.after is None:
         return None
-    harsh = [field for field in change.fields if field.direction.needs_consent]
+    harsh = [field for field in change.fields if field.needs_consent]
     after = change.after
     for field in FIELDS:
         if any(each.path == field.path for each in harsh):
             after = field.put(after, field.get(change.before))
     lost = {str(each.before) for each in harsh if each.path == "members"}
     after = _with_members(after, [*after.members, *(m for m in change.before.members if str(m.source) in lost)])
-    mild = tuple(field for field in change.fields if not field.direction.needs_consent)
+    mild = tuple(field for field in change.fields if not field.needs_consent)
     return msgspec.structs.replace(change, after=after, fields=mild, direction=_worst(mild)) if mild else None
 
 

@@ -13,7 +13,7 @@ import msgspec
 from reconciler.model import Change, DataSource, Verb
 from reconciler.plan.narrow import released_part, remaining_part
 
-_VERBS = [Verb.CREATE, Verb.RENAME, Verb.UPDATE, Verb.STOP]
+_VERBS = [Verb.ADOPT, Verb.CREATE, Verb.RENAME, Verb.UPDATE, Verb.STOP]
 
 
 def order(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -27,6 +27,7 @@ from reconciler.model.documents import (
     Positions,
     ProtectedParts,
 )
+from reconciler.model.encode import encode
 from reconciler.plan.selectors import Candidate, Population, unsure
 from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO, WRITTEN, DesiredGroup, DesiredState, Excused
@@ -163,6 +164,7 @@ class _Resolver:
             selectors=_selectors_hash(document),
             ignored=self._ignored(placed),
             labels=document.metadata.labels,
+            document=encode(document),
         )
 
     def _ignored(self, placed: Placed[GroupDocument]) -> frozenset[str]:

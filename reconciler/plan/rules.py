@@ -291,7 +291,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _rule("spec.backupWindow", _window),
         _rule("spec.replicaCreation", _neutral),
         _rule("spec.verification", _verification),
-        _rule("spec.deletionProtection", _true_is_stronger),
         _rule("spec.paused", _paused, "no job starts while it is paused"),
         _rule("spec.ignore", _ignore, "what is ignored may differ unseen"),
     ),

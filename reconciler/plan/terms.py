@@ -31,6 +31,7 @@ def group_of(document: GroupDocument, members: tuple[Member, ...]) -> Protection
         ),
         existing_points=spec.existing_points,
         colocate=spec.colocate,
+        deletion_protection=spec.deletion_protection,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from reconciler.errors import Diagnostic, Location
@@ -27,6 +29,7 @@ WRITTEN = {
     "consistencyCheck.schedule": ("consistencyCheck", "schedule"),
     "existingPoints": ("existingPoints",),
     "colocate": ("colocate",),
+    "deletionProtection": ("deletionProtection",),
     "renamedFrom": ("renamedFrom",),
     "server": ("server",),
 }
@@ -38,7 +41,7 @@ class DesiredGroup(msgspec.Struct, frozen=True):
     `known` tells what each member is called and how it is labelled, `missing` which of them the inventory does
     not show now. `formerly` are the earlier names of the group. `written` tells where each field is written.
     `selectors` is the hash of the membership rules. `ignored` are the fields that may differ for now, `labels`
-    those of the document.
+    those of the document, which is `document` as JSON values.
     """
 
     server: str
@@ -50,6 +53,7 @@ class DesiredGroup(msgspec.Struct, frozen=True):
     selectors: str = ""
     ignored: frozenset[str] = frozenset()
     labels: dict[str, str] = {}
+    document: dict[str, Any] = {}
 
     def place(self, path: str) -> Location | None:
         """Where the field is written; where the nearest thing around it is, if it is not; "" is the document."""

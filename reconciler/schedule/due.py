@@ -179,12 +179,14 @@ def _pruning(view: View, replica: Replica, group: ProtectionGroup | None, points
     minimum = group.short_term.minimum_points if group else replica.minimum_points
     if group is None and replica.existing_points is ExistingPoints.KEEP_FOREVER:
         age = None
-    expired = retain(points, Range(age, minimum), view.now).expire
+    destroyed = group is None and replica.existing_points is ExistingPoints.EXPIRE_NOW
+    expired = tuple(points) if destroyed else retain(points, Range(age, minimum), view.now).expire
     if not expired:
         return None
     ids = tuple(sorted(point.id for point in expired))
     slot = max(point.time for point in expired)
-    job = _job(view, replica, JobKind.PRUNING, slot, f"{len(ids)} points are beyond the range", "/".join(ids))
+    because = f"{len(ids)} points " + ("are not wanted any more" if destroyed else "are beyond the range")
+    job = _job(view, replica, JobKind.PRUNING, slot, because, "/".join(ids))
     return msgspec.structs.replace(job, points=ids) if job else None
 
 

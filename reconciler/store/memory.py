@@ -7,14 +7,16 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from reconciler import files, sqlite
 from reconciler.errors import Refused
-from reconciler.model import DataSource, JobKind, JobRecord, LedgerEntry, Outcome, Plan
+from reconciler.model import DataSource, JobKind, JobRecord, LedgerEntry, Outcome, Plan, Sighting
 from reconciler.protocols import JournalStep, Run
 from reconciler.store.database import Database
+from reconciler.store.evidence import EvidenceFolder
 from reconciler.store.locks import SqliteLocks
 
 Now = Callable[[], datetime]
@@ -46,7 +48,8 @@ def open_memory(path: Path, now: Now = _real_now) -> SqliteMemory:
 
 
 class SqliteMemory:
-    """Journal, ledger, jobs, locks and marks of one site."""
+    """Journal, ledger, jobs, locks, marks and evidence of one site; the evidence lies in a folder beside the
+    database."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, now: Now) -> None:
         self._database = Database(connection, path)
@@ -55,6 +58,7 @@ class SqliteMemory:
         self.jobs = SqliteJobs(self._database)
         self.locks = SqliteLocks(self._database, now)
         self.marks = SqliteMarks(self._database)
+        self.evidence = EvidenceFolder(path.with_suffix(".evidence"))
 
     def close(self) -> None:
         self._database.close()
@@ -68,16 +72,17 @@ class SqliteJournal:
 
     def begin(self, run: Run, plan: Plan | None) -> None:
         body, sealed = msgspec.json.encode(run), msgspec.json.encode(plan) if plan else None
-        query = "INSERT INTO run (id, body, plan) VALUES (?, ?, ?)"
-        self._database.write(lambda write: write.execute(query, (run.id, body, sealed)))
+        query = "INSERT INTO run (id, body, plan, glass) VALUES (?, ?, ?, ?)"
+        self._database.write(lambda write: write.execute(query, (run.id, body, sealed, bool(run.glass))))
 
     def started(self, run: str, step: str, at: datetime) -> None:
         query = "INSERT OR IGNORE INTO step (run, step, started_at) VALUES (?, ?, ?)"
         self._database.write(lambda write: write.execute(query, (run, step, at.isoformat())))
 
     def finished(self, run: str, outcome: Outcome) -> None:
-        query = "UPDATE step SET outcome = ? WHERE run = ? AND step = ?"
-        self._database.write(lambda write: write.execute(query, (msgspec.json.encode(outcome), run, outcome.step)))
+        query = "UPDATE step SET outcome = ?, ended_at = ? WHERE run = ? AND step = ?"
+        row = (msgspec.json.encode(outcome), outcome.at.isoformat(), run, outcome.step)
+        self._database.write(lambda write: write.execute(query, row))
 
     def end(self, run: str, at: datetime, ended_as: str) -> None:
         def act(write: sqlite3.Connection) -> None:
@@ -88,12 +93,23 @@ class SqliteJournal:
         self._database.write(act)
 
     def runs(self, limit: int = 50) -> tuple[Run, ...]:
-        rows = self._database.rows("SELECT body FROM run ORDER BY sequence DESC LIMIT ?", limit)
-        return tuple(self._database.decode(row["body"], Run) for row in rows)
+        return self._runs("SELECT body FROM run ORDER BY sequence DESC LIMIT ?", limit)
 
     def open_runs(self) -> tuple[Run, ...]:
-        rows = self._database.rows("SELECT body FROM run WHERE ended = 0 ORDER BY sequence")
-        return tuple(self._database.decode(row["body"], Run) for row in rows)
+        return self._runs("SELECT body FROM run WHERE ended = 0 ORDER BY sequence")
+
+    def since(self, at: datetime) -> tuple[Run, ...]:
+        return self._runs(
+            "SELECT body FROM run WHERE plan IS NOT NULL AND id IN (SELECT run FROM step WHERE ended_at >= ?) "
+            "ORDER BY sequence",
+            at.isoformat(),
+        )
+
+    def broken_glass(self) -> tuple[Run, ...]:
+        return self._runs("SELECT body FROM run WHERE glass = 1 ORDER BY sequence")
+
+    def _runs(self, query: str, *values: object) -> tuple[Run, ...]:
+        return tuple(self._database.decode(row["body"], Run) for row in self._database.rows(query, *values))
 
     def steps(self, run: str) -> tuple[JournalStep, ...]:
         rows = self._database.rows("SELECT * FROM step WHERE run = ? ORDER BY sequence", run)
@@ -134,6 +150,24 @@ class SqliteLedger:
     def forget(self, server: str, group: str) -> None:
         query = "DELETE FROM ledger WHERE server = ? AND name = ?"
         self._database.write(lambda write: write.execute(query, (server, group)))
+
+    def sightings(self) -> tuple[Sighting, ...]:
+        rows = self._database.rows("SELECT body FROM sighting ORDER BY server, ref")
+        return tuple(self._database.decode(row["body"], Sighting) for row in rows)
+
+    def sight(self, sighting: Sighting) -> None:
+        query = "INSERT OR REPLACE INTO sighting (server, ref, body) VALUES (?, ?, ?)"
+        row = (sighting.server, sighting.ref, msgspec.json.encode(sighting))
+        self._database.write(lambda write: write.execute(query, row))
+
+    def site_document(self) -> dict[str, Any] | None:
+        rows = self._database.rows("SELECT body FROM document WHERE kind = 'Site'")
+        return self._database.decode(rows[0]["body"], dict[str, Any]) if rows else None
+
+    def record_site(self, document: dict[str, Any]) -> None:
+        body = msgspec.json.encode(document, order="deterministic")
+        query = "INSERT OR REPLACE INTO document (kind, body) VALUES ('Site', ?)"
+        self._database.write(lambda write: write.execute(query, (body,)))
 
 
 class SqliteJobs:

@@ -114,7 +114,7 @@ def check_consistency(work: Work) -> JobResult:
 
 def prune(work: Work) -> JobResult:
     """Moves points to the bin. The floors are checked here too, whoever asked: the newest point, the last verified
-    one, and as many as the group wants at least, never go."""
+    one, and as many as the group wants at least, never go; unless protection was stopped with `expireNow`."""
     if work.assignment.existing_points is ExistingPoints.KEEP_FOREVER and work.assignment.group is None:
         raise Refused("RCL4011", "its points are kept for ever", "Nothing is to be done.", subject=work.job.id)
     points = work.store.points()
@@ -123,7 +123,8 @@ def prune(work: Work) -> JobResult:
     verified = max((point for point in points if point.verified_at), key=lambda p: p.time, default=None)
     floor = max(3, work.assignment.minimum_points)
     broken = [point for point in wanted if point.id == newest or (verified and point.id == verified.id)]
-    if broken or (wanted and len(points) - len(wanted) < floor):
+    stopped = work.assignment.group is None and work.assignment.existing_points is ExistingPoints.EXPIRE_NOW
+    if not stopped and (broken or (wanted and len(points) - len(wanted) < floor)):
         raise Refused(
             "RCL4011",
             f"{len(wanted)} of {len(points)} points would expire; the newest, the last verified one and {floor} in "

@@ -32,6 +32,7 @@ from reconciler.model import (
     JobResult,
     JobState,
     JobStatus,
+    ObservedGroup,
     Recovery,
 )
 from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck
@@ -52,7 +53,7 @@ def open_engine(setup: EngineSetup) -> EmbeddedEngine:
 
 
 class EmbeddedEngine:
-    """See `protocols.Engine`, `protocols.Recovers` and `protocols.ChecksStore`."""
+    """See `protocols.Engine`, `protocols.ReadsGroups`, `protocols.Recovers` and `protocols.ChecksStore`."""
 
     def __init__(self, setup: EngineSetup) -> None:
         self._setup = setup
@@ -87,6 +88,10 @@ class EmbeddedEngine:
             )
             for name in shared
         )
+
+    def groups(self) -> tuple[ObservedGroup, ...]:
+        """See `protocols.ReadsGroups`."""
+        return tuple(ObservedGroup(ref, group) for ref, group in self._server.groups())
 
     def apply(self, action: Action, fence: Fence) -> str:
         return self._server.apply(action, fence)

@@ -17,6 +17,7 @@ from reconciler.engines.embedded.replica import folder_name
 from reconciler.errors import Refused, StaleFence
 from reconciler.model import (
     Action,
+    Adopt,
     CreateGroup,
     DataSource,
     ExistingPoints,
@@ -108,6 +109,8 @@ class ServerStore:
                     return self._update(ref, before, after)
                 case StopProtection(ref=ref, before=before, existing_points=existing):
                     return self._stop(ref, before, existing)
+                case Adopt(ref=ref, group=group):
+                    return self._update(ref, group, group)
 
     def _create(self, group: ProtectionGroup) -> str:
         ref = "pg-" + sha256(group.name.encode()).hexdigest()[:12]
@@ -149,13 +152,6 @@ class ServerStore:
             return ref
         if msgspec.json.decode(row["body"], type=ProtectionGroup) != before:
             raise _stale(before.name, "was changed meanwhile")
-        if existing is ExistingPoints.EXPIRE_NOW:
-            raise Refused(
-                "RCL4008",
-                f"points of {before.name} would be destroyed at once; this version never does that",
-                "Use retain or keepForever.",
-                subject=before.name,
-            )
         self._db.execute("DELETE FROM protection_group WHERE ref = ?", (ref,))
         for member in before.members:
             self._release(member.source, existing)

@@ -24,6 +24,7 @@ from reconciler.errors import (
 )
 from reconciler.model import (
     Action,
+    Adopt,
     Capabilities,
     CatalogSnapshot,
     Consistency,
@@ -123,16 +124,20 @@ class MemoryEngine:
     def observe(self) -> CatalogSnapshot:
         server = self._server
         points = sorted(server.points.values(), key=lambda point: (point.source, point.time, point.id))
-        groups = sorted(server.groups.items(), key=lambda item: item[1].name)
         return CatalogSnapshot(
             server=self.name,
             taken_at=self._setup.clock.now(),
             facts=ServerFacts(engine="memory", version=__version__),
-            groups=tuple(ObservedGroup(ref, self._as_read(group)) for ref, group in groups),
+            groups=self.groups(),
             replicas=tuple(server.replicas[source] for source in sorted(server.replicas)),
             points=tuple(points),
             volumes=tuple(PoolVolume(name, capacity, self._used(name)) for name, capacity in self._setup.volumes),
         )
+
+    def groups(self) -> tuple[ObservedGroup, ...]:
+        """See `protocols.ReadsGroups`."""
+        ordered = sorted(self._server.groups.items(), key=lambda item: item[1].name)
+        return tuple(ObservedGroup(ref, self._as_read(group)) for ref, group in ordered)
 
     def _as_read(self, group: ProtectionGroup) -> ProtectionGroup:
         unreadable = self._server.behaviour.unreadable
@@ -189,6 +194,11 @@ class MemoryEngine:
                 if self._server.groups.pop(ref, None) is not None:
                     for member in before.members:
                         self._release(member.source, existing)
+                return ref
+            case Adopt(ref=ref, group=group):
+                now = self._server.groups.get(ref)
+                if now is None or self._as_read(now) != self._as_read(group):
+                    raise _stale(group.name)
                 return ref
 
     def _create(self, group: ProtectionGroup) -> str:
@@ -336,7 +346,8 @@ class MemoryEngine:
         replica = self._server.replicas[job.source]
         mine = sorted((p for p in self._server.points.values() if p.source == job.source), key=lambda p: (p.time, p.id))
         wanted = [point for point in mine if point.id in job.points]
-        if wanted and (mine[-1] in wanted or len(mine) - len(wanted) < max(3, replica.minimum_points)):
+        stopped = replica.group is None and replica.existing_points is ExistingPoints.EXPIRE_NOW
+        if not stopped and wanted and (mine[-1] in wanted or len(mine) - len(wanted) < max(3, replica.minimum_points)):
             raise Refused("RCL4011", "the newest point and the least number of points are kept", "Nothing expired.")
         for point in wanted:
             del self._server.points[point.id]

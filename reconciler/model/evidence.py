@@ -1,0 +1,40 @@
+"""Evidence: what was done, by whom, on whose yes, and what came of it; each record names the one before it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+EVIDENCE_FORMAT = "1.0"
+
+
+class EvidenceKind(StrEnum):
+    """What a record tells of; its fields are in docs/reference/evidence.md."""
+
+    RUN = "run"
+    APPROVAL = "approval"
+    STEP = "step"
+    RUN_ENDED = "runEnded"
+    POINT = "recoveryPoint"
+    EXPIRED = "expiredPoints"
+    RECOVERY = "recovery"
+    VERIFICATION = "verification"
+    LOCK = "lock"
+    BREAK_GLASS = "breakGlass"
+    STATE = "state"
+    DRIFT = "drift"
+
+
+class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One line of the evidence. `prev` is the SHA-256 (hex) of the line before it, without its newline; "" for the
+    first. `seq` counts from 1. `run` is the run's id, "" outside of one. `body` holds JSON values."""
+
+    seq: int
+    prev: str
+    at: datetime
+    kind: EvidenceKind
+    run: str = ""
+    body: dict[str, Any] = {}

@@ -1,0 +1,88 @@
+"""What we own on servers, what we remember of it, and when we last saw it as we left it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from reconciler.model.groups import ProtectionGroup
+from reconciler.model.identity import DataSource
+
+
+class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A member as it was last seen: what its machine was called, and what selectors look at. "" is unknown."""
+
+    source: DataSource
+    name: str
+    labels: dict[str, str] = {}
+    node: str = ""
+    volumes: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    role: str = ""
+
+
+class Remembrance(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the ledger is to remember of a group besides what was applied: all members that the policy wants, the hash
+    of its membership rules, the labels of its document, and the document itself (JSON values, as it is written)."""
+
+    members: tuple[KnownMember, ...] = ()
+    selectors: str = ""
+    labels: dict[str, str] = {}
+    document: dict[str, Any] = {}
+
+
+class Ownership(StrEnum):
+    """How a group came to be ours."""
+
+    CREATED = "created"
+    ADOPTED = "adopted"
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A group that we own on a server: its reference there, what was last applied, and when (UTC).
+
+    `selectors` is a hash of the membership rules as they were written, so that a new member can be told from a
+    new rule. `labels` are the document's, for guardrails over what happens to the group when the document is gone.
+    `document` is the document that was last applied (JSON values), `commit` that of the policies; approvals name
+    changes of it. `observed` is what the server showed right after, where that is not what was applied: what it
+    rounded.
+    """
+
+    server: str
+    ref: str
+    applied: ProtectionGroup
+    applied_at: datetime
+    run: str
+    members: tuple[KnownMember, ...] = ()
+    selectors: str = ""
+    labels: dict[str, str] = {}
+    document: dict[str, Any] = {}
+    commit: str = ""
+    ownership: Ownership = Ownership.CREATED
+    observed: ProtectionGroup | None = None
+
+    @property
+    def group(self) -> str:
+        return self.applied.name
+
+    @property
+    def left(self) -> ProtectionGroup:
+        """The group as the server showed it after we last touched it."""
+        return self.observed if self.observed is not None else self.applied
+
+
+class Sighting(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """When a group of ours was last seen as we left it, and when first otherwise since then (UTC).
+
+    `differs_since` None: it is as we left it. `shown` is how it looked then; None: it was gone.
+    """
+
+    server: str
+    ref: str
+    group: str
+    as_left_at: datetime
+    differs_since: datetime | None = None
+    shown: ProtectionGroup | None = None

@@ -1,0 +1,120 @@
+"""The backup side: what is asked of an engine, and what one can do besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from reconciler.errors import Diagnostic
+from reconciler.model import (
+    Action,
+    Capabilities,
+    CatalogSnapshot,
+    Job,
+    JobHandle,
+    JobStatus,
+    ObservedGroup,
+)
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """The token of the lease that a write is done under; it only ever grows."""
+
+    token: int
+
+
+class Engine(Protocol):
+    """Sees and changes backup on one server."""
+
+    @property
+    def name(self) -> str:
+        """The server's name in the policies."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def observe(self) -> CatalogSnapshot:
+        """What the server holds now, in our units and names."""
+        ...
+
+    def apply(self, action: Action, fence: Fence) -> str:
+        """Does the action and returns the group's reference. Doing it twice equals doing it once.
+
+        Raises `StaleFence`, `TemporaryError`, `PermanentError`, `OutcomeUnknown`, or `Refused` when the group is
+        neither as the action's `before` nor as its `after` says.
+        """
+        ...
+
+    def start(self, job: Job, fence: Fence) -> JobHandle:
+        """Starts a job; starting a known job id that runs or has succeeded starts nothing."""
+        ...
+
+    def poll(self, handle: JobHandle) -> JobStatus:
+        """Where the job stands. A job that no running process works on and that never ended is INTERRUPTED."""
+        ...
+
+    def cancel(self, handle: JobHandle) -> None:
+        """Asks a running job to stop at the next safe point."""
+        ...
+
+    def close(self) -> None:
+        """Cancels what runs, waits for it, and lets go of every file."""
+        ...
+
+
+class ReadsGroups(Protocol):
+    """An engine that can show its groups without everything else that `observe` reads: what apply looks at before
+    each step."""
+
+    def groups(self) -> tuple[ObservedGroup, ...]:
+        """The groups now, by name."""
+        ...
+
+
+class Recovers(Protocol):
+    """An engine that can say beforehand what a recovery job would do. The job itself goes through `start`."""
+
+    def preview(self, job: Job) -> RecoveryPreview: ...
+
+
+class RecoveryPreview(msgspec.Struct, frozen=True, rename="camel"):
+    """What a recovery would write and destroy; `refusals` are the reasons why it would be refused."""
+
+    machine: str
+    point: str
+    point_time: datetime
+    writes: tuple[str, ...]
+    destroys: tuple[str, ...]
+    bytes: int
+    refusals: tuple[Diagnostic, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class StoreCheck(msgspec.Struct, frozen=True, rename="camel"):
+    """What checking a store found; empty `findings` is a sound store. Bytes and counts of what was looked at."""
+
+    server: str
+    replicas: int
+    points: int
+    packs: int
+    blocks: int
+    read_bytes: int
+    findings: tuple[Diagnostic, ...]
+
+
+class ChecksStore(Protocol):
+    """An engine whose store can be checked."""
+
+    def check_store(self, part: tuple[int, int] | None) -> StoreCheck:
+        """Catalogs, pack sizes and footers; with `part` (n, m) the data of every pack whose number is n modulo m
+        is read and hashed too, (1, 1) for all of it."""
+        ...
+
+
+def diagnostics_of(snapshots: Iterable[CatalogSnapshot]) -> tuple[Diagnostic, ...]:
+    """The troubles that engines saw while reading themselves, in order."""
+    return tuple(finding for snapshot in snapshots for finding in snapshot.findings)

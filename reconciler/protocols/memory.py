@@ -1,0 +1,184 @@
+"""Our memory: what is asked of journal, ledger, jobs, locks, marks and evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import msgspec
+
+from reconciler.model import (
+    DataSource,
+    EvidenceKind,
+    JobKind,
+    JobRecord,
+    LedgerEntry,
+    Outcome,
+    Plan,
+    Record,
+    Sighting,
+)
+
+
+class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One run of a command that changes something. `ended_at` None: it is going on, or it died.
+
+    `commit` is that of the policies, `ci` the CI job; `glass` the reason why approvals, budgets and windows were
+    passed over, "" for a run that kept them; `took_over` whose lease was taken over.
+    """
+
+    id: str
+    command: str
+    actor: str
+    host: str
+    started_at: datetime
+    fence: int
+    plan_hash: str = ""
+    ended_at: datetime | None = None
+    ended_as: str = ""
+    commit: str = ""
+    ci: str = ""
+    glass: str = ""
+    took_over: str = ""
+
+
+class JournalStep(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A step of a run as the journal has it; `outcome` None: started, and never heard of again."""
+
+    run: str
+    step: str
+    started_at: datetime
+    outcome: Outcome | None = None
+
+
+class Journal(Protocol):
+    """What we did: written before and after each step."""
+
+    def begin(self, run: Run, plan: Plan | None) -> None: ...
+    def started(self, run: str, step: str, at: datetime) -> None: ...
+    def finished(self, run: str, outcome: Outcome) -> None: ...
+    def end(self, run: str, at: datetime, ended_as: str) -> None: ...
+    def runs(self, limit: int = 50) -> tuple[Run, ...]:
+        """The latest runs, newest first."""
+        ...
+
+    def open_runs(self) -> tuple[Run, ...]:
+        """Runs that never ended, oldest first."""
+        ...
+
+    def steps(self, run: str) -> tuple[JournalStep, ...]: ...
+    def plan(self, run: str) -> Plan | None: ...
+    def since(self, at: datetime) -> tuple[Run, ...]:
+        """Runs with a plan that have a step with an outcome at or after `at`, oldest first."""
+        ...
+
+    def broken_glass(self) -> tuple[Run, ...]:
+        """Every run that passed over approvals, budgets or windows, oldest first."""
+        ...
+
+
+class Ledger(Protocol):
+    """What we own: the groups that this product made, and what it last applied to them."""
+
+    def entries(self) -> tuple[LedgerEntry, ...]:
+        """All entries, by server and group."""
+        ...
+
+    def record(self, entry: LedgerEntry, *, formerly: str = "") -> None:
+        """Writes the entry of a group; `formerly` is its name before a rename, whose entry goes."""
+        ...
+
+    def forget(self, server: str, group: str) -> None: ...
+    def sightings(self) -> tuple[Sighting, ...]:
+        """When each group was last seen as we left it, by server and reference."""
+        ...
+
+    def sight(self, sighting: Sighting) -> None: ...
+    def site_document(self) -> dict[str, Any] | None:
+        """The Site as it was last applied (JSON values): the judge of approvals. None: nothing was applied yet."""
+        ...
+
+    def record_site(self, document: dict[str, Any]) -> None: ...
+
+
+class JobStore(Protocol):
+    """Which jobs were started, and what came of them."""
+
+    def record(self, record: JobRecord) -> None:
+        """Writes the job's record, over an earlier one of the same job id."""
+        ...
+
+    def get(self, job: str) -> JobRecord | None: ...
+    def running(self) -> tuple[JobRecord, ...]: ...
+    def latest(self) -> Mapping[tuple[DataSource, JobKind], JobRecord]:
+        """The latest record of each data source and kind: what `due` needs."""
+        ...
+
+    def history(self, limit: int = 100, source: DataSource | None = None) -> Sequence[JobRecord]:
+        """Newest first."""
+        ...
+
+
+class Lease(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Who may change a site, until when. `token` grows with every new holder."""
+
+    name: str
+    holder: str
+    token: int
+    acquired_at: datetime
+    expires_at: datetime
+    took_over: str = ""
+
+
+class Locks(Protocol):
+    """Leases with a fencing token, by real time (never the rehearsal's)."""
+
+    def acquire(self, name: str, holder: str, ttl: timedelta) -> Lease:
+        """Takes the lease, over an expired one or one whose holder's process on this machine is gone. Raises
+        `LockHeld`, RCL5003, saying who holds it, since when and until when."""
+        ...
+
+    def renew(self, lease: Lease, ttl: timedelta) -> Lease:
+        """Prolongs it. Raises `StaleFence`, RCL5004, when somebody else has it now."""
+        ...
+
+    def release(self, lease: Lease) -> None: ...
+    def holder(self, name: str) -> Lease | None: ...
+
+
+class Marks(Protocol):
+    """Named instants: the clock's high-water marks and the loop's heartbeat."""
+
+    def read(self, name: str) -> datetime | None: ...
+    def write(self, name: str, at: datetime) -> None: ...
+
+
+class Evidence(Protocol):
+    """What was done, for auditors: a chain of records that only grows. Needs the lease, like everything that writes."""
+
+    def append(self, kind: EvidenceKind, at: datetime, run: str, body: dict[str, Any]) -> Record:
+        """Writes a record, durably, after the last one."""
+        ...
+
+    def records(self) -> Iterator[Record]:
+        """All of them, oldest first. Raises `Damaged`, RCL5020, where one does not read."""
+        ...
+
+
+class Memory(Protocol):
+    """Our memory of one site, whole."""
+
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def ledger(self) -> Ledger: ...
+    @property
+    def jobs(self) -> JobStore: ...
+    @property
+    def locks(self) -> Locks: ...
+    @property
+    def marks(self) -> Marks: ...
+    @property
+    def evidence(self) -> Evidence: ...
+    def close(self) -> None: ...
