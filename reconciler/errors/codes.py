@@ -800,6 +800,41 @@ _PLAN: dict[str, Explanation] = {
         "group. It is not stopped.",
         "Write the policy again. To stop the group, apply it with `deletionProtection: false` first, then remove it.",
     ),
+    "RCL3044": Explanation(
+        "an approval allows less than the plan would lose",
+        "The approval has a ceiling for the points that expire at once, and the plan expires more: time has passed, or "
+        "the machines are others.",
+        "Look at the plan. Have the loss approved as it is now, or wait.",
+    ),
+    "RCL3045": Explanation(
+        "the approvers were changed without being approved",
+        "Approvals are judged by the site as it was last applied. It names other approvers, and the new list is not "
+        "simply shorter.",
+        "Let those of the site as it was last applied approve. In an emergency `apply --break-glass REASON` takes the "
+        "new list over, and says so from then on.",
+    ),
+    "RCL3046": Explanation(
+        "a plan is limited to something that is not there",
+        "--server or --group names what neither the policies nor the ledger know.",
+        "Use one of the listed names.",
+    ),
+    "RCL3047": Explanation(
+        "approvals, budgets and windows were once passed over",
+        "Somebody ran `apply --break-glass REASON`. It is in the journal and in the evidence, and every later plan "
+        "says so.",
+        "Look at what that run did, and whether it is as it should be.",
+    ),
+    "RCL3048": Explanation(
+        "the server does not hold what was applied",
+        "Right after the step the server shows another value than it was given: it rounds, or somebody changed it at "
+        "once.",
+        "Write the value that the server holds, or take the field out of the policy.",
+    ),
+    "RCL3049": Explanation(
+        "the same difference is there after it was applied",
+        "The plan after an apply has to be empty and is not. The message has the field and both values.",
+        "Please report it. Until it is mended write the value that the server holds.",
+    ),
     "RCL3021": Explanation(
         "a group that nobody owns yet",
         "A server holds this group just as the policy says, but this product did not make it, so it changes "

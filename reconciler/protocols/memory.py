@@ -25,7 +25,8 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One run of a command that changes something. `ended_at` None: it is going on, or it died.
 
     `commit` is that of the policies, `ci` the CI job; `glass` the reason why approvals, budgets and windows were
-    passed over, "" for a run that kept them; `took_over` whose lease was taken over.
+    passed over, "" for a run that kept them; `took_over` whose lease was taken over. `withheld` are the steps that
+    waited for somebody's yes.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ci: str = ""
     glass: str = ""
     took_over: str = ""
+    withheld: tuple[str, ...] = ()
 
 
 class JournalStep(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -10,6 +10,7 @@ from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text
 from reconciler.report.status import GroupStatus, ReplicaStatus, Status, status_text
+from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, json_text, plain
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "sarif_text",
     "status_text",
     "store_check_text",
+    "waiting_text",
 ]
