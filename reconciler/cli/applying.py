@@ -69,7 +69,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             record_site(site, glass=bool(consent.glass))
             applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
             codes = [_told(site, applied), _perpetual(site, policies, wish, applied)]
-        waits = proposal.plan.weakening and agreement.plan.plan_hash != proposal.plan.plan_hash
+        waits = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if waits else ExitCode.SUCCESS])
 
 
@@ -172,8 +172,8 @@ def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
         if not permitted.plan.steps:
             raise ConsentNeeded(*_weakens(proposal.plan))
         return permitted if consent.yes else _asked(permitted, "\nApply what is approved or needs no approval?")
-    question = "\nThis weakens protection as shown. Do it?" if proposal.plan.weakening else "\nApply this plan?"
-    return _asked(whole, question)
+    asks = proposal.permitted.plan_hash != proposal.plan.plan_hash
+    return _asked(whole, "\nThis weakens protection as shown. Do it?" if asks else "\nApply this plan?")
 
 
 def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreement:

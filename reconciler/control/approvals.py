@@ -18,12 +18,14 @@ NAMESPACE = "reconciler-approval"
 
 class Court(msgspec.Struct, frozen=True):
     """By what approvals are judged: the rules and the signers of the *older* state, the authors of the change, the
-    day. `authors` None: nobody knows who wrote it."""
+    day. `authors` None: nobody knows who wrote it. `uncommitted` are files that Git does not have as they are: where
+    something is done by an approval, it stands in a commit."""
 
     rules: Approvals | None
     signers: bytes | None
     authors: frozenset[str] | None
     today: date
+    uncommitted: frozenset[str] = frozenset()
 
 
 def approved(
@@ -35,6 +37,8 @@ def approved(
     for each in placed:
         spec, name = each.document.spec, each.document.metadata.name
         why = refusal(spec, court)
+        if not why and each.positions.at().file in court.uncommitted:
+            why = "it is not committed"
         if not why:
             most = spec.ceilings.expired_points if spec.ceilings is not None else None
             counting.append(Approved(name, spec.approved_by, spec.reason, spec.until, spec.changes, most))

@@ -43,8 +43,9 @@ def judge(site: Site, policies: PolicySet, authors: tuple[str, ...] = ()) -> Ver
     known = last_applied(site)
     rules = known.document.spec.approvals if known is not None else site.document.spec.approvals
     signers = known.signers if known is not None else _signers(site, rules)
-    wrote = frozenset(authors) or _authors(site, policies, known.commit if known is not None else "")
-    court = Court(rules, signers.encode() if signers is not None else None, wrote, _today(site))
+    changed = _uncommitted(site)
+    wrote = frozenset(authors) or _authors(site, policies, known.commit if known is not None else "", changed)
+    court = Court(rules, signers.encode() if signers is not None else None, wrote, _today(site), changed or frozenset())
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, (*found, *_other_judges(known, site)))
 
@@ -108,9 +109,20 @@ def _signers(site: Site, rules: Approvals | None) -> str | None:
         return None
 
 
-def _authors(site: Site, policies: PolicySet, since: str) -> frozenset[str] | None:
+def _uncommitted(site: Site) -> frozenset[str] | None:
+    """The policy files that Git does not have as they are; None where there is no repository."""
+    try:
+        commit, _ = gitrepo.state(site.folder, FOLDER)
+        return frozenset(gitrepo.changed_files(site.folder, FOLDER)) if commit else None
+    except ReconcilerError:
+        return None
+
+
+def _authors(site: Site, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; None where Git
     cannot tell."""
+    if changed is None:
+        return None
     approvals = {placed.positions.at().file for placed in policies.approvals}
     others = {
         placed.positions.at().file
@@ -118,12 +130,8 @@ def _authors(site: Site, policies: PolicySet, since: str) -> frozenset[str] | No
         for placed in getattr(policies, kind)
     }
     only = approvals - others
+    found = {gitrepo.identity(site.folder)} if changed else set()
     try:
-        commit, _ = gitrepo.state(site.folder, FOLDER)
-        if not commit:
-            return None
-        changed = gitrepo.changed_files(site.folder, FOLDER)
-        found = {gitrepo.identity(site.folder)} if changed - only else set()
         for author, files in gitrepo.authors(site.folder, since, "HEAD"):
             if any(name.startswith(f"{FOLDER}/") and name not in only for name in files):
                 found.add(author)
