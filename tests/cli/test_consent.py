@@ -240,7 +240,7 @@ def test_a_guardrail_that_wants_approval_holds_its_group_alone(reviewed: Reviewe
     (step,) = reviewed.steps()
     (field,) = step["change"]["fields"]
     approval = (
-        "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: yes}\nspec:\n"
+        "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: looked}\nspec:\n"
         f"  changes: ['{field['changeHash']}']\n  approvedBy: security@corp.example\n"
         "  reason: looked at\n  until: 2026-12-31\n"
     )
