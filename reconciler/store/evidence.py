@@ -42,7 +42,7 @@ class EvidenceFolder:
         self._last = (record.seq, sha256(line).hexdigest())
         return record
 
-    def records(self) -> Iterator[Record]:
+    def records(self, holding: str = "") -> Iterator[Record]:
         for path in self.segments():
             for number, line in enumerate(path.read_bytes().splitlines(), start=1):
                 try:
