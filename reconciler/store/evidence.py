@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from hashlib import sha256
@@ -97,9 +97,9 @@ class EvidenceFolder:
                 for number, line in enumerate(handle, start=1):
                     yield Place(path, number, line)
 
-    def seal(self) -> bytes:
-        """Closes the last segment, and writes the anchor over all of them; returns it. A signature of an older anchor
-        goes. Raises `Damaged`, RCL5025, where a segment is not as the anchor before has it."""
+    def seal(self, sign: Callable[[bytes], bytes] | None = None) -> dict[str, bytes]:
+        """Closes the last segment, and writes the anchor over all of them, signed where `sign` is given; returns what
+        was written, by name. A signature of an older anchor goes. Raises `Damaged`, RCL5025, where a segment is not as the anchor before has it."""
         files.make_folder(self.folder)
         with self.locked():
             segments = self.segments()
@@ -107,11 +107,14 @@ class EvidenceFolder:
                 self._put_torn_aside(segments[-1])
             sums = {path.name: sum_of(path) for path in segments if path.stat().st_size}
             check_extends(read_sums(self.folder / SUMS), sums, self.folder)
-            anchor = sums_text(sums)
+            written = {SUMS: sums_text(sums)}
+            if sign is not None:
+                written[SIGNATURE] = sign(written[SUMS])
             if (self.folder / SIGNATURE).exists():
                 files.unlink(self.folder / SIGNATURE)
-            files.write_whole(self.folder / SUMS, anchor)
-            return anchor
+            for name, data in written.items():
+                files.write_whole(self.folder / name, data)
+            return written
 
     @contextmanager
     def locked(self) -> Iterator[None]:
