@@ -27,6 +27,12 @@ policy_app = typer.Typer(help="Look after guardrails.", no_args_is_help=True, ri
 app.add_typer(policy_app, name="policy")
 inventory_app = typer.Typer(help="What the clusters show.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(inventory_app, name="inventory")
+evidence_app = typer.Typer(
+    help="What was done, by whom, on whose yes: records that auditors can check.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(evidence_app, name="evidence")
 
 
 class Format(StrEnum):

@@ -1015,6 +1015,77 @@ _STATE: dict[str, Explanation] = {
         "SQLite could not write: the disk is full or failing, or another process keeps the file locked.",
         "Make room, or look at the disk. Nothing was changed.",
     ),
+    "RCL5021": Explanation(
+        "the evidence cannot be written",
+        "The disk that the evidence is on is full or failing. What is not on record is not reported as done.",
+        "Make room, or look at the disk, and run the command again. The chain is as it was before.",
+    ),
+    "RCL5022": Explanation(
+        "a record of the evidence was changed",
+        "A record is not as the one after it, or its number, says that it was written.",
+        "Keep the folder as it is, and compare the record with a copy: an export, or a backup of the state.",
+    ),
+    "RCL5023": Explanation(
+        "records of the evidence are missing",
+        "The numbers of the records have a gap: some were taken out.",
+        "Keep the folder as it is, and look for the missing ones in a copy: an export, or a backup of the state.",
+    ),
+    "RCL5024": Explanation(
+        "a record of the evidence is out of order",
+        "A record stands where another one belongs: it was moved, written twice, or put in.",
+        "Keep the folder as it is, and compare it with a copy: an export, or a backup of the state.",
+    ),
+    "RCL5025": Explanation(
+        "the evidence is not as its anchor has it",
+        "A segment that was sealed has other bytes now. Its last record was changed, records after it were cut off, or "
+        "the whole segment was written anew.",
+        "Keep both as they are. If the anchor is the right one, trust an older copy of the segment, not this one.",
+    ),
+    "RCL5026": Explanation(
+        "a segment of the evidence is missing",
+        "The anchor names a segment that is not there.",
+        "Look for it in a copy: an export, or a backup of the state.",
+    ),
+    "RCL5027": Explanation(
+        "no anchor",
+        "The file is not a list of hashes and segments as `reconciler evidence seal` writes it.",
+        "Give the SHA256SUMS that was kept. If it is the one in the evidence's own folder, seal into a new copy.",
+    ),
+    "RCL5028": Explanation(
+        "a record that was never finished",
+        "The last bytes are not a whole line: the process was killed while it wrote, or the disk was full.",
+        "Nothing has to be done. The bytes are put aside when the next record is written, and that one tells of them.",
+    ),
+    "RCL5029": Explanation(
+        "a machine that no record names",
+        "The evidence has no record of a machine of this name or id.",
+        "Use the name that it had then, or its id. Evidence begins with the first run of a version that writes it.",
+    ),
+    "RCL5030": Explanation(
+        "a name that several machines had",
+        "The evidence has records of several machines of this name: at one time, or one after the other.",
+        "Ask by the machine's id.",
+    ),
+    "RCL5031": Explanation(
+        "something is there already",
+        "An export never writes over anything.",
+        "Give a new folder, or a new file that ends in .tar.",
+    ),
+    "RCL5032": Explanation(
+        "no evidence",
+        "There are no records where they should be.",
+        "They begin with the first run that changes something. See that the folder, or `state` in the site, is right.",
+    ),
+    "RCL5033": Explanation(
+        "evidence that is not sealed",
+        "The chain is not as it was written, or not that of the anchor that was kept. Sealing would vouch for it.",
+        "Run `reconciler evidence verify`, and compare the folder with a copy.",
+    ),
+    "RCL5034": Explanation(
+        "an anchor without the right signature",
+        "The anchor's signature is missing, is of another file, or is by somebody else.",
+        "Take anchor and signature from where they were kept, and check the list of signers.",
+    ),
 }
 
 #: RCL6xxx: schedule and jobs

@@ -157,14 +157,16 @@ class Marks(Protocol):
 
 
 class Evidence(Protocol):
-    """What was done, for auditors: a chain of records that only grows. Needs the lease, like everything that writes."""
+    """What was done, for auditors: a chain of records that only grows. Any process may append."""
 
     def append(self, kind: EvidenceKind, at: datetime, run: str, body: dict[str, Any]) -> Record:
-        """Writes a record, durably, after the last one."""
+        """Writes a record, durably, after the last one. Raises `TemporaryError`, RCL5021, where the disk is full or
+        failing; then nothing was written."""
         ...
 
-    def records(self) -> Iterator[Record]:
-        """All of them, oldest first. Raises `Damaged`, RCL5020, where one does not read."""
+    def records(self, holding: str = "") -> Iterator[Record]:
+        """All of them, oldest first; with `holding` only those with this word in them (plain letters, digits, `-`).
+        Raises `Damaged`, RCL5020, where one does not read."""
         ...
 
 
