@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from reconciler.model import Change, DataSource, ProtectionGroup
+from reconciler.model import Change, DataSource, ProtectionGroup, Verb
 
 
 def lost(change: Change) -> frozenset[DataSource]:
     """The data sources that the change takes out of its group."""
-    return _sources(change.before) - _sources(change.after)
+    return _sources(change.before) - _sources(_after(change))
 
 
 def gained(change: Change) -> frozenset[DataSource]:
     """The data sources that the change takes into its group."""
-    return _sources(change.after) - _sources(change.before)
+    return _sources(_after(change)) - _sources(change.before)
 
 
 def names_freed(change: Change) -> frozenset[tuple[str, str]]:
     """The names that another group can have once the change is done, each with its sort."""
-    return _names(change.before) - _names(change.after)
+    return _names(change.before) - _names(_after(change))
 
 
 def names_taken(change: Change) -> frozenset[tuple[str, str]]:
     """The names that no other group may have when the change is done, each with its sort."""
-    return _names(change.after) - _names(change.before)
+    return _names(_after(change)) - _names(change.before)
+
+
+def _after(change: Change) -> ProtectionGroup | None:
+    """The group once the change is done; taking it into the ledger changes nothing of it."""
+    return change.before if change.verb is Verb.ADOPT else change.after
 
 
 def _sources(group: ProtectionGroup | None) -> frozenset[DataSource]:
