@@ -897,6 +897,27 @@ _PLAN: dict[str, Explanation] = {
         "them unless the server shows that they take incrementals.",
         "Nothing has to be done; beforeRecoveryPoint says the same more plainly.",
     ),
+    "RCL3060": Explanation(
+        "a step larger than a day's budget",
+        "One step takes more of a budget than the site allows for a whole day, and it cannot be cut further: a "
+        "machine is copied as a whole, a setting of a group counts for all its members.",
+        "It is done on a day on which nothing else takes of that budget. Raise the budget in the site if waiting for "
+        "that is too slow, or spread the machines over more groups.",
+    ),
+    "RCL3061": Explanation(
+        "no change window opens",
+        "The site's `changeWindows` allow no change within 400 days: dates that are past, or a `deny` that covers "
+        "every `allow`.",
+        "Correct `changeWindows` in the site; `deny` wins over `allow`.",
+    ),
+    "RCL3062": Explanation(
+        "too many policies are gone",
+        "All of the groups that this product owns on the site have no policy any more, or at least half of them "
+        "(from `minimumPopulation` groups on, 5 by default). That looks like a lost or half-copied folder, so no group "
+        "is stopped for it.",
+        "Write the policies again. If the groups are to go, have the removal of each approved, or remove fewer at "
+        "once.",
+    ),
 }
 
 #: RCL4xxx: the embedded engine and its store
