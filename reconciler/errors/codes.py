@@ -917,6 +917,42 @@ _PLAN: dict[str, Explanation] = {
         "is stopped for it.",
         "Write the policies again. If the groups are to go, have the removal of each approved, or remove fewer at "
         "once.",
+    "RCL3070": Explanation(
+        "no recovery point is left",
+        "By the change every recovery point of a machine expires at the first pruning that follows.",
+        "Keep the points with `existingPoints: retain`, or recover what is still wanted first.",
+    ),
+    "RCL3071": Explanation(
+        "the last verified recovery point goes",
+        "The newest point that was verified expires by the change; those that stay were never proven to come back.",
+        "Verify a newer point first.",
+    ),
+    "RCL3072": Explanation(
+        "one recovery point is left",
+        "By the change all recovery points of a machine but one expire at the first pruning that follows.",
+        "Make newer points first, or keep the points for longer.",
+    ),
+    "RCL3073": Explanation(
+        "points of an inconsistent replica expire",
+        "The change makes points expire while the replica is inconsistent, so those that stay may not be whole.",
+        "Run a consistency check first.",
+    ),
+    "RCL3074": Explanation(
+        "protection stops with an inconsistent replica",
+        "After protection has stopped no consistency check repairs the replica, and its points may not come back.",
+        "Run a consistency check first.",
+    ),
+    "RCL3075": Explanation(
+        "the server prunes by itself",
+        "MABS decides by itself which recovery points expire; the plan tells what its documentation says: by age, "
+        "without floors.",
+        "Look at the recovery points on the server before you shorten what it keeps.",
+    ),
+    "RCL3076": Explanation(
+        "first copies do not fit",
+        "The sizes of the new members are more than the volume, or the disk that it lies on, has free. What expires "
+        "does not count: it is given back later, and less of it where points share blocks.",
+        "Give the volume more capacity, name another one, or protect fewer machines at once.",
     ),
 }
 
