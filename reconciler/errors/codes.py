@@ -917,6 +917,7 @@ _PLAN: dict[str, Explanation] = {
         "is stopped for it.",
         "Write the policies again. If the groups are to go, have the removal of each approved, or remove fewer at "
         "once.",
+    ),
     "RCL3070": Explanation(
         "no recovery point is left",
         "By the change every recovery point of a machine expires at the first pruning that follows.",
