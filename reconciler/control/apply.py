@@ -13,10 +13,10 @@ import msgspec
 from reconciler.control.lease import Holding
 from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site, actor
-from reconciler.control.spending import kept_by_time
-from reconciler.control.standing import Stands, groups_on, object_of, shown_by, stands, told_stale
+from reconciler.control.spending import kept_by_time, spent_today
+from reconciler.control.standing import Stands, groups_on, object_of, resolved, shown_by, stands, told_stale
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Refused, StaleFence
-from reconciler.model import CreateGroup, ObservedGroup, Outcome, OutcomeState, Plan, ProtectionGroup, Step, Verb
+from reconciler.model import Cost, CreateGroup, ObservedGroup, Outcome, OutcomeState, Plan, ProtectionGroup, Step, Verb
 from reconciler.plan.direction import told_apart
 from reconciler.protocols import Run
 
@@ -82,16 +82,18 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     outcomes: list[Outcome] = []
     waiting: list[Waiting] = []
     stuck: list[Step] = []
+    spent = spent_today(site)
     try:
         for step in plan.steps:
             site.stop.check(run)
-            keeps = _kept_from(step, mandate, stuck) or _not_yet(site, plan, step, mandate)
+            keeps = _kept_from(step, mandate, stuck) or _not_yet(site, plan, step, mandate, spent)
             if keeps is not None:
                 waiting.append(keeps)
                 stuck.append(step)
                 continue
             outcome = _one(site, step, held, run, mandate)
             outcomes.append(outcome)
+            spent += step.cost if outcome.state is OutcomeState.DONE else Cost()
             stuck += [step] if outcome.state in (OutcomeState.FAILED, OutcomeState.UNKNOWN) else []
     except ReconcilerError as error:
         site.memory.journal.end(run, site.now(), error.diagnostic.code)
@@ -157,11 +159,11 @@ def _kept_from(step: Step, mandate: Mandate, stuck: Sequence[Step]) -> Waiting |
     return None
 
 
-def _not_yet(site: Site, plan: Plan, step: Step, mandate: Mandate) -> Waiting | None:
+def _not_yet(site: Site, plan: Plan, step: Step, mandate: Mandate, spent: Cost) -> Waiting | None:
     """Why the step is not done now: its wave opens later, or the day's budget is used up."""
     if mandate.glass:
         return None
-    because, opens_at = kept_by_time(site, plan, step)
+    because, opens_at = kept_by_time(site, plan, step, spent)
     return Waiting(step, because, opens_at) if because else None
 
 
@@ -180,6 +182,7 @@ def _do(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> Ou
     engine = site.engines[step.action.server]
     try:
         groups = groups_on(site, step.action.server)
+        step = resolved(site, step, groups)
         standing = stands(site, step, groups)
         if standing is Stands.NEITHER:
             what = told_stale(site, step, groups)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site
-from reconciler.control.standing import Stands, groups_on, shown_by, stands
+from reconciler.control.standing import Stands, groups_on, resolved, shown_by, stands
 from reconciler.model import Outcome, OutcomeState, Step
 
 
@@ -37,4 +37,5 @@ def settle(site: Site) -> tuple[str, ...]:
 def done_as(site: Site, step: Step) -> str | None:
     """The reference of the group if it is as the step would leave it, None if it is not."""
     groups = groups_on(site, step.action.server)
+    step = resolved(site, step, groups)
     return shown_by(step, groups) if stands(site, step, groups) is Stands.AFTER else None

@@ -16,9 +16,9 @@ from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
 from reconciler.control.remembering import refresh_ledger
 from reconciler.control.site import Site
-from reconciler.control.spending import kept_by_time
+from reconciler.control.spending import kept_by_time, spent_today
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
-from reconciler.model import Job, Plan
+from reconciler.model import Cost, Job, Plan
 
 #: A clock that jumps further than this is not believed where points would expire by it.
 TRUSTED_JUMP = timedelta(days=1)
@@ -71,7 +71,8 @@ def _converge(
     refresh_ledger(site, proposal.desired, proposal.plan)
     record_site(site)
     mild = proposal.permitted
-    open_now = any(not kept_by_time(site, mild, step)[0] for step in mild.steps)
+    spent = spent_today(site) if mild.steps else Cost()
+    open_now = any(not kept_by_time(site, mild, step, spent)[0] for step in mild.steps)
     applied = apply(site, mild, held, mandate_of(site, "run", "by itself")) if open_now else None
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
