@@ -1014,7 +1014,7 @@ _STATE: dict[str, Explanation] = {
     "RCL5027": Explanation(
         "no anchor",
         "The file is not a list of hashes and segments as `reconciler evidence seal` writes it.",
-        "Give the SHA256SUMS that was kept. If it is the one in the evidence's own folder, put the copy back that was kept.",
+        "Give the SHA256SUMS that was kept. Where it is the one in the evidence's own folder, put the kept copy back.",
     ),
     "RCL5028": Explanation(
         "a record that was never finished",

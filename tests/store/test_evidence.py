@@ -286,7 +286,7 @@ def changed(sealed: EvidenceFolder, number: int, data: bytes) -> ChainCheck:
 def test_any_flipped_bit_is_located(sealed: EvidenceFolder) -> None:
     """Every bit with RECONCILER_PROVE=1, else a part of them. Within a line of it where both of the last two records
     could be the one that was changed; nothing but the anchor covers the last."""
-    share = 1 if os.environ.get("RECONCILER_PROVE") else 7
+    share = 1 if os.environ.get("RECONCILER_PROVE") else 13
     tried = 0
     for number, path in enumerate(sealed.segments()):
         data = path.read_bytes()
