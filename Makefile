@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill bench-engine bench-policy schemas clean help
+.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -23,6 +23,12 @@ bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic
 
 bench-policy: $(STAMP) ## validate and coverage as ratios to PyYAML's C loader and check-jsonschema
 	@$(BIN)/python -m bench.policy
+
+bench-evidence: $(STAMP) ## check 100,000 records and locate changes, as a ratio to sha256sum
+	@$(BIN)/python -m bench.evidence
+
+prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of drops and swaps
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/store/test_evidence.py -p no:randomly -q
 
 schemas: $(STAMP) ## write schemas/ anew from the types
 	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"
