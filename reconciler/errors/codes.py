@@ -862,6 +862,12 @@ _PLAN: dict[str, Explanation] = {
         "them unless the server shows that they take incrementals.",
         "Nothing has to be done; beforeRecoveryPoint says the same more plainly.",
     ),
+    "RCL3080": Explanation(
+        "a value that the server rounds",
+        "The server made something else of what was applied, and still holds that. Applying it again would give the "
+        "same, so no change is planned for it.",
+        "Write in the policy what the server holds, or leave it: the warning stays.",
+    ),
 }
 
 #: RCL4xxx: the embedded engine and its store
