@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from reconciler.errors import Diagnostic, Location
+from reconciler.model.plans import Direction
 
 
 class DriftClass(StrEnum):
@@ -26,9 +27,12 @@ class DriftItem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     for the whole group; the three values are in the policy's units, None where there is nothing. For `members` they
     are the data source, or None where it is no member.
 
-    `source` is the data source that it is about, where it is about one. It was not so yet at `after`, and was first
-    seen so at `first_seen` (UTC, None: not noted); then the server showed `first_live`, where that is not what it
-    shows now. `note` says what follows.
+    `source` is the data source that it is about, where it is about one. Of ``machine`` paths (``machine.node``; just
+    ``machine`` for one that is gone) `applied` is what the ledger knew and `live` what the cluster shows.
+
+    `direction` is what the change does to protection: on the server of what is external, by the policies of what is
+    pending. It was not so yet at `after`, and was first seen so at `first_seen` (UTC, None: not noted); then the
+    server showed `first_live`, where that is not what it shows now. `note` says what follows.
     """
 
     klass: DriftClass = msgspec.field(name="class")
@@ -38,6 +42,7 @@ class DriftItem(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     desired: Any = None
     applied: Any = None
     live: Any = None
+    direction: Direction = Direction.NEUTRAL
     source: str = ""
     location: Location | None = None
     after: datetime | None = None
