@@ -11,7 +11,7 @@ from reconciler.control.propose import desired_now
 from reconciler.control.settle import settle
 from reconciler.control.sightings import note_sightings, unreadable
 from reconciler.control.site import Site
-from reconciler.errors import LockHeld, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.model.documents import PolicySet
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
 from reconciler.plan import DesiredState
@@ -27,13 +27,14 @@ def drift_now(
     desired = desired_now(site, policies, observation)
     moving = in_flight(site, observation)
     wanted = tuple(klass for klass in DriftClass if klass in classes)
+    items = tuple(item for item in _items(site, observation, desired, moving) if item.klass in wanted)
     return Drift(
         site=site.name,
         at=observation.at,
         classes=wanted,
-        items=tuple(item for item in _items(site, observation, desired, moving) if item.klass in wanted),
+        items=items,
         in_flight=moving,
-        names=desired.names,
+        names={each.source: desired.names[each.source] for each in items if each.source in desired.names},
         findings=tuple(error.diagnostic for error in observation.troubles),
     )
 
@@ -68,5 +69,5 @@ def settle_what_was_cut_off(site: Site) -> None:
     try:
         with holding(site):
             settle(site)
-    except (LockHeld, ReconcilerError):
+    except ReconcilerError:
         return

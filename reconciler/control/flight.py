@@ -18,11 +18,11 @@ def in_flight(site: Site, observation: Observation) -> tuple[InFlight, ...]:
     Ask after observing: what a run did in between shows in the ledger, or its step is not finished yet.
     """
     found: dict[tuple[str, str], InFlight] = {}
+    lease = held_by(site)
     for run in site.memory.journal.open_runs():
         plan = site.memory.journal.plan(run.id)
         noted = site.memory.journal.steps(run.id)
         over = {each.step for each in noted if each.outcome is not None and each.outcome.state in _OVER}
-        lease = held_by(site)
         holder = lease.holder if lease is not None and lease.token == run.fence else ""
         for step in plan.steps if plan is not None else ():
             for name in _names(step) if step.id not in over else ():

@@ -29,16 +29,17 @@ def note_sightings(site: Site, observation: Observation) -> int:
     noted = {(each.server, each.ref): each for each in site.memory.ledger.sightings()}
     moving = {(each.server, each.group) for each in in_flight(site, observation)}
     live = {(name, each.ref): each.group for name, seen in observation.catalogs.items() for each in seen.groups}
-    written = 0
+    notes = []
     for entry in observation.ledger:
         if entry.server not in observation.catalogs or (entry.server, entry.group) in moving:
             continue
         key = (entry.server, entry.ref)
         sighting = _sighting(site, observation, entry, live.get(key), noted.get(key))
         if sighting is not None:
-            site.memory.ledger.sight(sighting)
-            written += 1
-    return written
+            notes.append(sighting)
+    if notes:
+        site.memory.ledger.sight(*notes)
+    return len(notes)
 
 
 def _sighting(
@@ -54,7 +55,7 @@ def _sighting(
         last = None  # of a time before the group was applied
     if as_left(live, entry, unreadable(site).get(entry.server, frozenset())):
         settled = last is not None and last.differs_since is None and at - last.as_left_at < FRESH
-        return None if settled else Sighting(entry.server, entry.ref, entry.group, max(at, entry.applied_at))
+        return None if settled else Sighting(entry.server, entry.ref, entry.group, at)
     if last is not None and last.differs_since is not None:
         return None
     since = last.as_left_at if last is not None else entry.applied_at

@@ -12,6 +12,7 @@ from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
+from reconciler.control.sightings import learn_agreed, note_sightings
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
 from reconciler.model import Job, Plan
@@ -46,6 +47,7 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
     if prune is not None:
         findings.append(prune)
     observation = observe(site)
+    note_sightings(site, observation)
     applied, pending = None, None
     if policies.current and observation.whole:
         try:
@@ -54,6 +56,7 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
             findings += error.diagnostics if isinstance(error, PolicyError) else [error.diagnostic]
         if applied is not None:
             observation = observe(site)
+            note_sightings(site, observation)
     findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, prune=prune is None)
@@ -67,6 +70,7 @@ def _converge(
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     refresh_ledger(site, proposal.desired)
+    learn_agreed(site, proposal.desired, observation)
     mild = without_weakening(proposal.plan)
     applied = apply(site, mild, held, "run") if mild.steps else None
     if applied is not None:
