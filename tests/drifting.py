@@ -3,6 +3,7 @@ group and field it is. No label comes from the classifier."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -225,7 +226,8 @@ def put(path: str, value: Any) -> Rounds:
 @dataclass(frozen=True)
 class Event:
     """Something that happens after everything was applied, and what it is by its own nature. `stays` is what an apply
-    of the policies does not end; `rounds` and `unreadable` are the server's from the beginning."""
+    of the policies does not end; `rounds` and `unreadable` are the server's from the beginning; `about` are the
+    machines that it needs as they were."""
 
     name: str
     act: Callable[[Play], None]
@@ -234,6 +236,7 @@ class Event:
     rounds: Rounds | None = None
     unreadable: frozenset[str] = frozenset()
     applies: bool = True
+    about: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return self.name
@@ -241,6 +244,10 @@ class Event:
 
 def nothing(play: Play) -> None:
     """The server has already done it."""
+
+
+def of(names: str) -> frozenset[str]:
+    return frozenset(names.split())
 
 
 def labels(klass: DriftClass, group: str, *paths: str) -> frozenset[Label]:
@@ -451,44 +458,67 @@ OTHER_DISK = (VirtualDisk(path="g1.vhdx", volume="csv-02"),)
 _SQL = {"tier": "gold", "app": "sql"}
 _GOLD, _SILVER = labels(CHURN, "gold", "members"), labels(CHURN, "silver", "members")
 _RELABELLED = labels(CHURN, "gold", "machine.labels")
+_BY_HAND = labels(EXTERNAL, "silver", "members")
+_STORAGE = labels(CHURN, "gold", "machine.volumes")
 _VANISHED = labels(CHURN, "gold", "machine")
+_ACROSS = _RELABELLED | _GOLD | _SILVER
 _BOTH = labels(CHURN, "silver", "machine.node", "machine.volumes")
 
 EVENTS_OF_GROUPS = [
-    Event("git narrower rule", _ruled(NARROW), labels(PENDING, "gold", "members")),
-    Event("git wider rule", _ruled(*WIDE), labels(PENDING, "gold", "members")),
+    Event("git narrower rule", _ruled(NARROW), labels(PENDING, "gold", "members"), about=of("g3")),
+    Event("git wider rule", _ruled(*WIDE), labels(PENDING, "gold", "members"), about=of("x1")),
     Event("git same members by another rule", _ruled(by_tier("gold"), by_tier("none")), frozenset()),
-    Event("git new group", _new_policy, labels(PENDING, "iron", "")),
+    Event("git new group", _new_policy, labels(PENDING, "iron", ""), about=of("x1")),
     Event("git removed group", _without("gold"), labels(PENDING, "gold", "")),
     Event("git renamed group", _rename_policy, labels(PENDING, "gold", "name")),
     Event("git other server", _other_server, labels(PENDING, "gold", "server"), applies=False),
-    Event("server member removed", _hand("gold", drop=("g1",)), labels(EXTERNAL, "gold", "members")),
-    Event("server member added", _hand("gold", add=("x1",)), labels(EXTERNAL, "gold", "members")),
-    Event("server members exchanged", _hand("silver", ("x1",), ("s1",)), labels(EXTERNAL, "silver", "members")),
-    Event("server all members removed", _hand("silver", (), ("s1", "s2")), labels(EXTERNAL, "silver", "members")),
+    Event("server member removed", _hand("gold", drop=("g1",)), labels(EXTERNAL, "gold", "members"), about=of("g1")),
+    Event("server member added", _hand("gold", add=("x1",)), labels(EXTERNAL, "gold", "members"), about=of("x1")),
+    Event(
+        "server members exchanged",
+        _hand("silver", ("x1",), ("s1",)),
+        labels(EXTERNAL, "silver", "members"),
+        about=of("x1 s1"),
+    ),
+    Event(
+        "server all members removed",
+        _hand("silver", (), ("s1", "s2")),
+        labels(EXTERNAL, "silver", "members"),
+        about=of("s1 s2"),
+    ),
     Event("server group deleted", lambda play: play.behind("gold", None), labels(EXTERNAL, "gold", "")),
     Event("server group renamed", _renamed_by_hand, labels(EXTERNAL, "gold", "name")),
     Event("server foreign group", _foreign, frozenset()),
 ]
 
 EVENTS_OF_MACHINES = [
-    Event("machine moved to another node", _on("g1", node="n2"), labels(CHURN, "gold", "machine.node")),
-    Event("machine moved to other storage", _on("g1", disks=OTHER_DISK), labels(CHURN, "gold", "machine.volumes")),
-    Event("machine moved, node and storage", _on("s1", node="n2", disks=OTHER_DISK), _BOTH),
+    Event("machine moved to another node", _on("g1", node="n2"), labels(CHURN, "gold", "machine.node"), about=of("g1")),
+    Event(
+        "machine moved to other storage",
+        _on("g1", disks=OTHER_DISK),
+        labels(CHURN, "gold", "machine.volumes"),
+        about=of("g1"),
+    ),
+    Event("machine moved, node and storage", _on("s1", node="n2", disks=OTHER_DISK), _BOTH, about=of("s1")),
     Event("volume owned by another node", _owner_of_volume, frozenset()),
-    Event("machine renamed", _on("g1", name="g1-renamed"), labels(CHURN, "gold", "machine.name")),
-    Event("machine relabelled", _on("g1", labels=_SQL), _RELABELLED),
-    Event("machine relabelled away", _on("g1", labels={"tier": "none"}), _RELABELLED | _GOLD),
-    Event("machine relabelled to another group", _on("g1", labels={"tier": "silver"}), _RELABELLED | _GOLD | _SILVER),
-    Event("stranger relabelled into a group", _on("x1", labels={"tier": "gold"}), _GOLD),
-    Event("machine born into gold", _born("gold"), _GOLD),
-    Event("machine born into silver", _born("silver"), _SILVER),
-    Event("machine born into nothing", _born(""), frozenset()),
-    Event("machine vanished", _gone("g1"), _VANISHED, _VANISHED),
-    Event("machine of no group vanished", _gone("x1"), frozenset()),
-    Event("machine born again under its name", _renewed, _VANISHED | _GOLD, _VANISHED),
-    Event("machine cannot be read", _unseen, frozenset()),
-    Event("machine updated inside", _on("g1", guest_version="2025"), frozenset()),
+    Event("machine renamed", _on("g1", name="g1-renamed"), labels(CHURN, "gold", "machine.name"), about=of("g1")),
+    Event("machine relabelled", _on("g1", labels=_SQL), _RELABELLED, about=of("g1")),
+    Event("machine relabelled away", _on("g1", labels={"tier": "none"}), _RELABELLED | _GOLD, about=of("g1")),
+    Event(
+        "machine relabelled to another group",
+        _on("g1", labels={"tier": "silver"}),
+        _RELABELLED | _GOLD | _SILVER,
+        about=of("g1"),
+    ),
+    Event("stranger relabelled into a group", _on("x1", labels={"tier": "gold"}), _GOLD, about=of("x1")),
+    Event("machine born into gold", _born("gold"), _GOLD, about=of("born")),
+    Event("machine born into silver", _born("silver"), _SILVER, about=of("born")),
+    Event("machine born into nothing", _born(""), frozenset(), about=of("born")),
+    Event("machine vanished", _gone("g1"), _VANISHED, _VANISHED, about=of("g1")),
+    Event("machine of no group vanished", _gone("x1"), frozenset(), about=of("x1")),
+    Event("machine born again under its name", _renewed, _VANISHED | _GOLD, _VANISHED, about=of("g1")),
+    Event("machine cannot be read", _unseen, frozenset(), about=of("g2")),
+    Event("machine updated inside", _on("g1", guest_version="2025"), frozenset(), about=of("g1")),
 ]
 
 
@@ -530,7 +560,7 @@ def pairs() -> list[tuple[Event, Event]]:
         for one in those
         for others in classes[number + 1 :]
         for other in others
-        if not _undo(one, other)
+        if {one.name, other.name} != {"server member removed", "machine relabelled to another group"}
     ]
     both = [
         (by_name[f"git silver {path} {number}"], by_name[f"server silver {path} {number}"])
@@ -541,11 +571,6 @@ def pairs() -> list[tuple[Event, Event]]:
     return found + both
 
 
-def _undo(one: Event, other: Event) -> bool:
-    """A member that somebody takes out on the server, and whose machine leaves by itself, is not there twice."""
-    return one.name == "server member removed" and other.name == "machine relabelled to another group"
-
-
 def same_value(git: Event, server: Event) -> bool:
     """Whether policy and server say the same afterwards: then there is nothing pending."""
     play = Play()
@@ -553,3 +578,50 @@ def same_value(git: Event, server: Event) -> bool:
     server.act(play)
     wish = next(each.group for each in play.desired().groups if each.group.name == "silver")
     return wish == play.server.groups[play.ledger["silver"].ref]
+
+
+_WHOLE = ("", "name", "server")
+
+
+def together(events: tuple[Event, ...]) -> bool:
+    """Whether the events leave each other alone: other fields, other machines; what happens to a whole group goes
+    with what happens to another group alone. Two groups that are called something new could be called the same."""
+    keys = [{(group, path) for _, group, path in event.labels} for event in events]
+    for number, one in enumerate(events):
+        for place in range(number + 1, len(events)):
+            renamed = all("displayName" in {path for _, path in each} for each in (keys[number], keys[place]))
+            if keys[number] & keys[place] or one.about & events[place].about or renamed:
+                return False
+    for one, own in zip(events, keys, strict=True):
+        taken = {group for group, path in own if path in _WHOLE and group != "iron"}
+        others = [key for each, key in zip(events, keys, strict=True) if each is not one]
+        if taken and any(not key or taken & {group for group, _ in key} for key in others):
+            return False
+    return all(event.unreadable == frozenset() for event in events)
+
+
+def mixtures(count: int) -> list[tuple[Event, ...]]:
+    """So many sets of two to five events that leave each other alone, always the same ones. Each class gets its turn
+    to be in one."""
+    chance = random.Random(20260310)
+    every = singles()
+    of_class = {klass: [each for each in every if klass in {label[0] for label in each.labels}] for klass in DriftClass}
+    found: list[tuple[Event, ...]] = []
+    while len(found) < count:
+        klass = list(DriftClass)[len(found) % len(DriftClass)]
+        chosen = (chance.choice(of_class[klass]), *chance.sample(every, chance.randint(1, 4)))
+        if together(chosen):
+            found.append(chosen)
+    return found
+
+
+def rounding_of(events: tuple[Event, ...]) -> Rounds | None:
+    """What a server does that rounds in all the ways of these events."""
+    ways = [event.rounds for event in events if event.rounds is not None]
+
+    def make(group: ProtectionGroup) -> ProtectionGroup:
+        for way in ways:
+            group = way(group)
+        return group
+
+    return make if ways else None

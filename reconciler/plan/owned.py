@@ -20,6 +20,8 @@ def _put_name(group: ProtectionGroup, value: Any) -> ProtectionGroup:
 _NAME = Field("name", lambda group: group.name, _put_name, str, lambda before, after: Direction.NEUTRAL)
 COMPARED = (_NAME, *FIELDS)
 
+_STAYS = "write what the server holds, or this stays"
+
 #: Server and group, or server and reference.
 Key = tuple[str, str]
 
@@ -110,7 +112,7 @@ def field_drift(group: Owned, field: Field) -> Iterator[DriftItem]:
         note = "the server cannot show it" if field.path in group.unreadable else ""
         yield group.item(DriftClass.PENDING, field.path, direction=field.weigh(applied, wish), note=note, **values)
     if left != applied and seen and live == left and (group.desired is None or wish != live):
-        note = "write what the server holds, or this stays"
+        note = _STAYS if group.desired is not None else ""
         yield group.item(DriftClass.NORMALISATION, field.path, note=note, **values)
 
 
@@ -137,7 +139,7 @@ def volume_drift(group: Owned) -> Iterator[DriftItem]:
         if wanted not in (given, now):
             yield group.item(DriftClass.PENDING, path, **values)
         if kept != given and seen and now == kept and (group.desired is None or wanted != now):
-            note = "write what the server holds, or this stays"
+            note = _STAYS if group.desired is not None else ""
             yield group.item(DriftClass.NORMALISATION, path, note=note, **values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, timedelta
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from reconciler.errors import Severity
 from reconciler.model import Direction, Sighting
 from reconciler.model.documents import IgnoreRule
-from reconciler.model.drift import DriftItem
+from reconciler.model.drift import DriftClass, DriftItem
 from reconciler.plan.drift import Sides, drift
 from tests.drifting import (
     CHURN,
@@ -25,22 +26,43 @@ from tests.drifting import (
     Event,
     Play,
     labels,
+    mixtures,
     only,
     pairs,
     put,
+    rounding_of,
     same_value,
     singles,
     vm,
 )
 from tests.worlds import NOW, by_tier
 
-SINGLES, PAIRS = singles(), pairs()
+#: How many mixtures of events; each class is in at least 200 of them.
+COUNT = 10_000 if os.environ.get("RECONCILER_PROVE") else 600
+PARTS = 10
+
+SINGLES, PAIRS, MIXTURES = singles(), pairs(), mixtures(COUNT)
 
 
 def test_there_are_enough_events() -> None:
     assert len(SINGLES) >= 150
     assert len(SINGLES) + len(PAIRS) >= 300
     assert len({each.name for each in SINGLES}) == len(SINGLES)
+
+
+def test_each_class_has_enough_cases() -> None:
+    for klass in DriftClass:
+        cases = [each for each in MIXTURES if any(klass is label[0] for event in each for label in event.labels)]
+        assert len(cases) >= 200, klass
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_mixtures_of_events_are_all_said(part: int) -> None:
+    for events in MIXTURES[part::PARTS]:
+        play = Play(rounding_of(events))
+        for event in events:
+            event.act(play)
+        assert play.labels() == frozenset().union(*(event.labels for event in events)), [each.name for each in events]
 
 
 @pytest.mark.parametrize("event", SINGLES, ids=str)
