@@ -199,9 +199,19 @@ class Play:
         before = self.documents[group]
         self.documents[group] = msgspec.structs.replace(before, spec=msgspec.structs.replace(before.spec, **spec))
 
-    def write_term(self, group: str, **term: Any) -> None:
-        before = self.documents[group].spec.short_term
-        self.write(group, short_term=msgspec.structs.replace(before, **term))
+    def write_in(self, where: str, group: str, values: dict[str, Any]) -> None:
+        """Somebody commits other values in a part of a group: "spec", "term" or "check"."""
+        spec = self.documents[group].spec
+        match where:
+            case "term":
+                self.write(group, short_term=msgspec.structs.replace(spec.short_term, **values))
+            case "check":
+                self.write(group, consistency_check=msgspec.structs.replace(spec.consistency_check, **values))
+            case _:
+                self.write(group, **values)
+
+    def write_term(self, group: str, **values: Any) -> None:
+        self.write_in("term", group, values)
 
     def behind(self, group: str, make: Rounds | None) -> None:
         """Somebody changes a group on the server; None deletes it."""
@@ -254,8 +264,6 @@ def labels(klass: DriftClass, group: str, *paths: str) -> frozenset[Label]:
     return frozenset((klass, group, path) for path in paths)
 
 
-_CHECK = ConsistencyCheckPolicy(True, CheckSchedule(ClockTime.parse("03:00"), 4))
-
 #: Field -> what somebody may write instead (as keyword arguments of the document), up and down.
 WRITTEN: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "shortTerm.retention": [("term", {"retention": Duration.parse(each)}) for each in ("30d", "7d")],
@@ -270,12 +278,9 @@ WRITTEN: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "colocate": [("spec", {"colocate": True})],
     "deletionProtection": [("spec", {"deletion_protection": True})],
-    "consistencyCheck.whenInconsistent": [
-        ("spec", {"consistency_check": msgspec.structs.replace(_CHECK, when_inconsistent=False)})
-    ],
+    "consistencyCheck.whenInconsistent": [("check", {"when_inconsistent": False})],
     "consistencyCheck.schedule": [
-        ("spec", {"consistency_check": msgspec.structs.replace(_CHECK, schedule=each)})
-        for each in (None, CheckSchedule(ClockTime.parse("04:00"), 2))
+        ("check", {"schedule": each}) for each in (None, CheckSchedule(ClockTime.parse("04:00"), 2))
     ],
     "members.volume": [("spec", {"storage": each}) for each in (None, StoragePreference("vol-b"))],
 }
@@ -318,7 +323,7 @@ def edits_in_git(group: str) -> Iterator[Event]:
         for number, (where, values) in enumerate(choices):
 
             def act(play: Play, where: str = where, values: dict[str, Any] = values) -> None:
-                (play.write_term if where == "term" else play.write)(group, **values)
+                play.write_in(where, group, values)
 
             yield Event(f"git {group} {path} {number}", act, labels(PENDING, group, path))
 
@@ -336,7 +341,8 @@ def edits_behind(group: str) -> Iterator[Event]:
         def move(play: Play, volume: str | None = volume) -> None:
             play.behind(group, on_volume(volume))
 
-        yield Event(f"server {group} volume {volume}", move, labels(EXTERNAL, group, "members.volume"))
+        name = f"server {group} volume {volume}"
+        yield Event(name, move, labels(EXTERNAL, group, "members.volume"), about=of(f"volumes-of-{group}"))
 
 
 def roundings(group: str) -> Iterator[Event]:
@@ -346,7 +352,8 @@ def roundings(group: str) -> Iterator[Event]:
             name = f"rounds {group} {path} {number}"
             yield Event(name, nothing, found, found, rounds=only(group, put(path, value)))
     found = labels(NORMALISATION, group, "members.volume")
-    yield Event(f"rounds {group} volume", nothing, found, found, rounds=only(group, on_volume("vol-b")))
+    rounds = only(group, on_volume("vol-b"))
+    yield Event(f"rounds {group} volume", nothing, found, found, rounds, about=of(f"volumes-of-{group}"))
 
 
 def blind() -> Iterator[Event]:
@@ -365,7 +372,7 @@ def blind() -> Iterator[Event]:
         where, written = WRITTEN[path][0]
 
         def write(play: Play, where: str = where, written: dict[str, Any] = written) -> None:
-            (play.write_term if where == "term" else play.write)("gold", **written)
+            play.write_in(where, "gold", written)
 
         yield Event(f"git gold unreadable {path}", write, labels(PENDING, "gold", path), unreadable=seen)
 
@@ -455,6 +462,7 @@ def _renamed_by_hand(play: Play) -> None:
 NARROW = by_tier("gold", but=("g3",))
 WIDE = (by_tier("gold"), MemberRule(MachineSelector("hci-01", names=("x1",))))
 OTHER_DISK = (VirtualDisk(path="g1.vhdx", volume="csv-02"),)
+_RULES = of("the-rules-of-gold")
 _SQL = {"tier": "gold", "app": "sql"}
 _GOLD, _SILVER = labels(CHURN, "gold", "members"), labels(CHURN, "silver", "members")
 _RELABELLED = labels(CHURN, "gold", "machine.labels")
@@ -465,9 +473,9 @@ _ACROSS = _RELABELLED | _GOLD | _SILVER
 _BOTH = labels(CHURN, "silver", "machine.node", "machine.volumes")
 
 EVENTS_OF_GROUPS = [
-    Event("git narrower rule", _ruled(NARROW), labels(PENDING, "gold", "members"), about=of("g3")),
-    Event("git wider rule", _ruled(*WIDE), labels(PENDING, "gold", "members"), about=of("x1")),
-    Event("git same members by another rule", _ruled(by_tier("gold"), by_tier("none")), frozenset()),
+    Event("git narrower rule", _ruled(NARROW), labels(PENDING, "gold", "members"), about=of("g3") | _RULES),
+    Event("git wider rule", _ruled(*WIDE), labels(PENDING, "gold", "members"), about=of("x1") | _RULES),
+    Event("git same members by another rule", _ruled(by_tier("gold"), by_tier("nobody")), frozenset(), about=_RULES),
     Event("git new group", _new_policy, labels(PENDING, "iron", ""), about=of("x1")),
     Event("git removed group", _without("gold"), labels(PENDING, "gold", "")),
     Event("git renamed group", _rename_policy, labels(PENDING, "gold", "name")),
@@ -484,7 +492,7 @@ EVENTS_OF_GROUPS = [
         "server all members removed",
         _hand("silver", (), ("s1", "s2")),
         labels(EXTERNAL, "silver", "members"),
-        about=of("s1 s2"),
+        about=of("s1 s2 volumes-of-silver"),
     ),
     Event("server group deleted", lambda play: play.behind("gold", None), labels(EXTERNAL, "gold", "")),
     Event("server group renamed", _renamed_by_hand, labels(EXTERNAL, "gold", "name")),

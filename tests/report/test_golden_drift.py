@@ -30,11 +30,6 @@ def _everything() -> Drift:
     items = play.items()
     first = items[0]
     assert first.klass is DriftClass.EXTERNAL
-    timed = {
-        "after": NOW + timedelta(hours=1),
-        "first_seen": NOW + timedelta(hours=2),
-        "first_live": {"times": ["21:00"]},
-    }
     return Drift(
         site="hq",
         at=NOW + timedelta(hours=3),
