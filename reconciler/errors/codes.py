@@ -955,6 +955,12 @@ _PLAN: dict[str, Explanation] = {
         "does not count: it is given back later, and less of it where points share blocks.",
         "Give the volume more capacity, name another one, or protect fewer machines at once.",
     ),
+    "RCL3080": Explanation(
+        "a value that the server rounds",
+        "The server made something else of what was applied, and still holds that. Applying it again would give the "
+        "same, so no change is planned for it.",
+        "Write in the policy what the server holds, or leave it: the warning stays.",
+    ),
 }
 
 #: RCL4xxx: the embedded engine and its store
