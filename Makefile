@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill bench-engine bench-policy schemas clean help
+.PHONY: demo test lint prove-kill prove-diff bench-engine bench-policy schemas clean help
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -17,6 +17,9 @@ test: $(STAMP) ## lint, types, import contracts and the tests
 
 prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (minutes)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/kill -p no:randomly -q
+
+prove-diff: $(STAMP) ## after an apply nothing is left to do: 10,000 policy folders by chance (minutes)
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/control/test_perpetual.py -p no:randomly -q -s
 
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine

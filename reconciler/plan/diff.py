@@ -21,6 +21,7 @@ from reconciler.model import (
     Verb,
 )
 from reconciler.plan.direction import FIELDS, of_release, worst
+from reconciler.plan.naming import naming
 from reconciler.plan.values import DesiredGroup, DesiredState
 
 #: Which reason names a change that has several: what a person did comes before what the world did.
@@ -70,7 +71,8 @@ class _Differ:
         for key in sorted(set(self.ledger) - claimed):
             self._vanished(self.ledger[key])
         order = sorted(self.changes, key=lambda change: (change.server, change.group, change.verb))
-        return Difference(tuple(order), tuple(self.findings))
+        changes, wrong = naming(order, self.held.catalogs)
+        return Difference(changes, (*self.findings, *wrong))
 
     def _entry(self, desired: DesiredGroup) -> LedgerEntry | None:
         """What we own under the group's name, else under an earlier name that nobody uses now."""
