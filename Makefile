@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact
+.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -20,6 +20,9 @@ prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (min
 
 prove-impact: $(STAMP) ## what a plan tells of recovery points, beside what the embedded engine dropped, 1,000 pairs
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/prove/test_impact_engine.py -p no:randomly -q
+
+prove-diff: $(STAMP) ## after an apply nothing is left to do: 10,000 policy folders by chance (minutes)
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/control/test_perpetual.py -p no:randomly -q -s
 
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine

@@ -23,6 +23,7 @@ from reconciler.model import (
 )
 from reconciler.model.encode import inline
 from reconciler.plan.direction import FIELDS, assuming, of_release, worst
+from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
 from reconciler.plan.selectors import glob_matches
 from reconciler.plan.values import DesiredGroup, DesiredState
@@ -79,7 +80,8 @@ class _Differ:
         for key in sorted(set(self.ledger) - claimed):
             self._vanished(self.ledger[key])
         order = sorted(self.changes, key=lambda change: (change.server, change.group, change.verb))
-        return Difference(tuple(order), tuple(self.findings))
+        changes, wrong = naming(order, self.held.catalogs)
+        return Difference(changes, (*self.findings, *wrong))
 
     def _entry(self, desired: DesiredGroup) -> LedgerEntry | None:
         """What we own under the group's name, else under an earlier name that nobody uses now."""
