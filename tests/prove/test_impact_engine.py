@@ -93,7 +93,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     if not os.access(IN_MEMORY, os.W_OK):
         yield tmp_path
         return
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as made:
+    with tempfile.TemporaryDirectory(prefix="impact-", dir=IN_MEMORY) as made:
         yield Path(made)
 
 
@@ -188,9 +188,9 @@ class Site:
                     if pair.stopped_early:
                         self._apply(_change(pair.beside, None), self.engine.observe())
             self.clock.forward(self.chance.randint(4 * 60, 13 * 60) * MINUTE)
-        self._run()
-        for replica in self.engine.observe().replicas:
+        for replica in self._run().replicas:
             self._mark(replica)
+        self.clock.forward(MINUTE)  # a clock that stands still would give two points of a machine the same time
 
     def _mark(self, replica: Replica) -> None:
         folder = self.folder / "store" / "volumes" / replica.volume / folder_name(replica.source)
