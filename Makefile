@@ -19,7 +19,7 @@ prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (min
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/kill -p no:randomly -q
 
 prove-impact: $(STAMP) ## what a plan tells of recovery points, beside what the embedded engine dropped, 1,000 pairs
-	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/prove/test_impact_engine.py -p no:randomly -q
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/prove/test_impact_engine.py -n auto -rP -q
 
 prove-diff: $(STAMP) ## after an apply nothing is left to do: 10,000 policy folders by chance (minutes)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/control/test_perpetual.py -p no:randomly -q -s
