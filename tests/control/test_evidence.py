@@ -317,9 +317,9 @@ def test_an_end_that_was_recorded_and_not_noted_is_not_recorded_twice(life: Life
         life.act(held)
         job = jobs_due(life.site, observe_whole(life.site), prune=True)[0]
         start(life.site, job, held, "")
-        while life.kinds().count(EvidenceKind.POINT) == 0:
-            with files.watch(_dies_at_commit):
-                _poll_until_it_dies(life.site)
+        with files.watch(_dies_at_commit):
+            _poll_until_it_dies(life.site)
+        assert life.kinds().count(EvidenceKind.POINT) == 1
         assert [each.job.id for each in life.site.memory.jobs.running()] == [job.id]
         life.site.started.clear()
         while life.site.memory.jobs.running():
