@@ -59,7 +59,7 @@ from tests.fakes import NOON, machine_id, setup_for
 
 ONE = f"hci-01/{machine_id(1)}/host"
 TWO = f"hci-01/{machine_id(2)}/host"
-HOUR = timedelta(hours=1)
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
 
 class Life(Desk):
@@ -68,6 +68,9 @@ class Life(Desk):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.runs = 0
+        self.site.close()
+        self.write("gold", "one, two", "5d")
+        self.site = self.open()
 
     def open(self) -> Site:
         """With the embedded engine: it can recover."""
@@ -151,7 +154,7 @@ def test_the_records_alone_tell_what_the_server_held_at_every_moment(life: Life)
 
     def note() -> None:
         moments.append((life.site.now(), seen_now(life)))
-        life.clock.forward(timedelta(seconds=1))
+        life.clock.forward(SECOND)
 
     with holding(life.site) as held:
         note()
@@ -183,7 +186,12 @@ def test_the_records_alone_tell_what_the_server_held_at_every_moment(life: Life)
             assert answer.group == group, (at, source)
             assert [each.id for each in answer.points] == points, (at, source)
             assert all(each.time <= at for each in answer.points)
-    assert {each[1][ONE][0] is None for each in moments} == {True, False}
+    assert moments[-1][1][ONE][0] is None, "it was not stopped, so nothing was shown of it"
+    renamed = protection(life.records(), ONE, moments[-2][0])
+    assert (renamed.group.name if renamed.group else "", renamed.since) == ("platinum", moments[0][0] + SECOND)
+    stopped = protection(life.records(), ONE, moments[-1][0])
+    assert stopped.joined is not None
+    assert (stopped.joined.verb, stopped.since) == ("stop", moments[-1][0])
     assert check_chain(EvidenceFolder(life.root / "var" / "hq.evidence"), {}).findings == ()
 
 
@@ -317,9 +325,9 @@ def test_an_end_that_was_recorded_and_not_noted_is_not_recorded_twice(life: Life
         life.act(held)
         job = jobs_due(life.site, observe_whole(life.site), prune=True)[0]
         start(life.site, job, held, "")
-        while life.kinds().count(EvidenceKind.POINT) == 0:
-            with files.watch(_dies_at_commit):
-                _poll_until_it_dies(life.site)
+        with files.watch(_dies_at_commit):
+            _poll_until_it_dies(life.site)
+        assert life.kinds().count(EvidenceKind.POINT) == 1
         assert [each.job.id for each in life.site.memory.jobs.running()] == [job.id]
         life.site.started.clear()
         while life.site.memory.jobs.running():
