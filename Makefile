@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff
+.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -23,6 +23,9 @@ prove-impact: $(STAMP) ## what a plan tells of recovery points, beside what the 
 
 prove-diff: $(STAMP) ## after an apply nothing is left to do: 10,000 policy folders by chance (minutes)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/control/test_perpetual.py -p no:randomly -q -s
+
+prove-drift: $(STAMP) ## 10,000 mixtures of events, each in the class that the event itself has (minutes)
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/plan/test_drift.py -n auto -q
 
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine

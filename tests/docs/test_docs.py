@@ -57,6 +57,18 @@ def test_the_commands_of_the_review_work_in_their_order(tmp_path: Path) -> None:
         assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
 
 
+def test_the_commands_of_the_guide_to_drift_work_in_their_order(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    demo_site.build(site)
+    assert _reconciler(site, "apply", "--yes").returncode == 0
+    guide = (ROOT / "docs" / "guides" / "drift.md").read_text(encoding="utf-8")
+    lines = [line for block in _blocks(guide, "console") for line in block.splitlines()]
+    assert len(lines) >= 3
+    for line in lines:
+        ended = _reconciler(site, *line.split()[2:])
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
+
+
 def test_the_policy_of_the_readme_ships_and_gives_the_plan_of_the_readme(tmp_path: Path) -> None:
     (policy,) = _blocks(README, "yaml")
     shipped = (ROOT / "policies" / "gold.yaml").read_text(encoding="utf-8")

@@ -30,6 +30,8 @@ def _everything() -> Drift:
     items = play.items()
     first = items[0]
     assert first.klass is DriftClass.EXTERNAL
+    left, seen = NOW + timedelta(hours=1), NOW + timedelta(hours=2)
+    first = msgspec.structs.replace(first, after=left, first_seen=seen, first_live={"times": ["21:00"]})
     return Drift(
         site="hq",
         at=NOW + timedelta(hours=3),
