@@ -7,7 +7,23 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Format, Machine, Machines, Now, Output, Root, SiteName, Yes, app, store_app
+from reconciler.cli.options import (
+    Format,
+    Machine,
+    Machines,
+    MaxBytes,
+    Now,
+    Only,
+    Output,
+    PlanFormat,
+    PlanOutput,
+    Reports,
+    Root,
+    SiteName,
+    Yes,
+    app,
+    store_app,
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -25,8 +41,11 @@ def options(
 def plan(
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: PlanOutput = PlanFormat.text,
     now: Now = None,
+    report: Reports = None,
+    only: Only = "",
+    max_bytes: MaxBytes = 65_536,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there is something to do.")
     ] = False,
@@ -39,19 +58,26 @@ def plan(
 ) -> None:
     """Show what apply would do, and why. Changes nothing."""
     from reconciler.cli.changes import Look, plan
+    from reconciler.cli.sinks import Choice, reported
 
-    raise typer.Exit(plan(root, site, output, now, Look(detailed, explain, save)))
+    choice = Choice(output, tuple(report or ()), only, max_bytes)
+    raise typer.Exit(reported(choice, lambda to: plan(root, site, to, now, Look(detailed, explain, save))))
 
 
 @app.command()
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `reconciler plan --out` wrote.")],
-    output: Output = Format.text,
+    output: PlanOutput = PlanFormat.text,
+    report: Reports = None,
+    only: Only = "",
+    max_bytes: MaxBytes = 65_536,
 ) -> None:
     """Show a saved plan, and where it comes from."""
     from reconciler.cli.changes import show
+    from reconciler.cli.sinks import Choice, reported
 
-    raise typer.Exit(show(file, output))
+    choice = Choice(output, tuple(report or ()), only, max_bytes)
+    raise typer.Exit(reported(choice, lambda to: show(file, to)))
 
 
 @app.command()
@@ -63,14 +89,19 @@ def apply(
     site: SiteName = None,
     now: Now = None,
     yes: Yes = False,
+    report: Reports = None,
 ) -> None:
     """Make the servers as the policies say: plan, show, ask, do.
 
     --yes answers for changes that strengthen protection or are neutral. What weakens it is asked for in a terminal.
     """
     from reconciler.cli.changes import apply, apply_saved
+    from reconciler.cli.sinks import Choice, Reporter, reported
 
-    raise typer.Exit(apply(root, site, now, yes) if file is None else apply_saved(root, file, now, yes))
+    def act(to: Reporter) -> int:
+        return apply(root, site, now, yes, to) if file is None else apply_saved(root, file, now, yes, to)
+
+    raise typer.Exit(reported(Choice(report=tuple(report or ())), act))
 
 
 @app.command()

@@ -7,9 +7,10 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.cli.options import Format
+from reconciler.cli.options import PlanFormat
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
 from reconciler.cli.session import find_root, session, target
+from reconciler.cli.sinks import Reporter
 from reconciler.control.apply import Applied, refresh_ledger
 from reconciler.control.apply import apply as apply_plan
 from reconciler.control.dispatch import poll
@@ -26,7 +27,7 @@ from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, Refused
 from reconciler.model import Plan
 from reconciler.parse.explain import explained
 from reconciler.plan import Proposal, without_weakening
-from reconciler.report import applied_text, findings_text, json_text, origin_text, plan_text
+from reconciler.report import applied_text, findings_text, plan_text
 
 #: How long a command waits for another process that is at work on the site.
 _PATIENCE = timedelta(seconds=30)
@@ -40,7 +41,7 @@ class Look(NamedTuple):
     save: Path | None
 
 
-def plan(root: Path | None, name: str | None, output: Format, now: str | None, look: Look) -> int:
+def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, look: Look) -> int:
     """Shows the difference; 2 with `detailed` when there is one."""
     place = find_root(root)
     if look.save is not None:
@@ -50,10 +51,8 @@ def plan(root: Path | None, name: str | None, output: Format, now: str | None, l
         _tidy(site)
         observation = observe_whole(site)
         proposal = propose(site, policies.policies, observation)
-        if output is Format.json:
-            out(json_text(proposal.plan) + "\n")
-        else:
-            out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
+        to.show(proposal.plan, site.zone)
+        if to.format is PlanFormat.text:
             for placed in policies.policies.groups if look.explain else ():
                 if placed.document.spec.site == site.name:
                     out("\n" + explained(placed))
@@ -63,22 +62,18 @@ def plan(root: Path | None, name: str | None, output: Format, now: str | None, l
     return ExitCode.CHANGES_PENDING if look.detailed and proposal.plan.steps else ExitCode.SUCCESS
 
 
-def show(file: Path, output: Format) -> int:
+def show(file: Path, to: Reporter) -> int:
     """Shows a saved plan."""
-    saved = read(file)
-    if output is Format.json:
-        out(json_text(saved) + "\n")
-    else:
-        out(origin_text(saved.origin) + plan_text(saved.plan, UTC, paint_for(sys.stdout)))
+    to.show(read(file), UTC)
     return ExitCode.SUCCESS
 
 
-def apply_saved(root: Path | None, file: Path, now: str | None, yes: bool) -> int:
+def apply_saved(root: Path | None, file: Path, now: str | None, yes: bool, to: Reporter) -> int:
     """Does the steps of a saved plan, and no other."""
     place = find_root(root)
     saved = read(file)
     with session(place, saved.plan.site, now) as site:
-        out(origin_text(saved.origin) + plan_text(saved.plan, site.zone, paint_for(sys.stdout)))
+        to.show(saved, site.zone)
         if not saved.plan.steps:
             return ExitCode.SUCCESS
         agreed = _agreed(saved.plan, yes)
@@ -107,14 +102,14 @@ def _done(site: Site, agreed: Plan, whole: Plan, command: str) -> int:
     return _exit_code(applied, whole)
 
 
-def apply(root: Path | None, name: str | None, now: str | None, yes: bool) -> int:
+def apply(root: Path | None, name: str | None, now: str | None, yes: bool, to: Reporter) -> int:
     """Plans, shows, asks, does."""
     place = find_root(root)
     policies = read_good(place)
     with session(place, name, now, policies) as site:
         _tidy(site)
         proposal = _propose(site, policies)
-        out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
+        to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
             _remember(site, proposal)
             return ExitCode.SUCCESS
