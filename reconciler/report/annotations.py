@@ -32,7 +32,10 @@ def sarif_text(findings: Sequence[Diagnostic], version: str) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    explained = CATALOG[code]
+    explained = CATALOG.get(code)
+    if explained is None:
+        # A saved plan of a newer minor version may hold codes that this version does not know.
+        return {"id": code}
     return {
         "id": code,
         "shortDescription": {"text": explained.title},

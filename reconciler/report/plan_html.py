@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import tzinfo
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import Location
 from reconciler.model import Direction, Origin, Plan, ProtectionGroup, Step, Verb, VolumeImpact, format_size
 from reconciler.report import plan_timeline
 from reconciler.report import plan_words as words
 from reconciler.report.words import moment, safe
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 #: How wide the bar of a volume is, in pixels.
 _BAR = 400
@@ -44,16 +48,9 @@ class Gauge(NamedTuple):
 
 def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin: Origin | None = None) -> str:
     """The whole page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("reconciler.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["safe_text"] = safe
-    environment.filters["place"] = _place
     directions = [step.change.direction for step in plan.steps]
     impacts = [step.impact for step in plan.steps if step.impact is not None]
-    return environment.get_template("plan.html").render(
+    return _template().render(
         plan=plan,
         seen=moment(plan.created_at, zone),
         zone=str(zone),
@@ -73,6 +70,18 @@ def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin
         origin=words.origin_lines(origin) if origin is not None else None,
         line=plan_timeline,
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("reconciler.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["safe_text"] = safe
+    environment.filters["place"] = _place
+    return environment.get_template("plan.html")
 
 
 def _place(location: Location | None) -> str:
@@ -99,10 +108,11 @@ def _card(step: Step, plan: Plan, zone: tzinfo) -> Card:
 
 
 def _settings(group: ProtectionGroup) -> tuple[tuple[str, str], ...]:
-    """Every field of a group that comes, goes or is adopted, in the policy's words."""
+    """What is set of a group that comes, goes or is adopted, in the policy's words."""
     from reconciler.plan.direction import FIELDS
 
-    return tuple((field.path, words.value(field.show(field.get(group)))) for field in FIELDS)
+    shown = [(field.path, field.show(field.get(group))) for field in FIELDS]
+    return tuple((path, words.value(found)) for path, found in shown if found is not None and found is not False)
 
 
 def _gauge(volume: VolumeImpact) -> Gauge:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from datetime import tzinfo
+from itertools import takewhile
 from typing import NamedTuple
 
 from reconciler.errors import Diagnostic
@@ -89,7 +90,7 @@ def _size(block: str) -> int:
 
 def _fitted(steps: list[Step], plan: Plan, zone: tzinfo, room: _Room) -> tuple[list[str], str]:
     """As many steps as fit, each as full as fits, the gravest first; and what was left out."""
-    blocks = [line for step in steps if room.fits(line := _line(step))]
+    blocks = list(takewhile(room.fits, map(_line, steps)))
     shown = steps[: len(blocks)]
     depth = dict.fromkeys(range(len(shown)), 0)
     for level, deep in ((1, _FIELDS), (2, _FULL)):
