@@ -55,7 +55,7 @@ APPROVE = (
     "with the commit that was applied and the one that is wanted, and commits what it writes."
 )
 #: What is done about a step without a hash to approve.
-ASK = "`reconciler apply` asks before it does that; --yes does not cover it."
+ASK = "`reconciler apply` asks before it weakens anything; --yes does not cover it."
 
 Only = frozenset[Direction]
 
