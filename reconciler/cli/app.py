@@ -14,8 +14,13 @@ from reconciler.cli.options import (
     Groups,
     Machine,
     Machines,
+    MaxBytes,
     Now,
+    Only,
     Output,
+    PlanFormat,
+    PlanOutput,
+    Reports,
     Root,
     Servers,
     SiteName,
@@ -40,8 +45,11 @@ def options(
 def plan(
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: PlanOutput = PlanFormat.text,
     now: Now = None,
+    report: Reports = None,
+    only: Only = "",
+    max_bytes: MaxBytes = 65_536,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 2 when there is something to do.")
     ] = False,
@@ -58,21 +66,28 @@ def plan(
 ) -> None:
     """Show what apply would do, and why. Changes nothing."""
     from reconciler.cli.changes import Look, plan
+    from reconciler.cli.sinks import Choice, reported
     from reconciler.cli.wishes import wish
 
     asked = wish(adopt, server, group, author)
-    raise typer.Exit(plan(root, site, output, now, Look(detailed, explain, save), asked))
+    choice = Choice(output, tuple(report or ()), only, max_bytes)
+    raise typer.Exit(reported(choice, lambda to: plan(root, site, to, now, Look(detailed, explain, save), asked)))
 
 
 @app.command()
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `reconciler plan --out` wrote.")],
-    output: Output = Format.text,
+    output: PlanOutput = PlanFormat.text,
+    report: Reports = None,
+    only: Only = "",
+    max_bytes: MaxBytes = 65_536,
 ) -> None:
     """Show a saved plan, and where it comes from."""
     from reconciler.cli.changes import show
+    from reconciler.cli.sinks import Choice, reported
 
-    raise typer.Exit(show(file, output))
+    choice = Choice(output, tuple(report or ()), only, max_bytes)
+    raise typer.Exit(reported(choice, lambda to: show(file, to)))
 
 
 @app.command()
@@ -96,6 +111,7 @@ def apply(
             help="Pass over approvals, budgets, windows; every later plan says so.",
         ),
     ] = "",
+    report: Reports = None,
 ) -> None:
     """Make the servers as the policies say: plan, show, ask, do.
 
@@ -103,12 +119,17 @@ def apply(
     for in a terminal, or waits for an Approval where the site names approvers.
     """
     from reconciler.cli.applying import Consent, apply, apply_saved
+    from reconciler.cli.sinks import Choice, Reporter, reported
     from reconciler.cli.wishes import wish
 
     asked, consent = wish(adopt, server, group, author), Consent(yes, glass)
-    if file is None:
-        raise typer.Exit(apply(root, site, now, consent, asked))
-    raise typer.Exit(apply_saved(root, file, now, consent, asked))
+
+    def act(to: Reporter) -> int:
+        if file is None:
+            return apply(root, site, now, consent, asked, to)
+        return apply_saved(root, file, now, consent, asked, to)
+
+    raise typer.Exit(reported(Choice(report=tuple(report or ())), act))
 
 
 @app.command()

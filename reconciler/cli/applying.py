@@ -11,6 +11,7 @@ import msgspec
 
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
 from reconciler.cli.session import find_root, session
+from reconciler.cli.sinks import Reporter
 from reconciler.cli.wishes import only_authors
 from reconciler.control.agreeing import Agreement, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
@@ -30,7 +31,7 @@ from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, LockHeld, Refused, Severity, UsageError, worst
 from reconciler.model import Plan, Reason
 from reconciler.plan import Proposal
-from reconciler.report import applied_text, findings_text, origin_text, plan_text, waiting_text
+from reconciler.report import applied_text, findings_text, plan_text, waiting_text
 
 #: How long a command waits for another process that is at work on the site.
 _PATIENCE = timedelta(seconds=30)
@@ -43,7 +44,7 @@ class Consent(NamedTuple):
     glass: str
 
 
-def apply(root: Path | None, name: str | None, now: str | None, consent: Consent, wish: Wish) -> int:
+def apply(root: Path | None, name: str | None, now: str | None, consent: Consent, wish: Wish, to: Reporter) -> int:
     """Plans, shows, asks, does."""
     wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
@@ -51,7 +52,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     with session(place, name, now, policies) as site:
         tidy(site)
         proposal = _propose(site, policies, wish)
-        out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
+        to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
             _remember(site, proposal)
             return ExitCode.SUCCESS
@@ -74,7 +75,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         return worst([*codes, _still_asked(proposal.plan) if waits else ExitCode.SUCCESS])
 
 
-def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: Wish) -> int:
+def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: Wish, to: Reporter) -> int:
     """Does the steps of a saved plan, and no other."""
     authors = only_authors(wish)
     place = find_root(root)
@@ -83,7 +84,7 @@ def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent
     with session(place, saved.plan.site, now, policies) as site:
         tidy(site)
         agreement = agree_saved(site, policies.policies, saved.plan, authors)
-        out(origin_text(saved.origin) + plan_text(agreement.plan, site.zone, paint_for(sys.stdout)))
+        to.show(msgspec.structs.replace(saved, plan=agreement.plan), site.zone)
         if not agreement.plan.steps:
             return ExitCode.SUCCESS
         agreement = _agreed_steps(site, agreement, consent)

@@ -47,6 +47,15 @@ class Report(StrEnum):
     html = "html"
 
 
+class PlanFormat(StrEnum):
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+    html = "html"
+    sarif = "sarif"
+    junit = "junit"
+
+
 class Findings(StrEnum):
     text = "text"
     json = "json"
@@ -62,6 +71,20 @@ Root = Annotated[
 ]
 SiteName = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Which site, when there are several.")]
 Output = Annotated[Format, typer.Option("--format", help="What to print.")]
+PlanOutput = Annotated[PlanFormat, typer.Option("--format", help="What to print.")]
+Reports = Annotated[
+    list[str] | None,
+    typer.Option("--report", metavar="FORMAT=FILE", help="Write the plan to a file too, in any format. Repeatable."),
+]
+Only = Annotated[
+    str,
+    typer.Option(
+        "--only", metavar="DIRECTIONS", help="Only these steps in text, markdown, html, such as weakens,destroys."
+    ),
+]
+MaxBytes = Annotated[
+    int, typer.Option("--max-bytes", min=2000, metavar="N", help="How long markdown may be: what is milder is cut.")
+]
 Inventory = Annotated[
     Path | None,
     typer.Option("--inventory", metavar="FILE", help="An exported inventory, instead of looking at the clusters."),

@@ -83,6 +83,22 @@ _COMMAND_LINE = {
         "A file could not be read or written: a full or failing disk, a missing right.",
         "The message names the file. What was there before is unharmed; run the command again.",
     ),
+    "RCL0013": Explanation(
+        "a report that was not written",
+        "A file named with --report could not be written: no such folder, no right, no room, or no file has its name."
+        " The other reports were written, and the command did its work.",
+        "Mend the place and run the command again, or `reconciler show` for a saved plan.",
+    ),
+    "RCL0014": Explanation(
+        "a step that weakens protection",
+        "Something would be protected less than now: kept shorter, copied more rarely, or by nobody.",
+        "Look at the step's fields and points. Have it approved, or take the change of the policies back.",
+    ),
+    "RCL0015": Explanation(
+        "a step that destroys recovery points",
+        "Points of a machine would expire at once when its protection is stopped.",
+        "Look at which points those are. Have it approved, or write `existingPoints: retain`.",
+    ),
 }
 
 #: RCL1xxx: policies

@@ -8,6 +8,9 @@ from reconciler.report.evidence import answer_text, chain_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
 from reconciler.report.plan import applied_text, origin_text, plan_text
+from reconciler.report.plan_ci import plan_junit, plan_sarif
+from reconciler.report.plan_html import plan_html
+from reconciler.report.plan_markdown import MARKDOWN_BYTES, plan_markdown
 from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text
@@ -16,6 +19,7 @@ from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, json_text, plain
 
 __all__ = [
+    "MARKDOWN_BYTES",
     "GroupStatus",
     "MemberRow",
     "NearMiss",
@@ -42,6 +46,10 @@ __all__ = [
     "members_text",
     "origin_text",
     "plain",
+    "plan_html",
+    "plan_junit",
+    "plan_markdown",
+    "plan_sarif",
     "plan_text",
     "points_text",
     "preflight_text",

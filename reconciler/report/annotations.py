@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from reconciler.errors import CATALOG, Diagnostic, Severity
 from reconciler.report.words import json_text
@@ -31,7 +32,10 @@ def sarif_text(findings: Sequence[Diagnostic], version: str) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    explained = CATALOG[code]
+    explained = CATALOG.get(code)
+    if explained is None:
+        # A saved plan of a newer minor version may hold codes that this version does not know.
+        return {"id": code}
     return {
         "id": code,
         "shortDescription": {"text": explained.title},
@@ -56,26 +60,47 @@ def _result(finding: Diagnostic, codes: list[str]) -> dict[str, Any]:
 
 def _place(file: str, line: int, column: int) -> dict[str, Any]:
     region = {"startLine": line, "startColumn": column}
-    return {"physicalLocation": {"artifactLocation": {"uri": file}, "region": region}}
+    return {"physicalLocation": {"artifactLocation": {"uri": quote(file)}, "region": region}}
+
+
+class Case(NamedTuple):
+    """A case of a JUnit report: what it is about, what failed it ("" for the failure's title: it passed), and what
+    else there is to say."""
+
+    name: str
+    classname: str
+    failure: str = ""
+    told: Sequence[str] = ()
+    output: Sequence[str] = ()
 
 
 def junit_text(findings: Sequence[Diagnostic], files: Sequence[str]) -> str:
     """A case for each file: failed where it has errors, passed otherwise; warnings are its output."""
-    from junitparser import Failure, JUnitXml, TestCase, TestSuite
-
     by_file: dict[str, list[Diagnostic]] = {file: [] for file in files}
     for finding in findings:
         where = finding.location.file if finding.location else finding.subject or "the policies"
         by_file.setdefault(where, []).append(finding)
-    suite = TestSuite("reconciler validate")
+    cases = []
     for file, mine in by_file.items():
-        case = TestCase(file, classname="policies")
-        errors = [each for each in mine if each.severity is Severity.ERROR]
-        if errors:
-            failure = Failure(f"{len(errors)} mistakes", "RCL")
-            failure.text = "\n".join(map(str, errors))
+        errors = [str(each) for each in mine if each.severity is Severity.ERROR]
+        failure = f"{len(errors)} mistakes" if errors else ""
+        mild = [str(each) for each in mine if each.severity is not Severity.ERROR]
+        cases.append(Case(file, "policies", failure, errors, mild))
+    return junit_suite("reconciler validate", cases)
+
+
+def junit_suite(name: str, cases: Iterable[Case]) -> str:
+    """One suite with these cases, as XML."""
+    from junitparser import Failure, JUnitXml, TestCase, TestSuite
+
+    suite = TestSuite(name)
+    for each in cases:
+        case = TestCase(each.name, classname=each.classname)
+        if each.failure:
+            failure = Failure(each.failure, "RCL")
+            failure.text = "\n".join(each.told)
             case.result = [failure]
-        case.system_out = "\n".join(str(each) for each in mine if each.severity is not Severity.ERROR)
+        case.system_out = "\n".join(each.output)
         suite.add_testcase(case)
     report = JUnitXml()
     report.add_testsuite(suite)

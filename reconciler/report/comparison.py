@@ -9,6 +9,7 @@ from reconciler.model import Direction
 from reconciler.model.comparison import Comparison, DocumentChange, DocumentField, DocumentVerb
 from reconciler.model.encode import inline
 from reconciler.report.findings import findings_text
+from reconciler.report.markdown import md
 from reconciler.report.words import Paint, Tone, count, safe
 
 _SIGNS: dict[DocumentVerb, str] = {
@@ -110,44 +111,38 @@ def value(found: Any) -> str:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """For a pull request: a table for each document, the gravest first."""
-    lines = ["### What this change does to protection", "", _md(summary(comparison)), ""]
+    lines = ["### What this change does to protection", "", md(summary(comparison)), ""]
     for change in by_risk(comparison.changes):
-        former = f" (was {_md(change.formerly)})" if change.formerly else ""
-        lines.append(f"#### {_SIGNS[change.verb]} {change.kind} {_md(change.name)}{former}: **{change.direction}**")
+        former = f" (was {md(change.formerly)})" if change.formerly else ""
+        lines.append(f"#### {_SIGNS[change.verb]} {change.kind} {md(change.name)}{former}: **{change.direction}**")
         lines.append("")
         rows = [field for field in change.fields if field.field]
         if rows:
             lines += ["| field | before | after | direction |", "|---|---|---|---|"]
             lines += [
-                f"| {_md(row.field)} | {_md(value(row.before))} | {_md(value(row.after))} | {row.direction} |"
+                f"| {md(row.field)} | {md(value(row.before))} | {md(value(row.after))} | {row.direction} |"
                 for row in rows
             ]
             lines.append("")
         for field in change.fields:
             said = content(field)
-            lines += [f"- {key}: {_md(value(each))}" for key, each in said.items()] + ([""] if said else [])
+            lines += [f"- {key}: {md(value(each))}" for key, each in said.items()] + ([""] if said else [])
             if field.direction.needs_consent:
                 by = comparison.approved.get(field.change_hash)
                 lines.append(
-                    f"- {_md(field.field or 'the document')} `{field.change_hash}` "
-                    + (f"approved by {_md(by)}" if by else "**not approved**")
+                    f"- {md(field.field or 'the document')} `{field.change_hash}` "
+                    + (f"approved by {md(by)}" if by else "**not approved**")
                 )
         lines.append("")
     if comparison.shifts:
         lines += ["#### Machines", "", "| machine | before | after | direction |", "|---|---|---|---|"]
         lines += [
-            f"| {_md(each.machine)} | {_md(each.before)} | {_md(each.after)} | {each.direction} |"
+            f"| {md(each.machine)} | {md(each.before)} | {md(each.after)} | {each.direction} |"
             for each in comparison.shifts
         ]
         lines.append("")
-    lines += [f"- {each.code} {_md(each.message)}: {_md(each.remedy)}" for each in comparison.findings]
+    lines += [f"- {each.code} {md(each.message)}: {md(each.remedy)}" for each in comparison.findings]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _md(text: str) -> str:
-    """The text with what Markdown would read as markup escaped."""
-    escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|#~" else letter for letter in safe(text))
-    return escaped.replace("<", "&lt;")
 
 
 # --- HTML ------------------------------------------------------------------------------------------------------

@@ -2,151 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import tzinfo
-from typing import Any
 
-from reconciler.model import (
-    Change,
-    Direction,
-    FieldChange,
-    Origin,
-    Outcome,
-    OutcomeState,
-    Plan,
-    ProtectionGroup,
-    Reason,
-    Verb,
-    format_duration,
-)
-from reconciler.report.findings import findings_text
-from reconciler.report.words import Paint, Tone, count, moment, safe
+from reconciler.model import Direction, Origin, Outcome, OutcomeState, Plan, Step, Verb
+from reconciler.report import plan_words as words
+from reconciler.report.findings import finding_line, findings_text
+from reconciler.report.words import Paint, count, moment, safe, table
 
-_SIGNS: dict[Verb, tuple[str, Tone]] = {
-    Verb.CREATE: ("+", "good"),
-    Verb.UPDATE: ("~", "change"),
-    Verb.RENAME: ("~", "change"),
-    Verb.STOP: ("-", "bad"),
-    Verb.ADOPT: ("=", "change"),
-}
-_REASONS = {
-    Reason.NEW_POLICY: "new policy",
-    Reason.POLICY_CHANGED: "the policy changed",
-    Reason.MACHINES_CHANGED: "the machines changed",
-    Reason.CHANGED_OUTSIDE: "changed outside of the policies",
-    Reason.RENAMED: "renamed",
-    Reason.POLICY_REMOVED: "the policy was removed",
-    Reason.SERVER_CHANGED: "the policy names another server",
-    Reason.ADOPTED: "taken over as it is",
-}
+#: How many machines are listed where there are many: of members that come, and of points that change.
+_MEMBERS, _MACHINES = 50, 10
 
 
-def plan_text(plan: Plan, zone: tzinfo, paint: Paint) -> str:
-    """What would be done, why, and in which direction; then the findings."""
-    lines = [f"Plan for site {plan.site}, as seen at {moment(plan.created_at, zone)}", ""]
-    for step in plan.steps:
-        lines += [*_change(step.change, plan.names, paint), ""]
-    lines.append(paint(_sum(plan), "strong"))
-    if plan.weakening:
-        lines += _warning(plan, paint)
-    text = "\n".join(lines) + "\n"
-    return text + ("\n" + findings_text(plan.findings, paint) if plan.findings else "")
+def plan_text(plan: Plan, zone: tzinfo, paint: Paint, only: Collection[Direction] = ()) -> str:
+    """The summary; what was found to be wrong; the steps, the gravest first, or only those of the directions `only`;
+    the volumes; advice."""
+    seen = f"Plan for site {safe(plan.site)}, as seen at {moment(plan.created_at, zone)} ({zone})"
+    blocks = [[seen], [paint(words.headline(plan), "strong"), *_facts(plan, zone, paint)]]
+    blocks.append([finding_line(finding, paint) for finding in words.grave_findings(plan)])
+    blocks += [_step(step, plan, zone, paint) for step in words.chosen(plan, only)]
+    blocks.append([words.hidden_text(plan, only)])
+    if plan.volumes:
+        blocks.append(table(words.VOLUME_HEAD, [words.volume_cells(each) for each in plan.volumes], paint))
+    blocks.append([words.hint(plan)])
+    blocks.append([findings_text(words.advice(plan), paint).rstrip("\n")])
+    return "\n\n".join("\n".join(block) for block in blocks if any(block)) + "\n"
 
 
 def origin_text(origin: Origin) -> str:
     """Where a saved plan comes from, in two lines."""
-    dirty = ", with changes that are not committed" if origin.dirty else ""
-    commit = f"policies of commit {origin.commit[:12]}{dirty}" if origin.commit else "policies of no Git commit"
-    by = f"made by {safe(origin.actor)} on {safe(origin.host)}" + (f", {safe(origin.ci)}" if origin.ci else "")
+    by, commit = words.origin_lines(origin)
     return f"Saved plan, {by}\n{commit}\n\n"
 
 
-def _sum(plan: Plan) -> str:
-    if not plan.steps:
-        return "Nothing to do: the servers are as the policies say."
-    verbs = [step.change.verb for step in plan.steps]
-    changed = verbs.count(Verb.UPDATE) + verbs.count(Verb.RENAME)
-    parts = ((verbs.count(Verb.CREATE), "create"), (changed, "change"), (verbs.count(Verb.STOP), "stop"))
-    return ", ".join(f"{number} to {word}" for number, word in parts) + "."
+def _facts(plan: Plan, zone: tzinfo, paint: Paint) -> list[str]:
+    return [paint(fact.text, fact.tone) for fact in words.facts(plan, zone)]
 
 
-def _warning(plan: Plan, paint: Paint) -> list[str]:
-    groups = ", ".join(sorted({safe(step.change.group) for step in plan.weakening}))
-    what = f"{count(len(plan.weakening), 'step')} would weaken protection: {groups}."
-    return [paint(what, "bad") + " `reconciler apply` asks before it does that; --yes does not cover it."]
+def _step(step: Step, plan: Plan, zone: tzinfo, paint: Paint) -> list[str]:
+    change = step.change
+    sign, tone = words.SIGNS[change.verb]
+    direction = paint(str(change.direction), words.TONES[change.direction])
+    where = f"  {paint(safe(str(change.location)), 'quiet')}" if change.location else ""
+    what = f"{paint(f'{sign} {change.verb}', tone)} {paint(words.title(change), 'strong')} on {safe(change.server)}"
+    lines = [f"  {what}  {direction}  ({words.REASONS[change.reason]}){where}"]
+    if change.verb is Verb.CREATE:
+        lines += [*_members(words.members_of(change, plan.names), "+"), f"      {words.terms(change)}"]
+    elif change.verb is Verb.STOP:
+        lines += _members(words.members_of(change, plan.names), "-")
+    elif change.verb is Verb.ADOPT:
+        lines += ["      owned from now on; the server is not changed"]
+    for row in words.rows(change, plan.names):
+        lines += _row(row, paint)
+    if change.direction.needs_consent and not change.fields:
+        lines.append("      " + paint("not approved", "bad"))
+    lines += _impact(step, plan, zone, paint)
+    lines += [f"      {finding_line(hazard, paint)}" for hazard in step.hazards]
+    wave = words.wave_of(step, plan, zone)
+    return lines + ([f"      {wave}"] if wave else [])
 
 
-def _change(change: Change, names: dict[str, str], paint: Paint) -> list[str]:
-    sign, tone = _SIGNS[change.verb]
-    group = change.after or change.before
-    shown = safe(group.display_name) if group else safe(change.group)
-    where = f"  {paint(str(change.location), 'quiet')}" if change.location else ""
-    head = f"  {paint(f'{sign} {change.verb}', tone)} {paint(shown, 'strong')} on {change.server}"
-    lines = [f"{head}  ({_REASONS[change.reason]}){where}"]
-    if change.verb is Verb.CREATE and change.after is not None:
-        return lines + _created(change.after, names)
-    if change.verb is Verb.STOP and change.before is not None:
-        return lines + _stopped(change.before, names)
-    return lines + [_field(field, names, paint) for field in change.fields]
-
-
-def _created(group: ProtectionGroup, names: dict[str, str]) -> list[str]:
-    term = group.short_term
-    lines = [
-        f"      + {_name(str(member.source), names)}" + (f" on {member.volume}" if member.volume else "")
-        for member in group.members
-    ]
-    every = "before each recovery point" if term.synchronization is None else format_duration(term.synchronization)
-    lines.append(
-        f"      retention {format_duration(term.retention)}, synchronization {every}, "
-        f"rpo {format_duration(term.rpo)}, at least {count(term.minimum_points, 'point')}"
-    )
+def _row(row: words.Row, paint: Paint) -> list[str]:
+    notes = [str(row.direction)] if row.direction is not Direction.NEUTRAL and row.path else []
+    notes += [f"approved by {row.approved_by}"] if row.approved_by else []
+    tail = "; ".join([*notes, *row.notes])
+    tail = f"  ({tail})" if tail and row.path else tail
+    tail += f"  {paint(row.place, 'quiet')}" if row.place and row.path else ""
+    if row.path == "members":
+        sign = "+" if row.gained else "-"
+        machines = _members(row.machines, sign, paint, shorten=row.gained)
+        lines = [line + tail for line in machines]
+    else:
+        lines = [f"      ~ {row.path}: {row.before} -> {row.after}{tail}"] if row.path else [f"      {tail}"]
+    if row.consent:
+        lines.append("          " + paint(f"not approved {row.change_hash}".rstrip(), "bad"))
     return lines
 
 
-def _stopped(group: ProtectionGroup, names: dict[str, str]) -> list[str]:
-    lines = [f"      - {_name(str(member.source), names)}" for member in group.members]
-    return [*lines, f"      no new points; existing points: {group.existing_points}"]
+def _members(machines: Sequence[str], sign: str, paint: Paint | None = None, *, shorten: bool = True) -> list[str]:
+    shown = machines[:_MEMBERS] if shorten else machines
+    lines = [f"{sign} {machine}" for machine in shown]
+    more = len(machines) - len(shown)
+    lines += [f"{sign} {more} more"] if more else []
+    return [f"      {paint(line, 'good' if sign == '+' else 'bad') if paint else line}" for line in lines]
 
 
-def _field(field: FieldChange, names: dict[str, str], paint: Paint) -> str:
-    if field.path == "members":
-        gained = field.before is None
-        machine = _name(str(field.after if gained else field.before), names)
-        what = paint(f"+ {machine}", "good") if gained else paint(f"- {machine}", "bad")
-    else:
-        what = f"~ {field.path}: {_value(field.before)} -> {_value(field.after)}"
-    notes = [str(field.direction)] if field.direction is not Direction.NEUTRAL else []
-    notes += [_REASONS[field.reason]] if field.reason is not Reason.POLICY_CHANGED else []
-    notes += ["assumed: the server cannot show it"] if field.assumed else []
-    notes += [_named(field.note, names)] if field.note else []
-    where = f"  {paint(str(field.location), 'quiet')}" if field.location else ""
-    return f"      {what}" + (f"  ({'; '.join(notes)})" if notes else "") + where
-
-
-def _named(note: str, names: dict[str, str]) -> str:
-    for source, name in names.items():
-        note = note.replace(source, safe(name))
-    return note
-
-
-def _name(source: str, names: dict[str, str]) -> str:
-    return safe(names.get(source, source))
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, dict):
-        return " ".join(f"{key} {_value(each)}" for key, each in value.items())
-    if isinstance(value, list):
-        return "/".join(_value(each) for each in value)
-    return str(value).lower() if isinstance(value, bool) else safe(str(value))
+def _impact(step: Step, plan: Plan, zone: tzinfo, paint: Paint) -> list[str]:
+    line = words.impact_line(step)
+    if not line or step.impact is None:
+        return []
+    lines = [f"      {paint(line, 'bad' if step.impact.expires_now else 'quiet')}"]
+    machines = words.gravest_machines(step.impact, plan.names)
+    lines += [
+        f"        {words.named(str(each.source), plan.names)}: {words.machine_line(each, zone)}"
+        for each in machines[:_MACHINES]
+    ]
+    rest = machines[_MACHINES:]
+    if rest:
+        points = sum(each.expires_now for each in rest)
+        lines.append(f"        and {count(len(rest), 'more machine')} with {count(points, 'point')} at once")
+    return lines
 
 
 def applied_text(run: str, outcomes: Sequence[Outcome], left: int, paint: Paint) -> str:
     """What came of each step; then the sum with the run's id."""
-    lines = []
+    lines: list[str] = []
     for outcome in outcomes:
         step = outcome.step.partition(":")[2]
         done = outcome.state in (OutcomeState.DONE, OutcomeState.ALREADY)
