@@ -18,7 +18,8 @@ T2 = ("--now", "2026-03-10T17:00Z")
 
 def _settled(text: str) -> str:
     """Without what differs from machine to machine: free space, ids of runs, the folder of the test, which of the jobs
-    that run at once ends first."""
+    that run at once ends first and after how many ticks."""
+    text = re.sub(r"\d+ ticks?", "N ticks", text)
     text = re.sub(r"(?m)(?:^  succeeded  .*\n){2,}", lambda found: "".join(sorted(found[0].splitlines(True))), text)
     text = re.sub(r"\d+(\.\d+)? [KMGT]iB\n", "FREE\n", text)
     text = re.sub(r"run \d{8}T\d{6}Z-[0-9a-f]{6}", "run RUN", text)
