@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill bench-engine bench-policy schemas clean help
+.PHONY: demo test lint prove-kill prove-budget bench-engine bench-policy schemas clean help
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -17,6 +17,9 @@ test: $(STAMP) ## lint, types, import contracts and the tests
 
 prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (minutes)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/kill -p no:randomly -q
+
+prove-budget: $(STAMP) ## waves, budgets and change windows on thousands of random sites (minutes)
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/plan/test_spread.py tests/plan/test_budget.py tests/plan/test_windows.py tests/plan/test_order.py tests/plan/test_shrink.py -p no:randomly -q
 
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine
