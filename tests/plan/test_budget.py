@@ -25,6 +25,7 @@ from reconciler.model.documents import BudgetPerDay, Budgets
 from reconciler.parse import read_policies
 from reconciler.plan.budget import Allowance, cost, fits, limits, with_replica
 from reconciler.plan.spread import Spread, spread
+from reconciler.plan.ties import gained, lost
 from tests.budgets import BERLIN, SERVER, Site, allowance, source
 from tests.fakes import group
 from tests.plan.test_windows import allow, deny
@@ -255,6 +256,40 @@ def test_what_was_spent_today_is_not_spent_again() -> None:
     assert [wave.number for wave in full.waves] == [1, 2]
     assert full.waves[0].opens_at == datetime(2026, 3, 10, 23, tzinfo=UTC)
     assert full.waves[0].because == "over what a day may take: perDay.newMembers 2"
+
+
+def test_what_was_spent_today_is_nothing_to_the_day_of_the_next_window() -> None:
+    site = Site([], [group("a", source(1), source(2))])
+    more = {"windows": (allow("08:00", "09:00"),), "spent": Cost(new_members=2)}
+    (wave,) = planned(site, per_day(new_members=2), **more).waves
+    assert wave.opens_at == datetime(2026, 3, 11, 7, tzinfo=UTC)
+    assert wave.because == "no change window is open before"
+
+
+def test_a_part_waits_only_for_the_budget_that_it_takes_of() -> None:
+    before = group("b", *map(source, range(5)))
+    wanted = [group("b", source(0), source(90)), group("c", *map(source, range(10, 20)))]
+    done = planned(Site([before], wanted), Budgets(BudgetPerDay(new_members=2), "20%"))
+    assert [(wave, len(lost(part)), len(gained(part))) for wave, part in done.parts if part.group == "b"] == [
+        (1, 1, 0),
+        (2, 1, 0),
+        (3, 1, 0),
+        (4, 1, 0),
+        (6, 0, 1),
+    ]
+
+
+def test_points_that_go_together_do_not_go_with_those_of_a_machine_that_is_let_go_of() -> None:
+    """One machine's three points fit into the day; the twelve that a shorter retention ends at once never do."""
+    before = msgspec.structs.replace(of_days(9, "a", *range(5)), existing_points=ExistingPoints.EXPIRE_NOW)
+    after = msgspec.structs.replace(of_days(2, "a", *range(1, 5)), existing_points=ExistingPoints.EXPIRE_NOW)
+    site = Site([before], [after])
+    site.points(source(0), [timedelta(hours=age) for age in range(3)])
+    for number in range(1, 5):
+        site.points(source(number), [*(timedelta(hours=age) for age in range(3)), *[timedelta(days=5)] * 3])
+    done = planned(site, per_day(expired_points=4))
+    assert [(wave, site.weigh(part)[0].expired_points) for wave, part in done.parts] == [(1, 3), (2, 12)]
+    assert [each.code for each in done.findings] == ["RCL3060"]
 
 
 # --- The example of the documentation ------------------------------------------------------------------------------
