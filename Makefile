@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift
+.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -26,6 +26,9 @@ prove-diff: $(STAMP) ## after an apply nothing is left to do: 10,000 policy fold
 
 prove-drift: $(STAMP) ## 10,000 mixtures of events, each in the class that the event itself has (minutes)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/plan/test_drift.py -n auto -q
+
+prove-budget: $(STAMP) ## waves, budgets and change windows on thousands of random sites (minutes)
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/plan/test_spread.py tests/plan/test_budget.py tests/plan/test_windows.py tests/plan/test_order.py tests/plan/test_shrink.py -p no:randomly -q
 
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine

@@ -207,7 +207,10 @@ def sites(draw: st.DrawFn) -> Site:
             if not members:
                 continue
             existing = draw(st.sampled_from(list(ExistingPoints)))
-            settings[when].append(group(name, *members, short_term=draw(_terms()), existing_points=existing))
+            made = group(name, *members, short_term=draw(_terms()), existing_points=existing)
+            volume = draw(st.sampled_from([None, "vol-a"]))
+            placed = tuple(msgspec.structs.replace(each, volume=volume) for each in made.members)
+            settings[when].append(msgspec.structs.replace(made, members=placed))
     wanted = settings["after"]
     formerly: dict[str, tuple[str, ...]] = {}
     if wanted and draw(st.sampled_from([True, False])):

@@ -66,4 +66,5 @@ def exact_size(count: int) -> str:
     for unit, size in _UNITS.items():
         if count >= size and count % size == 0:
             return f"{count // size} {unit}"
+    count = int(count)  # a Size would show itself with a unit of its own
     return f"{count} B" if count < 10**9 else f"{-(-count // 10**6)} MB"

@@ -93,7 +93,7 @@ def limits(allowance: Allowance) -> tuple[int | None, ...]:
         percent = Decimal(budgets.share_at_once.removesuffix("%"))
         share = max(1, int(percent * allowance.population / 100))
     per_day = (day.new_members, day.initial_replication, day.expired_points) if day is not None else (None,) * 3
-    return (*(max(0, each) if each is not None else None for each in per_day), share)
+    return (*(max(0, int(each)) if each is not None else None for each in per_day), share)
 
 
 def fits(spends: Cost, allowance: Allowance) -> str:

@@ -264,8 +264,11 @@ class _Spreader:
                 return ladder.at(step)
         if without:
             return None
-        smallest = ladder.at(1 + _last(len(ladder), lambda step: not takes(ladder.at(step))[_EXPIRED]))
-        return None if over(self.limits, spent, takes(smallest), lone=True) else smallest
+        first = 1 + _last(len(ladder), lambda step: not takes(ladder.at(step))[_EXPIRED])
+        fewest = takes(ladder.at(first))
+        if over(self.limits, spent, fewest, lone=True):
+            return None
+        return ladder.at(_last(len(ladder), lambda step: takes(ladder.at(step))[_EXPIRED] <= fewest[_EXPIRED]))
 
     def _fill(
         self, spent: Sequence[int], sources: list[DataSource], part: Callable[[list[DataSource]], Change]

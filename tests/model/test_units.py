@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import ClockTime, Duration, Size, format_duration, format_size
+from reconciler.model.encode import exact_size
 
 
 @given(st.integers(0, 9_999), st.sampled_from(["s", "min", "h", "d", "w"]))
@@ -72,3 +73,10 @@ def test_values_do_not_change() -> None:
     with pytest.raises(AttributeError):
         Duration.parse("1d").seconds = 5
     assert format_duration(timedelta(hours=36)) == "36h"
+
+
+@given(st.integers(0, 10**14))
+def test_a_size_shows_itself_as_its_number_does(count: int) -> None:
+    assert str(Size(count)) == format_size(count)
+    assert exact_size(Size(count)) == exact_size(count)
+    assert Size.parse(exact_size(Size(count))) >= count

@@ -29,7 +29,7 @@ from tests.budgets import BERLIN, Site, allowance, budgets, local_midnight_after
 from tests.fakes import group
 from tests.plan.test_windows import allow, deny
 
-EXAMPLES = 500 if os.environ.get("RECONCILER_PROVE") else 100
+EXAMPLES = 500 if os.environ.get("RECONCILER_PROVE") else 60
 proven = settings(max_examples=EXAMPLES)
 
 DAYS = [
@@ -226,7 +226,7 @@ def test_day_after_day_it_reaches_the_end(site: Site, limited: Budgets, windows:
 
 
 @proven
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(1, 12))
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=4), st.integers(1, 8))
 def test_new_members_take_no_more_days_than_they_must(counts: list[int], limit: int) -> None:
     names = iter(range(1000))
     wanted = [group(f"g-{place}", *(source(next(names)) for _ in range(count))) for place, count in enumerate(counts)]
