@@ -6,8 +6,10 @@ Jobs end at the first poll. It refuses stale tokens, fails midway, loses answers
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from blake3 import blake3
@@ -53,6 +55,7 @@ from reconciler.model import (
     UpdateGroup,
     VirtualMachine,
 )
+from reconciler.plan.direction import FIELDS
 from reconciler.plan.preflight import refusals
 from reconciler.protocols import Fence, FileFacts, Target
 from reconciler.staging import LocalTarget
@@ -63,6 +66,18 @@ _KINDS = {
     JobKind.EXPRESS_FULL: PointKind.EXPRESS_FULL,
 }
 _CHUNK = 1024 * 1024
+
+
+#: What a field that observing loses is given back as.
+_NEVER: dict[str, Any] = {
+    "colocate": False,
+    "consistencyCheck.whenInconsistent": False,
+    "deletionProtection": False,
+    "existingPoints": ExistingPoints.RETAIN,
+    "shortTerm.minimumPoints": 3,
+    "shortTerm.rpo": timedelta(0),
+    "shortTerm.synchronization": None,
+}
 
 
 @dataclass
@@ -141,8 +156,9 @@ class MemoryEngine:
 
     def _as_read(self, group: ProtectionGroup) -> ProtectionGroup:
         unreadable = self._server.behaviour.unreadable
-        if "existingPoints" in unreadable:
-            group = msgspec.structs.replace(group, existing_points=ExistingPoints.RETAIN)
+        for lost in FIELDS:
+            if lost.path in unreadable:
+                group = lost.put(group, _NEVER[lost.path])
         if "members.volume" in unreadable:
             group = msgspec.structs.replace(group, members=tuple(Member(each.source) for each in group.members))
         return group
