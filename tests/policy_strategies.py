@@ -57,6 +57,12 @@ class Scene(NamedTuple):
     clusters: tuple[ClusterSnapshot, ...]
     meddling: tuple[tuple[int, str], ...] = ()
 
+    def __repr__(self) -> str:
+        """Short enough for hypothesis, which refuses long ones."""
+        texts = "\n".join(f"# {name}\n{text.decode()}" for name, text in self.texts.items())
+        machines = [each.name for cluster in self.clusters for each in cluster.machines]
+        return f"<{machines} {self.meddling}\n{texts[:6000]}>"
+
 
 class Stage(NamedTuple):
     """What stays the same through a history: the names of the clusters, and the volumes of each server."""

@@ -199,7 +199,9 @@ class _Differ:
             return
         reason = Reason.POLICY_REMOVED if moved is None else Reason.SERVER_CHANGED
         place = moved.place("server") if moved else None
-        existing = observed.group.existing_points
+        assumed = self.held.unreadable.get(entry.server, frozenset())
+        before = _with_assumed(observed.group, entry.applied, assumed)
+        existing = before.existing_points
         direction = of_release(existing)
         note = f"no new points; existing points: {existing}"
         self.changes.append(
@@ -210,7 +212,7 @@ class _Differ:
                 reason=reason,
                 direction=direction,
                 fields=(FieldChange("", entry.group, None, direction, reason, place, note=note),),
-                before=observed.group,
+                before=before,
                 ref=entry.ref,
                 location=place,
             )
