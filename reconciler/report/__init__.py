@@ -5,6 +5,7 @@ from reconciler.report.comparison import comparison_html, comparison_markdown, c
 from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
+from reconciler.report.memory import Holdings, LeaseView, holdings_text, lease_text
 from reconciler.report.plan import applied_text, origin_text, plan_text
 from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
@@ -14,6 +15,8 @@ from reconciler.report.words import Paint, coloured, json_text, plain
 
 __all__ = [
     "GroupStatus",
+    "Holdings",
+    "LeaseView",
     "MemberRow",
     "NearMiss",
     "Paint",
@@ -29,10 +32,12 @@ __all__ = [
     "coverage_text",
     "findings_text",
     "github_text",
+    "holdings_text",
     "job_line",
     "jobs_text",
     "json_text",
     "junit_text",
+    "lease_text",
     "members_text",
     "origin_text",
     "plain",
