@@ -193,7 +193,9 @@ def test_a_plan_killed_at_any_durable_step_is_resumed_to_the_same_end(
         shutil.copytree(before, root)
         assert aimed(root, "kill", "durable", number, *words).code == -signal.SIGKILL
         begun = aimed(root, "none", "before", 0, "resume", *NOW)
-        again = begun if begun.code == 0 and "left nothing" not in begun.err else aimed(root, "none", "before", 0, *words)
+        again = (
+            begun if begun.code == 0 and "left nothing" not in begun.err else aimed(root, "none", "before", 0, *words)
+        )
         assert again.code == 0, f"killed at {number}: {begun.err}{again.err}"
         end = end_of(root)
         assert {key: end[key] for key in ("groups", "replicas", "ledger")} == {
