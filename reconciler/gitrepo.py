@@ -50,10 +50,10 @@ def read_files(folder: Path, commit: str) -> dict[str, bytes]:
 
 
 def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, ...]]]:
-    """E-mail of the author and files (relative to `folder`) of each commit that `newer` has and `older` has not."""
-    told = _git(
-        folder, "log", "--format=%x01%ae", "--cc", "--name-only", "--relative", "-z", f"{older}..{newer}", "--", "."
-    )
+    """E-mail of the author and files (relative to `folder`) of each commit that `newer` has and `older` has not; of
+    all that `newer` has where `older` is ""."""
+    span = f"{older}..{newer}" if older else newer
+    told = _git(folder, "log", "--format=%x01%ae", "--cc", "--name-only", "--relative", "-z", span, "--", ".")
     found = []
     for commit in told.decode("utf-8", "surrogateescape").split("\x01")[1:]:
         email, _, rest = commit.partition("\n") if "\n" in commit.split("\0")[0] else commit.partition("\0")
@@ -70,6 +70,13 @@ def state(folder: Path, below: str) -> tuple[str, bool]:
     except (UsageError, Unreachable):
         return "", False
     return commit, bool(changed)
+
+
+def changed_files(folder: Path, below: str) -> set[str]:
+    """The files `below` that differ from the commit that is checked out, or that it does not have."""
+    told = _git(folder, "diff", "--name-only", "--relative", "-z", "HEAD", "--", below)
+    new = _git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", below)
+    return {name for name in (told + new).decode("utf-8", "surrogateescape").split("\0") if name}
 
 
 def identity(folder: Path) -> str:

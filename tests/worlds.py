@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -117,7 +117,7 @@ class Game:
         return Situation(
             site="hq",
             now=NOW,
-            today=date(2026, 3, 10),
+            zone=UTC,
             prune=prune,
             clusters={seen.name: seen},
             catalogs={"mabs-01": self.engine.observe()},

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Format, Machine, Machines, Now, Output, Root, SiteName, Yes, app, store_app
+from reconciler.cli.options import (
+    Adopts,
+    Authors,
+    Format,
+    Groups,
+    Machine,
+    Machines,
+    Now,
+    Output,
+    Root,
+    Servers,
+    SiteName,
+    Yes,
+    app,
+    store_app,
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -36,11 +51,17 @@ def plan(
     save: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="FILE", help="Save the plan, to apply just that later.")
     ] = None,
+    adopt: Adopts = None,
+    server: Servers = None,
+    group: Groups = None,
+    author: Authors = None,
 ) -> None:
     """Show what apply would do, and why. Changes nothing."""
     from reconciler.cli.changes import Look, plan
+    from reconciler.cli.wishes import wish
 
-    raise typer.Exit(plan(root, site, output, now, Look(detailed, explain, save)))
+    asked = wish(adopt, server, group, author)
+    raise typer.Exit(plan(root, site, output, now, Look(detailed, explain, save), asked))
 
 
 @app.command()
@@ -63,14 +84,31 @@ def apply(
     site: SiteName = None,
     now: Now = None,
     yes: Yes = False,
+    adopt: Adopts = None,
+    server: Servers = None,
+    group: Groups = None,
+    author: Authors = None,
+    glass: Annotated[
+        str,
+        typer.Option(
+            "--break-glass",
+            metavar="REASON",
+            help="Pass over approvals, budgets, windows; every later plan says so.",
+        ),
+    ] = "",
 ) -> None:
     """Make the servers as the policies say: plan, show, ask, do.
 
-    --yes answers for changes that strengthen protection or are neutral. What weakens it is asked for in a terminal.
+    --yes answers for changes that strengthen protection, are neutral, or are approved. What else weakens it is asked
+    for in a terminal, or waits for an Approval where the site names approvers.
     """
-    from reconciler.cli.changes import apply, apply_saved
+    from reconciler.cli.applying import Consent, apply, apply_saved
+    from reconciler.cli.wishes import wish
 
-    raise typer.Exit(apply(root, site, now, yes) if file is None else apply_saved(root, file, now, yes))
+    asked, consent = wish(adopt, server, group, author), Consent(yes, glass)
+    if file is None:
+        raise typer.Exit(apply(root, site, now, consent, asked))
+    raise typer.Exit(apply_saved(root, file, now, consent, asked))
 
 
 @app.command()
@@ -81,7 +119,7 @@ def resume(
     now: Now = None,
 ) -> None:
     """Finish an apply that ended with steps left: just those, as they were agreed to then."""
-    from reconciler.cli.changes import resume
+    from reconciler.cli.applying import resume
 
     raise typer.Exit(resume(root, site, now, run))
 

@@ -232,8 +232,12 @@ def diff(
 
 @app.command()
 def approve(
-    older: Annotated[str, typer.Argument(metavar="A", help="As in `reconciler diff`.")],
+    older: Annotated[str, typer.Argument(metavar="A", help="As in `reconciler diff`.")] = "",
     newer: Annotated[str, typer.Argument(metavar="B", help="The same; else the working folder.")] = "",
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="What a saved plan needs a yes to, instead of comparing A with B."),
+    ] = None,
     root: Root = None,
     by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves; one of the site's approvers.")] = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
@@ -253,9 +257,14 @@ def approve(
 
     It names the hashes of the changes, so that any other change needs an approval of its own.
     """
-    from reconciler.cli.comparing import Consent, approve
+    from reconciler.cli.comparing import Consent, approve, approve_plan
+    from reconciler.errors import UsageError
 
+    if (plan is None) == (not older):
+        raise UsageError("RCL0003", "give A, or --plan FILE, and not both", "See `reconciler approve --help`.")
     consent = Consent(by, reason, until, tuple(change or ()), key, output)
+    if plan is not None:
+        raise typer.Exit(approve_plan(root, plan, consent, yes=yes))
     raise typer.Exit(approve(root, older, newer, consent, yes=yes))
 
 

@@ -6,6 +6,9 @@ import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
 
 from reconciler import files
 from reconciler.cli.options import Report
@@ -13,17 +16,19 @@ from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
 from reconciler.cli.session import find_root, target
 from reconciler.control.approvals import NAMESPACE, payload
 from reconciler.control.compare import Asked, State, compare, read_state, rules_of
-from reconciler.control.policies import FOLDER
+from reconciler.control.policies import FOLDER, read_good
+from reconciler.control.saved import read
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
 from reconciler.inventory import snapshot
 from reconciler.model.comparison import Comparison
-from reconciler.model.documents import ApprovalDocument, ApprovalSpec, Metadata
+from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Ceilings, Metadata
 from reconciler.model.encode import encode
 from reconciler.parse.write import yaml_text
 from reconciler.plan.guard import denied, wants_approval
-from reconciler.report import comparison_html, comparison_markdown, comparison_text, findings_text, json_text
+from reconciler.report import comparison_html, comparison_markdown, comparison_text, findings_text, json_text, plan_text
 from reconciler.report.words import count
 from reconciler.signing import sign
+from reconciler.wiring import choose_site
 
 _WORKING = "."
 
@@ -84,20 +89,53 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
     if not chosen:
         note("Nothing needs an approval.")
         return ExitCode.SUCCESS
-    spec = _spec(before, consent, chosen)
+    spec = _spec(rules_of(before), before.called, consent, chosen)
     out(comparison_text(found, paint_for(sys.stdout)))
+    return _written(place, spec, consent, yes=yes)
+
+
+def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) -> int:
+    """Writes an Approval document for what a saved plan still needs somebody's yes to, with the loss that it shows as
+    the ceiling."""
+    place = find_root(root)
+    if consent.output is not None:
+        target(consent.output)
+    plan = read(file).plan
+    site = choose_site(read_good(place).policies, plan.site)
+    fields = [field for step in plan.steps for field in step.change.fields if field.needs_consent]
+    wanted = {field.change_hash for field in fields}
+    unknown = sorted(set(consent.changes) - wanted)
+    if unknown:
+        raise UsageError("RCL0003", f"{unknown[0]} is no change of {file} that needs an approval", "See `show`.")
+    chosen = tuple(sorted(set(consent.changes) or wanted))
+    if not chosen:
+        note("Nothing needs an approval.")
+        return ExitCode.SUCCESS
+    lost = sum(
+        step.impact.expires_now
+        for step in plan.steps
+        if step.impact is not None and any(field.change_hash in chosen for field in step.change.fields)
+    )
+    spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, Ceilings(lost))
+    out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
+    return _written(place, spec, consent, yes=yes)
+
+
+def _written(place: Path, spec: ApprovalSpec, consent: Consent, *, yes: bool) -> int:
+    """Asks, and writes the document."""
     if not yes:
         if not somebody_there():
             raise ConsentNeeded("RCL3016", "nobody is there to say yes", "Give --yes where nobody can answer.")
-        if not ask(f"\nApprove {count(len(chosen), 'change')} as {consent.by}?"):
+        if not ask(f"\nApprove {count(len(spec.changes), 'change')} as {consent.by}?"):
             raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
     path = _write(place, spec, consent)
     note(f"Written: {path}. Commit it; it approves these changes and no other.")
     return ExitCode.SUCCESS
 
 
-def _spec(before: State, consent: Consent, chosen: tuple[str, ...]) -> ApprovalSpec:
-    rules = rules_of(before)
+def _spec(
+    rules: Approvals | None, where: str, consent: Consent, chosen: tuple[str, ...], ceilings: Ceilings | None = None
+) -> ApprovalSpec:
     for option, text in (("--by", consent.by), ("--reason", consent.reason), ("--until", consent.until)):
         if not text.strip():
             raise UsageError("RCL0003", f"{option} is missing", "An approval says who, why and until when.")
@@ -107,15 +145,14 @@ def _spec(before: State, consent: Consent, chosen: tuple[str, ...]) -> ApprovalS
         raise UsageError("RCL0003", f"--until: {consent.until!r} is no date", "Write it as 2027-03-01.") from None
     if rules is None or consent.by not in rules.approvers:
         known = ", ".join(rules.approvers) if rules else "nobody: the site has no `approvals`"
-        raise UsageError("RCL0003", f"{consent.by} may not approve", f"Approvers of {before.called}: {known}.")
+        raise UsageError("RCL0003", f"{consent.by} may not approve", f"Approvers of {where}: {known}.")
     if rules.allowed_signers is not None and consent.key is None:
         what = "the site names allowed signers, so an approval is signed"
         raise UsageError("RCL0003", what, "Give --key with your SSH key.")
-    spec = ApprovalSpec(chosen, consent.by, consent.reason, until)
+    spec = ApprovalSpec(chosen, consent.by, consent.reason, until, ceilings)
     if consent.key is None:
         return spec
-    signature = sign(payload(spec), consent.key, NAMESPACE)
-    return ApprovalSpec(chosen, consent.by, consent.reason, until, signature=signature)
+    return msgspec.structs.replace(spec, signature=sign(payload(spec), consent.key, NAMESPACE))
 
 
 def _write(place: Path, spec: ApprovalSpec, consent: Consent) -> Path:

@@ -31,10 +31,11 @@ def release(root: Path | None, name: str | None, yes: bool) -> int:
         out(lease_text(shown, site.zone, paint_for(sys.stdout)))
         if shown.lease is None:
             return ExitCode.SUCCESS
+        consent = "nobody held it any more"
         if shown.held:
             note(_warning(shown))
-            _agreed(yes)
-        run = locking.release(site, shown.lease)
+            consent = _agreed(yes)
+        run = locking.release(site, shown.lease, consent)
     note(f"Released (run {run}). The token of {shown.lease.holder} is too old now.")
     return ExitCode.SUCCESS
 
@@ -48,13 +49,15 @@ def _warning(shown: LeaseView) -> str:
     return "Make sure that it is not at work: whatever it still tries to write is refused from then on."
 
 
-def _agreed(yes: bool) -> None:
+def _agreed(yes: bool) -> str:
+    """How somebody said yes."""
     if yes:
-        return
+        return "--yes"
     if not somebody_there():
         raise ConsentNeeded("RCL5007", "nobody is there to say yes", "Give --yes where nobody can answer.")
     if not ask("\nTake the lease away from it?"):
         raise ConsentNeeded("RCL5007", "the lease stays where it is", "Run it again when it is wanted.")
+    return "asked in a terminal"
 
 
 @contextmanager

@@ -27,6 +27,12 @@ policy_app = typer.Typer(help="Look after guardrails.", no_args_is_help=True, ri
 app.add_typer(policy_app, name="policy")
 inventory_app = typer.Typer(help="What the clusters show.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(inventory_app, name="inventory")
+evidence_app = typer.Typer(
+    help="What was done, by whom, on whose yes: records that auditors can check.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(evidence_app, name="evidence")
 
 
 class Format(StrEnum):
@@ -67,3 +73,17 @@ Now = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Machine = Annotated[str, typer.Argument(metavar="VM", help="A machine, by name or by id.")]
 Machines = Annotated[list[str] | None, typer.Argument(metavar="VM", help="Machines, by name or id.")]
+Adopts = Annotated[
+    list[str] | None,
+    typer.Option("--adopt", metavar="GROUP", help="Take over this group, which nobody owns. * and ? fit; repeatable."),
+]
+Servers = Annotated[
+    list[str] | None, typer.Option("--server", metavar="NAME", help="Only changes of this server. Repeatable.")
+]
+Groups = Annotated[
+    list[str] | None, typer.Option("--group", metavar="NAME", help="Only changes of this group. Repeatable.")
+]
+Authors = Annotated[
+    list[str] | None,
+    typer.Option("--author", metavar="EMAIL", help="Who wrote the policies since; else the authors of the commits."),
+]

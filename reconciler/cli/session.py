@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from types import FrameType
 from zoneinfo import ZoneInfo
@@ -100,7 +100,7 @@ def clock_for(document: SiteDocument, now: str | None) -> Clock:
     return RehearsedClock(parse_time(now, ZoneInfo(document.spec.time_zone)))
 
 
-def parse_time(text: str, zone: ZoneInfo) -> datetime:
+def parse_time(text: str, zone: tzinfo) -> datetime:
     """``2026-11-24T10:00Z``, or without an offset in the site's zone; blanks for the T are fine."""
     try:
         at = datetime.fromisoformat(text.strip())

@@ -1,39 +1,55 @@
-"""Applying: a plan -> outcomes. Each step is journalled before and after; the ledger learns of it in between."""
+"""Applying: a plan -> outcomes. Before each step its object is read again; each is journalled before and after, and the
+ledger learns of it in between.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import uuid4
 
 import msgspec
 
 from reconciler.control.lease import Holding
+from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site, actor
-from reconciler.errors import OutcomeUnknown, ReconcilerError, StaleFence
-from reconciler.model import (
-    Adopt,
-    CreateGroup,
-    LedgerEntry,
-    Outcome,
-    OutcomeState,
-    Plan,
-    ProtectionGroup,
-    RenameGroup,
-    Step,
-    StopProtection,
-    UpdateGroup,
-)
-from reconciler.plan import DesiredGroup, DesiredState
-from reconciler.plan.direction import FIELDS
+from reconciler.control.spending import kept_by_time
+from reconciler.control.standing import Stands, groups_on, object_of, shown_by, stands, told_stale
+from reconciler.errors import OutcomeUnknown, ReconcilerError, Refused, StaleFence
+from reconciler.model import CreateGroup, ObservedGroup, Outcome, OutcomeState, Plan, ProtectionGroup, Step, Verb
+from reconciler.plan.direction import told_apart
 from reconciler.protocols import Run
 
 
+class Mandate(msgspec.Struct, frozen=True):
+    """On whose word a plan is applied: the command, how somebody agreed, the policies' commit and whether there was
+    more than it, the CI job, the reason for passing over approvals, budgets and windows ("" for keeping them), and
+    the ids of the steps that wait for somebody's yes."""
+
+    command: str
+    consent: str = ""
+    commit: str = ""
+    dirty: bool = False
+    ci: str = ""
+    glass: str = ""
+    withheld: frozenset[str] = frozenset()
+
+
+class Waiting(msgspec.Struct, frozen=True, rename="camel"):
+    """A step that was not tried, why, and when it may be (UTC); None where that is no matter of time."""
+
+    step: Step
+    because: str
+    opens_at: datetime | None = None
+
+
 class Applied(msgspec.Struct, frozen=True, rename="camel"):
-    """What came of a plan: the run's id and every step's outcome, in order."""
+    """What came of a plan: the run's id, the outcome of every step that was tried, in order, and what waits."""
 
     run: str
     plan: Plan
     outcomes: tuple[Outcome, ...]
+    waiting: tuple[Waiting, ...] = ()
 
     @property
     def done(self) -> tuple[Outcome, ...]:
@@ -44,178 +60,187 @@ class Applied(msgspec.Struct, frozen=True, rename="camel"):
         return tuple(each for each in self.outcomes if each.state in (OutcomeState.FAILED, OutcomeState.UNKNOWN))
 
     @property
+    def unheld(self) -> tuple[Outcome, ...]:
+        """Steps that were done, after which the server shows something else than was applied."""
+        return tuple(each for each in self.done if each.code)
+
+    @property
     def left(self) -> int:
         """How many steps were not done."""
         return len(self.plan.steps) - len(self.done)
 
 
-def apply(site: Site, plan: Plan, held: Holding, command: str) -> Applied:
-    """Does every step of the plan, safest first.
+def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
+    """Does the steps of the plan that may be done now, safest first.
 
-    A step that fails does not keep the others from being tried: the engine refuses what cannot be. Raises
-    `Interrupted` between two steps when somebody asked to stop, `StaleFence` when the lease is lost.
+    Nothing is done where an object of the plan is neither as it was seen nor as it would be left: `Refused`, RCL3010,
+    with the values. A step that fails does not keep the others from being tried, but for those that build on it.
+    Raises `Interrupted` between two steps when somebody asked to stop, `StaleFence` when the lease is lost.
     """
-    run = begin(site, plan, held, command)
+    check_fresh(site, plan)
+    run = begin(site, plan, held, mandate)
     outcomes: list[Outcome] = []
+    waiting: list[Waiting] = []
+    stuck: list[Step] = []
     try:
         for step in plan.steps:
             site.stop.check(run)
-            site.memory.journal.started(run, step.id, site.now())
-            outcome = _do(site, step, held, run)
-            site.memory.journal.finished(run, outcome)
+            keeps = _kept_from(step, mandate, stuck) or _not_yet(site, plan, step, mandate)
+            if keeps is not None:
+                waiting.append(keeps)
+                stuck.append(step)
+                continue
+            outcome = _one(site, step, held, run, mandate)
             outcomes.append(outcome)
+            stuck += [step] if outcome.state in (OutcomeState.FAILED, OutcomeState.UNKNOWN) else []
     except ReconcilerError as error:
         site.memory.journal.end(run, site.now(), error.diagnostic.code)
         raise
-    applied = Applied(run, plan, tuple(outcomes))
+    applied = Applied(run, plan, tuple(outcomes), tuple(waiting))
     site.memory.journal.end(run, site.now(), "done" if not applied.left else "partial")
     return applied
 
 
-def begin(site: Site, plan: Plan | None, held: Holding, command: str) -> str:
+def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str:
     """Opens a run in the journal; returns its id."""
     now = site.now()
     run = Run(
         id=f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
-        command=command,
+        command=mandate.command,
         actor=actor(),
         host=site.holder,
         started_at=now,
         fence=held.fence.token,
         plan_hash=plan.plan_hash if plan else "",
+        commit=mandate.commit,
+        ci=mandate.ci,
+        glass=mandate.glass,
+        withheld=tuple(sorted(mandate.withheld)),
+        took_over=held.took_over,
     )
     site.memory.journal.begin(run, plan)
     return run.id
 
 
-def _do(site: Site, step: Step, held: Holding, run: str) -> Outcome:
-    engine = site.engines[step.action.server]
-    try:
-        ref = engine.apply(step.action, held.fence)
-    except StaleFence:
-        raise
-    except OutcomeUnknown as error:
-        ref = _seen_done(site, step) or ""
-        if not ref:
-            return _failed(step, site.now(), error, OutcomeState.UNKNOWN)
-        remember_step(site, step, ref, run)
-        return Outcome(step.id, OutcomeState.ALREADY, site.now(), ref)
-    except ReconcilerError as error:
-        return _failed(step, site.now(), error, OutcomeState.FAILED, _neither(site, step, error))
-    remember_step(site, step, ref, run)
-    return Outcome(step.id, OutcomeState.DONE, site.now(), ref)
+def check_fresh(site: Site, plan: Plan) -> None:
+    """Raises `Refused`, RCL3010, naming every object that is neither as the plan saw it nor as it would leave it."""
+    stale: list[str] = []
+    looked_at: set[tuple[str, str]] = set()
+    groups = {server: groups_on(site, server) for server in sorted({step.action.server for step in plan.steps})}
+    for step in plan.steps:
+        key = object_of(step)
+        if key in looked_at:
+            continue  # a later step of the same object starts from what an earlier one leaves
+        looked_at.add(key)
+        if stands(site, step, groups[step.action.server]) is Stands.NEITHER:
+            stale.append(told_stale(site, step, groups[step.action.server]))
+    if stale:
+        raise Refused(
+            "RCL3010",
+            "; ".join(stale),
+            "Make a new plan and look at it; nothing was changed.",
+            subject=plan.site,
+        )
 
 
-def _failed(step: Step, at: datetime, error: ReconcilerError, state: OutcomeState, more: str = "") -> Outcome:
-    code = error.diagnostic.code
-    return Outcome(step.id, state, at, code=code, reason=f"{error.diagnostic.message}{more}. {error.diagnostic.remedy}")
-
-
-def _neither(site: Site, step: Step, error: ReconcilerError) -> str:
-    """What makes the group neither what the plan saw nor what it would leave, with the values."""
-    action = step.action
-    if error.diagnostic.code != "RCL3010" or isinstance(action, CreateGroup):
-        return ""
-    seen = _seen(site, step)
-    if seen is None:
-        return ": it is not there any more"
-    before = action.group if isinstance(action, Adopt) else action.before
-    after = None if isinstance(action, StopProtection) else _after(action)
-    told = [
-        f"{field.path} is {field.show(field.get(seen))}, the plan saw {field.show(field.get(before))}"
-        + (f" and would leave {field.show(field.get(after))}" if after is not None else "")
-        for field in FIELDS
-        if field.get(seen) not in ([field.get(before)] if after is None else [field.get(before), field.get(after)])
-    ]
-    if seen.sources not in ([before.sources] if after is None else [before.sources, after.sources]):
-        told.append(f"it has {len(seen.sources)} members, the plan saw {len(before.sources)}")
-    return f": {'; '.join(told)}" if told else ""
-
-
-def _seen(site: Site, step: Step) -> ProtectionGroup | None:
-    if isinstance(step.action, CreateGroup):
-        return None
-    try:
-        catalog = site.engines[step.action.server].observe()
-    except ReconcilerError:
-        return None
-    return next((each.group for each in catalog.groups if each.ref == step.action.ref), None)
-
-
-def _seen_done(site: Site, step: Step) -> str | None:
-    """The group's reference if the server shows the step as done."""
-    try:
-        return done_on_server(site, step)
-    except ReconcilerError:
-        return None
-
-
-def done_on_server(site: Site, step: Step) -> str | None:
-    """The reference of the group if it is as the step would leave it, None if it is not."""
-    catalog = site.engines[step.action.server].observe()
-    action = step.action
-    if isinstance(action, StopProtection):
-        gone = all(seen.ref != action.ref for seen in catalog.groups)
-        return action.ref if gone else None
-    after = _after(action)
-    unreadable = site.engines[step.action.server].capabilities.unreadable
-    for seen in catalog.groups:
-        same_as_far_as_read = seen.group.name == after.name and seen.group.sources == after.sources
-        if seen.group == after or (unreadable and same_as_far_as_read):
-            return seen.ref
+def _kept_from(step: Step, mandate: Mandate, stuck: Sequence[Step]) -> Waiting | None:
+    """Why the step is not tried: nobody said yes to it, or it builds on one that was not done."""
+    if step.id in mandate.withheld:
+        return Waiting(step, "it waits for somebody's yes")
+    gains = _members(step.change.after) - _members(step.change.before)
+    for other in stuck:
+        if other.action.server != step.action.server:
+            continue
+        releases = _members(other.change.before) - _members(other.change.after)
+        if object_of(other) == object_of(step) or gains & releases:
+            return Waiting(step, f"step {other.id} comes first, and was not done")
     return None
 
 
-def remember_step(site: Site, step: Step, ref: str, run: str) -> None:
-    """Writes what a step did into the ledger."""
-    action = step.action
-    ledger = site.memory.ledger
-    if isinstance(action, StopProtection):
-        ledger.forget(action.server, action.before.name)
-        return
-    after = _after(action)
-    formerly = action.before.name if isinstance(action, RenameGroup) else ""
-    own = (action.server, formerly or after.name)
-    previous = next((each for each in ledger.entries() if (each.server, each.group) == own), None)
-    whole = {each.source for each in step.remember.members} == after.sources
-    entry = LedgerEntry(
-        server=action.server,
-        ref=ref,
-        applied=after,
-        applied_at=site.now(),
-        run=run,
-        members=tuple(each for each in step.remember.members if each.source in after.sources),
-        selectors=step.remember.selectors if whole else previous.selectors if previous else "",
-        labels=step.remember.labels,
-        document=step.remember.document,
+def _not_yet(site: Site, plan: Plan, step: Step, mandate: Mandate) -> Waiting | None:
+    """Why the step is not done now: its wave opens later, or the day's budget is used up."""
+    if mandate.glass:
+        return None
+    because, opens_at = kept_by_time(site, plan, step)
+    return Waiting(step, because, opens_at) if because else None
+
+
+def _members(group: ProtectionGroup | None) -> frozenset[object]:
+    return frozenset(group.sources) if group is not None else frozenset()
+
+
+def _one(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> Outcome:
+    site.memory.journal.started(run, step.id, site.now())
+    outcome = _do(site, step, held, run, mandate)
+    site.memory.journal.finished(run, outcome)
+    return outcome
+
+
+def _do(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> Outcome:
+    engine = site.engines[step.action.server]
+    try:
+        groups = groups_on(site, step.action.server)
+        standing = stands(site, step, groups)
+        if standing is Stands.NEITHER:
+            what = told_stale(site, step, groups)
+            return Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL3010", reason=what)
+        if standing is Stands.AFTER and isinstance(step.action, CreateGroup) and not _ours(site, step, run):
+            raise Refused(
+                "RCL3008",
+                f"{step.action.server} has the group {step.change.group} already, and this product did not make it",
+                f"Take it over with --adopt {step.change.group}.",
+            )
+        ref = shown_by(step, groups) if standing is Stands.AFTER else engine.apply(step.action, held.fence)
+        state = OutcomeState.ALREADY if standing is Stands.AFTER else OutcomeState.DONE
+    except StaleFence:
+        raise
+    except OutcomeUnknown as error:
+        seen = _look(site, step)
+        if seen is None or stands(site, step, seen) is not Stands.AFTER:
+            return _failed(step, site.now(), error, OutcomeState.UNKNOWN)
+        ref, state = shown_by(step, seen), OutcomeState.ALREADY
+    except ReconcilerError as error:
+        return _failed(step, site.now(), error, OutcomeState.FAILED)
+    shown = remember_step(site, step, ref, run, mandate.commit)
+    code, reason = _not_held(step, shown)
+    return Outcome(step.id, state, site.now(), ref, code, reason)
+
+
+def _failed(step: Step, at: datetime, error: ReconcilerError, state: OutcomeState) -> Outcome:
+    said = error.diagnostic
+    return Outcome(step.id, state, at, code=said.code, reason=f"{said.message}. {said.remedy}")
+
+
+def _look(site: Site, step: Step) -> tuple[ObservedGroup, ...] | None:
+    try:
+        return groups_on(site, step.action.server)
+    except ReconcilerError:
+        return None
+
+
+def _ours(site: Site, step: Step, run: str) -> bool:
+    """Whether a group that is there as the step would make it is our own work: by the ledger, else by the journal."""
+    server, group = step.action.server, step.change.group
+    if any((entry.server, entry.group) == (server, group) for entry in site.memory.ledger.entries()):
+        return True
+    for earlier in site.memory.journal.runs(200):
+        tried = {noted.step for noted in site.memory.journal.steps(earlier.id)} if earlier.id != run else set()
+        plan = site.memory.journal.plan(earlier.id) if tried else None
+        if plan is not None and any(
+            each.id in tried and each.action.server == server and each.change.verb is Verb.CREATE
+            for each in plan.steps
+            if each.change.group == group
+        ):
+            return True
+    return False
+
+
+def _not_held(step: Step, shown: ProtectionGroup | None) -> tuple[str, str]:
+    """Code and text of what the server shows otherwise than it was applied; both "" where it shows just that."""
+    after = step.change.after
+    if shown is None or after is None or shown == after:
+        return "", ""
+    told = "; ".join(
+        f"{path} was applied as {old}, and is shown as {new}" for path, old, new in told_apart(after, shown)
     )
-    ledger.record(entry, formerly=formerly)
-
-
-def _after(action: CreateGroup | UpdateGroup | RenameGroup | Adopt) -> ProtectionGroup:
-    return action.group if isinstance(action, CreateGroup | Adopt) else action.after
-
-
-def _wish(desired: DesiredState | None, server: str, name: str) -> DesiredGroup | None:
-    groups = desired.groups if desired else ()
-    return next((each for each in groups if (each.server, each.group.name) == (server, name)), None)
-
-
-def refresh_ledger(site: Site, desired: DesiredState) -> None:
-    """Keeps in mind what each member is called and labelled now, for the day when it is not there any more."""
-    for entry in site.memory.ledger.entries():
-        wish = _wish(desired, entry.server, entry.group)
-        if wish is None:
-            continue
-        now = {member.source: member for member in wish.known if member.source not in wish.missing}
-        before = {member.source: member for member in entry.members}
-        members = tuple(
-            each
-            for source in sorted(entry.applied.sources)
-            if (each := now.get(source) or before.get(source)) is not None
-        )
-        settled = wish.group.sources == entry.applied.sources
-        selectors = wish.selectors if settled else entry.selectors
-        refreshed = msgspec.structs.replace(entry, members=members, selectors=selectors, labels=wish.labels)
-        if refreshed != entry:
-            site.memory.ledger.record(refreshed)
+    return "RCL3048", f"{step.action.server} does not hold {step.change.group} as it was applied: {told}"

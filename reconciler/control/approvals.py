@@ -8,6 +8,7 @@ from datetime import date
 import msgspec
 
 from reconciler.errors import Diagnostic, Severity
+from reconciler.model import Approved
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Placed
 from reconciler.model.encode import encode
 from reconciler.signing import verify
@@ -17,31 +18,46 @@ NAMESPACE = "reconciler-approval"
 
 class Court(msgspec.Struct, frozen=True):
     """By what approvals are judged: the rules and the signers of the *older* state, the authors of the change, the
-    day. `authors` None: nobody knows who wrote it."""
+    day. `authors` None: nobody knows who wrote it. `uncommitted` are files that Git does not have as they are: where
+    something is done by an approval, it stands in a commit."""
 
     rules: Approvals | None
     signers: bytes | None
     authors: frozenset[str] | None
     today: date
+    uncommitted: frozenset[str] = frozenset()
 
 
-def approved(placed: Iterable[Placed[ApprovalDocument]], court: Court) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
-    """Hash of a change -> the approval that covers it; and the approvals that do not count, with the reason."""
-    covered: dict[str, str] = {}
+def approved(
+    placed: Iterable[Placed[ApprovalDocument]], court: Court
+) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
+    """The approvals that count; and those that do not, with the reason."""
+    counting = []
     found = []
     for each in placed:
-        why = refusal(each.document.spec, court)
+        spec, name = each.document.spec, each.document.metadata.name
+        why = refusal(spec, court)
+        if not why and each.positions.at().file in court.uncommitted:
+            why = "it is not committed"
         if not why:
-            for change in each.document.spec.changes:
-                covered.setdefault(change, each.document.metadata.name)
+            most = spec.ceilings.expired_points if spec.ceilings is not None else None
+            counting.append(Approved(name, spec.approved_by, spec.reason, spec.until, spec.changes, most))
             continue
-        name = each.document.metadata.name
         remedy = "Have it approved anew: `reconciler approve`."
         place = each.positions.at("metadata", "name")
         found.append(
             Diagnostic("RCL3035", Severity.WARNING, f"the approval {name} does not count: {why}", remedy, place)
         )
-    return covered, tuple(found)
+    return tuple(counting), tuple(found)
+
+
+def covering(approvals: Iterable[Approved]) -> dict[str, str]:
+    """Hash of a change -> the first approval that covers it."""
+    covered: dict[str, str] = {}
+    for approval in approvals:
+        for change in approval.changes:
+            covered.setdefault(change, approval.name)
+    return covered
 
 
 def refusal(spec: ApprovalSpec, court: Court) -> str:

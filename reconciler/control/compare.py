@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import gitrepo
-from reconciler.control.approvals import Court, approved
+from reconciler.control.approvals import Court, approved, covering
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import FOLDER
 from reconciler.errors import Diagnostic, PolicyError, Severity, UsageError
-from reconciler.model import ClusterSnapshot
+from reconciler.model import Approved, ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift
 from reconciler.model.documents import Approvals, GuardrailDocument, Placed, PolicySet, SiteDocument
 from reconciler.parse import read_texts
@@ -70,7 +70,8 @@ def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
 def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
     """Everything that differs."""
     changes = plan_compare(older.policies, newer.policies)
-    covered, not_counted = _approvals(root, older, newer, asked)
+    counting, not_counted = _approvals(root, older, newer, asked)
+    covered = covering(counting)
     hashes = {field.change_hash for change in changes for field in change.fields if field.direction.needs_consent}
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
     findings = [
@@ -102,7 +103,9 @@ def _lost(older: PolicySet, newer: PolicySet) -> list[Placed[GuardrailDocument]]
 # --- Approvals -------------------------------------------------------------------------------------------------
 
 
-def _approvals(root: Path, older: State, newer: State, asked: Asked) -> tuple[dict[str, str], tuple[Diagnostic, ...]]:
+def _approvals(
+    root: Path, older: State, newer: State, asked: Asked
+) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
     """Judged by the rules of the older state: a change cannot bring its own judge."""
     rules = rules_of(older)
     signers = older.files.get(rules.allowed_signers) if rules is not None and rules.allowed_signers else None

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import msgspec
 
+from reconciler.control.evidence import job_recorded, record_job
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
@@ -49,6 +50,7 @@ def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
     attempt = earlier.attempt + 1 if earlier else 1
     record = JobRecord(job, JobStatus(JobState.RUNNING), attempt, site.now(), run=run)
     site.memory.jobs.record(record)
+    site.started.add(job.id)
     try:
         site.engines[job.server].start(job, held.fence)
     except StaleFence:
@@ -120,6 +122,10 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
         if wait is not None:
             retry_at = now + max(wait, timedelta(seconds=status.retry_seconds))
     ended = msgspec.structs.replace(record, status=status, ended_at=now, retry_at=retry_at)
+    # Evidence first: a process that dies in between leaves a running job, which is asked for again and not doubled.
+    if record.job.id in site.started or not job_recorded(site, ended):
+        record_job(site, ended)
+    site.started.discard(record.job.id)
     site.memory.jobs.record(ended)
     return ended
 

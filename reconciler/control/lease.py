@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from reconciler.control.site import Site, actor
+from reconciler.control.evidence import record_lock
+from reconciler.control.site import Site
 from reconciler.errors import LockHeld, ReconcilerError
-from reconciler.model import EvidenceKind
 from reconciler.protocols import Fence, Lease
 
 #: How long the lease lasts without a sign of life. A holder that died on the same machine is noticed at once.
@@ -23,7 +23,7 @@ class Holding:
 
     def __init__(self, site: Site, lease: Lease) -> None:
         self._site = site
-        self._lease = lease
+        self.lease = lease
         self._lost: ReconcilerError | None = None
         self._over = threading.Event()
         site.memory.locks.guard(lease)
@@ -35,13 +35,13 @@ class Holding:
         """The token to write under, to be asked for right before each write. Raises `StaleFence` once the lease is
         lost, which is looked up in our memory each time: for a server that knows no tokens this is all there is."""
         self.check()
-        return Fence(self._lease.token)
+        return Fence(self.lease.token)
 
     def check(self) -> None:
         """Raises once the lease is lost. A process that was stopped for a while learns of it here."""
         if self._lost is None:
             try:
-                self._site.memory.locks.check(self._lease)
+                self._site.memory.locks.check(self.lease)
             except ReconcilerError as error:
                 self._lost = error
         if self._lost is not None:
@@ -50,19 +50,19 @@ class Holding:
     @property
     def took_over(self) -> str:
         """Whose lease was taken over because it had expired or its process had died; "" for nobody's."""
-        return self._lease.took_over
+        return self.lease.took_over
 
     def end(self) -> None:
         self._over.set()
         self._beat.join()
         self._site.memory.locks.guard(None)
         if self._lost is None:
-            self._site.memory.locks.release(self._lease)
+            self._site.memory.locks.release(self.lease)
 
     def _keep(self) -> None:
         while not self._over.wait(TTL.total_seconds() / 4):
             try:
-                self._lease = self._site.memory.locks.renew(self._lease, TTL)
+                self.lease = self._site.memory.locks.renew(self.lease, TTL)
             except ReconcilerError as error:
                 self._lost = error
                 return
@@ -73,7 +73,7 @@ def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
     """Holds the site's lease. Raises `LockHeld` when another process is still at work on it after `wait`."""
     with keeping(site, _acquire(site, wait)) as held:
         if held.took_over:
-            note_lock(site, "takeover", held.took_over, held.fence)
+            record_lock(site, "takenOver", held.lease)
         yield held
 
 
@@ -81,8 +81,8 @@ def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
 def holding_instead(site: Site, of: Lease) -> Iterator[Holding]:
     """Takes the lease `of` away from its holder and holds it. Its token is too old from then on. Raises `LockHeld`
     when meanwhile somebody else has it."""
-    lease = site.memory.locks.acquire(lease_name(site), site.holder, TTL, taken_from=of.token)
-    with keeping(site, lease) as held:
+    with keeping(site, site.memory.locks.acquire(lease_name(site), site.holder, TTL, taken_from=of.token)) as held:
+        record_lock(site, "released", of)
         yield held
 
 
@@ -94,13 +94,6 @@ def keeping(site: Site, lease: Lease) -> Iterator[Holding]:
         yield held
     finally:
         held.end()
-
-
-def note_lock(site: Site, event: str, holder: str, fence: Fence, run: str = "") -> None:
-    """Writes into the evidence that the lease of `holder` went to this process, under which token. `event` is
-    ``takeover`` (it had expired, or its process had died) or ``release`` (somebody took it away)."""
-    body = {"event": event, "holder": holder, "token": fence.token, "by": actor(), "host": site.holder}
-    site.memory.evidence.append(EvidenceKind.LOCK, site.now(), run, body)
 
 
 def lease_name(site: Site) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin
-from reconciler.control.lease import holding_instead, lease_name, note_lock
+from reconciler.control.lease import holding_instead, lease_name
 from reconciler.control.site import Site
 from reconciler.protocols import Lease
 from reconciler.report import LeaseView
@@ -24,14 +25,14 @@ def look(site: Site) -> LeaseView:
     )
 
 
-def release(site: Site, lease: Lease) -> str:
-    """Takes the lease away from its holder and lets it go; returns the id of the run that tells so.
+def release(site: Site, lease: Lease, consent: str) -> str:
+    """Takes the lease away from its holder and lets it go; returns the id of the run that tells so. `consent`
+    says how somebody agreed.
 
     The token grows by it, so what the holder still tries to write is refused. Raises `LockHeld` when meanwhile
     somebody else has the lease.
     """
     with holding_instead(site, lease) as held:
-        run = begin(site, None, held, "lock release")
-        note_lock(site, "release", lease.holder, held.fence, run)
+        run = begin(site, None, held, mandate_of(site, "lock release", consent))
         site.memory.journal.end(run, site.now(), "done")
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -43,7 +44,7 @@ def situation(sight: Sight) -> Situation:
     return Situation(
         site=sight.site.metadata.name,
         now=sight.now,
-        today=sight.today,
+        zone=ZoneInfo(sight.site.spec.time_zone),
         prune=sight.site.spec.prune,
         clusters=sight.clusters,
         catalogs={},

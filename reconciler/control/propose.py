@@ -2,24 +2,67 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from reconciler.control.judging import judge
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
-from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Refused, Severity
+from reconciler.control.spending import spent_today
+from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Refused, Severity, UsageError
+from reconciler.model import Plan
 from reconciler.model.documents import PolicySet
 from reconciler.model.preflight import Check
-from reconciler.plan import DesiredState, Proposal, Situation, check_all, desire
+from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all, desire
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.guard import denied
 
 
-def propose(site: Site, policies: PolicySet, observation: Observation) -> Proposal:
+class Wish(msgspec.Struct, frozen=True):
+    """What a person asks of a plan: groups to adopt (patterns), servers and groups to keep to, and who wrote the
+    policies, where Git cannot tell."""
+
+    adopt: tuple[str, ...] = ()
+    scope: Scope = Scope()
+    authors: tuple[str, ...] = ()
+
+
+#: The whole site, nothing adopted.
+EVERYTHING = Wish()
+
+
+def propose(site: Site, policies: PolicySet, observation: Observation, wish: Wish = EVERYTHING) -> Proposal:
     """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
-    servers can hold, with every such finding."""
-    proposal = plan_propose(policies, _situation(site, observation))
+    servers can hold, with every such finding; `UsageError` for a scope that names nothing."""
+    check_scope(site, policies, observation, wish.scope)
+    verdict = judge(site, policies, wish.authors)
+    situation = msgspec.structs.replace(
+        _situation(site, observation),
+        approvals=verdict.approvals,
+        adopt=wish.adopt,
+        scope=wish.scope,
+        spent=spent_today(site),
+    )
+    found = (*verdict.findings, *past_glass(site))
+    return said_too(checked(plan_propose(policies, situation)), found)
+
+
+def checked(proposal: Proposal) -> Proposal:
+    """The proposal, unless something forbids it."""
     wrong = [finding for finding in proposal.plan.findings if _forbids(finding)]
     if wrong:
         raise GuardrailDenied(wrong) if len(denied(wrong)) == len(wrong) else PolicyError(wrong)
     return proposal
+
+
+def said_too(proposal: Proposal, found: tuple[Diagnostic, ...]) -> Proposal:
+    """The proposal with these findings besides."""
+
+    def more(plan: Plan) -> Plan:
+        return msgspec.structs.replace(plan, findings=(*plan.findings, *found))
+
+    if not found:
+        return proposal
+    return msgspec.structs.replace(proposal, plan=more(proposal.plan), permitted=more(proposal.permitted))
 
 
 def desired_now(site: Site, policies: PolicySet, observation: Observation) -> DesiredState:
@@ -31,13 +74,38 @@ def _situation(site: Site, observation: Observation) -> Situation:
     return Situation(
         site=site.name,
         now=observation.at,
-        today=observation.at.astimezone(site.zone).date(),
+        zone=site.zone,
         prune=site.prune,
         clusters=observation.clusters,
         catalogs=observation.catalogs,
         capabilities={name: engine.capabilities for name, engine in site.engines.items()},
         ledger=observation.ledger,
-        local_now=observation.at.astimezone(site.zone),
+    )
+
+
+def check_scope(site: Site, policies: PolicySet, observation: Observation, scope: Scope) -> None:
+    """Raises `UsageError`, RCL3046, for a server or group that nobody knows: a slip must not plan nothing."""
+    groups = {placed.document.metadata.name for placed in policies.groups if placed.document.spec.site == site.name}
+    groups |= {entry.group for entry in observation.ledger}
+    for kind, asked, known in (("server", scope.servers, set(site.engines)), ("group", scope.groups, groups)):
+        for name in asked:
+            if name not in known:
+                what = f"there is no {kind} {name!r} on site {site.name}"
+                raise UsageError("RCL3046", what, f"Known: {', '.join(sorted(known)) or 'none'}.", subject=name)
+
+
+def past_glass(site: Site) -> tuple[Diagnostic, ...]:
+    """Every run that passed over approvals, budgets or windows: said in every plan from then on."""
+    return tuple(
+        Diagnostic(
+            "RCL3047",
+            Severity.WARNING,
+            f"approvals, budgets and windows were passed over on {run.started_at:%Y-%m-%d %H:%M} UTC by {run.actor} on "
+            f"{run.host.partition(' ')[0]}: {run.glass}",
+            f"Run {run.id}; `reconciler evidence query` and the journal have what it did.",
+            subject=run.id,
+        )
+        for run in site.memory.journal.broken_glass()
     )
 
 
@@ -47,15 +115,17 @@ def checks_now(site: Site, policies: PolicySet, observation: Observation) -> tup
     return check_all(policies, situation, desire(policies, situation))
 
 
-def check_state(observation: Observation) -> None:
-    """Refuses to change servers that hold groups when our own memory is empty: it may be the wrong one."""
+def check_state(observation: Observation, wish: Wish = EVERYTHING) -> None:
+    """Refuses to change servers that hold groups when our own memory is empty, since it may be the wrong one; unless
+    groups are to be adopted."""
     held = sum(len(catalog.groups) for catalog in observation.catalogs.values())
-    if held and not observation.ledger:
+    if held and not observation.ledger and not wish.adopt:
         servers = ", ".join(sorted(name for name, catalog in observation.catalogs.items() if catalog.groups))
         raise Refused(
             "RCL3012",
             f"the state knows no group, but {servers} holds {held}: the state may be lost, or be the wrong one",
-            "Restore the state database, or correct `state` in the site. Nothing was changed.",
+            "Restore the state with `reconciler state restore`, correct `state` in the site, or take the groups over "
+            "with --adopt NAME. Nothing was changed.",
             subject=servers,
         )
 

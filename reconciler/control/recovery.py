@@ -10,7 +10,7 @@ import msgspec
 from reconciler.control.dispatch import Watcher, run_jobs, start
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
-from reconciler.control.site import Site
+from reconciler.control.site import Site, actor
 from reconciler.errors import Refused, UsageError
 from reconciler.model import (
     DataSource,
@@ -64,6 +64,7 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
             folder=wish.folder,
             disks=wish.disks,
             keep_original=wish.keep_original,
+            asked_by=actor(),
         ),
     )
     engine = site.engines[server]

@@ -16,15 +16,17 @@ from pathlib import Path
 import msgspec
 
 from reconciler import files
+from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin
+from reconciler.control.evidence import record_state
 from reconciler.control.lease import keeping
-from reconciler.control.site import Site, actor
+from reconciler.control.site import Site
 from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
 from reconciler.errors import Damaged, Refused
-from reconciler.model import EvidenceKind
 from reconciler.protocols import Lease, Memory
 from reconciler.report import Holdings
 from reconciler.store import (
+    EvidenceFolder,
     Merged,
     copy_database,
     count_and_head,
@@ -94,7 +96,7 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
         if database.exists():
             try:
                 _refuse_if_held(site, database)
-                present, trouble = _holdings(database, evidence_of(database)), ""
+                present, trouble = _holdings(database, EvidenceFolder.of(database).folder), ""
             except Damaged as error:
                 trouble = error.diagnostic.message
         yield Opened(manifest, folder, coming, present, trouble)
@@ -102,31 +104,29 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
         files.remove_folder(folder)
 
 
-def restore(name: str, database: Path, found: Opened, build: Build) -> Restored:
-    """Puts the backup's state in the place of the site's. Raises `LockHeld` where somebody is at work meanwhile."""
+def restore(name: str, database: Path, found: Opened, build: Build, consent: str) -> Restored:
+    """Puts the backup's state in the place of the site's; `consent` says how somebody agreed. Raises `LockHeld` where
+    somebody is at work meanwhile."""
     readable = found.present is not None
     old = _acquired(name, database) if readable else None
     try:
         kept_as = _keep(database, readable=readable)
-        evidence = evidence_of(database)
-        beside, before = _free(evidence, "from-backup"), _free(evidence, "before-restore")
-        merged = merge_evidence(found.folder / EVIDENCE, evidence, beside, before)
+        evidence = EvidenceFolder.of(database).folder
+        beside = _free(evidence, "from-backup")
+        merged = merge_evidence(found.folder / EVIDENCE, evidence, beside)
         lease = _lease(name, new_token(old.token if old else 0, found.coming.token, time.time()))
-        run = _make_ready(found.folder / DATABASE, lease, build)
+        run = _make_ready(found.folder / DATABASE, lease, build, consent)
         (put_database if readable else replace_database)(found.folder / DATABASE, database)
     except BaseException:
         if old is not None:
             with closing(open_memory(database)) as memory:
                 memory.locks.release(old)
         raise
-    other = {Merged.BESIDE: beside, Merged.REPLACED: before}.get(merged)
-    restored = Restored(run, kept_as, merged, other, lease.token)
+    restored = Restored(run, kept_as, merged, beside if merged is Merged.BESIDE else None, lease.token)
     site = build(open_memory(database))
     try:
         with keeping(site, lease):
-            body = _told(found, restored, old.took_over if old else "")
-            body |= {"by": actor(), "host": site.holder}
-            site.memory.evidence.append(EvidenceKind.STATE, site.now(), run, body)
+            record_state(site, "restored", run, **_facts(found, restored, old.took_over if old else ""))
             site.memory.journal.end(run, site.now(), "done")
     finally:
         site.close()
@@ -142,11 +142,6 @@ def new_token(present: int, backed_up: int, now: float) -> int:
     below the seconds since the epoch, however many leases were taken after the backup.
     """
     return max(present, backed_up, int(now)) + 1
-
-
-def evidence_of(database: Path) -> Path:
-    """Where the evidence of a state is."""
-    return database.with_suffix(".evidence")
 
 
 def _holdings(database: Path, evidence: Path) -> Holdings:
@@ -198,37 +193,39 @@ def _keep(database: Path, *, readable: bool) -> tuple[Path, ...]:
     return keep_raw(database, copy)
 
 
-def _make_ready(staged: Path, lease: Lease, build: Build) -> str:
+def _make_ready(staged: Path, lease: Lease, build: Build, consent: str) -> str:
     """Writes into the state that is to come: the lease, which is ours already, and a run that has begun. Whoever
     finds that run open knows that the process died before it had told of the restore."""
     with closing(open_memory(staged)) as memory:
         site = build(memory)
         memory.locks.hand(lease)
         with keeping(site, lease) as held:
-            run = begin(site, None, held, "state restore")
+            run = begin(site, None, held, mandate_of(site, "state restore", consent))
         memory.locks.hand(lease)
     return run
 
 
-def _told(found: Opened, restored: Restored, took_over: str) -> dict[str, object]:
-    """The body of the evidence record."""
-    manifest = found.manifest
-    return {
-        "event": "restored",
-        "backup": {
-            "takenAt": manifest.taken_at.isoformat(),
-            "host": manifest.host,
-            "version": manifest.version,
-            "seal": manifest.seal,
-        },
-        "restored": msgspec.to_builtins(found.coming),
-        "replaced": msgspec.to_builtins(found.present),
-        "keptAs": [path.name for path in restored.kept_as],
+def _facts(found: Opened, restored: Restored, took_over: str) -> dict[str, str | int | datetime]:
+    """What the evidence record says: which backup, what it holds, what was there, and where that is kept."""
+    manifest, coming, present = found.manifest, found.coming, found.present
+    facts: dict[str, str | int | datetime] = {
+        "takenAt": manifest.taken_at,
+        "takenOn": manifest.host,
+        "takenBy": manifest.version,
+        "seal": manifest.seal,
+        "runs": coming.runs,
+        "groups": coming.groups,
+        "newestRun": coming.newest_run,
+        "head": coming.head,
+        "keptAs": ", ".join(path.name for path in restored.kept_as),
         "evidence": str(restored.evidence),
         "otherEvidence": restored.other_evidence.name if restored.other_evidence else "",
         "token": restored.token,
         "tookOver": took_over,
     }
+    if present is not None:
+        facts |= {"runsBefore": present.runs, "groupsBefore": present.groups, "newestRunBefore": present.newest_run}
+    return facts
 
 
 def _free(path: Path, word: str) -> Path:

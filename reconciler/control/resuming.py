@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reconciler.control.apply import done_on_server
+from reconciler.control.settle import done_as
 from reconciler.control.site import Site
 from reconciler.errors import UsageError
 from reconciler.model import OutcomeState, Plan
@@ -33,7 +33,7 @@ def unfinished(site: Site, name: str | None) -> Unfinished:
             for noted in site.memory.journal.steps(run.id)
             if noted.outcome is not None and noted.outcome.state in (OutcomeState.DONE, OutcomeState.ALREADY)
         }
-        left = [step for step in plan.steps if step.id not in done and done_on_server(site, step) is None]
+        left = [step for step in plan.steps if step.id not in done and done_as(site, step) is None]
         return Unfinished(run, with_steps(plan, left))
     what = f"there is no run {name!r} that applied a plan" if name is not None else "nothing was applied yet"
     raise UsageError("RCL3042", what, "The run id is printed by `reconciler apply`.", subject=name or site.name)

@@ -5,9 +5,10 @@ A process may die between a change on a server and our note of it. What the serv
 
 from __future__ import annotations
 
-from reconciler.control.apply import done_on_server, remember_step
+from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site
-from reconciler.model import Outcome, OutcomeState
+from reconciler.control.standing import Stands, groups_on, shown_by, stands
+from reconciler.model import Outcome, OutcomeState, Step
 
 
 def settle(site: Site) -> tuple[str, ...]:
@@ -21,13 +22,19 @@ def settle(site: Site) -> tuple[str, ...]:
             step = steps.get(noted.step)
             if noted.outcome is not None or step is None:
                 continue
-            ref = done_on_server(site, step) if step.action.server in site.engines else None
+            ref = done_as(site, step) if step.action.server in site.engines else None
             if ref is None:
                 outcome = Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL0005", reason="interrupted")
             else:
-                remember_step(site, step, ref, run.id)
-                outcome = Outcome(step.id, OutcomeState.ALREADY, site.now(), ref)
+                remember_step(site, step, ref, run.id, run.commit)
+                outcome = Outcome(step.id, OutcomeState.DONE, site.now(), ref)
             journal.finished(run.id, outcome)
         journal.end(run.id, site.now(), "interrupted")
         settled.append(run.id)
     return tuple(settled)
+
+
+def done_as(site: Site, step: Step) -> str | None:
+    """The reference of the group if it is as the step would leave it, None if it is not."""
+    groups = groups_on(site, step.action.server)
+    return shown_by(step, groups) if stands(site, step, groups) is Stands.AFTER else None

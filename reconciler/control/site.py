@@ -47,7 +47,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Site:
-    """One site, opened. `folder` is the root; `holder` says which process this is, for the lease."""
+    """One site, opened. `folder` is the root; `holder` says which process this is, for the lease; `started` are the ids
+    of the jobs that it started."""
 
     document: SiteDocument
     folder: Path
@@ -58,6 +59,7 @@ class Site:
     clock: Clock
     holder: str
     stop: Stop = field(default_factory=Stop)
+    started: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:

@@ -65,10 +65,8 @@ def write_backup(site: str, database: Path, evidence: Path, target: Path, at: da
     try:
         copy_database(database, copy)
         sources = {DATABASE: (copy, copy.stat().st_size)}
-        for path in sorted(path for path in evidence.rglob("*") if path.is_file()):
-            name = f"{EVIDENCE}/{path.relative_to(evidence).as_posix()}"
-            if _PART.fullmatch(name) is not None:
-                sources[name] = (path, _whole_lines(path))
+        for path in _evidence_files(evidence):
+            sources[f"{EVIDENCE}/{path.relative_to(evidence).as_posix()}"] = (path, _whole_lines(path))
         parts = tuple(Part(name, size, _sum(path, size)) for name, (path, size) in sources.items())
         manifest = Manifest(site, at, platform.node(), __version__, parts)
         manifest = msgspec.structs.replace(manifest, seal=_seal(manifest))
@@ -118,6 +116,13 @@ def read_backup(path: Path, folder: Path | None = None) -> Manifest:
     if folder is not None:
         files.fsync_folder(folder)
     return manifest
+
+
+def _evidence_files(folder: Path) -> list[Path]:
+    """Anchor and signature first, then the segments: the anchor never names more than is copied."""
+    every = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
+    named = (path for path in every if _PART.fullmatch(f"{EVIDENCE}/{path.relative_to(folder).as_posix()}"))
+    return sorted(named, key=lambda path: (path.suffix == ".jsonl", path))
 
 
 def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:

@@ -6,17 +6,19 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from reconciler.control.apply import Applied, apply, refresh_ledger
+from reconciler.control.agreeing import mandate_of
+from reconciler.control.apply import Applied, apply
 from reconciler.control.dispatch import jobs_due
+from reconciler.control.judging import record_site
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
+from reconciler.control.remembering import refresh_ledger
 from reconciler.control.site import Site
+from reconciler.control.spending import kept_by_time
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
 from reconciler.model import Job, Plan
-from reconciler.plan import without_weakening
-from reconciler.plan.guard import wants_approval
 
 #: A clock that jumps further than this is not believed where points would expire by it.
 TRUSTED_JUMP = timedelta(days=1)
@@ -66,13 +68,16 @@ def _converge(
     check_state(observation)
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
-    refresh_ledger(site, proposal.desired)
-    mild = without_weakening(proposal.plan)
-    applied = apply(site, mild, held, "run") if mild.steps else None
+    refresh_ledger(site, proposal.desired, proposal.plan)
+    record_site(site)
+    mild = proposal.permitted
+    open_now = any(not kept_by_time(site, mild, step)[0] for step in mild.steps)
+    applied = apply(site, mild, held, mandate_of(site, "run", "by itself")) if open_now else None
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
-    guarded = bool(wants_approval(proposal.plan.findings))
-    harsh = tuple(step for step in proposal.plan.steps if guarded or step.change.direction.needs_consent)
+        findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
+    permitted = {step.action for step in proposal.permitted.steps}
+    harsh = tuple(step for step in proposal.plan.steps if step.action not in permitted)
     return applied, msgspec.structs.replace(proposal.plan, steps=harsh)
 
 

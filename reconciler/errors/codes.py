@@ -862,6 +862,99 @@ _PLAN: dict[str, Explanation] = {
         "them unless the server shows that they take incrementals.",
         "Nothing has to be done; beforeRecoveryPoint says the same more plainly.",
     ),
+    "RCL3044": Explanation(
+        "an approval allows less than the plan would lose",
+        "The approval has a ceiling for the points that expire at once, and the plan expires more: time has passed, or "
+        "the machines are others.",
+        "Look at the plan. Have the loss approved as it is now, or wait.",
+    ),
+    "RCL3045": Explanation(
+        "the approvers were changed without being approved",
+        "Approvals are judged by the site as it was last applied. It names other approvers, and the new list is not "
+        "simply shorter.",
+        "Let those of the site as it was last applied approve. In an emergency `apply --break-glass REASON` takes the "
+        "new list over, and says so from then on.",
+    ),
+    "RCL3046": Explanation(
+        "a plan is limited to something that is not there",
+        "--server or --group names what neither the policies nor the ledger know.",
+        "Use one of the listed names.",
+    ),
+    "RCL3047": Explanation(
+        "approvals, budgets and windows were once passed over",
+        "Somebody ran `apply --break-glass REASON`. It is in the journal and in the evidence, and every later plan "
+        "says so.",
+        "Look at what that run did, and whether it is as it should be.",
+    ),
+    "RCL3048": Explanation(
+        "the server does not hold what was applied",
+        "Right after the step the server shows another value than it was given: it rounds, or somebody changed it at "
+        "once.",
+        "Write the value that the server holds, or take the field out of the policy.",
+    ),
+    "RCL3049": Explanation(
+        "the same difference is there after it was applied",
+        "The plan after an apply has to be empty and is not. The message has the field and both values.",
+        "Please report it. Until it is mended write the value that the server holds.",
+    ),
+    "RCL3060": Explanation(
+        "a step larger than a day's budget",
+        "One step takes more of a budget than the site allows for a whole day, and it cannot be cut further: a "
+        "machine is copied as a whole, a setting of a group counts for all its members.",
+        "It is done on a day on which nothing else takes of that budget. Raise the budget in the site if waiting for "
+        "that is too slow, or spread the machines over more groups.",
+    ),
+    "RCL3061": Explanation(
+        "no change window opens",
+        "The site's `changeWindows` allow no change within 400 days: dates that are past, or a `deny` that covers "
+        "every `allow`.",
+        "Correct `changeWindows` in the site; `deny` wins over `allow`.",
+    ),
+    "RCL3062": Explanation(
+        "too many policies are gone",
+        "All of the groups that this product owns on the site have no policy any more, or at least half of them "
+        "(from `minimumPopulation` groups on, 5 by default). That looks like a lost or half-copied folder, so no group "
+        "is stopped for it.",
+        "Write the policies again. If the groups are to go, have the removal of each approved, or remove fewer at "
+        "once.",
+    ),
+    "RCL3070": Explanation(
+        "no recovery point is left",
+        "By the change every recovery point of a machine expires at the first pruning that follows.",
+        "Keep the points with `existingPoints: retain`, or recover what is still wanted first.",
+    ),
+    "RCL3071": Explanation(
+        "the last verified recovery point goes",
+        "The newest point that was verified expires by the change; those that stay were never proven to come back.",
+        "Verify a newer point first.",
+    ),
+    "RCL3072": Explanation(
+        "one recovery point is left",
+        "By the change all recovery points of a machine but one expire at the first pruning that follows.",
+        "Make newer points first, or keep the points for longer.",
+    ),
+    "RCL3073": Explanation(
+        "points of an inconsistent replica expire",
+        "The change makes points expire while the replica is inconsistent, so those that stay may not be whole.",
+        "Run a consistency check first.",
+    ),
+    "RCL3074": Explanation(
+        "protection stops with an inconsistent replica",
+        "After protection has stopped no consistency check repairs the replica, and its points may not come back.",
+        "Run a consistency check first.",
+    ),
+    "RCL3075": Explanation(
+        "the server prunes by itself",
+        "MABS decides by itself which recovery points expire; the plan tells what its documentation says: by age, "
+        "without floors.",
+        "Look at the recovery points on the server before you shorten what it keeps.",
+    ),
+    "RCL3076": Explanation(
+        "first copies do not fit",
+        "The sizes of the new members are more than the volume, or the disk that it lies on, has free. What expires "
+        "does not count: it is given back later, and less of it where points share blocks.",
+        "Give the volume more capacity, name another one, or protect fewer machines at once.",
+    ),
 }
 
 #: RCL4xxx: the embedded engine and its store
@@ -1009,6 +1102,77 @@ _STATE: dict[str, Explanation] = {
         "no state to back up",
         "The site has no state database yet: nothing was ever applied, or `state` in the site names another file.",
         "Correct `state` in the site, or back up once something was applied.",
+    ),
+    "RCL5021": Explanation(
+        "the evidence cannot be written",
+        "The disk that the evidence is on is full or failing. What is not on record is not reported as done.",
+        "Make room, or look at the disk, and run the command again. The chain is as it was before.",
+    ),
+    "RCL5022": Explanation(
+        "a record of the evidence was changed",
+        "A record is not as the one after it, or its number, says that it was written.",
+        "Keep the folder as it is, and compare the record with a copy: an export, or a backup of the state.",
+    ),
+    "RCL5023": Explanation(
+        "records of the evidence are missing",
+        "The numbers of the records have a gap: some were taken out.",
+        "Keep the folder as it is, and look for the missing ones in a copy: an export, or a backup of the state.",
+    ),
+    "RCL5024": Explanation(
+        "a record of the evidence is out of order",
+        "A record stands where another one belongs: it was moved, written twice, or put in.",
+        "Keep the folder as it is, and compare it with a copy: an export, or a backup of the state.",
+    ),
+    "RCL5025": Explanation(
+        "the evidence is not as its anchor has it",
+        "A segment that was sealed has other bytes now. Its last record was changed, records after it were cut off, or "
+        "the whole segment was written anew.",
+        "Keep both as they are. If the anchor is the right one, trust an older copy of the segment, not this one.",
+    ),
+    "RCL5026": Explanation(
+        "a segment of the evidence is missing",
+        "The anchor names a segment that is not there.",
+        "Look for it in a copy: an export, or a backup of the state.",
+    ),
+    "RCL5027": Explanation(
+        "no anchor",
+        "The file is not a list of hashes and segments as `reconciler evidence seal` writes it.",
+        "Give the SHA256SUMS that was kept. If it is the one in the evidence's own folder, seal into a new copy.",
+    ),
+    "RCL5028": Explanation(
+        "a record that was never finished",
+        "The last bytes are not a whole line: the process was killed while it wrote, or the disk was full.",
+        "Nothing has to be done. The bytes are put aside when the next record is written, and that one tells of them.",
+    ),
+    "RCL5029": Explanation(
+        "a machine that no record names",
+        "The evidence has no record of a machine of this name or id.",
+        "Use the name that it had then, or its id. Evidence begins with the first run of a version that writes it.",
+    ),
+    "RCL5030": Explanation(
+        "a name that several machines had",
+        "The evidence has records of several machines of this name: at one time, or one after the other.",
+        "Ask by the machine's id.",
+    ),
+    "RCL5031": Explanation(
+        "something is there already",
+        "An export never writes over anything.",
+        "Give a new folder, or a new file that ends in .tar.",
+    ),
+    "RCL5032": Explanation(
+        "no evidence",
+        "There are no records where they should be.",
+        "They begin with the first run that changes something. See that the folder, or `state` in the site, is right.",
+    ),
+    "RCL5033": Explanation(
+        "evidence that is not sealed",
+        "The chain is not as it was written, or not that of the anchor that was kept. Sealing would vouch for it.",
+        "Run `reconciler evidence verify`, and compare the folder with a copy.",
+    ),
+    "RCL5034": Explanation(
+        "an anchor without the right signature",
+        "The anchor's signature is missing, is of another file, or is by somebody else.",
+        "Take anchor and signature from where they were kept, and check the list of signers.",
     ),
 }
 

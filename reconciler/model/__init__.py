@@ -27,7 +27,7 @@ from reconciler.model.cluster import (
     VirtualDisk,
     VirtualMachine,
 )
-from reconciler.model.evidence import EVIDENCE_FORMAT, EvidenceKind, Record
+from reconciler.model.evidence import EVIDENCE_FORMAT, ChainCheck, EvidenceKind, Record, record_line
 from reconciler.model.groups import (
     ConsistencyCheck,
     ExistingPoints,
@@ -103,6 +103,8 @@ __all__ = [
     "DiskKind",
     "Duration",
     "EvidenceKind",
+    "ChainCheck",
+    "record_line",
     "ExistingPoints",
     "FieldChange",
     "Impact",

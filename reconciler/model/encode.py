@@ -1,15 +1,16 @@
-"""Encoding: typed documents -> plain values as a person would write them."""
+"""Encoding: typed documents -> plain values as a person would write them, and back."""
 
 from __future__ import annotations
 
 from datetime import date
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from reconciler.model.units import ClockTime, Duration, Size
 
+T = TypeVar("T")
 _UNITS = {"PiB": 2**50, "PB": 10**15, "TiB": 2**40, "TB": 10**12, "GiB": 2**30, "GB": 10**9, "MiB": 2**20, "MB": 10**6}
 
 
@@ -32,6 +33,17 @@ def encode(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return [encode(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+def decode(plain: Any, kind: type[T]) -> T:
+    """The typed document that a plain value is. Raises `msgspec.ValidationError` where it is none."""
+    return msgspec.convert(plain, kind, dec_hook=_decode)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind in (Duration, Size, ClockTime) and isinstance(value, str):
+        return kind.parse(value)
+    raise ValueError(f"{value!r} is no {kind.__name__}")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from reconciler.errors import Diagnostic
+
 EVIDENCE_FORMAT = "1.0"
 
 
@@ -38,3 +40,19 @@ class Record(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     kind: EvidenceKind
     run: str = ""
     body: dict[str, Any] = {}
+
+
+def record_line(record: Record) -> bytes:
+    """The record as its line has it, without the newline: canonical JSON."""
+    return msgspec.json.encode(record, order="deterministic")
+
+
+class ChainCheck(msgspec.Struct, frozen=True, rename="camel"):
+    """What checking a chain found. `records` is how many read, `head` the SHA-256 (hex) of the last line, `anchored`
+    how many records the anchor covers. A chain is whole where no finding is an error."""
+
+    segments: int
+    records: int
+    head: str
+    anchored: int
+    findings: tuple[Diagnostic, ...] = ()

@@ -13,8 +13,9 @@ class PointFate(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     """A recovery point whose end a change moves. `before` is when it would expire without the change, `after` when
     with it (UTC, by the schedule that makes newer points); None: not as long as nothing else changes.
 
-    Exactly: it expires at the first pruning at or after `by_age`, once `needs` newer points were made than there
-    are now. `by_age` None: never by age.
+    Exactly: it expires at the first pruning after `by_age`, once `needs` newer points were made than there are now.
+    `by_age` None: never by age; the point's own time: at the first pruning that comes. `before` and `after` may be the
+    same: then the end moves only if the schedule is not kept.
     """
 
     point: str
@@ -28,8 +29,9 @@ class PointFate(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
 
 class MachineImpact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One data source of a change: how many points it has, how many expire at once, sooner or later than they would,
-    the oldest and the newest point (UTC) before and after the first pruning that follows, and bytes that are freed."""
+    """One data source of a change: how many points it has, how many of them the change makes expire at once, sooner
+    (but not at once), or later than they would; the oldest and the newest point (UTC) before and after the first
+    pruning that follows, None where there is none; and bytes of what expires at once."""
 
     source: DataSource
     points: int

@@ -44,6 +44,7 @@ class Recovery(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a recovery job does: which point, where to, which disks (empty: the whole machine).
 
     `folder` is an absolute path for `RecoveryTarget.FOLDER`. `keep_original` keeps what is replaced beside it.
+    `asked_by` is the account of whoever asked for it.
     """
 
     point: str
@@ -51,6 +52,7 @@ class Recovery(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     folder: str = ""
     disks: tuple[str, ...] = ()
     keep_original: bool = False
+    asked_by: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -89,9 +91,12 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JobResult(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Figures of an ended job, in bytes and 128 KiB blocks; `files` maps each recovered path to its SHA-256."""
+    """Figures of an ended job, in bytes and 128 KiB blocks; `files` maps each recovered path to its BLAKE3.
+    `point_time` (UTC) is the moment that the recovery point shows, `machine_name` what the machine was called then."""
 
     point: str = ""
+    point_time: datetime | None = None
+    machine_name: str = ""
     node: str = ""
     read_bytes: int = 0
     stored_bytes: int = 0

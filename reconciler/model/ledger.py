@@ -26,12 +26,16 @@ class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
 
 class Remembrance(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What the ledger is to remember of a group besides what was applied: all members that the policy wants, the hash
-    of its membership rules, the labels of its document, and the document itself (JSON values, as it is written)."""
+    of its membership rules, the labels of its document, and the document itself (JSON values, as it is written).
+
+    `whole` False: the step does a part of what the document wants, so the document is not the last applied one yet.
+    """
 
     members: tuple[KnownMember, ...] = ()
     selectors: str = ""
     labels: dict[str, str] = {}
     document: dict[str, Any] = {}
+    whole: bool = True
 
 
 class Ownership(StrEnum):

@@ -15,7 +15,7 @@ import msgspec
 from jsonschema import Draft7Validator, FormatChecker
 
 from reconciler.errors import Diagnostic, Severity
-from reconciler.model.units import ClockTime, Duration, Size
+from reconciler.model.encode import decode
 from reconciler.parse.nodes import Document, Node
 from reconciler.parse.schema import KINDS, schema_of
 
@@ -71,13 +71,7 @@ def validate(document: Document, kind: str) -> tuple[Any, list[Diagnostic]]:
 
 def typed(plain: Any, kind: str) -> Any:
     """A document's JSON value as its type. Raises `msgspec.ValidationError` where it is none."""
-    return msgspec.convert(plain, KINDS[kind], dec_hook=_decode)
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind in (Duration, Size, ClockTime) and isinstance(value, str):
-        return kind.parse(value)
-    raise ValueError(f"{value!r} is no {kind.__name__}")
+    return decode(plain, KINDS[kind])
 
 
 def _has_null(value: Any) -> bool:

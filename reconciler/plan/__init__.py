@@ -4,14 +4,14 @@ The steps do not know each other; `build` composes them: resolve (members), fit 
 diff (what differs), preflight (what will be refused), order (safest first), seal (hash).
 """
 
-from reconciler.plan.build import Proposal, Situation, check_all, desire, propose, with_steps, without_weakening
+from reconciler.plan.build import Proposal, Situation, check_all, desire, group_hash, propose, with_steps
 from reconciler.plan.compare import compare
 from reconciler.plan.coverage import MachineCoverage, Seen, Standing, coverage
 from reconciler.plan.lint import lint
 from reconciler.plan.preflight import refusals
 from reconciler.plan.resolve import IGNORABLE
 from reconciler.plan.survey import survey
-from reconciler.plan.values import DesiredGroup, DesiredState, Excused
+from reconciler.plan.values import DesiredGroup, DesiredState, Excused, Scope
 
 __all__ = [
     "IGNORABLE",
@@ -20,6 +20,7 @@ __all__ = [
     "Excused",
     "MachineCoverage",
     "Proposal",
+    "Scope",
     "Seen",
     "Situation",
     "Standing",
@@ -27,10 +28,10 @@ __all__ = [
     "compare",
     "coverage",
     "desire",
+    "group_hash",
     "lint",
     "propose",
     "refusals",
     "survey",
     "with_steps",
-    "without_weakening",
 ]

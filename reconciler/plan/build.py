@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 
 import msgspec
 
@@ -12,13 +12,16 @@ from reconciler.errors import Diagnostic, Severity, sort_key
 from reconciler.model import (
     Action,
     Adopt,
+    Approved,
     Capabilities,
     CatalogSnapshot,
     Change,
     ClusterSnapshot,
+    Cost,
     CreateGroup,
     LedgerEntry,
     Plan,
+    ProtectionGroup,
     Remembrance,
     RenameGroup,
     Step,
@@ -28,6 +31,8 @@ from reconciler.model import (
 )
 from reconciler.model.documents import PolicySet
 from reconciler.model.preflight import Check, CheckState
+from reconciler.plan.consent import approve, guarded
+from reconciler.plan.consent import hashed as hashed_changes
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
 from reconciler.plan.guard import guard, guard_documents, planned, wants_approval
@@ -38,46 +43,54 @@ from reconciler.plan.place import place, room_of
 from reconciler.plan.preflight import refusals
 from reconciler.plan.prerequisites import prerequisites
 from reconciler.plan.resolve import Sight, resolve
-from reconciler.plan.values import DesiredState
+from reconciler.plan.values import DesiredState, Scope
 from reconciler.plan.windows import working_hours
 
 
 class Situation(msgspec.Struct, frozen=True):
     """What was read of one site at one moment: the input of a plan besides the policies.
 
-    Clusters and catalogs by name; `now` is UTC, `today` the day and
-    `local_now` the time in the site's zone.
+    Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
+    (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
+    is used up.
     """
 
     site: str
     now: datetime
-    today: date
+    zone: tzinfo
     prune: bool
     clusters: Mapping[str, ClusterSnapshot]
     catalogs: Mapping[str, CatalogSnapshot]
     capabilities: Mapping[str, Capabilities]
     ledger: Sequence[LedgerEntry]
-    local_now: datetime | None = None
+    approvals: tuple[Approved, ...] = ()
+    adopt: tuple[str, ...] = ()
+    scope: Scope = Scope()
+    spent: Cost = Cost()
+
+    @property
+    def today(self) -> date:
+        """The day in the site's zone."""
+        return self.now.astimezone(self.zone).date()
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """The plan, and what should be: the desired state that it was made for."""
+    """The plan; the part of it that needs nobody's consent; and the desired state that it was made for."""
 
     plan: Plan
+    permitted: Plan
     desired: DesiredState
 
 
 def propose(policies: PolicySet, situation: Situation) -> Proposal:
     """What should be done. Pure: the same input gives the same plan, in whatever order it came."""
     desired = desire(policies, situation)
-    held = Held(
-        situation.catalogs,
-        {name: able.unreadable for name, able in situation.capabilities.items()},
-        tuple(situation.ledger),
-        situation.prune,
-    )
+    unreadable = {name: able.unreadable for name, able in situation.capabilities.items()}
+    held = Held(situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt)
     difference = diff(desired, held)
-    changes, held_back = without_held(difference.changes, situation.catalogs, desired.names)
+    within = _within(difference.changes, situation.scope)
+    free, held_back = without_held(within, situation.catalogs, desired.names)
+    hashed = approve(hashed_changes(free, policies, situation.ledger), situation.approvals)
     findings = [
         *lint(policies, situation.today),
         *desired.findings,
@@ -86,16 +99,40 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *held_back,
         *_preflight(desired, situation.clusters),
         *_unmet(check_all(policies, situation, desired)),
-        *_in_working_hours(situation, changes),
+        *_in_working_hours(situation, hashed),
         *guard_documents(policies),
-        *guard(policies.guardrails, planned(changes, policies, desired.names, situation.ledger)),
+        *guard(policies.guardrails, planned(hashed, policies, desired.names, situation.ledger)),
     ]
+    waiting = guarded(hashed, wants_approval(findings))
+    asks = waiting or any(change.needs_consent for change in hashed)
     known = {
         (each.server, each.group.name): Remembrance(each.known, each.selectors, each.labels, each.document)
         for each in desired.groups
     }
-    head = Plan(situation.site, situation.now, (), tuple(findings), desired.names)
-    return Proposal(seal(head, changes, known), desired)
+    covering = {field.approved_by for change in hashed for field in change.fields}
+    head = Plan(
+        situation.site,
+        situation.now,
+        (),
+        tuple(sorted(set(findings), key=sort_key)),
+        desired.names,
+        scope=situation.scope.told,
+        approvals=tuple(each for each in situation.approvals if each.name in covering),
+    )
+    plan = seal(head, hashed, known)
+    if not asks:
+        return Proposal(plan, plan, desired)
+    mild = without_consent(change for change in hashed if change.group not in waiting)
+    return Proposal(plan, seal(head, mild, known), desired)
+
+
+def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
+    """The changes that the plan is limited to."""
+    return tuple(
+        change
+        for change in changes
+        if scope.holds(change.server, change.group, *(each.name for each in (change.before, change.after) if each))
+    )
 
 
 def desire(policies: PolicySet, situation: Situation) -> DesiredState:
@@ -108,14 +145,6 @@ def desire(policies: PolicySet, situation: Situation) -> DesiredState:
                 room_of(placed.document, situation.clusters, situation.capabilities, situation.ledger),
             )
     return desired
-
-
-def without_weakening(plan: Plan) -> Plan:
-    """The part of a plan that may be done without anybody's consent."""
-    consent = wants_approval(plan.findings)
-    mild = () if consent else without_consent(step.change for step in plan.steps)
-    known = {(step.change.server, step.change.group): step.remember for step in plan.steps}
-    return seal(plan, mild, known)
 
 
 def with_steps(plan: Plan, steps: Sequence[Step]) -> Plan:
@@ -131,7 +160,6 @@ def seal(plan: Plan, changes: Sequence[Change], known: Mapping[tuple[str, str], 
     return msgspec.structs.replace(
         plan,
         steps=steps,
-        findings=tuple(sorted(set(plan.findings), key=sort_key)),
         names={source: plan.names[source] for source in sorted(sources) if source in plan.names},
         plan_hash=_hash(steps),
     )
@@ -143,7 +171,19 @@ def _hash(steps: Sequence[Step]) -> str:
 
 def _step(number: int, change: Change, known: Mapping[tuple[str, str], Remembrance]) -> Step:
     remember = known.get((change.server, change.group), Remembrance())
-    return Step(f"{number}:{change.server}/{change.group}", _action(change), change, remember)
+    return Step(
+        f"{number}:{change.server}/{change.group}",
+        _action(change),
+        change,
+        remember,
+        base_hash=group_hash(change.before),
+        desired_hash=group_hash(change.after),
+    )
+
+
+def group_hash(group: ProtectionGroup | None) -> str:
+    """SHA-256 of the group's canonical JSON; "" for none."""
+    return hashlib.sha256(msgspec.json.encode(group, order="deterministic")).hexdigest() if group is not None else ""
 
 
 def _action(change: Change) -> Action:
@@ -166,7 +206,7 @@ def _sources(change: Change) -> set[object]:
 
 def _in_working_hours(situation: Situation, changes: Sequence[Change]) -> list[Diagnostic]:
     """First copies that would be made now, while people work."""
-    if situation.local_now is None or not working_hours(situation.local_now):
+    if not working_hours(situation.now.astimezone(situation.zone)):
         return []
     found = []
     for change in changes:

@@ -16,6 +16,7 @@ from reconciler.model.comparison import (
 )
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import encode
+from reconciler.plan.direction import of_release
 from reconciler.plan.matching import guards
 from reconciler.plan.rules import CREATED, REMOVED, RULES, Rule, worst
 from reconciler.plan.values import DesiredState
@@ -107,7 +108,11 @@ def _compared(kind: str, rule: Rule, before: Placed[Any], after: Placed[Any]) ->
     path = rule.path.split(".")
     shown_old, shown_new = show(old), show(new)
     name, place = after.document.metadata.name, after.positions.at(*path)
-    return _field(kind, name, rule.path, shown_old, shown_new, rule.weigh(old, new), place, rule.note)
+    direction, note = rule.weigh(old, new), rule.note
+    if rule.path == "spec.members" and direction.needs_consent:
+        existing = after.document.spec.existing_points
+        direction, note = of_release(existing), f"machines that leave get no new points; existing points: {existing}"
+    return _field(kind, name, rule.path, shown_old, shown_new, direction, place, note)
 
 
 def _field(

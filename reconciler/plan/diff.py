@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -20,21 +21,27 @@ from reconciler.model import (
     Reason,
     Verb,
 )
-from reconciler.plan.direction import FIELDS, of_release, worst
+from reconciler.plan.direction import FIELDS, assuming, of_release, worst
+from reconciler.plan.selectors import glob_matches
 from reconciler.plan.values import DesiredGroup, DesiredState
 
 #: Which reason names a change that has several: what a person did comes before what the world did.
 _LOUDEST = (Reason.POLICY_CHANGED, Reason.CHANGED_OUTSIDE, Reason.MACHINES_CHANGED)
 
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
 class Held(msgspec.Struct, frozen=True):
-    """What there is: the catalogs by server with the fields that each cannot read back, what we own there, and
-    whether groups that vanished from the policies may be stopped."""
+    """What there is: the catalogs by server with the fields that each cannot read back, what we own there,
+    whether groups that vanished from the policies may be stopped, and the names (patterns) of groups that nobody owns
+    and that are to become ours."""
 
     catalogs: Mapping[str, CatalogSnapshot]
     unreadable: Mapping[str, frozenset[str]]
     ledger: tuple[LedgerEntry, ...]
     prune: bool
+    adopt: tuple[str, ...] = ()
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -91,13 +98,15 @@ class _Differ:
     def _compare(self, desired: DesiredGroup, entry: LedgerEntry | None) -> Change | None:
         stranger = self._stranger(desired, entry)
         if stranger is not None:
-            self._not_ours(desired, stranger)
-            return None
+            if entry is not None or not any(glob_matches(name, desired.group.name) for name in self.held.adopt):
+                self._not_ours(desired, stranger)
+                return None
+            entry = self._adopt(desired, stranger)
         observed = self._observed(entry) if entry else None
         if observed is None or entry is None:
             return self._create(desired, entry)
         assumed = self.held.unreadable.get(desired.server, frozenset())
-        before = _with_assumed(observed.group, entry.applied, assumed)
+        before = assuming(observed.group, entry.applied, assumed)
         desired = _with_ignored(desired, before)
         fields = _fields(before, entry.applied, desired, assumed)
         fields += _members(before.members, entry, desired)
@@ -131,13 +140,35 @@ class _Differ:
                 return seen
         return None
 
+    def _adopt(self, desired: DesiredGroup, seen: ObservedGroup) -> LedgerEntry:
+        """Plans to take the group as it is; what differs from the policy is changed by the steps that follow."""
+        place, name = desired.place(""), desired.group.name
+        field = FieldChange("", None, name, Direction.NEUTRAL, Reason.ADOPTED, place, note="the server is not changed")
+        self.changes.append(
+            Change(
+                server=desired.server,
+                group=name,
+                verb=Verb.ADOPT,
+                reason=Reason.ADOPTED,
+                direction=Direction.NEUTRAL,
+                fields=(field,),
+                before=seen.group,
+                after=seen.group,
+                ref=seen.ref,
+                location=place,
+            )
+        )
+        return LedgerEntry(desired.server, seen.ref, seen.group, _NEVER, "", selectors=Reason.ADOPTED)
+
     def _create(self, desired: DesiredGroup, entry: LedgerEntry | None) -> Change:
+        reason = Reason.NEW_POLICY if entry is None else Reason.CHANGED_OUTSIDE
         return Change(
             server=desired.server,
             group=desired.group.name,
             verb=Verb.CREATE,
-            reason=Reason.NEW_POLICY if entry is None else Reason.CHANGED_OUTSIDE,
+            reason=reason,
             direction=Direction.STRENGTHENS,
+            fields=(FieldChange("", None, desired.group.name, Direction.STRENGTHENS, reason, desired.place("")),),
             after=desired.group,
             location=desired.place(""),
         )
@@ -186,7 +217,7 @@ class _Differ:
                 "RCL3021",
                 Severity.WARNING,
                 f"{desired.server} has the group {desired.group.name} just as it is written, but it is not owned",
-                "Nothing is done to it until it is adopted.",
+                f"Nothing is done to it until it is adopted: --adopt {desired.group.name}.",
                 desired.place(""),
             )
             return
@@ -194,7 +225,7 @@ class _Differ:
             "RCL3008",
             Severity.ERROR,
             f"{desired.server} already has a group {seen.group.display_name!r} that this product did not make",
-            "It is not touched. Give the policy another name, or remove that group on the server.",
+            f"It is not touched. Take it over with --adopt {desired.group.name}, or give the policy another name.",
             desired.place(""),
         )
 
@@ -224,18 +255,6 @@ class _Differ:
 
     def _say(self, code: str, severity: Severity, what: str, remedy: str, where: Location | None = None) -> None:
         self.findings.append(Diagnostic(code, severity, what, remedy, where))
-
-
-def _with_assumed(seen: ProtectionGroup, applied: ProtectionGroup, unreadable: frozenset[str]) -> ProtectionGroup:
-    """The group as seen, with what the engine cannot read back as it was last applied."""
-    for field in FIELDS:
-        if field.path in unreadable:
-            seen = field.put(seen, field.get(applied))
-    if "members.volume" in unreadable:
-        volumes = {member.source: member.volume for member in applied.members}
-        members = (msgspec.structs.replace(each, volume=volumes.get(each.source)) for each in seen.members)
-        seen = msgspec.structs.replace(seen, members=tuple(members))
-    return seen
 
 
 def _with_ignored(desired: DesiredGroup, before: ProtectionGroup) -> DesiredGroup:

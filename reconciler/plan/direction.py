@@ -168,6 +168,38 @@ FIELDS: tuple[Field, ...] = (
 )
 
 
+def assuming(seen: ProtectionGroup, believed: ProtectionGroup, unreadable: frozenset[str]) -> ProtectionGroup:
+    """The group as seen, with what the engine cannot read back (dotted paths) as it is believed to be."""
+    if not unreadable:
+        return seen
+    for field in FIELDS:
+        if field.path in unreadable:
+            seen = field.put(seen, field.get(believed))
+    if "members.volume" in unreadable:
+        volumes = {member.source: member.volume for member in believed.members}
+        members = (msgspec.structs.replace(each, volume=volumes.get(each.source)) for each in seen.members)
+        seen = msgspec.structs.replace(seen, members=tuple(members))
+    return seen
+
+
+def told_apart(one: ProtectionGroup, other: ProtectionGroup) -> list[tuple[str, Any, Any]]:
+    """(field, value in the one, value in the other) of everything that differs, in the policy's units."""
+    found = [
+        (field.path, field.show(field.get(one)), field.show(field.get(other)))
+        for field in FIELDS
+        if field.get(one) != field.get(other)
+    ]
+    if one.name != other.name:
+        found.insert(0, ("name", one.name, other.name))
+    if one.sources != other.sources:
+        lost, gained = sorted(one.sources - other.sources), sorted(other.sources - one.sources)
+        found.append(("members", [str(each) for each in lost], [str(each) for each in gained]))
+    elif one.members != other.members:
+        volumes, others = ([each.volume for each in group.members] for group in (one, other))
+        found.append(("members.volume", volumes, others))
+    return found
+
+
 def of_release(existing: ExistingPoints) -> Direction:
     """What letting go of a machine does, by what becomes of its points."""
     return Direction.DESTROYS if existing is ExistingPoints.EXPIRE_NOW else Direction.WEAKENS

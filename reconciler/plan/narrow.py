@@ -16,7 +16,9 @@ from reconciler.plan.direction import FIELDS, worst
 
 def without_consent(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The mild part of the changes. A machine is not taken into a group while another one still holds it."""
-    everything = _joined(changes)
+    asked = tuple(changes)
+    adopted = tuple(change for change in asked if change.verb is Verb.ADOPT)
+    everything = _joined(change for change in asked if change.verb is not Verb.ADOPT)
     parts = [part for change in everything if (part := mild_part(change)) is not None]
     after = {(part.server, part.group): part for part in parts}
     held: set[tuple[str, DataSource]] = set()
@@ -26,7 +28,7 @@ def without_consent(changes: Iterable[Change]) -> tuple[Change, ...]:
         part = after.get((change.server, change.group))
         remains = part.after if part is not None and part.after is not None else change.before
         held |= {(change.server, source) for source in remains.sources & change.before.sources}
-    return tuple(free for part in parts if (free := _without(part, held)) is not None)
+    return (*adopted, *(free for part in parts if (free := _without(part, held)) is not None))
 
 
 def _joined(changes: Iterable[Change]) -> tuple[Change, ...]:

@@ -1,19 +1,23 @@
 """Ordering: changes -> the same changes, safest first, and never a machine in two groups on the way.
 
-What strengthens comes before what weakens. A group lets go of a machine before another one takes it; groups that
-swap machines are cut, so that one of them lets go first.
+What strengthens comes before what weakens. A group lets go of a machine or a name before another one takes it;
+groups that swap machines are cut, so that one of them lets go first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
 
 import msgspec
 
 from reconciler.model import Change, DataSource, Verb
 from reconciler.plan.narrow import released_part, remaining_part
+from reconciler.plan.ties import gained, lost, names_freed, names_taken
 
 _VERBS = [Verb.ADOPT, Verb.CREATE, Verb.RENAME, Verb.UPDATE, Verb.STOP]
+
+Key = tuple[str, str, Verb]
 
 
 def order(changes: Iterable[Change]) -> tuple[Change, ...]:
@@ -21,12 +25,8 @@ def order(changes: Iterable[Change]) -> tuple[Change, ...]:
     waiting = {(change.server, change.group, change.verb): change for change in changes}
     done: list[Change] = []
     while waiting:
-        ready = [change for change in waiting.values() if not _blockers(change, waiting.values())]
-        if ready:
-            change = min(ready, key=_rank)
-            del waiting[change.server, change.group, change.verb]
-            done.append(change)
-        else:
+        _take_ready(waiting, done)
+        if waiting:
             _untie(waiting, done)
     return tuple(done)
 
@@ -35,45 +35,58 @@ def _rank(change: Change) -> tuple[bool, int, str, str]:
     return (change.direction.needs_consent, _VERBS.index(change.verb), change.server, change.group)
 
 
-def _lost(change: Change) -> frozenset[DataSource]:
-    before = change.before.sources if change.before else frozenset()
-    return before - (change.after.sources if change.after else frozenset())
+def _take_ready(waiting: dict[Key, Change], done: list[Change]) -> None:
+    """Moves to `done`, safest first, all that waits for nothing but what was moved before it."""
+    blockers = _blockers(waiting)
+    behind: dict[Key, list[Key]] = {}
+    for key, others in blockers.items():
+        for other in others:
+            behind.setdefault(other, []).append(key)
+    ready = [(_rank(change), key) for key, change in waiting.items() if key not in blockers]
+    heapify(ready)
+    while ready:
+        _, key = heappop(ready)
+        done.append(waiting.pop(key))
+        for after in behind.get(key, ()):
+            blockers[after].discard(key)
+            if not blockers[after]:
+                heappush(ready, (_rank(waiting[after]), after))
 
 
-def _gained(change: Change) -> frozenset[DataSource]:
-    after = change.after.sources if change.after else frozenset()
-    return after - (change.before.sources if change.before else frozenset())
+def _blockers(waiting: Mapping[Key, Change]) -> dict[Key, set[Key]]:
+    """Of each change that has some: the changes of its server that must let go of a machine or a name first."""
+    holders: dict[tuple[str, object], list[Key]] = {}
+    for key, change in waiting.items():
+        for thing in (*lost(change), *names_freed(change)):
+            holders.setdefault((change.server, thing), []).append(key)
+    blockers: dict[Key, set[Key]] = {}
+    if not holders:
+        return blockers
+    for key, change in waiting.items():
+        wanted = (*gained(change), *names_taken(change))
+        others = {other for thing in wanted for other in holders.get((change.server, thing), ())} - {key}
+        if others:
+            blockers[key] = others
+    return blockers
 
 
-def _blockers(change: Change, others: Iterable[Change]) -> list[Change]:
-    """Changes of the same server that must let go first; and a rename that frees this one's name."""
-    wanted = _gained(change)
-    return [
-        other
-        for other in others
-        if other is not change
-        and other.server == change.server
-        and (wanted & _lost(other) or (other.verb is Verb.RENAME and _takes_name(change, other)))
-    ]
+def _untie(waiting: dict[Key, Change], done: list[Change]) -> None:
+    """Breaks a ring of groups that wait for each other: the first of them lets go of what the others want.
 
-
-def _takes_name(change: Change, other: Change) -> bool:
-    """Whether `change` makes a group under the name, or the display name, that `other` gives up."""
-    if change.verb is not Verb.CREATE or change.after is None or other.before is None:
-        return False
-    return change.after.name == other.before.name or change.after.display_name == other.before.display_name
-
-
-def _untie(waiting: dict[tuple[str, str, Verb], Change], done: list[Change]) -> None:
-    """Breaks a ring of groups that wait for each other: the first of them lets go of what the others want."""
-    for key in sorted(waiting, key=lambda key: _rank(waiting[key])):
+    A ring that no machine holds together is one of display names; its first change is done as it is, and the server
+    decides.
+    """
+    ranked = sorted(waiting, key=lambda key: _rank(waiting[key]))
+    wanted_by: dict[tuple[str, DataSource], set[Key]] = {}
+    for key, change in waiting.items():
+        for source in gained(change):
+            wanted_by.setdefault((change.server, source), set()).add(key)
+    for key in ranked:
         change = waiting[key]
-        wanted = frozenset[DataSource]().union(
-            *(_gained(other) for other in waiting.values() if other is not change and other.server == change.server)
-        )
-        if change.before is not None and change.after is not None and (release := _lost(change) & wanted):
+        release = frozenset(s for s in lost(change) if wanted_by.get((change.server, s), set()) - {key})
+        if change.before is not None and change.after is not None and release:
             first = released_part(change, release)
             done.append(msgspec.structs.replace(first, group=change.before.name))
             waiting[key] = remaining_part(change, first)
             return
-    raise AssertionError("groups wait for each other without holding what another one wants")
+    done.append(waiting.pop(ranked[0]))

@@ -62,6 +62,23 @@ class DesiredGroup(msgspec.Struct, frozen=True):
         return self.written.at("spec", *WRITTEN[path]) if path else self.written.at()
 
 
+class Scope(msgspec.Struct, frozen=True):
+    """What a plan is limited to: servers and groups by name; none of a kind is all of them."""
+
+    servers: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """In words, one a name."""
+        return (*(f"server {each}" for each in self.servers), *(f"group {each}" for each in self.groups))
+
+    def holds(self, server: str, *groups: str) -> bool:
+        """Whether a change of the server, of a group that has or had one of these names, is within it."""
+        mine = not self.groups or not set(groups).isdisjoint(self.groups)
+        return mine and (not self.servers or server in self.servers)
+
+
 class Excused(msgspec.Struct, frozen=True):
     """A machine that is unprotected on purpose: the name of the exclusion, its reason, and its owner."""
 

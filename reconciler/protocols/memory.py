@@ -25,7 +25,8 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One run of a command that changes something. `ended_at` None: it is going on, or it died.
 
     `commit` is that of the policies, `ci` the CI job; `glass` the reason why approvals, budgets and windows were
-    passed over, "" for a run that kept them; `took_over` whose lease was taken over.
+    passed over, "" for a run that kept them; `took_over` whose lease was taken over. `withheld` are the steps that
+    waited for somebody's yes.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Run(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ci: str = ""
     glass: str = ""
     took_over: str = ""
+    withheld: tuple[str, ...] = ()
 
 
 class JournalStep(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -171,14 +173,16 @@ class Marks(Protocol):
 
 
 class Evidence(Protocol):
-    """What was done, for auditors: a chain of records that only grows. Needs the lease, like everything that writes."""
+    """What was done, for auditors: a chain of records that only grows. Any process may append."""
 
     def append(self, kind: EvidenceKind, at: datetime, run: str, body: dict[str, Any]) -> Record:
-        """Writes a record, durably, after the last one."""
+        """Writes a record, durably, after the last one. Raises `TemporaryError`, RCL5021, where the disk is full or
+        failing; then nothing was written."""
         ...
 
-    def records(self) -> Iterator[Record]:
-        """All of them, oldest first. Raises `Damaged`, RCL5020, where one does not read."""
+    def records(self, holding: str = "") -> Iterator[Record]:
+        """All of them, oldest first; with `holding` only those with this word in them (plain letters, digits, `-`).
+        Raises `Damaged`, RCL5020, where one does not read."""
         ...
 
 

@@ -3,6 +3,7 @@
 from reconciler.report.annotations import azure_text, github_text, junit_text, sarif_text
 from reconciler.report.comparison import comparison_html, comparison_markdown, comparison_text
 from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
+from reconciler.report.evidence import answer_text, chain_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
 from reconciler.report.memory import Holdings, LeaseView, holdings_text, lease_text
@@ -11,6 +12,7 @@ from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text
 from reconciler.report.status import GroupStatus, ReplicaStatus, Status, status_text
+from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, json_text, plain
 
 __all__ = [
@@ -23,8 +25,10 @@ __all__ = [
     "PointRow",
     "ReplicaStatus",
     "Status",
+    "answer_text",
     "applied_text",
     "azure_text",
+    "chain_text",
     "coloured",
     "comparison_html",
     "comparison_markdown",
@@ -49,4 +53,5 @@ __all__ = [
     "sarif_text",
     "status_text",
     "store_check_text",
+    "waiting_text",
 ]

@@ -27,6 +27,7 @@ _SIGNS: dict[Verb, tuple[str, Tone]] = {
     Verb.UPDATE: ("~", "change"),
     Verb.RENAME: ("~", "change"),
     Verb.STOP: ("-", "bad"),
+    Verb.ADOPT: ("=", "change"),
 }
 _REASONS = {
     Reason.NEW_POLICY: "new policy",
@@ -36,6 +37,7 @@ _REASONS = {
     Reason.RENAMED: "renamed",
     Reason.POLICY_REMOVED: "the policy was removed",
     Reason.SERVER_CHANGED: "the policy names another server",
+    Reason.ADOPTED: "taken over as it is",
 }
 
 

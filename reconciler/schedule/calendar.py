@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from heapq import merge
+from itertools import groupby, pairwise
 from zoneinfo import ZoneInfo
 
 from reconciler.model import Recurrence, ShortTerm, Week
@@ -132,6 +133,26 @@ def _slots_of(interval: timedelta, day: date, zone: ZoneInfo) -> list[datetime]:
         return sorted({instant(day, moment.time(), zone) for moment in clock})
     end = instant(day + _DAY, time(0), zone)
     return [start + step * interval for step in range(-(-(end - start) // interval))]
+
+
+# --- Recovery points -----------------------------------------------------------------------------------------
+
+
+def express_fulls(term: ShortTerm) -> Recurrence | None:
+    """When express fulls run: without an interval they are what makes the recovery points."""
+    return term.express_full if term.synchronization is not None else term.recovery_points
+
+
+def point_slots(term: ShortTerm, zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Every instant in (after, until], ascending, UTC, at which a run makes a recovery point. Runs that fall together
+    make one point."""
+    runs = []
+    if term.synchronization is not None:
+        runs.append(interval_slots(term.synchronization, zone, after, until))
+    fulls = express_fulls(term)
+    if fulls is not None:
+        runs.append(occurrences(fulls, zone, after, until))
+    return (moment for moment, _ in groupby(merge(*runs)))
 
 
 # --- Gaps ----------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from reconciler.model import (
     ShortTerm,
 )
 from reconciler.schedule.calendar import (
+    express_fulls,
     last_interval_slot,
     last_occurrence,
     next_interval_slot,
@@ -93,7 +94,7 @@ def next_job(view: View, replica: Replica, group: ProtectionGroup | None) -> tup
     found = []
     if term.synchronization is not None:
         found.append((next_interval_slot(term.synchronization, view.zone, now), JobKind.SYNCHRONIZATION))
-    fulls = _fulls(term)
+    fulls = express_fulls(term)
     full = next_occurrence(fulls, view.zone, now) if fulls else None
     if full is not None:
         found.append((full, JobKind.EXPRESS_FULL))
@@ -139,12 +140,8 @@ def _slot(view: View, term: ShortTerm) -> datetime:
     return last_interval_slot(term.synchronization or timedelta(hours=24), view.zone, view.now)
 
 
-def _fulls(term: ShortTerm) -> Recurrence | None:
-    return term.express_full if term.synchronization is not None else term.recovery_points
-
-
 def _express_full(view: View, replica: Replica, term: ShortTerm) -> Job | None:
-    recurrence = _fulls(term)
+    recurrence = express_fulls(term)
     slot = last_occurrence(recurrence, view.zone, view.now) if recurrence else None
     if slot is None or _answered(replica.express_full_at, slot):
         return None

@@ -58,7 +58,7 @@ class SqliteMemory:
         self.jobs = SqliteJobs(self._database)
         self.locks = SqliteLocks(self._database, now)
         self.marks = SqliteMarks(self._database)
-        self.evidence = EvidenceFolder(path.with_suffix(".evidence"))
+        self.evidence = EvidenceFolder.of(path)
 
     def close(self) -> None:
         self._database.close()

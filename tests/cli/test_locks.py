@@ -107,10 +107,9 @@ def test_a_release_wants_a_yes_and_is_on_record(shop: Shop) -> None:
         run = memory.journal.runs()[0]
         assert (run.command, run.ended_as, run.fence) == ("lock release", "done", 2)
         (record,) = memory.evidence.records()
-        assert (record.kind, record.run) == (EvidenceKind.LOCK, run.id)
-        assert record.body["event"] == "release"
-        assert (record.body["holder"], record.body["token"], record.body["host"]) == (ELSEWHERE, 2, run.host)
-        assert record.body["by"] == run.actor
+        assert (record.kind, record.body["what"]) == (EvidenceKind.LOCK, "released")
+        assert (record.body["holder"], record.body["token"]) == (ELSEWHERE, 1)
+        assert (record.body["actor"], record.body["process"]) == (run.actor, run.host)
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 5), ("yes", 0)])
@@ -130,11 +129,13 @@ def test_a_release_from_a_living_process_warns_and_asks(shop: Shop, answer: str,
 
 
 def test_a_takeover_is_on_record_once(shop: Shop) -> None:
-    held_by(shop, ELSEWHERE, ago=2 * MINUTE)
+    with memory_of(shop, ago=2 * MINUTE) as memory:
+        memory.locks.acquire("site:hq", ELSEWHERE, MINUTE)
     assert shop("apply", "--yes", *T1).code == 0
     with memory_of(shop) as memory:
         records = [record for record in memory.evidence.records() if record.kind is EvidenceKind.LOCK]
-        assert [(record.body["event"], record.body["holder"]) for record in records] == [("takeover", ELSEWHERE)]
+        assert [(record.body["what"], record.body["tookOver"]) for record in records] == [("takenOver", ELSEWHERE)]
+        assert memory.journal.runs()[0].took_over == ELSEWHERE
     assert shop("apply", "--yes", *T1).code == 0
     with memory_of(shop) as memory:
         assert sum(record.kind is EvidenceKind.LOCK for record in memory.evidence.records()) == 1

@@ -48,8 +48,8 @@ def test_a_stale_plan_names_the_object_and_the_values(shop: Shop) -> None:
     assert shop("apply", "--yes", *T1).code == 0
     said = shop("apply", str(path), "--yes", *T1)
     assert said.code == 6
-    assert "gold" in said.out
-    assert "shortTerm.retention is 7d, the plan saw 5d and would leave 9d" in said.out
+    assert "the group gold on mabs-01 was changed meanwhile" in said.err
+    assert "shortTerm.retention is 7d, the plan saw 5d and would leave 9d" in said.err
 
 
 def test_weakening_in_a_saved_plan_is_not_covered_by_yes(shop: Shop) -> None:

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.control.policies import read_good
-from reconciler.control.restoring import evidence_of, new_token
+from reconciler.control.restoring import new_token
 from reconciler.control.statefile import read_backup
 from reconciler.errors import ReconcilerError, StaleFence
 from reconciler.model import CreateGroup, EvidenceKind
 from reconciler.protocols import Fence
-from reconciler.store import SqliteMemory, open_memory
+from reconciler.store import EvidenceFolder, SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.cli.test_terminal import _spawn
 from tests.fakes import NOON
@@ -66,7 +66,7 @@ def tell(shop: Shop, *words: str) -> None:
 def told(shop: Shop) -> list[str]:
     with memory_of(shop) as memory:
         check_chain(memory)
-        return [str(record.body.get("word") or record.body["event"]) for record in memory.evidence.records()]
+        return [str(record.body.get("word") or record.body["what"]) for record in memory.evidence.records()]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_backup_is_one_file_that_says_what_is_in_it(shop: Shop, backup: Path) 
 def test_a_backup_is_whole_while_somebody_writes(shop: Shop, backup: Path) -> None:
     with memory_of(shop) as writer:
         writer.marks.write("seen", NOON + MINUTE)  # in the log alone: the connection is open
-        segment = evidence_of(database(shop)) / "000001.jsonl"
+        segment = EvidenceFolder.of(database(shop)).folder / "000001.jsonl"
         segment.write_bytes(segment.read_bytes() + b'{"seq":3,"half')
         assert shop("state", "backup", str(backup)).code == 0
     read_backup(backup, shop.root / "out")
@@ -135,11 +135,11 @@ def test_a_restore_shows_asks_keeps_and_tells(shop: Shop, backup: Path) -> None:
         assert memory.locks.last("site:hq") is None
         last = list(memory.evidence.records())[-1]
     assert (last.kind, last.run) == (EvidenceKind.STATE, newest.id)
-    assert last.body["replaced"]["groups"] == 2
-    assert last.body["restored"]["groups"] == 1
+    assert last.body["groupsBefore"] == 2
+    assert last.body["groups"] == 1
     assert told(shop) == ["one", "two", "three", "restored"]
     (kept,) = (path for path in database(shop).parent.iterdir() if "before-restore" in path.name)
-    assert last.body["keptAs"] == [kept.name]
+    assert last.body["keptAs"] == kept.name
     with sqlite3.connect(kept) as connection:
         assert connection.execute("SELECT count(*) FROM ledger").fetchone() == (2,)
     connection.close()
@@ -298,14 +298,14 @@ def test_a_bit_that_flipped_is_found_or_does_no_harm(shop: Shop, backup: Path, t
 
 
 def test_evidence_that_was_cut_is_completed(shop: Shop, backup: Path) -> None:
-    segment = evidence_of(database(shop)) / "000001.jsonl"
+    segment = EvidenceFolder.of(database(shop)).folder / "000001.jsonl"
     segment.write_bytes(segment.read_bytes().splitlines(keepends=True)[0])
     assert shop("state", "restore", str(backup), "--yes").code == 0
     assert told(shop) == ["one", "two", "restored"]
 
 
 def test_evidence_that_differs_is_kept_and_the_backups_beside_it(shop: Shop, backup: Path) -> None:
-    shutil.rmtree(evidence_of(database(shop)))
+    shutil.rmtree(EvidenceFolder.of(database(shop)).folder)
     tell(shop, "other")
     said = shop("state", "restore", str(backup), "--yes")
     assert said.code == 0, said.err
@@ -317,14 +317,27 @@ def test_evidence_that_differs_is_kept_and_the_backups_beside_it(shop: Shop, bac
         assert list(memory.evidence.records())[-1].body["otherEvidence"] == beside.name
 
 
-def test_evidence_that_does_not_read_is_kept_aside(shop: Shop, backup: Path) -> None:
-    segment = evidence_of(database(shop)) / "000001.jsonl"
-    segment.write_bytes(segment.read_bytes() + b"noise\n")
+def test_evidence_that_does_not_read_stays_where_it_is(shop: Shop, backup: Path) -> None:
+    segment = EvidenceFolder.of(database(shop)).folder / "000001.jsonl"
+    segment.write_bytes(segment.read_bytes().splitlines(keepends=True)[0] + b"noise\n")
     said = shop("state", "restore", str(backup), "--yes")
     assert said.code == 0, said.err
-    assert told(shop) == ["one", "two", "restored"]
-    (aside,) = (path for path in database(shop).parent.iterdir() if "evidence.before" in path.name)
-    assert (aside / "000001.jsonl").read_bytes().endswith(b"noise\n")
+    assert b"noise" in segment.read_bytes()
+    (beside,) = (path for path in database(shop).parent.iterdir() if "from-backup" in path.name)
+    assert (beside / "000001.jsonl").read_bytes().count(b"\n") == 2
+
+
+def test_the_anchor_of_the_evidence_comes_back_with_it(shop: Shop, backup: Path) -> None:
+    folder = EvidenceFolder.of(database(shop)).folder
+    assert shop("evidence", "seal").code == 0
+    tell(shop, "three")
+    assert shop("state", "backup", str(backup)).code == 0
+    anchor = (folder / "SHA256SUMS").read_bytes()
+    shutil.rmtree(folder)
+    assert shop("state", "restore", str(backup), "--yes").code == 0
+    assert (folder / "SHA256SUMS").read_bytes() == anchor
+    assert told(shop) == ["one", "two", "three", "restored"]
+    assert shop("evidence", "verify").code == 0
 
 
 def test_a_restore_in_a_terminal(shop: Shop, backup: Path) -> None:

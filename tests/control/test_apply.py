@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reconciler.control.apply import apply, begin, refresh_ledger
+from reconciler.control.apply import Mandate, apply, begin
 from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
 from reconciler.control.propose import check_state, propose
+from reconciler.control.remembering import refresh_ledger
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.control.tick import tick
@@ -61,7 +62,7 @@ class Desk:
 
     def apply(self, held: Holding) -> list[OutcomeState]:
         proposal = propose(self.site, self.policies().policies, observe_whole(self.site))
-        return [each.state for each in apply(self.site, proposal.plan, held, "apply").outcomes]
+        return [each.state for each in apply(self.site, proposal.plan, held, Mandate("apply")).outcomes]
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_what_a_server_cannot_show_is_compared_with_what_was_applied(desk: Desk)
 def test_a_run_that_died_is_settled_by_what_the_server_shows(desk: Desk, applied: bool) -> None:
     with holding(desk.site) as held:
         proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
-        run = begin(desk.site, proposal.plan, held, "apply")
+        run = begin(desk.site, proposal.plan, held, Mandate("apply"))
         (step,) = proposal.plan.steps
         desk.site.memory.journal.started(run, step.id, desk.clock.now())
         if applied:
@@ -153,7 +154,7 @@ def test_the_ledger_learns_new_names_and_labels(desk: Desk) -> None:
         desk.apply(held)
     desk.cluster.add(1, "one", notes="tier: gold")
     proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
-    refresh_ledger(desk.site, proposal.desired)
+    refresh_ledger(desk.site, proposal.desired, proposal.plan)
     (entry,) = desk.site.memory.ledger.entries()
     assert [member.labels for member in entry.members] == [{"tier": "gold"}, {}]
 

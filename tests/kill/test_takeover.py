@@ -83,7 +83,7 @@ def test_of_two_applies_after_an_expired_lease_one_works(tmp_path: Path, number:
         assert len({run for run, _ in done}) == 1
         assert memory.journal.open_runs() == ()
         assert len(memory.ledger.entries()) == GROUPS
-        assert [record.body["holder"] for record in locks_in(memory)] == [ELSEWHERE]
+        assert [record.body["tookOver"] for record in locks_in(memory)] == [ELSEWHERE]
 
 
 @pytest.mark.parametrize("moment", ["sent", "started"])
@@ -108,8 +108,8 @@ def test_a_holder_that_slept_is_refused_when_it_wakes(tmp_path: Path, moment: st
         assert {run.ended_as for run in memory.journal.runs()} == {"done", "interrupted"}
         assert len(memory.ledger.entries()) == GROUPS
         (taken,) = locks_in(memory)
-        assert taken.body["event"] == "takeover"
-        assert f" pid {sleeper.pid} " in taken.body["holder"]
+        assert taken.body["what"] == "takenOver"
+        assert f" pid {sleeper.pid} " in taken.body["tookOver"]
 
 
 def test_a_holder_whose_lease_was_released_is_refused_before_it_sends(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_holder_whose_lease_was_released_is_refused_before_it_sends(tmp_path: 
     out, err = sleeper.communicate(timeout=60)
     assert (sleeper.returncode, "RCL5004" in err, "COMMITTED 1 " in out) == (8, True, True), out + err
     with memory_of(root) as memory:
-        assert [record.body["event"] for record in locks_in(memory)] == ["release"]
+        assert [record.body["what"] for record in locks_in(memory)] == ["released"]
     assert aimed(root, "none", "before", 0, "resume", *NOW).committed == GROUPS - 1
     with memory_of(root) as memory:
         assert len(memory.ledger.entries()) == GROUPS

@@ -15,7 +15,6 @@ from reconciler.model import (
     UpdateGroup,
 )
 from reconciler.model.documents import PolicySet
-from reconciler.plan import without_weakening
 from reconciler.protocols import Fence
 from tests.fakes import group
 from tests.worlds import Game, backwards, clusters, policy_sets
@@ -79,7 +78,7 @@ def test_what_is_done_without_consent_weakens_nothing(
     game.apply(game.propose(first, seen))
     before = {each.group.name: each.group for each in game.held().groups}
     proposal = game.propose(second, later)
-    mild = without_weakening(proposal.plan)
+    mild = proposal.permitted
     assert not mild.weakening
     game.apply(proposal, mild)
     after = {each.group.name: each.group for each in game.held().groups}

@@ -132,7 +132,7 @@ def prune(work: Work) -> JobResult:
             "Nothing was expired. The schedule asks again with what is there then.",
             subject=work.job.source.machine,
         )
-    result = JobResult(points_expired=len(wanted))
+    result = JobResult(points_expired=len(wanted), machine_name=work.store.facts().machine_name)
     work.store.bin_points(work.job.id, [point.id for point in wanted], work.clock.now(), result)
     return result
 
@@ -177,6 +177,8 @@ def _commit(
     at, scanned = scan
     result = JobResult(
         point=point.id if point else "",
+        point_time=point.time if point else None,
+        machine_name=facts.machine_name,
         node=facts.node,
         read_bytes=scanned.read_bytes,
         stored_bytes=scanned.stored_bytes,

@@ -247,7 +247,8 @@ def _cut_over(work: Work, target: Target, cut: CutOver) -> JobResult:
         target.cut_over(path, cut.token, mode, mtime_ns, keep_original=cut.keep_original)
     for path in cut.remove:
         work.disks.remove(path)
-    result = JobResult(point=_recovery(work.job).point, files=cut.digests)
+    name = work.store.facts().machine_name
+    result = JobResult(point=_recovery(work.job).point, machine_name=name, files=cut.digests)
     work.store.end_cut_over(work.job.id, work.clock.now(), result)
     return result
 

@@ -319,7 +319,14 @@ class MemoryEngine:
             express_full_at=now if whole and not check else replica.express_full_at,
             checked_at=now if check else replica.checked_at,
         )
-        return JobResult(point=point, node=machine.node, read_bytes=size, stored_bytes=size)
+        return JobResult(
+            point=point,
+            point_time=now if point else None,
+            machine_name=machine.name,
+            node=machine.node,
+            read_bytes=size,
+            stored_bytes=size,
+        )
 
     def _machine(self, job: Job) -> VirtualMachine:
         machine = self._setup.disks[job.source.cluster].machine(job.source.machine)
@@ -351,7 +358,7 @@ class MemoryEngine:
             raise Refused("RCL4011", "the newest point and the least number of points are kept", "Nothing expired.")
         for point in wanted:
             del self._server.points[point.id]
-        return JobResult(points_expired=len(wanted))
+        return JobResult(points_expired=len(wanted), machine_name=replica.machine_name)
 
     def _recover(self, job: Job) -> JobResult:
         assert job.recovery is not None
@@ -375,7 +382,11 @@ class MemoryEngine:
                 staged.write(0, copy.data)
             target.cut_over(place, token, copy.facts.mode, copy.facts.mtime_ns, keep_original=recovery.keep_original)
             written[place] = blake3(copy.data).hexdigest()
-        return JobResult(point=recovery.point, files=written)
+        return JobResult(
+            point=recovery.point,
+            machine_name=self._server.replicas[job.source].machine_name,
+            files=written,
+        )
 
 
 def _stale(group: str) -> Refused:

@@ -1,0 +1,269 @@
+"""apply, resume: a plan that was shown and agreed to, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.session import find_root, session
+from reconciler.cli.wishes import only_authors
+from reconciler.control.agreeing import Agreement, agree_saved, mandate_of
+from reconciler.control.apply import Applied, Mandate
+from reconciler.control.apply import apply as apply_plan
+from reconciler.control.dispatch import poll
+from reconciler.control.judging import record_site, wants_approvers
+from reconciler.control.lease import Holding, holding
+from reconciler.control.observe import observe_whole
+from reconciler.control.policies import Policies, read_good, read_or_last_good
+from reconciler.control.propose import Wish, check_state, propose
+from reconciler.control.recovery import resume_recoveries
+from reconciler.control.remembering import refresh_ledger
+from reconciler.control.resuming import unfinished
+from reconciler.control.saved import read
+from reconciler.control.settle import settle
+from reconciler.control.site import Site
+from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, LockHeld, Refused, Severity, UsageError, worst
+from reconciler.model import Plan, Reason
+from reconciler.plan import Proposal
+from reconciler.report import applied_text, findings_text, origin_text, plan_text, waiting_text
+
+#: How long a command waits for another process that is at work on the site.
+_PATIENCE = timedelta(seconds=30)
+
+
+class Consent(NamedTuple):
+    """What the command line says for the person: yes, and why approvals, budgets and windows are passed over."""
+
+    yes: bool
+    glass: str
+
+
+def apply(root: Path | None, name: str | None, now: str | None, consent: Consent, wish: Wish) -> int:
+    """Plans, shows, asks, does."""
+    place = find_root(root)
+    policies = read_good(place)
+    with session(place, name, now, policies) as site:
+        tidy(site)
+        proposal = _propose(site, policies, wish)
+        out(plan_text(proposal.plan, site.zone, paint_for(sys.stdout)))
+        if not proposal.plan.steps:
+            _remember(site, proposal)
+            return ExitCode.SUCCESS
+        agreement = _agreed(site, proposal, consent)
+        with holding(site, _PATIENCE) as held:
+            _settle(site, held)
+            again = _propose(site, policies, wish)
+            if again.plan.plan_hash != proposal.plan.plan_hash:
+                raise Refused(
+                    "RCL3010",
+                    "what the plan was made from has changed meanwhile",
+                    "Run `reconciler apply` again and look at the new plan; nothing was changed.",
+                    subject=site.name,
+                )
+            refresh_ledger(site, again.desired, again.plan)
+            record_site(site, glass=bool(consent.glass))
+            applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
+            codes = [_told(site, applied), _perpetual(site, policies, wish, applied)]
+        waits = agreement.plan.plan_hash != proposal.plan.plan_hash
+        return worst([*codes, _still_asked(proposal.plan) if waits else ExitCode.SUCCESS])
+
+
+def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: Wish) -> int:
+    """Does the steps of a saved plan, and no other."""
+    authors = only_authors(wish)
+    place = find_root(root)
+    saved = read(file)
+    policies = read_or_last_good(place)
+    with session(place, saved.plan.site, now, policies) as site:
+        tidy(site)
+        agreement = agree_saved(site, policies.policies, saved.plan, authors)
+        out(origin_text(saved.origin) + plan_text(agreement.plan, site.zone, paint_for(sys.stdout)))
+        if not agreement.plan.steps:
+            return ExitCode.SUCCESS
+        agreement = _agreed_steps(site, agreement, consent)
+        mandate = msgspec.structs.replace(
+            _mandate(site, agreement, consent), commit=saved.origin.commit, dirty=saved.origin.dirty
+        )
+        return _done(site, agreement, mandate)
+
+
+def resume(root: Path | None, name: str | None, now: str | None, run: str | None) -> int:
+    """Does what an earlier run left."""
+    place = find_root(root)
+    policies = read_or_last_good(place)
+    with session(place, name, now, policies) as site:
+        tidy(site)
+        found = unfinished(site, run)
+        if not found.left.steps:
+            note(f"The run {found.run.id} left nothing.")
+            return ExitCode.SUCCESS
+        judged = agree_saved(site, policies.policies, found.left, ())
+        asked_then = frozenset(found.run.withheld)
+        agreement = msgspec.structs.replace(judged, withheld=judged.withheld & asked_then)
+        out(plan_text(agreement.plan, site.zone, paint_for(sys.stdout)))
+        mandate = _mandate(site, agreement, Consent(False, found.run.glass))
+        mandate = msgspec.structs.replace(mandate, command="resume", commit=found.run.commit)
+        return _done(site, agreement, mandate)
+
+
+def tidy(site: Site) -> None:
+    """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
+    if site.memory.journal.open_runs():
+        try:
+            with holding(site) as held:
+                _settle(site, held)
+        except LockHeld as error:
+            note(error.diagnostic.message)
+
+
+def _done(site: Site, agreement: Agreement, mandate: Mandate) -> ExitCode:
+    """Does the steps under the lease, and shows what came of them."""
+    with holding(site, _PATIENCE) as held:
+        _settle(site, held)
+        applied = apply_plan(site, agreement.plan, held, mandate)
+    code = _told(site, applied)
+    return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
+
+
+def _propose(site: Site, policies: Policies, wish: Wish) -> Proposal:
+    observation = observe_whole(site)
+    check_state(observation, wish)
+    return propose(site, policies.policies, observation, wish)
+
+
+def _settle(site: Site, held: Holding) -> None:
+    """Cleans up after a process that died, so that this one starts from the truth."""
+    for run in settle(site):
+        note(f"The run {run} had been cut off; what it did is in the journal.")
+    for record in resume_recoveries(site, held):
+        note(f"The recovery {record.job.id} had been cut off: {record.status.state}.")
+    poll(site)
+
+
+def _remember(site: Site, proposal: Proposal) -> None:
+    """Keeps in mind what members are called now; whoever is at work on the site does it as well."""
+    try:
+        with holding(site):
+            refresh_ledger(site, proposal.desired, proposal.plan)
+            record_site(site)
+    except LockHeld as error:
+        note(error.diagnostic.message)
+
+
+# --- Agreeing --------------------------------------------------------------------------------------------------
+
+
+def _mandate(site: Site, agreement: Agreement, consent: Consent) -> Mandate:
+    said = "--break-glass" if consent.glass else "--yes" if consent.yes else "asked in a terminal"
+    return mandate_of(site, "apply", said, glass=consent.glass, withheld=agreement.withheld)
+
+
+def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
+    """What somebody said yes to. Raises `ConsentNeeded` where that is nothing."""
+    whole, permitted = Agreement(proposal.plan), Agreement(proposal.permitted)
+    if consent.glass:
+        return _broken(whole, consent)
+    if consent.yes or wants_approvers(site):
+        if not permitted.plan.steps:
+            raise ConsentNeeded(*_weakens(proposal.plan))
+        return permitted if consent.yes else _asked(permitted, "\nApply what is approved or needs no approval?")
+    asks = proposal.permitted.plan_hash != proposal.plan.plan_hash
+    return _asked(whole, "\nThis weakens protection as shown. Do it?" if asks else "\nApply this plan?")
+
+
+def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreement:
+    """What somebody said yes to of a saved plan: steps are done as they are, or wait."""
+    if consent.glass:
+        return _broken(msgspec.structs.replace(agreement, withheld=frozenset()), consent)
+    if consent.yes or wants_approvers(site):
+        if len(agreement.withheld) == len(agreement.plan.steps):
+            raise ConsentNeeded(*_weakens(agreement.plan))
+        return agreement if consent.yes else _asked(agreement, "\nApply what is approved or needs no approval?")
+    question = "\nThis weakens protection as shown. Do it?" if agreement.withheld else "\nApply this plan?"
+    return _asked(msgspec.structs.replace(agreement, withheld=frozenset()), question)
+
+
+def _broken(agreement: Agreement, consent: Consent) -> Agreement:
+    """Everything, past approvals, budgets and windows: logged, and shown in every later plan."""
+    if not consent.glass.strip():
+        raise UsageError("RCL0003", "--break-glass has no reason", "Say why; every later plan shows it.")
+    note("Approvals, budgets and change windows are passed over; this is logged, and every later plan says so.")
+    return agreement if consent.yes else _asked(agreement, "\nDo all of this now?")
+
+
+def _asked(agreement: Agreement, question: str) -> Agreement:
+    if not somebody_there():
+        raise ConsentNeeded(
+            "RCL3016",
+            "nobody is there to say yes",
+            "Give --yes for changes that strengthen protection or are approved; others are asked for in a terminal.",
+        )
+    if ask(question):
+        return agreement
+    raise ConsentNeeded("RCL3016", "nothing was applied", "Run `reconciler apply` again when it is wanted.")
+
+
+def _weakens(plan: Plan) -> tuple[str, str, str]:
+    groups = ", ".join(sorted({step.change.group for step in plan.weakening}) or ["a guardrail asks for it"])
+    return (
+        "RCL3013",
+        f"what weakens protection waits for somebody's yes: {groups}",
+        "Where the site names approvers: reconciler plan -o plan.json, then one of them runs reconciler approve --plan "
+        "plan.json --by EMAIL --reason TEXT --until DATE. Else answer `reconciler apply` in a terminal.",
+    )
+
+
+def _still_asked(plan: Plan) -> ExitCode:
+    code, what, remedy = _weakens(plan)
+    sys.stdout.flush()
+    waits = Diagnostic(code, Severity.ERROR, what, remedy, subject=plan.site)
+    sys.stderr.write(findings_text([waits], paint_for(sys.stderr)))
+    return ExitCode.CONSENT_NEEDED
+
+
+# --- What came of it -------------------------------------------------------------------------------------------
+
+
+def _told(site: Site, applied: Applied) -> ExitCode:
+    """Shows the outcomes; the code that they come to."""
+    paint = paint_for(sys.stdout)
+    rows = [(each.step.id, each.because, each.opens_at) for each in applied.waiting]
+    out("\n" + waiting_text(rows, site.zone, paint) + applied_text(applied.run, applied.outcomes, applied.left, paint))
+    if applied.unheld:
+        return ExitCode.FAILURE
+    later = [each for each in applied.waiting if each.opens_at is not None]
+    if applied.failed or later:
+        note(f"{applied.left} step(s) left. `reconciler resume {applied.run}` does them, `apply` plans anew.")
+        stale = bool(applied.failed) and all(outcome.code == "RCL3010" for outcome in applied.failed)
+        return ExitCode.PRECONDITION_FAILED if stale and not applied.done else ExitCode.PARTIAL_APPLY
+    return ExitCode.SUCCESS
+
+
+def _perpetual(site: Site, policies: Policies, wish: Wish, applied: Applied) -> ExitCode:
+    """Observes and plans again: what was just done must not be wanted once more."""
+    if applied.left or not applied.done or applied.unheld:
+        return ExitCode.SUCCESS
+    again = propose(site, policies.policies, observe_whole(site), wish).plan
+    whole = {(step.action.server, step.change.group) for step in applied.plan.steps if step.remember.whole}
+    found = [
+        Diagnostic(
+            "RCL3049",
+            Severity.ERROR,
+            f"{step.change.group} on {step.action.server} was applied and still differs: {field.path or 'the group'} "
+            f"is {field.before}, {field.after} is wanted",
+            "Please report it with both values; until then write the value that the server holds.",
+            field.location,
+        )
+        for step in again.steps
+        if (step.action.server, step.change.group) in whole
+        for field in step.change.fields
+        if field.reason is not Reason.MACHINES_CHANGED
+    ]
+    sys.stdout.flush()
+    sys.stderr.write(findings_text(found, paint_for(sys.stderr)))
+    return ExitCode.FAILURE if found else ExitCode.SUCCESS

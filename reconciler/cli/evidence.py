@@ -1,0 +1,170 @@
+"""evidence verify, seal, export, query."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from reconciler import signing
+from reconciler.cli.options import Format
+from reconciler.cli.screen import note, out, paint_for
+from reconciler.cli.session import find_root, parse_time
+from reconciler.control.auditing import protection, sources_of
+from reconciler.control.policies import read_or_last_good
+from reconciler.control.sealing import NAMESPACE
+from reconciler.control.sealing import seal as seal_evidence
+from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError
+from reconciler.model import ChainCheck, Record
+from reconciler.model.audit import Answer
+from reconciler.report import answer_text, chain_text, findings_text, json_text
+from reconciler.store import SUMS, EvidenceFolder, check_chain, read_sums
+from reconciler.store import export as write_export
+from reconciler.wiring import choose_site
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """What the chain is held against: an anchor, and who is to have signed it."""
+
+    file: Path | None
+    signers: Path | None
+    identity: str
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """Where the evidence is, whose it is, and the zone that its times are shown in."""
+
+    evidence: EvidenceFolder
+    site: str
+    zone: tzinfo
+
+
+def verify(root: Path | None, name: str | None, output: Format, folder: Path | None, anchor: Anchor) -> int:
+    """Checks the chain; 1 where it is not whole."""
+    if (anchor.signers is None) != (not anchor.identity):
+        raise UsageError("RCL0003", "--signers and --identity go together", "Give both, or none.")
+    kept = _kept(root, name, folder)
+    if anchor.file is not None and not anchor.file.is_file():
+        raise UsageError("RCL5027", f"there is no file {str(anchor.file)!r}", "Give a SHA256SUMS.")
+    file = anchor.file or kept.evidence.folder / SUMS
+    check = check_chain(kept.evidence, read_sums(file))
+    unsigned = _unsigned(file, anchor)
+    check = msgspec.structs.replace(check, findings=(*check.findings, *unsigned))
+    if output is Format.json:
+        shown = {"formatVersion": "1.0", "kind": "EvidenceCheck", **msgspec.to_builtins(check)}
+        out(json_text(shown | {"whole": _whole(check), "signedBy": "" if unsigned else anchor.identity}) + "\n")
+    else:
+        signed = "" if unsigned else anchor.identity
+        out(chain_text(check, str(kept.evidence.folder), signed, paint_for(sys.stdout)))
+    return ExitCode.SUCCESS if _whole(check) else ExitCode.FAILURE
+
+
+def seal(root: Path | None, name: str | None, key: Path | None, copy: Path | None) -> int:
+    """Writes the anchor, in the folder and elsewhere."""
+    kept = _kept(root, name, None)
+    lines = seal_evidence(kept.evidence, key, copy)
+    signed = f", signed with {key}" if key is not None else ""
+    out(f"Sealed {lines} segment(s){signed}: {kept.evidence.folder / SUMS}\n")
+    if copy is not None:
+        note(f"Keep {copy / SUMS} where nobody who changes this site can change it.")
+    return ExitCode.SUCCESS
+
+
+def export(root: Path | None, name: str | None, target: Path, key: Path | None) -> int:
+    """Writes an export, with everything sealed."""
+    kept = _kept(root, name, None)
+    evidence = kept.evidence
+    newest = evidence.segments()[-1:]
+    if key is not None or not all(path.name in read_sums(evidence.folder / SUMS) for path in newest):
+        seal_evidence(evidence, key, None)
+    written = write_export(evidence, kept.site, target)
+    out(f"Exported {len(written)} files to {target}; {written[-1]} tells how to check them.\n")
+    return ExitCode.SUCCESS
+
+
+def query(
+    root: Path | None, name: str | None, output: Format, folder: Path | None, machine: str, when: str | None
+) -> int:
+    """Answers an auditor; 1 where the chain is not whole, since the answer may then be wrong."""
+    kept = _kept(root, name, folder)
+    evidence = kept.evidence
+    at = _moment(when, kept.zone)
+    check = check_chain(evidence, read_sums(evidence.folder / SUMS))
+    sources = sources_of(_readable(evidence), machine)
+    told = tuple(protection(_readable(evidence), source, at) for source in sources)
+    answer = Answer(machine, at, check.records, _whole(check), told)
+    if output is Format.json:
+        out(json_text(answer) + "\n")
+    else:
+        out(answer_text(answer, kept.zone, paint_for(sys.stdout)))
+    if answer.whole:
+        return ExitCode.SUCCESS
+    sys.stdout.flush()
+    sys.stderr.write(findings_text(check.findings, paint_for(sys.stderr)))
+    note("The evidence is not as it was written, so this answer may be wrong.")
+    return ExitCode.FAILURE
+
+
+# --- Parts -----------------------------------------------------------------------------------------------------
+
+
+def _kept(root: Path | None, name: str | None, folder: Path | None) -> _Kept:
+    """The evidence of a folder, else of the site; there must be some."""
+    if folder is not None:
+        kept = _Kept(EvidenceFolder(folder), folder.absolute().name, UTC)
+    else:
+        place = find_root(root)
+        site = choose_site(read_or_last_good(place).policies, name)
+        assert site.spec.state.sqlite is not None
+        evidence = EvidenceFolder.of(place / site.spec.state.sqlite.path)
+        kept = _Kept(evidence, site.metadata.name, ZoneInfo(site.spec.time_zone))
+    if not kept.evidence.segments():
+        what = f"there is no evidence in {kept.evidence.folder}"
+        raise UsageError("RCL5032", what, "It begins with the first run that changes something.", subject=kept.site)
+    return kept
+
+
+def _readable(evidence: EvidenceFolder) -> Iterator[Record]:
+    """The records that read; `query` says besides when there are others."""
+    for place in evidence.lines():
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            yield msgspec.json.decode(place.line, type=Record)
+
+
+def _unsigned(file: Path, anchor: Anchor) -> tuple[Diagnostic, ...]:
+    """Why the anchor does not count as signed by whom it should be."""
+    if anchor.signers is None:
+        return ()
+    signature = file.with_name(file.name + ".sig")
+    missing = next((str(path) for path in (file, signature, anchor.signers) if not path.is_file()), "")
+    if missing:
+        why = f"there is no file {missing}"
+    else:
+        text = signature.read_text(encoding="utf-8", errors="replace")
+        signers = anchor.signers.read_bytes()
+        if signing.verify(file.read_bytes(), text, signers, anchor.identity, NAMESPACE):
+            return ()
+        why = f"{signature} is no signature of it by a key of {anchor.identity}"
+    remedy = "Take the anchor and its signature from where they were kept; see that the signers are right."
+    return (Diagnostic("RCL5034", Severity.ERROR, f"the anchor is not signed: {why}", remedy, subject=str(file)),)
+
+
+def _whole(check: ChainCheck) -> bool:
+    return all(each.severity is not Severity.ERROR for each in check.findings)
+
+
+def _moment(when: str | None, zone: tzinfo) -> datetime:
+    """A time; a date means the end of that day in the site's zone."""
+    if when is None:
+        return datetime.now(UTC)
+    if _DAY.fullmatch(when.strip()):
+        when = f"{when.strip()}T23:59:59.999999"
+    return parse_time(when, zone)

@@ -1,0 +1,252 @@
+"""Evidence: what was done -> records of the site's chain. What each holds is in docs/reference/evidence.md."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from reconciler.control.site import Site, actor
+from reconciler.model import (
+    Action,
+    Adopt,
+    Approved,
+    CreateGroup,
+    EvidenceKind,
+    FieldChange,
+    JobKind,
+    JobRecord,
+    JobState,
+    Outcome,
+    ProtectionGroup,
+    Record,
+    Step,
+    StopProtection,
+    Verb,
+)
+from reconciler.protocols import Lease, Run
+
+#: The job that makes a recovery point -> the kind of the point, as the catalog calls it.
+_MAKES_POINTS = (JobKind.INITIAL_REPLICA, JobKind.SYNCHRONIZATION, JobKind.EXPRESS_FULL)
+
+
+def group_hash(group: ProtectionGroup | None) -> str:
+    """SHA-256 (hex) of a group's canonical JSON; "" for a group that is not there."""
+    return hashlib.sha256(msgspec.json.encode(group, order="deterministic")).hexdigest() if group is not None else ""
+
+
+# --- Runs ------------------------------------------------------------------------------------------------------
+
+
+def record_run(site: Site, run: Run, plan_hash: str, consent: str) -> Record:
+    """A run began. `consent` says who agreed how: ``terminal``, ``--yes``, ``approvals``, ``loop``."""
+    body = {
+        "command": run.command,
+        "actor": run.actor,
+        "host": run.host,
+        "fence": run.fence,
+        "planHash": plan_hash,
+        "consent": consent,
+        "commit": run.commit,
+        "ci": run.ci,
+        "glass": run.glass,
+        "tookOver": run.took_over,
+    }
+    return _append(site, EvidenceKind.RUN, run.id, body)
+
+
+def record_approvals(site: Site, run_id: str, approvals: Iterable[Approved]) -> tuple[Record, ...]:
+    """The approvals that the run's plan counts on, a record each."""
+    return tuple(_append(site, EvidenceKind.APPROVAL, run_id, _plain(approval)) for approval in approvals)
+
+
+def record_step(
+    site: Site, run_id: str, step: Step, outcome: Outcome, shown: ProtectionGroup | None, names: Mapping[str, str]
+) -> Record:
+    """What came of a step. `shown` is the group as the server showed it afterwards, None where it is gone or was not
+    looked at; `names` tells what data sources are called then, by ``str(source)``; more than the step's do no harm."""
+    change = step.change
+    before, after = change.before, _after(step.action)
+    sources = {str(source) for group in (before, after) if group is not None for source in group.sources}
+    body: dict[str, Any] = {
+        "step": step.id,
+        "verb": change.verb,
+        "reason": change.reason,
+        "direction": change.direction,
+        "server": change.server,
+        "group": change.group,
+        "formerly": before.name if before is not None and before.name != change.group else "",
+        "state": outcome.state,
+        "ref": outcome.ref or change.ref,
+        "code": outcome.code,
+        "why": outcome.reason,
+        "wave": step.wave,
+        "beforeHash": step.base_hash or group_hash(before),
+        "afterHash": step.desired_hash or group_hash(after),
+        "shownHash": group_hash(shown),
+        "after": _plain(after) if after is not None else None,
+        "shown": _plain(shown) if shown is not None and shown != after else None,
+        "fields": [_field(field) for field in change.fields],
+        "names": {source: names[source] for source in sorted(sources) if source in names},
+        "left": sorted(str(source) for source in _left(before, after)),
+    }
+    if change.verb is Verb.STOP and before is not None:
+        body["existingPoints"] = before.existing_points
+    if change.location is not None:
+        body["place"] = str(change.location)
+    if step.impact is not None:
+        body["expiresNow"], body["expiresSooner"] = step.impact.expires_now, step.impact.expires_sooner
+    return _append(site, EvidenceKind.STEP, run_id, body)
+
+
+def record_end(site: Site, run_id: str, ended_as: str, done: int, left: int) -> Record:
+    """A run ended: as the journal says it, with so many steps done and left."""
+    return _append(site, EvidenceKind.RUN_ENDED, run_id, {"endedAs": ended_as, "done": done, "left": left})
+
+
+def record_glass(site: Site, run: Run) -> Record:
+    """A run passed over approvals, budgets or windows; `run.glass` says why."""
+    body = {"reason": run.glass, "command": run.command, "actor": run.actor, "host": run.host, "commit": run.commit}
+    return _append(site, EvidenceKind.BREAK_GLASS, run.id, body)
+
+
+def recorded(site: Site, run_id: str) -> set[str]:
+    """The ids of the run's steps that are on record: what need not be recorded again after a crash."""
+    mine = site.memory.evidence.records(run_id)
+    return {str(each.body.get("step")) for each in mine if each.kind is EvidenceKind.STEP and each.run == run_id}
+
+
+# --- What happened around runs ---------------------------------------------------------------------------------
+
+
+def record_lock(site: Site, what: str, lease: Lease, reason: str = "") -> Record:
+    """Something happened to the site's lease: `what` is ``takenOver`` (by the holder of `lease`, from whom it says)
+    or ``released`` (by hand, the `lease` that was there, for a `reason`)."""
+    body = {
+        "what": what,
+        "lease": lease.name,
+        "holder": lease.holder,
+        "token": lease.token,
+        "acquiredAt": lease.acquired_at,
+        "expiresAt": lease.expires_at,
+        "tookOver": lease.took_over,
+        "reason": reason,
+        "actor": actor(),
+        "process": site.holder,
+    }
+    return _append(site, EvidenceKind.LOCK, "", body)
+
+
+def record_drift(
+    site: Site,
+    server: str,
+    group: str,
+    drift: str,
+    fields: Iterable[FieldChange] = (),
+    between: tuple[datetime | None, datetime | None] = (None, None),
+) -> Record:
+    """A group of ours was seen otherwise than we left it. `drift` is its class; `between` are the last moment at which
+    it was as we left it and the first at which it was not."""
+    body = {
+        "server": server,
+        "group": group,
+        "drift": drift,
+        "fields": [_field(field) for field in fields],
+        "asLeftAt": between[0],
+        "differsSince": between[1],
+    }
+    return _append(site, EvidenceKind.DRIFT, "", body)
+
+
+def record_state(site: Site, what: str, run_id: str = "", **facts: str | int | datetime) -> Record:
+    """Something was done to our own memory: `what` is ``backup``, ``restored``, ``adopted``; `facts` say from where
+    and to where. Never contents, never a secret."""
+    body = {"what": what, "actor": actor(), "process": site.holder, **facts}
+    return _append(site, EvidenceKind.STATE, run_id, body)
+
+
+# --- Jobs ------------------------------------------------------------------------------------------------------
+
+
+def record_job(site: Site, record: JobRecord) -> Record | None:
+    """What an ended job has left: a recovery point, expired points, a recovery, a verification; None for nothing."""
+    kind, body = _of_job(record)
+    return _append(site, kind, record.run, body) if kind is not None else None
+
+
+def job_recorded(site: Site, record: JobRecord) -> bool:
+    """Whether this end of the job is on record: a process may have died between the record and its note of it."""
+    wanted = (record.job.id, record.attempt)
+    return any(
+        (each.body.get("job"), each.body.get("attempt")) == wanted
+        for each in site.memory.evidence.records(record.job.id)
+    )
+
+
+def _of_job(record: JobRecord) -> tuple[EvidenceKind | None, dict[str, Any]]:
+    job, result = record.job, record.status.result
+    body: dict[str, Any] = {
+        "job": job.id,
+        "attempt": record.attempt,
+        "server": job.server,
+        "source": str(job.source),
+        "group": job.group,
+        "name": result.machine_name if result is not None else "",
+    }
+    succeeded = record.status.state is JobState.SUCCEEDED
+    if job.kind in _MAKES_POINTS and succeeded and result is not None and result.point:
+        made = {"point": result.point, "time": result.point_time or record.started_at, "kind": job.kind}
+        return EvidenceKind.POINT, body | made | {"storedBytes": result.stored_bytes}
+    if job.kind is JobKind.PRUNING and succeeded and job.points:
+        return EvidenceKind.EXPIRED, body | {"points": list(job.points), "reason": job.reason}
+    outcome = {"state": record.status.state, "code": record.status.code, "why": record.status.reason}
+    if job.kind is JobKind.RECOVERY and job.recovery is not None:
+        asked = {
+            "askedBy": job.recovery.asked_by,
+            "point": job.recovery.point,
+            "target": job.recovery.target,
+            "folder": job.recovery.folder,
+            "disks": list(job.recovery.disks),
+            "keepOriginal": job.recovery.keep_original,
+        }
+        return EvidenceKind.RECOVERY, body | asked | outcome | {"files": result.files if result is not None else {}}
+    if job.kind is JobKind.CONSISTENCY_CHECK:
+        repaired = result.blocks_repaired if result is not None else 0
+        what = {"what": "consistencyCheck", "reason": job.reason, "blocksRepaired": repaired}
+        return EvidenceKind.VERIFICATION, body | what | outcome
+    return None, {}
+
+
+# --- Parts -----------------------------------------------------------------------------------------------------
+
+
+def _field(field: FieldChange) -> dict[str, Any]:
+    told: dict[str, Any] = _plain(field)
+    told.pop("location", None)
+    return told | ({"place": str(field.location)} if field.location is not None else {})
+
+
+def _after(action: Action) -> ProtectionGroup | None:
+    """The group as the action leaves it; None where it ends."""
+    if isinstance(action, StopProtection):
+        return None
+    return action.group if isinstance(action, CreateGroup | Adopt) else action.after
+
+
+def _left(before: ProtectionGroup | None, after: ProtectionGroup | None) -> frozenset[Any]:
+    """The data sources that the group lets go of."""
+    gone = before.sources if before is not None else frozenset()
+    return gone - (after.sources if after is not None else frozenset())
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value, str_keys=True)
+
+
+def _append(site: Site, kind: EvidenceKind, run: str, body: Mapping[str, Any]) -> Record:
+    """Appends it; what is empty is left out."""
+    told = {key: _plain(value) for key, value in body.items() if value not in ("", None, [], {})}
+    return site.memory.evidence.append(kind, site.now(), run, told)

@@ -1,0 +1,144 @@
+"""Judging: the approvals in the policy folder, and the site as it was last applied -> those that count for a plan.
+
+As in `compare`, the older state judges (ADR 6): approvers and signers are those of the site that was last applied, so
+that a change cannot bring its own judge. Whoever wrote the policies since then does not approve them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from reconciler import gitrepo
+from reconciler.control.approvals import Court, approved
+from reconciler.control.policies import FOLDER
+from reconciler.control.site import Site
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
+from reconciler.model import Approved
+from reconciler.model.documents import Approvals, PolicySet, SiteDocument
+from reconciler.model.encode import decode, encode
+from reconciler.plan.rules import RULES
+
+_APPROVALS = next(rule for rule in RULES["Site"] if rule.path == "spec.approvals")
+
+
+class Known(msgspec.Struct, frozen=True, rename="camel"):
+    """The site as it was last applied, the commit of its policies, and the text of its allowed signers."""
+
+    document: SiteDocument
+    commit: str
+    signers: str | None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The approvals that count, and what was found of those that do not."""
+
+    approvals: tuple[Approved, ...]
+    findings: tuple[Diagnostic, ...]
+
+
+def judge(site: Site, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
+    """Which approvals count now. `authors` names who wrote the change, where Git cannot tell."""
+    known = last_applied(site)
+    rules = known.document.spec.approvals if known is not None else site.document.spec.approvals
+    signers = known.signers if known is not None else _signers(site, rules)
+    changed = _uncommitted(site)
+    wrote = frozenset(authors) or _authors(site, policies, known.commit if known is not None else "", changed)
+    court = Court(rules, signers.encode() if signers is not None else None, wrote, _today(site), changed or frozenset())
+    counting, found = approved(policies.approvals, court)
+    return Verdict(counting, (*found, *_other_judges(known, site)))
+
+
+def wants_approvers(site: Site) -> bool:
+    """Whether what weakens needs an Approval: the site names approvers, or did when it was last applied."""
+    known = last_applied(site)
+    return site.document.spec.approvals is not None or (known is not None and known.document.spec.approvals is not None)
+
+
+def last_applied(site: Site) -> Known | None:
+    """The site as it was last applied; None before the first apply."""
+    told = site.memory.ledger.site_document()
+    if told is None:
+        return None
+    return Known(decode(told["document"], SiteDocument), told["commit"], told["signers"])
+
+
+def record_site(site: Site, *, glass: bool = False) -> None:
+    """Remembers the site as it is applied now. Approvers that were widened are taken over only where the glass was
+    broken: else the earlier ones go on judging. Signers count from the next change on, as in `diff`."""
+    known = last_applied(site)
+    document = site.document
+    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    signers = _signers(site, document.spec.approvals)
+    if known is not None and _widened(known, document) and not glass:
+        document = _with_approvals(document, known.document.spec.approvals)
+        signers = known.signers
+    told: dict[str, Any] = {"document": encode(document), "commit": "" if dirty else commit, "signers": signers}
+    if told["commit"] == "" and known is not None:
+        told["commit"] = known.commit
+    if told != site.memory.ledger.site_document():
+        site.memory.ledger.record_site(told)
+
+
+def _with_approvals(document: SiteDocument, approvals: Approvals | None) -> SiteDocument:
+    return msgspec.structs.replace(document, spec=msgspec.structs.replace(document.spec, approvals=approvals))
+
+
+def _widened(known: Known, document: SiteDocument) -> bool:
+    old, new = known.document.spec.approvals, document.spec.approvals
+    return old != new and _APPROVALS.weigh(old, new).needs_consent
+
+
+def _other_judges(known: Known | None, site: Site) -> tuple[Diagnostic, ...]:
+    if known is None or not _widened(known, site.document):
+        return ()
+    before = known.document.spec.approvals
+    names = ", ".join(before.approvers) if before is not None else "nobody"
+    what = f"the site's approvers were changed; those of the site as it was last applied go on judging: {names}"
+    remedy = "Fewer approvers are taken over at once. For others, run `reconciler apply --break-glass REASON`."
+    return (Diagnostic("RCL3045", Severity.WARNING, what, remedy, subject=site.name),)
+
+
+def _signers(site: Site, rules: Approvals | None) -> str | None:
+    if rules is None or rules.allowed_signers is None:
+        return None
+    try:
+        return (site.folder / rules.allowed_signers).read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _uncommitted(site: Site) -> frozenset[str] | None:
+    """The policy files that Git does not have as they are; None where there is no repository."""
+    try:
+        commit, _ = gitrepo.state(site.folder, FOLDER)
+        return frozenset(gitrepo.changed_files(site.folder, FOLDER)) if commit else None
+    except ReconcilerError:
+        return None
+
+
+def _authors(site: Site, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
+    """Who wrote the policies since they were last applied, but for commits that only bring approvals; None where Git
+    cannot tell."""
+    if changed is None:
+        return None
+    approvals = {placed.positions.at().file for placed in policies.approvals}
+    others = {
+        placed.positions.at().file
+        for kind in ("sites", "groups", "exclusions", "presets", "guardrails")
+        for placed in getattr(policies, kind)
+    }
+    only = approvals - others
+    found = {gitrepo.identity(site.folder)} if changed else set()
+    try:
+        for author, files in gitrepo.authors(site.folder, since, "HEAD"):
+            if any(name.startswith(f"{FOLDER}/") and name not in only for name in files):
+                found.add(author)
+    except ReconcilerError:
+        return None
+    return frozenset(found - {""})
+
+
+def _today(site: Site) -> Any:
+    return site.now().astimezone(site.zone).date()

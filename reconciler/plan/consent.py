@@ -1,0 +1,143 @@
+"""Consent: changes, the documents they come from, approvals -> each field with the hash that an approval names, and
+who approved it.
+
+A change that a person wrote has the hash that `diff` gives it: of the document that was last applied and the one that
+is wanted now. What weakens without a change of a document (a machine that lost its label, a correction of what
+somebody did on the server) has a hash of its own, of what was seen and what is to be.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.model import Approved, Change, FieldChange, Impact, LedgerEntry, Reason
+from reconciler.model.comparison import DocumentField, change_hash
+from reconciler.model.documents import GroupDocument, Placed, PolicySet
+from reconciler.model.encode import decode
+from reconciler.plan.compare import compare
+
+#: What a person did, by writing.
+_WRITTEN = (Reason.NEW_POLICY, Reason.POLICY_CHANGED, Reason.POLICY_REMOVED, Reason.SERVER_CHANGED, Reason.RENAMED)
+
+#: Path of a planned field -> field of the document that it comes from, where that is not "spec." and the path.
+_FIELDS = {"": "", "name": "metadata.name", "members.volume": "spec.storage"}
+
+
+class _Applied:
+    """Places of a document as it was last applied: it stands in no file now."""
+
+    def at(self, *path: str | int) -> Location:
+        return Location("as last applied")
+
+    at_key = at
+
+
+def hashed(changes: Iterable[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]) -> tuple[Change, ...]:
+    """The changes with a hash on every field."""
+    everything = tuple(changes)
+    if not everything:
+        return ()
+    written = _written(everything, policies, ledger)
+    return tuple(
+        msgspec.structs.replace(change, fields=tuple(_hashed(change, field, written) for field in change.fields))
+        for change in everything
+    )
+
+
+def _written(
+    changes: Sequence[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]
+) -> dict[tuple[str, str], DocumentField]:
+    """(group, field of the document) -> how a person changed it since it was last applied."""
+    names = {name for change in changes for name in _names(change)}
+    older = [
+        Placed(decode(entry.document, GroupDocument), _Applied())
+        for entry in ledger
+        if entry.document and entry.group in names
+    ]
+    newer = tuple(placed for placed in policies.groups if placed.document.metadata.name in names)
+    by_name = {placed.document.metadata.name: placed for placed in older}
+    before = PolicySet((), tuple(by_name.values()), (), guardrails=policies.guardrails)
+    after = PolicySet((), newer, (), guardrails=policies.guardrails)
+    return {(change.name, field.field): field for change in compare(before, after) for field in change.fields}
+
+
+def _names(change: Change) -> set[str]:
+    return {change.group} | {group.name for group in (change.before, change.after) if group is not None}
+
+
+def _hashed(change: Change, field: FieldChange, written: Mapping[tuple[str, str], DocumentField]) -> FieldChange:
+    path = _FIELDS.get(field.path, f"spec.{field.path}")
+    if change.reason is Reason.SERVER_CHANGED and not field.path:
+        path = "spec.server"
+    document = written.get((change.group, path))
+    if document is not None and _is(field, document):
+        digest = document.change_hash
+    else:
+        told = f"plan:{field.path}"
+        digest = change_hash("ProtectionGroup", change.group, told, field.before, field.after, field.direction)
+    return msgspec.structs.replace(field, change_hash=digest)
+
+
+def _is(field: FieldChange, document: DocumentField) -> bool:
+    """Whether what is planned is what the person wrote: as grave as that, and from the value that was applied."""
+    if field.reason not in _WRITTEN or document.direction.rank < field.direction.rank:
+        return False
+    whole = field.path in ("", "members", "members.volume")
+    return whole or (field.before, field.after) == (document.before, document.after)
+
+
+def approve(changes: Iterable[Change], approvals: Iterable[Approved]) -> tuple[Change, ...]:
+    """The changes with the approval that covers each field; "" where none does."""
+    covering: dict[str, str] = {}
+    for approval in approvals:
+        for digest in approval.changes:
+            covering.setdefault(digest, approval.name)
+    return tuple(
+        msgspec.structs.replace(
+            change,
+            fields=tuple(
+                msgspec.structs.replace(field, approved_by=covering.get(field.change_hash, ""))
+                for field in change.fields
+            ),
+        )
+        for change in changes
+    )
+
+
+def within_ceilings(
+    changes: Iterable[tuple[Change, Impact | None]], approvals: Sequence[Approved]
+) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
+    """The approvals whose changes expire no more points at once than they allow; and of the others, by how many."""
+    lost: dict[str, int] = defaultdict(int)
+    for change, impact in changes:
+        for name in {field.approved_by for field in change.fields if field.approved_by}:
+            lost[name] += impact.expires_now if impact is not None else 0
+    kept, found = [], []
+    for approval in approvals:
+        most = approval.expired_points
+        if most is None or lost[approval.name] <= most:
+            kept.append(approval)
+            continue
+        many = lost[approval.name]
+        what = f"the approval {approval.name} allows {most} points to expire at once, the plan expires {many}"
+        remedy = "Its changes wait. Have the loss approved as it is now: `reconciler approve --plan FILE`."
+        found.append(Diagnostic("RCL3044", Severity.WARNING, what, remedy, subject=approval.name))
+    return tuple(kept), tuple(found)
+
+
+def guarded(changes: Iterable[Change], wanted: Iterable[Diagnostic]) -> frozenset[str]:
+    """The groups that a guardrail wants approved and that are not: a group counts as approved once every field that
+    changes, and that needs consent if any does, is covered."""
+    subjects = {finding.subject for finding in wanted}
+    waiting = set()
+    for change in changes:
+        if f"ProtectionGroup {change.group}" not in subjects:
+            continue
+        harsh = [field for field in change.fields if field.direction.needs_consent] or list(change.fields)
+        if not all(field.approved_by for field in harsh):
+            waiting.add(change.group)
+    return frozenset(waiting)

@@ -1,0 +1,162 @@
+"""Evidence -> text: what checking it found, and what it says of a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from reconciler.errors import Severity
+from reconciler.model import ChainCheck, format_duration
+from reconciler.model.audit import Answer, Decision, Protection
+from reconciler.model.encode import inline
+from reconciler.report.findings import findings_text
+from reconciler.report.words import Paint, ago, count, moment, safe, table
+
+#: How many findings are told one by one.
+_MOST = 20
+
+#: How many recovery points, decisions and recoveries are told one by one.
+_SHOWN = 10
+
+
+def chain_text(check: ChainCheck, where: str, signed_by: str, paint: Paint) -> str:
+    """What was read, whether it is whole, and every place where it is not."""
+    errors = [each for each in check.findings if each.severity is Severity.ERROR]
+    verdict = paint("not as it was written", "bad") if errors else paint("whole", "good")
+    anchored = (
+        f"{count(check.anchored, 'record')} of them fit the anchor" if check.anchored else "no anchor covers them"
+    )
+    signed = f", signed by {safe(signed_by)}" if signed_by else ""
+    lines = [
+        f"Evidence in {safe(where)}: {count(check.records, 'record')} in {count(check.segments, 'segment')}: {verdict}",
+        f"  {anchored}{signed}",
+        *([f"  head {check.head}"] if check.head else []),
+    ]
+    text = "\n".join(lines) + "\n"
+    if check.findings:
+        text += "\n" + findings_text(check.findings[:_MOST], paint)
+        more = len(check.findings) - _MOST
+        text += f"... and {count(more, 'further finding')}.\n" if more > 0 else ""
+    return text
+
+
+def answer_text(answer: Answer, zone: tzinfo, paint: Paint) -> str:
+    """What protected the machine then, who agreed, what could have been recovered."""
+    return "\n".join(_protection(each, answer, zone, paint) for each in answer.protections)
+
+
+def _protection(told: Protection, answer: Answer, zone: tzinfo, paint: Paint) -> str:
+    name = safe(told.name or answer.machine)
+    lines = [
+        paint(f"{name} ({told.source}) at {moment(answer.at, zone)}", "strong"),
+        *(_protected(told, zone, paint) if told.group is not None else _unprotected(told, zone, paint)),
+        *_points(told, answer.at, zone, paint),
+        *_verified(told, zone),
+        *_recoveries(told, zone),
+        *_decisions(told, zone, paint),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _protected(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
+    assert told.group is not None
+    term = told.group.short_term
+    every = format_duration(term.synchronization) if term.synchronization else "before each recovery point"
+    lines = [
+        f"  {paint('protected', 'good')} by {safe(told.group.name)} on {safe(told.server)} since {moment(told.since, zone)}",
+        f"  kept       {format_duration(term.retention)}, at least {count(term.minimum_points, 'point')}; synchronized {every}",
+    ]
+    if told.joined is not None:
+        lines += _who(told.joined, "joined by", zone)
+    latest = told.decisions[0] if told.decisions else None
+    if latest is not None and latest is not told.joined:
+        lines += _who(latest, "as it was by", zone)
+    return lines
+
+
+def _unprotected(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
+    if told.since is None:
+        return [f"  {paint('unprotected', 'bad')}: no record says that a group had it by then"]
+    lines = [f"  {paint('unprotected', 'bad')} since {moment(told.since, zone)}"]
+    return lines + (_who(told.joined, "ended by", zone) if told.joined is not None else [])
+
+
+def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
+    """Run, commit, person, plan; and who said yes."""
+    at = f"{moment(decision.at, zone)}, {decision.verb} ({decision.direction})"
+    by = f"{decision.actor or 'nobody knows who'}{f' on {decision.host}' if decision.host else ''}"
+    origin = [f"run {decision.run}"]
+    origin += [f"commit {decision.commit[:12]}"] if decision.commit else []
+    origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []
+    origin += [f"CI {decision.ci}"] if decision.ci else []
+    origin += [f"consent {decision.consent}"] if decision.consent else []
+    lines = [f"  {label:<12} {safe(by)}, {at}", f"               {safe(', '.join(origin))}"]
+    for each in decision.approvals:
+        lines.append(
+            f"               approved by {safe(each.by)}, until {each.until}: {safe(each.reason)} ({each.name})"
+        )
+    if decision.glass:
+        lines.append(f"               BREAK-GLASS, approvals were passed over: {safe(decision.glass)}")
+    return lines
+
+
+def _points(told: Protection, at: datetime, zone: tzinfo, paint: Paint) -> list[str]:
+    if not told.points:
+        return ["  No recovery point was there."]
+    lines = [f"  {count(len(told.points), 'recovery point')} could have been recovered, newest first:"]
+    rows = [
+        (moment(each.time, zone), ago(at - each.time), each.id, each.kind, each.server) for each in told.points[:_SHOWN]
+    ]
+    lines += table(("TIME", "AGE", "POINT", "MADE BY", "SERVER"), rows, paint, "    ")
+    return lines + _more(told.points)
+
+
+def _verified(told: Protection, zone: tzinfo) -> list[str]:
+    last = told.verified
+    if last is None:
+        return ["  Nothing was verified until then."]
+    repaired = f", {count(last.blocks_repaired, 'block')} repaired" if last.blocks_repaired else ""
+    return [f"  Last verified {moment(last.at, zone)} by {last.what}: {last.state}{repaired}"]
+
+
+def _recoveries(told: Protection, zone: tzinfo) -> list[str]:
+    if not told.recoveries:
+        return []
+    lines = [f"  {count(len(told.recoveries), 'recovery', 'recoveries')} until then:"]
+    lines += [
+        f"    {moment(each.at, zone)}  {each.state}, point {each.point} to {safe(each.folder or 'the original place')}, "
+        f"{count(each.files, 'file')}, asked for by {safe(each.asked_by or 'nobody knows who')}"
+        for each in told.recoveries[:_SHOWN]
+    ]
+    return lines + _more(told.recoveries)
+
+
+def _decisions(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
+    if not told.decisions:
+        return []
+    rows = [
+        (moment(each.at, zone), each.verb, each.direction, each.group, each.actor or "-", _changed(each))
+        for each in told.decisions[:_SHOWN]
+    ]
+    lines = ["  What was decided, newest first:"]
+    lines += table(("TIME", "STEP", "DIRECTION", "GROUP", "BY", "CHANGED"), rows, paint, "    ")
+    return lines + _more(told.decisions)
+
+
+def _changed(decision: Decision) -> str:
+    told = [f"{field.get('path') or 'the group'} {_brief(field)}" for field in decision.fields]
+    return "; ".join(told) or "-"
+
+
+def _brief(field: dict[str, Any]) -> str:
+    return f"{_short(field.get('before'))} -> {_short(field.get('after'))}"
+
+
+def _short(value: Any) -> str:
+    text = inline(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _more(told: Sequence[object]) -> list[str]:
+    return [f"    ... and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
