@@ -66,7 +66,7 @@ def test_a_holder_elsewhere_is_shown_with_its_run(shop: Shop) -> None:
 
 
 def test_who_comes_second_is_told_who_and_where_to_look(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.cli.changes._PATIENCE", timedelta(0), raising=False)
+    monkeypatch.setattr("reconciler.cli.applying._PATIENCE", timedelta(0))
     with memory_of(shop) as memory:
         memory.locks.acquire("site:hq", ELSEWHERE, MINUTE)
     said = shop("apply", "--yes", *T1)
