@@ -63,8 +63,8 @@ def _text(found: Opened, zone: ZoneInfo) -> str:
     return (
         f"Backup of the state of {taken.site}, taken {taken.taken_at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z} on "
         f"{taken.host} by version {taken.version}; every part fits its SHA-256.\n"
-        + holdings_text("there is", found.present, zone)
-        + holdings_text("comes", found.coming, zone)
+        + holdings_text("now", found.present, zone)
+        + holdings_text("then", found.coming, zone)
     )
 
 

@@ -119,9 +119,9 @@ def test_a_restore_shows_asks_keeps_and_tells(shop: Shop, backup: Path) -> None:
     tell(shop, "three")
     refused = shop("state", "restore", str(backup))
     assert (refused.code, "RCL5011" in refused.err) == (5, True)
-    assert "there is 2 runs" in refused.out
+    assert "now      2 runs" in refused.out
     assert "2 groups in the ledger; 3 records of evidence" in refused.out
-    assert "comes    1 run," in refused.out
+    assert "then     1 run," in refused.out
     assert "1 group in the ledger; 2 records of evidence" in refused.out
     with memory_of(shop) as memory:
         assert len(memory.ledger.entries()) == 2
@@ -342,7 +342,7 @@ def test_the_anchor_of_the_evidence_comes_back_with_it(shop: Shop, backup: Path)
 
 def test_a_restore_in_a_terminal(shop: Shop, backup: Path) -> None:
     child = _spawn(shop.root, "state", "restore", str(backup))
-    child.expect("comes")
+    child.expect("then +1 run")
     child.expect("in the place of the present one")
     child.sendline("yes")
     child.expect("Restored")

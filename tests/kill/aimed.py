@@ -5,10 +5,11 @@ from 1 to NUMBER:
 
 - `before` and `after`: the commit of a server's database that makes a step true there; `after` is right after it;
 - `sent`: the engine is about to be asked, under a token that was looked up before;
-- `started`: a step is about to be journalled as started;
+- `started` and `journalled`: a step is about to be journalled as started, and has just been;
 - `durable`: any durable step.
 
-The lease lasts TTL seconds. At its end the process says how many steps it made true on servers.
+The lease lasts one second, or as many as WHAT says, such as ``stop:60``. At its end the process says how many steps it
+made true on servers.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from reconciler.model import Action
 from reconciler.protocols import Fence
 from reconciler.store.memory import SqliteJournal
 
-TTL = 1.0
 SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "stop": signal.SIGSTOP}
 
 
@@ -35,7 +35,7 @@ class Aim:
         self.what = what
         self.moment = moment
         self.number = number
-        self.counts = {"before": 0, "sent": 0, "started": 0, "durable": 0}
+        self.counts = dict.fromkeys(("before", "sent", "started", "journalled", "durable"), 0)
         self.committed = 0
         self._asked = self._committing = False
 
@@ -70,8 +70,9 @@ class Aim:
 
 
 def main() -> int:
-    aim = Aim(sys.argv[1], sys.argv[2], int(sys.argv[3]))
-    lease.TTL = timedelta(seconds=TTL)
+    what, _, seconds = sys.argv[1].partition(":")
+    aim = Aim(what, sys.argv[2], int(sys.argv[3]))
+    lease.TTL = timedelta(seconds=float(seconds or 1))
     apply, started = EmbeddedEngine.apply, SqliteJournal.started
 
     def sent(self: EmbeddedEngine, action: Action, fence: Fence) -> str:
@@ -83,6 +84,7 @@ def main() -> int:
     def noted(self: SqliteJournal, run: str, step: str, at: datetime) -> None:
         aim.reached("started")
         started(self, run, step, at)
+        aim.reached("journalled")
 
     EmbeddedEngine.apply = sent  # type: ignore[method-assign]
     SqliteJournal.started = noted  # type: ignore[method-assign]

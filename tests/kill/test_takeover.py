@@ -114,9 +114,10 @@ def test_a_holder_that_slept_is_refused_when_it_wakes(tmp_path: Path, moment: st
 
 
 def test_a_holder_whose_lease_was_released_is_refused_before_it_sends(tmp_path: Path) -> None:
-    """The server has seen no newer token, so only the look into our memory right before sending can stop it."""
+    """The server has seen no newer token, and the thread that prolongs the lease has not yet tried to: only the look
+    into our memory right before sending can stop it."""
     root = fresh(tmp_path / "site")
-    sleeper = start(root, "stop", "started", 2, "apply", "--yes", *NOW)
+    sleeper = start(root, "stop:60", "journalled", 2, "apply", "--yes", *NOW)
     try:
         os.waitpid(sleeper.pid, os.WUNTRACED)
         shown = aimed(root, "none", "before", 0, "lock", "release", "--yes")
