@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint prove-kill bench-engine bench-policy schemas clean help
+.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -18,11 +18,26 @@ test: $(STAMP) ## lint, types, import contracts and the tests
 prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (minutes)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/kill -p no:randomly -q
 
+prove-impact: $(STAMP) ## what a plan tells of recovery points, beside what the embedded engine dropped, 1,000 pairs
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/prove/test_impact_engine.py -p no:randomly -q
+
+prove-diff: $(STAMP) ## after an apply nothing is left to do: 10,000 policy folders by chance (minutes)
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/control/test_perpetual.py -p no:randomly -q -s
+
 bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic and borg
 	@$(BIN)/python -m bench.engine
 
 bench-policy: $(STAMP) ## validate and coverage as ratios to PyYAML's C loader and check-jsonschema
 	@$(BIN)/python -m bench.policy
+
+bench-evidence: $(STAMP) ## check 100,000 records and locate changes, as a ratio to sha256sum
+	@$(BIN)/python -m bench.evidence
+
+prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of drops and swaps
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/store/test_evidence.py -p no:randomly -q
+
+bench-impact: $(STAMP) ## impact of a change on 72,000 recovery points, as a ratio to reading their catalog
+	@$(BIN)/python -m bench.impact
 
 schemas: $(STAMP) ## write schemas/ anew from the types
 	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"

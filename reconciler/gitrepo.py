@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.errors import Unreachable, UsageError
+from reconciler.secrets import redacted
 
 
 def resolve(folder: Path, revision: str) -> str:
@@ -94,6 +95,6 @@ def _git(folder: Path, *words: str, given: bytes = b"") -> bytes:
     except FileNotFoundError as error:
         raise Unreachable("RCL0010", "the program git is not there", "Install it, or compare folders.") from error
     if ended.returncode:
-        why = ended.stderr.decode("utf-8", "replace").strip().split("\n")[0]
+        why = redacted(ended.stderr.decode("utf-8", "replace").strip().split("\n")[0])
         raise UsageError("RCL0009", f"git {words[0]}: {why}", "See what the repository holds.", subject=str(folder))
     return ended.stdout

@@ -89,6 +89,7 @@ def test_which_exit_code_counts() -> None:
         ["--help"],
         *([name, "--help"] for name in COMMANDS),
         ["store", "check", "--help"],
+        ["evidence", "query", "--help"],
         ["lock", "show", "--help"],
         ["state", "restore", "--help"],
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 from hypothesis import strategies as st
@@ -117,7 +118,7 @@ class Game:
         return Situation(
             site="hq",
             now=NOW,
-            zone=UTC,
+            zone=ZoneInfo("UTC"),
             prune=prune,
             clusters={seen.name: seen},
             catalogs={"mabs-01": self.engine.observe()},

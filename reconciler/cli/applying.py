@@ -45,6 +45,7 @@ class Consent(NamedTuple):
 
 def apply(root: Path | None, name: str | None, now: str | None, consent: Consent, wish: Wish) -> int:
     """Plans, shows, asks, does."""
+    wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
     policies = read_good(place)
     with session(place, name, now, policies) as site:

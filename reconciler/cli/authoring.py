@@ -125,9 +125,9 @@ def inventory_snapshot(
 
 @app.command()
 def schema(
-    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only of this kind of document.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only this one; SavedPlan too.")] = None,
 ) -> None:
-    """Print the JSON Schema of policy documents, for editors and other tools."""
+    """Print the JSON Schema of policy documents, or of a saved plan, for editors and other tools."""
     from reconciler.cli.writing import schema
 
     raise typer.Exit(schema(kind))

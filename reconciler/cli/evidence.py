@@ -55,7 +55,7 @@ def verify(root: Path | None, name: str | None, output: Format, folder: Path | N
     if anchor.file is not None and not anchor.file.is_file():
         raise UsageError("RCL5027", f"there is no file {str(anchor.file)!r}", "Give a SHA256SUMS.")
     file = anchor.file or kept.evidence.folder / SUMS
-    check = check_chain(kept.evidence, read_sums(file))
+    check = check_chain(kept.evidence, read_sums(kept.evidence.folder / SUMS) | read_sums(file))
     unsigned = _unsigned(file, anchor)
     check = msgspec.structs.replace(check, findings=(*check.findings, *unsigned))
     if output is Format.json:

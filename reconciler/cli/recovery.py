@@ -15,7 +15,7 @@ from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
 from reconciler.cli.session import find_root, parse_time, session
 from reconciler.control.agreeing import mandate_of
-from reconciler.control.apply import begin
+from reconciler.control.apply import begin, end
 from reconciler.control.dispatch import poll, run_jobs
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe
@@ -66,7 +66,7 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         with holding(site, _PATIENCE) as held, JobsOnScreen(names_of(observation)) as screen:
             run = begin(site, None, held, mandate_of(site, "recover", "--yes" if yes else "asked in a terminal"))
             record = control_recover(site, prepared, held, run, screen.show)
-            site.memory.journal.end(run, site.now(), str(record.status.state))
+            end(site, run, str(record.status.state))
         if record.status.state is JobState.SUCCEEDED:
             out(recovered_text(record))
             return ExitCode.SUCCESS

@@ -17,20 +17,23 @@ from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, Usage
 from reconciler.parse import read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
-from reconciler.parse.schema import KINDS, bundled_schema, rendered, schema_of
+from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
 from reconciler.report import findings_text
 from reconciler.report.words import count
 
 
 def schema(kind: str | None) -> int:
-    """The JSON Schema of a kind, or of any document."""
+    """The JSON Schema of a kind, or of any policy document."""
     if kind is None:
         out(json.dumps(bundled_schema(), indent=2, sort_keys=True) + "\n")
         return ExitCode.SUCCESS
-    known = {each.casefold(): each for each in KINDS}
+    kinds = (*KINDS, SAVED_PLAN)
+    known = {each.casefold(): each for each in kinds}
     if kind.casefold() not in known:
-        raise UsageError("RCL0003", f"there is no kind {kind!r}", f"One of {', '.join(KINDS)}.")
-    out(json.dumps(schema_of(known[kind.casefold()]), indent=2, sort_keys=True) + "\n")
+        raise UsageError("RCL0003", f"there is no kind {kind!r}", f"One of {', '.join(kinds)}.")
+    named = known[kind.casefold()]
+    found = plan_schema() if named == SAVED_PLAN else schema_of(named)
+    out(json.dumps(found, indent=2, sort_keys=True) + "\n")
     return ExitCode.SUCCESS
 
 

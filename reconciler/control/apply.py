@@ -10,13 +10,14 @@ from uuid import uuid4
 
 import msgspec
 
+from reconciler.control.evidence import record_approvals, record_end, record_glass, record_run, record_step
 from reconciler.control.lease import Holding
 from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site, actor
-from reconciler.control.spending import kept_by_time
-from reconciler.control.standing import Stands, groups_on, object_of, shown_by, stands, told_stale
+from reconciler.control.spending import kept_by_time, spent_today
+from reconciler.control.standing import Stands, groups_on, object_of, resolved, shown_by, stands, told_stale
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Refused, StaleFence
-from reconciler.model import CreateGroup, ObservedGroup, Outcome, OutcomeState, Plan, ProtectionGroup, Step, Verb
+from reconciler.model import Cost, CreateGroup, ObservedGroup, Outcome, OutcomeState, Plan, ProtectionGroup, Step, Verb
 from reconciler.plan.direction import told_apart
 from reconciler.protocols import Run
 
@@ -82,23 +83,32 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     outcomes: list[Outcome] = []
     waiting: list[Waiting] = []
     stuck: list[Step] = []
+    spent = spent_today(site)
     try:
         for step in plan.steps:
             site.stop.check(run)
-            keeps = _kept_from(step, mandate, stuck) or _not_yet(site, plan, step, mandate)
+            keeps = _kept_from(step, mandate, stuck) or _not_yet(site, plan, step, mandate, spent)
             if keeps is not None:
                 waiting.append(keeps)
                 stuck.append(step)
                 continue
-            outcome = _one(site, step, held, run, mandate)
+            outcome = _one(site, step, held, (run, plan), mandate)
             outcomes.append(outcome)
+            spent += step.cost if outcome.state is OutcomeState.DONE else Cost()
             stuck += [step] if outcome.state in (OutcomeState.FAILED, OutcomeState.UNKNOWN) else []
     except ReconcilerError as error:
-        site.memory.journal.end(run, site.now(), error.diagnostic.code)
+        end(site, run, error.diagnostic.code, Applied(run, plan, tuple(outcomes)))
         raise
     applied = Applied(run, plan, tuple(outcomes), tuple(waiting))
-    site.memory.journal.end(run, site.now(), "done" if not applied.left else "partial")
+    end(site, run, "done" if not applied.left else "partial", applied)
     return applied
+
+
+def end(site: Site, run: str, ended_as: str, applied: Applied | None = None) -> None:
+    """Closes a run, in the evidence and in the journal."""
+    done, left = (len(applied.done), applied.left) if applied is not None else (0, 0)
+    record_end(site, run, ended_as, done, left)
+    site.memory.journal.end(run, site.now(), ended_as)
 
 
 def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str:
@@ -119,6 +129,10 @@ def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str
         took_over=held.took_over,
     )
     site.memory.journal.begin(run, plan)
+    record_run(site, run, run.plan_hash, mandate.consent)
+    record_approvals(site, run.id, plan.approvals if plan is not None else ())
+    if mandate.glass:
+        record_glass(site, run)
     return run.id
 
 
@@ -157,11 +171,11 @@ def _kept_from(step: Step, mandate: Mandate, stuck: Sequence[Step]) -> Waiting |
     return None
 
 
-def _not_yet(site: Site, plan: Plan, step: Step, mandate: Mandate) -> Waiting | None:
+def _not_yet(site: Site, plan: Plan, step: Step, mandate: Mandate, spent: Cost) -> Waiting | None:
     """Why the step is not done now: its wave opens later, or the day's budget is used up."""
     if mandate.glass:
         return None
-    because, opens_at = kept_by_time(site, plan, step)
+    because, opens_at = kept_by_time(site, plan, step, spent)
     return Waiting(step, because, opens_at) if because else None
 
 
@@ -169,21 +183,25 @@ def _members(group: ProtectionGroup | None) -> frozenset[object]:
     return frozenset(group.sources) if group is not None else frozenset()
 
 
-def _one(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> Outcome:
+def _one(site: Site, step: Step, held: Holding, of: tuple[str, Plan], mandate: Mandate) -> Outcome:
+    run, plan = of
     site.memory.journal.started(run, step.id, site.now())
-    outcome = _do(site, step, held, run, mandate)
+    outcome, shown = _do(site, step, held, run, mandate)
+    record_step(site, run, step, outcome, shown, plan.names)
     site.memory.journal.finished(run, outcome)
     return outcome
 
 
-def _do(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> Outcome:
+def _do(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> tuple[Outcome, ProtectionGroup | None]:
+    """The outcome, and the group as the server shows it after a step that was done."""
     engine = site.engines[step.action.server]
     try:
         groups = groups_on(site, step.action.server)
+        step = resolved(site, step, groups)
         standing = stands(site, step, groups)
         if standing is Stands.NEITHER:
             what = told_stale(site, step, groups)
-            return Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL3010", reason=what)
+            return Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL3010", reason=what), None
         if standing is Stands.AFTER and isinstance(step.action, CreateGroup) and not _ours(site, step, run):
             raise Refused(
                 "RCL3008",
@@ -197,13 +215,13 @@ def _do(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> Ou
     except OutcomeUnknown as error:
         seen = _look(site, step)
         if seen is None or stands(site, step, seen) is not Stands.AFTER:
-            return _failed(step, site.now(), error, OutcomeState.UNKNOWN)
+            return _failed(step, site.now(), error, OutcomeState.UNKNOWN), None
         ref, state = shown_by(step, seen), OutcomeState.ALREADY
     except ReconcilerError as error:
-        return _failed(step, site.now(), error, OutcomeState.FAILED)
+        return _failed(step, site.now(), error, OutcomeState.FAILED), None
     shown = remember_step(site, step, ref, run, mandate.commit)
     code, reason = _not_held(step, shown)
-    return Outcome(step.id, state, site.now(), ref, code, reason)
+    return Outcome(step.id, state, site.now(), ref, code, reason), shown
 
 
 def _failed(step: Step, at: datetime, error: ReconcilerError, state: OutcomeState) -> Outcome:

@@ -61,7 +61,7 @@ def _names(record: Record) -> Iterable[tuple[str, str]]:
 
 
 def _members(body: dict[str, Any]) -> list[str]:
-    after = body.get("after")
+    after = body.get("shown") or body.get("after")
     return [str(each.source) for each in _group(after).members] if after else []
 
 
@@ -114,7 +114,7 @@ class _Replay:
         body = record.body
         if body.get("state") not in _DONE:
             return
-        after = _group(body["after"]) if "after" in body else None
+        after = _group(body.get("shown") or body["after"]) if "after" in body else None
         server, name = body["server"], body["group"]
         before = self._groups.pop((server, body.get("formerly") or name), None)
         protects = after is not None and any(str(each.source) == self._source for each in after.members)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.control.agreeing import mandate_of
-from reconciler.control.apply import begin
+from reconciler.control.apply import begin, end
 from reconciler.control.lease import holding_instead, lease_name
 from reconciler.control.site import Site
 from reconciler.protocols import Lease
@@ -34,5 +34,5 @@ def release(site: Site, lease: Lease, consent: str) -> str:
     """
     with holding_instead(site, lease) as held:
         run = begin(site, None, held, mandate_of(site, "lock release", consent))
-        site.memory.journal.end(run, site.now(), "done")
+        end(site, run, "done")
     return run

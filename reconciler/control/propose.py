@@ -19,11 +19,12 @@ from reconciler.plan.guard import denied
 
 class Wish(msgspec.Struct, frozen=True):
     """What a person asks of a plan: groups to adopt (patterns), servers and groups to keep to, and who wrote the
-    policies, where Git cannot tell."""
+    policies, where Git cannot tell; with `glass` broken a policy folder is believed even where it shrank."""
 
     adopt: tuple[str, ...] = ()
     scope: Scope = Scope()
     authors: tuple[str, ...] = ()
+    glass: bool = False
 
 
 #: The whole site, nothing adopted.
@@ -41,6 +42,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Wis
         adopt=wish.adopt,
         scope=wish.scope,
         spent=spent_today(site),
+        glass=wish.glass,
     )
     found = (*verdict.findings, *past_glass(site))
     return said_too(checked(plan_propose(policies, situation)), found)

@@ -17,8 +17,8 @@ import msgspec
 
 from reconciler import files
 from reconciler.control.agreeing import mandate_of
-from reconciler.control.apply import begin
-from reconciler.control.evidence import record_state
+from reconciler.control.apply import begin, end
+from reconciler.control.evidence import record_run, record_state
 from reconciler.control.lease import keeping
 from reconciler.control.site import Site
 from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
@@ -126,8 +126,11 @@ def restore(name: str, database: Path, found: Opened, build: Build, consent: str
     site = build(open_memory(database))
     try:
         with keeping(site, lease):
+            for begun in site.memory.journal.open_runs():
+                if begun.id == run:
+                    record_run(site, begun, "", consent)
             record_state(site, "restored", run, **_facts(found, restored, old.took_over if old else ""))
-            site.memory.journal.end(run, site.now(), "done")
+            end(site, run, "done")
     finally:
         site.close()
     return restored
@@ -195,7 +198,8 @@ def _keep(database: Path, *, readable: bool) -> tuple[Path, ...]:
 
 def _make_ready(staged: Path, lease: Lease, build: Build, consent: str) -> str:
     """Writes into the state that is to come: the lease, which is ours already, and a run that has begun. Whoever
-    finds that run open knows that the process died before it had told of the restore."""
+    finds that run open knows that the process died before it had told of the restore. What the run writes into the
+    evidence goes beside the staged state, and is thrown away with it."""
     with closing(open_memory(staged)) as memory:
         site = build(memory)
         memory.locks.hand(lease)

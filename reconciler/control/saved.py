@@ -16,6 +16,7 @@ from reconciler.control.policies import FOLDER
 from reconciler.control.site import Site, actor
 from reconciler.errors import Refused, UsageError
 from reconciler.model import FORMAT_VERSION, Origin, Plan, SavedPlan
+from reconciler.secrets import redacted
 
 #: Variable that says which CI this is -> those that say which job.
 _CI = {
@@ -34,10 +35,11 @@ def origin_of(site: Site, observation: Observation) -> Origin:
 
 
 def ci_identity(environment: Mapping[str, str]) -> str:
-    """Which CI job this is; "" for none. Only variables that name the job are read, never others."""
+    """Which CI job this is; "" for none. Only variables that name the job are read, never others, and credentials in
+    a URL among them are left out."""
     for mark, names in _CI.items():
         if environment.get(mark):
-            return " ".join(filter(None, (mark, *(environment.get(name, "") for name in names))))
+            return redacted(" ".join(filter(None, (mark, *(environment.get(name, "") for name in names)))))
     return "CI" if environment.get("CI") else ""
 
 

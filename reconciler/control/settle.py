@@ -5,9 +5,10 @@ A process may die between a change on a server and our note of it. What the serv
 
 from __future__ import annotations
 
+from reconciler.control.evidence import record_end, record_step, recorded
 from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site
-from reconciler.control.standing import Stands, groups_on, shown_by, stands
+from reconciler.control.standing import Stands, groups_on, resolved, shown_by, stands
 from reconciler.model import Outcome, OutcomeState, Step
 
 
@@ -18,17 +19,24 @@ def settle(site: Site) -> tuple[str, ...]:
     for run in journal.open_runs():
         plan = journal.plan(run.id)
         steps = {step.id: step for step in plan.steps} if plan else {}
+        on_record = recorded(site, run.id) if plan is not None else set()
         for noted in journal.steps(run.id):
             step = steps.get(noted.step)
             if noted.outcome is not None or step is None:
                 continue
+            shown = None
             ref = done_as(site, step) if step.action.server in site.engines else None
             if ref is None:
                 outcome = Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL0005", reason="interrupted")
             else:
-                remember_step(site, step, ref, run.id, run.commit)
+                shown = remember_step(site, step, ref, run.id, run.commit)
                 outcome = Outcome(step.id, OutcomeState.DONE, site.now(), ref)
+            if plan is not None and step.id not in on_record:
+                record_step(site, run.id, step, outcome, shown, plan.names)
             journal.finished(run.id, outcome)
+        noted_steps = journal.steps(run.id)
+        done = sum(noted.outcome is not None and noted.outcome.state is OutcomeState.DONE for noted in noted_steps)
+        record_end(site, run.id, "interrupted", done, len(steps) - done)
         journal.end(run.id, site.now(), "interrupted")
         settled.append(run.id)
     return tuple(settled)
@@ -37,4 +45,5 @@ def settle(site: Site) -> tuple[str, ...]:
 def done_as(site: Site, step: Step) -> str | None:
     """The reference of the group if it is as the step would leave it, None if it is not."""
     groups = groups_on(site, step.action.server)
+    step = resolved(site, step, groups)
     return shown_by(step, groups) if stands(site, step, groups) is Stands.AFTER else None

@@ -1,17 +1,19 @@
-"""Spending: the journal of a day -> what of the site's budgets was used up."""
+"""Spending: the journal of a day, the site's budgets and windows -> what is used up, and whether a step may be done."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 from reconciler.control.site import Site
 from reconciler.model import Cost, OutcomeState, Plan, Step
+from reconciler.plan.budget import fits
+from reconciler.plan.weighing import World, allowance
+from reconciler.plan.windows import next_open, open_now
 
 
 def spent_today(site: Site) -> Cost:
     """The cost of every step that was done since midnight in the site's zone, by whatever run."""
-    local = site.now().astimezone(site.zone)
-    midnight = datetime.combine(local.date(), time(), site.zone).astimezone(UTC)
+    midnight = _midnight(site)
     total = Cost()
     for run in site.memory.journal.since(midnight):
         plan = site.memory.journal.plan(run.id)
@@ -23,9 +25,22 @@ def spent_today(site: Site) -> Cost:
     return total
 
 
-def kept_by_time(site: Site, plan: Plan, step: Step) -> tuple[str, datetime | None]:
-    """Why the step may not be done now, and when it may (UTC); "" where it may."""
+def kept_by_time(site: Site, plan: Plan, step: Step, spent: Cost) -> tuple[str, datetime | None]:
+    """Why the step may not be done now, and when it may (UTC; None: not within a year); "" where it may."""
     wave = next((each for each in plan.waves if each.number == step.wave), None)
-    if wave is not None and wave.opens_at > site.now():
+    now = site.now()
+    if wave is not None and wave.opens_at > now:
         return wave.because or "its wave opens later", wave.opens_at
-    return "", None
+    world = World({}, {}, {}, site.memory.ledger.entries(), now, site.zone, spent)
+    because = fits(step.cost, allowance(world, site.document.spec))
+    if not because:
+        return "", None
+    windows = site.document.spec.change_windows
+    shut = not open_now(windows, now.astimezone(site.zone))
+    return because, next_open(windows, now if shut else _midnight(site, days=1), site.zone)
+
+
+def _midnight(site: Site, days: int = 0) -> datetime:
+    """The beginning of today, or of a later day, by the site's clocks (UTC)."""
+    day = site.now().astimezone(site.zone).date() + timedelta(days=days)
+    return datetime.combine(day, time(), site.zone).astimezone(UTC)

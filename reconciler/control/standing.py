@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+import msgspec
+
 from reconciler.control.site import Site
 from reconciler.model import (
     Adopt,
@@ -15,6 +17,7 @@ from reconciler.model import (
     StopProtection,
     UpdateGroup,
 )
+from reconciler.plan.cuts import with_ref
 from reconciler.plan.direction import assuming, told_apart
 
 
@@ -37,7 +40,24 @@ def groups_on(site: Site, server: str) -> tuple[ObservedGroup, ...]:
 def object_of(step: Step) -> tuple[str, str]:
     """What the step is about: the server and the group's reference, or its name where it has none yet."""
     action = step.action
-    return (action.server, action.group.name if isinstance(action, CreateGroup) else action.ref)
+    if isinstance(action, CreateGroup):
+        return (action.server, action.group.name)
+    return (action.server, action.ref or _before(action).name)
+
+
+def resolved(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> Step:
+    """The step with the reference of its group, where an earlier step of its plan has made it."""
+    action = step.action
+    if isinstance(action, CreateGroup) or action.ref:
+        return step
+    owned = {each.ref for each in site.memory.ledger.entries() if each.server == action.server}
+    name = _before(action).name
+    ref = next((each.ref for each in groups if each.group.name == name and each.ref in owned), "")
+    return msgspec.structs.replace(step, action=with_ref(action, ref))
+
+
+def _before(action: UpdateGroup | RenameGroup | StopProtection | Adopt) -> ProtectionGroup:
+    return action.group if isinstance(action, Adopt) else action.before
 
 
 def stands(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> Stands:

@@ -15,10 +15,11 @@ from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
 from reconciler.control.remembering import refresh_ledger
+from reconciler.control.sightings import learn_agreed, note_sightings
 from reconciler.control.site import Site
-from reconciler.control.spending import kept_by_time
+from reconciler.control.spending import kept_by_time, spent_today
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
-from reconciler.model import Job, Plan
+from reconciler.model import Cost, Job, Plan
 
 #: A clock that jumps further than this is not believed where points would expire by it.
 TRUSTED_JUMP = timedelta(days=1)
@@ -48,6 +49,7 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
     if prune is not None:
         findings.append(prune)
     observation = observe(site)
+    note_sightings(site, observation)
     applied, pending = None, None
     if policies.current and observation.whole:
         try:
@@ -56,6 +58,7 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
             findings += error.diagnostics if isinstance(error, PolicyError) else [error.diagnostic]
         if applied is not None:
             observation = observe(site)
+            note_sightings(site, observation)
     findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, prune=prune is None)
@@ -69,9 +72,11 @@ def _converge(
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     refresh_ledger(site, proposal.desired, proposal.plan)
+    learn_agreed(site, proposal.desired, observation)
     record_site(site)
     mild = proposal.permitted
-    open_now = any(not kept_by_time(site, mild, step)[0] for step in mild.steps)
+    spent = spent_today(site) if mild.steps else Cost()
+    open_now = any(not kept_by_time(site, mild, step, spent)[0] for step in mild.steps)
     applied = apply(site, mild, held, mandate_of(site, "run", "by itself")) if open_now else None
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)

@@ -955,6 +955,37 @@ _PLAN: dict[str, Explanation] = {
         "does not count: it is given back later, and less of it where points share blocks.",
         "Give the volume more capacity, name another one, or protect fewer machines at once.",
     ),
+    "RCL3080": Explanation(
+        "a value that the server rounds",
+        "The server made something else of what was applied, and still holds that. Applying it again would give the "
+        "same, so no change is planned for it.",
+        "Write in the policy what the server holds, or leave it: the warning stays.",
+    ),
+    "RCL3090": Explanation(
+        "a group is placed on a server that lacks its preferred volume",
+        "`server: auto` chose the server by a placement rule, or the group is there already; the volume is another's.",
+        "Prefer a volume of that server, name the server in the group, or correct the placement rule.",
+    ),
+    "RCL3091": Explanation(
+        "two groups say that they are the same earlier group",
+        "Both name it under `renamedFrom`; its replicas and points can go on in one of them alone.",
+        "Take the name out of one of them.",
+    ),
+    "RCL3092": Explanation(
+        "another group on the server keeps the name",
+        "A group that is not changed by this plan has the same name or displayName, and servers want them unique.",
+        "Choose another displayName, write the old group under `renamedFrom`, or have it stopped first.",
+    ),
+    "RCL3093": Explanation(
+        "groups would swap their names",
+        "Each takes the name that the other gives up, so none of the steps can be done first.",
+        "Do it in two commits: a new name for one of them, then the final ones.",
+    ),
+    "RCL3094": Explanation(
+        "credentials in a URL of the policies",
+        "A user, a password or a token stands in an endpoint. Policies are shown, compared and kept in the state.",
+        "Write a reference beside the URL, such as `credential: env:NAME`, and change what was written there.",
+    ),
 }
 
 #: RCL4xxx: the embedded engine and its store

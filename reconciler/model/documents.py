@@ -27,10 +27,13 @@ Name = Annotated[
 ]
 Glob = Annotated[str, Meta(min_length=1, max_length=256, description="a name; * and ? stand for any letters")]
 Path = Annotated[str, Meta(min_length=1, max_length=1024, description="a path, relative to the root")]
+#: What a reference to a secret looks like.
+REFERENCE_PATTERN = r"^(env|file|keyring|vault|azkv|exec):.+$"
+
 Reference = Annotated[
     str,
     Meta(
-        pattern=r"^(env|file|keyring|vault|azkv|exec):.+$",
+        pattern=REFERENCE_PATTERN,
         description="where a secret is found; never the secret",
     ),
 ]

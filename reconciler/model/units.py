@@ -163,6 +163,7 @@ def format_duration(delta: timedelta) -> str:
 
 def format_size(count: int) -> str:
     """Bytes for people, three digits, binary units: 0 B, 1.21 GiB, 640 MiB."""
+    count = int(count)  # a Size would show itself by this very function
     amount = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(amount) < 1024 or unit == "TiB":

@@ -28,6 +28,7 @@ from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
 from reconciler.plan.guard import VARIABLES, BadExpression, compiled
+from reconciler.secrets import holds_credentials, redacted
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
 
@@ -96,6 +97,7 @@ def _site(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
     for lack, where, value in lacking(msgspec.to_builtins(spec, enc_hook=str), TABLE):
         yield refused(lack, where, value, placed.positions)
     yield from pools(placed)
+    yield from _credentials(placed)
     written: list[tuple[tuple[str | int, ...], str]] = []
     if spec.state.sqlite is not None:
         written.append((("spec", "state", "sqlite", "path"), spec.state.sqlite.path))
@@ -122,6 +124,25 @@ def _site(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
             remedy = "Write it relative to the root, with forward slashes and without `..`."
             yield _error("RCL1026", f"the path {path!r} leads out of the root", remedy, placed, place)
+
+
+def _credentials(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
+    """URLs that hold a user, a password or a token: they would be shown, and kept in the state."""
+    spec = placed.document.spec
+    urls: list[tuple[str, tuple[str | int, ...]]] = []
+    for index, cluster in enumerate(spec.clusters):
+        if cluster.inventory.hyperv is not None:
+            at: tuple[str | int, ...] = ("spec", "clusters", index, "inventory", "hyperv", "endpoint")
+            urls.append((cluster.inventory.hyperv.endpoint, at))
+    for index, server in enumerate(spec.servers):
+        if server.engine.mabs is not None:
+            urls.append((server.engine.mabs.endpoint, ("spec", "servers", index, "engine", "mabs", "endpoint")))
+    if spec.mail is not None:
+        urls.append((spec.mail.smtp, ("spec", "mail", "smtp")))
+    for url, place in urls:
+        if holds_credentials(url):
+            remedy = "Take them out, and write `credential: env:NAME` beside it. They are in Git now: change them."
+            yield _error("RCL3094", f"credentials stand in the URL {redacted(url)}", remedy, placed, place)
 
 
 def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from reconciler import files
+from reconciler.model import FORMAT_VERSION, SavedPlan
 from reconciler.model.documents import (
     ApprovalDocument,
     ExclusionDocument,
@@ -49,6 +51,10 @@ _FILES = {
     "Approval": "approval.schema.json",
 }
 _ALL = "policy.schema.json"
+_PLAN = "plan.schema.json"
+
+#: The kind of a plan in a file; no document of a policy folder.
+SAVED_PLAN = "SavedPlan"
 
 #: Definitions of which exactly one field is written.
 _ONE_OF = ("InventorySource", "EngineSource", "State", "ChangeWindow", "ProtectedParts")
@@ -142,6 +148,25 @@ def bundled_schema() -> dict[str, Any]:
     return policy_schema() | {"allOf": choices, "definitions": definitions}
 
 
+def plan_schema() -> dict[str, Any]:
+    """The schema of a saved plan. Fields that it does not know are fine: a newer minor version has them."""
+    (root,), definitions = msgspec.json.schema_components([SavedPlan], ref_template="#/definitions/{name}")
+    head: dict[str, Any] = definitions["SavedPlan"]
+    head["required"] = sorted({*head["required"], "formatVersion", "kind", "seal"})
+    major = FORMAT_VERSION.split(".", maxsplit=1)[0]
+    head["properties"]["formatVersion"] = {"type": "string", "pattern": rf"^{major}\.[0-9]+$"}
+    head["properties"]["seal"] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    for definition in definitions.values():
+        if "description" in definition:
+            definition["description"] = cleandoc(definition["description"])
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": f"reconciler {SAVED_PLAN} {major}",
+        **root,
+        "definitions": definitions,
+    }
+
+
 def _without_null(schema: Any) -> Any:
     """A field that is left out is not written as null; neither null nor its default is part of the contract."""
     if isinstance(schema, list):
@@ -171,4 +196,5 @@ def write(folder: Path) -> None:
 def rendered() -> dict[str, str]:
     """File name -> text, as they are committed."""
     schemas = {_FILES[kind]: schema_of(kind) for kind in KINDS} | {_ALL: policy_schema()}
+    schemas[_PLAN] = plan_schema()
     return {name: json.dumps(schema, indent=2, sort_keys=True) + "\n" for name, schema in schemas.items()}

@@ -15,9 +15,11 @@ import msgspec
 from jsonschema import Draft7Validator, FormatChecker
 
 from reconciler.errors import Diagnostic, Severity
+from reconciler.model.documents import REFERENCE_PATTERN
 from reconciler.model.encode import decode
 from reconciler.parse.nodes import Document, Node
 from reconciler.parse.schema import KINDS, schema_of
+from reconciler.secrets import redacted
 
 _API_VERSION = "reconciler/v1"
 _TYPES = {
@@ -192,6 +194,9 @@ def _one_of(document: Document, choices: list[str], error: _Found, path: Path) -
 
 
 def _value(error: _Found) -> tuple[str, str]:
+    if error.schema.get("pattern") == REFERENCE_PATTERN:
+        # It may be the secret itself; it is not shown.
+        return "is no reference to a secret", "Write env:NAME or file:PATH; a secret never stands in a policy."
     shown, limit = _show(error.instance), error.validator_value
     match error.validator:
         case "type":
@@ -256,6 +261,7 @@ def _field(path: Path) -> str:
 
 def _show(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+    text = redacted(text)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

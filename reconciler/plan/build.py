@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -31,7 +32,8 @@ from reconciler.model import (
 )
 from reconciler.model.documents import PolicySet
 from reconciler.model.preflight import Check, CheckState
-from reconciler.plan.consent import approve, guarded
+from reconciler.plan.budget import MINIMUM_POPULATION
+from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
@@ -43,8 +45,13 @@ from reconciler.plan.place import place, room_of
 from reconciler.plan.preflight import refusals
 from reconciler.plan.prerequisites import prerequisites
 from reconciler.plan.resolve import Sight, resolve
+from reconciler.plan.shrink import without_removals
 from reconciler.plan.values import DesiredState, Scope
+from reconciler.plan.weighing import Part, Weighed, World, impacts, spec_of, weigh
 from reconciler.plan.windows import working_hours
+
+Known = Mapping[tuple[str, str], Remembrance]
+Ends = Mapping[tuple[str, str, Verb], ProtectionGroup | None]
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -52,12 +59,12 @@ class Situation(msgspec.Struct, frozen=True):
 
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
     (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
-    is used up.
+    is used up. With `glass` broken the policies are believed even where they shrank.
     """
 
     site: str
     now: datetime
-    zone: tzinfo
+    zone: ZoneInfo
     prune: bool
     clusters: Mapping[str, ClusterSnapshot]
     catalogs: Mapping[str, CatalogSnapshot]
@@ -67,6 +74,7 @@ class Situation(msgspec.Struct, frozen=True):
     adopt: tuple[str, ...] = ()
     scope: Scope = Scope()
     spent: Cost = Cost()
+    glass: bool = False
 
     @property
     def today(self) -> date:
@@ -89,14 +97,18 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     held = Held(situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt)
     difference = diff(desired, held)
     within = _within(difference.changes, situation.scope)
-    free, held_back = without_held(within, situation.catalogs, desired.names)
-    hashed = approve(hashed_changes(free, policies, situation.ledger), situation.approvals)
+    world = _world(situation)
+    judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
+    believed, shrunk = _believed(judged, policies, situation)
+    hashed, held_back = without_held(believed, situation.catalogs, desired.names)
     findings = [
         *lint(policies, situation.today),
         *desired.findings,
         *fit(desired, situation.capabilities),
         *difference.findings,
         *held_back,
+        *excess,
+        *shrunk,
         *_preflight(desired, situation.clusters),
         *_unmet(check_all(policies, situation, desired)),
         *_in_working_hours(situation, hashed),
@@ -117,13 +129,58 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         tuple(sorted(set(findings), key=sort_key)),
         desired.names,
         scope=situation.scope.told,
-        approvals=tuple(each for each in situation.approvals if each.name in covering),
+        approvals=tuple(each for each in approvals if each.name in covering),
     )
-    plan = seal(head, hashed, known)
+    spec = spec_of(policies, situation.site)
+    ends = {(change.server, change.group, change.verb): change.after for change in hashed}
+    plan = _seal(head, weigh(order(hashed), world, spec), known, ends)
     if not asks:
         return Proposal(plan, plan, desired)
     mild = without_consent(change for change in hashed if change.group not in waiting)
-    return Proposal(plan, seal(head, mild, known), desired)
+    return Proposal(plan, _seal(head, weigh(order(mild), world, spec), known, ends), desired)
+
+
+def _world(situation: Situation) -> World:
+    return World(
+        situation.clusters,
+        situation.catalogs,
+        situation.capabilities,
+        situation.ledger,
+        situation.now,
+        situation.zone,
+        situation.spent,
+    )
+
+
+def _approved(
+    changes: tuple[Change, ...], situation: Situation, world: World
+) -> tuple[tuple[Change, ...], tuple[Approved, ...], tuple[Diagnostic, ...]]:
+    """The changes with the approvals that cover them, as far as those allow the loss."""
+    covered = approve(changes, situation.approvals)
+    if not any(field.approved_by for change in covered for field in change.fields):
+        return covered, situation.approvals, ()
+    kept, excess = within_ceilings(impacts(covered, world), situation.approvals)
+    return (approve(changes, kept) if excess else covered), kept, excess
+
+
+def _believed(
+    changes: tuple[Change, ...], policies: PolicySet, situation: Situation
+) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
+    """The changes, without stopping what a lost or half-copied policy folder seems to stop; unless somebody who broke
+    the glass says that it is so."""
+    if situation.glass:
+        return changes, ()
+    written = [each.document for each in policies.groups if each.document.spec.site == situation.site]
+    spec = spec_of(policies, situation.site)
+    budgets = spec.budgets if spec is not None else None
+    least = budgets.minimum_population if budgets is not None else None
+    return without_removals(
+        changes,
+        {entry.group for entry in situation.ledger},
+        {document.metadata.name for document in written},
+        {name for document in written for name in document.spec.renamed_from},
+        least if least is not None else MINIMUM_POPULATION,
+    )
 
 
 def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
@@ -152,14 +209,17 @@ def with_steps(plan: Plan, steps: Sequence[Step]) -> Plan:
     return msgspec.structs.replace(plan, steps=tuple(steps), plan_hash=_hash(steps))
 
 
-def seal(plan: Plan, changes: Sequence[Change], known: Mapping[tuple[str, str], Remembrance]) -> Plan:
-    """The plan with these changes, ordered, as steps; the hash covers the steps' actions alone, so that a later plan
-    can be compared."""
-    steps = tuple(_step(number, change, known) for number, change in enumerate(order(changes), start=1))
+def _seal(plan: Plan, weighed: Weighed, known: Known, ends: Ends) -> Plan:
+    """The plan with these parts as steps; the hash covers the steps' actions alone, so that a later plan can be
+    compared. `ends` tells what each whole change leaves."""
+    steps = tuple(_step(number, part, known, ends) for number, part in enumerate(weighed.parts, start=1))
     sources = {str(source) for step in steps for source in _sources(step.change)}
     return msgspec.structs.replace(
         plan,
         steps=steps,
+        waves=weighed.waves,
+        volumes=weighed.volumes,
+        findings=tuple(sorted({*plan.findings, *weighed.findings}, key=sort_key)),
         names={source: plan.names[source] for source in sorted(sources) if source in plan.names},
         plan_hash=_hash(steps),
     )
@@ -169,13 +229,19 @@ def _hash(steps: Sequence[Step]) -> str:
     return hashlib.sha256(msgspec.json.encode([step.action for step in steps], order="sorted")).hexdigest()
 
 
-def _step(number: int, change: Change, known: Mapping[tuple[str, str], Remembrance]) -> Step:
+def _step(number: int, part: Part, known: Known, ends: Ends) -> Step:
+    change = part.change
     remember = known.get((change.server, change.group), Remembrance())
+    whole = part.whole and ends.get((change.server, change.group, change.verb), change.after) == change.after
     return Step(
         f"{number}:{change.server}/{change.group}",
         _action(change),
         change,
-        remember,
+        msgspec.structs.replace(remember, whole=whole),
+        wave=part.wave,
+        impact=part.impact,
+        hazards=part.hazards,
+        cost=part.cost,
         base_hash=group_hash(change.before),
         desired_hash=group_hash(change.after),
     )

@@ -86,6 +86,42 @@ def rest_of(change: Change, part: Change) -> Change | None:
     )
 
 
+def joined(parts: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes that these are parts of, in the order of their first parts: one for each group."""
+    found: dict[tuple[str, str], list[Change]] = {}
+    made: dict[tuple[str, str], str] = {}
+    for part in parts:
+        name = part.before.name if part.before is not None else ""
+        key = (part.server, part.ref or made.get((part.server, name), name or part.group))
+        if part.before is None and part.after is not None:
+            made[part.server, part.after.name] = part.group
+        found.setdefault(key, []).append(part)
+    return tuple(map(_join, found.values()))
+
+
+def _join(parts: list[Change]) -> Change:
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return first
+    if last.after is None:
+        return msgspec.structs.replace(last, before=first.before)
+    if first.before is None:
+        return msgspec.structs.replace(first, after=last.after)
+    fields: dict[tuple[str, ...], FieldChange] = {}
+    for part in parts:
+        for each in part.fields:
+            one = each.path in _FIELDS
+            key = (each.path,) if one else _key(each)
+            fields[key] = msgspec.structs.replace(each, before=fields[key].before) if key in fields else each
+    every = tuple(fields.values())
+    renamed = next((part for part in parts if part.verb is Verb.RENAME), None)
+    reason = renamed.reason if renamed is not None else _loudest(first, every)
+    verb = Verb.RENAME if renamed is not None else Verb.UPDATE
+    return msgspec.structs.replace(
+        last, verb=verb, reason=reason, direction=_worst(every), fields=every, before=first.before
+    )
+
+
 def released(change: Change, sources: Sources) -> Change:
     """The change as if its group had only these members and let go of them: what that costs does not depend on the
     others."""

@@ -21,7 +21,10 @@ from reconciler.model import (
     Reason,
     Verb,
 )
+from reconciler.model.encode import inline
 from reconciler.plan.direction import FIELDS, assuming, of_release, worst
+from reconciler.plan.naming import naming
+from reconciler.plan.rounding import Rounded, as_held, rounded
 from reconciler.plan.selectors import glob_matches
 from reconciler.plan.values import DesiredGroup, DesiredState
 
@@ -77,7 +80,8 @@ class _Differ:
         for key in sorted(set(self.ledger) - claimed):
             self._vanished(self.ledger[key])
         order = sorted(self.changes, key=lambda change: (change.server, change.group, change.verb))
-        return Difference(tuple(order), tuple(self.findings))
+        changes, wrong = naming(order, self.held.catalogs)
+        return Difference(changes, (*self.findings, *wrong))
 
     def _entry(self, desired: DesiredGroup) -> LedgerEntry | None:
         """What we own under the group's name, else under an earlier name that nobody uses now."""
@@ -108,8 +112,11 @@ class _Differ:
         assumed = self.held.unreadable.get(desired.server, frozenset())
         before = assuming(observed.group, entry.applied, assumed)
         desired = _with_ignored(desired, before)
-        fields = _fields(before, entry.applied, desired, assumed)
-        fields += _members(before.members, entry, desired)
+        kept = rounded(entry, before, desired.group)
+        self._rounded(desired, kept)
+        asked = msgspec.structs.replace(desired, group=as_held(desired.group, before, kept)) if kept else desired
+        fields = _fields(before, entry.applied, asked, assumed)
+        fields += _members(before.members, entry, asked)
         renamed = before.name != desired.group.name
         if not fields and not renamed:
             return None
@@ -228,6 +235,19 @@ class _Differ:
             f"It is not touched. Take it over with --adopt {desired.group.name}, or give the policy another name.",
             desired.place(""),
         )
+
+    def _rounded(self, desired: DesiredGroup, kept: tuple[Rounded, ...]) -> None:
+        """The server did not take what was applied as it is; trying again would only repeat that."""
+        for each in kept:
+            of = f" for {self.desired.names.get(each.source, each.source)}" if each.source else ""
+            self._say(
+                "RCL3080",
+                Severity.WARNING,
+                f"{desired.server} holds {inline(each.held)} where {inline(each.applied)} was applied{of}: "
+                f"{each.path} of {desired.group.name}",
+                "Write what it holds, or this stays; no change is planned for it.",
+                desired.place(each.path),
+            )
 
     def _not_pruned(self, entry: LedgerEntry) -> None:
         self._say(

@@ -208,3 +208,16 @@ def of_release(existing: ExistingPoints) -> Direction:
 def worst(directions: list[Direction]) -> Direction:
     """The direction that counts when several apply; neutral when none does."""
     return max(directions, key=lambda direction: direction.rank, default=Direction.NEUTRAL)
+
+
+def taking(group: ProtectionGroup, other: ProtectionGroup, paths: frozenset[str]) -> ProtectionGroup:
+    """The group, but for these fields: those as `other` has them; a member that it does not have gets no volume of
+    choice."""
+    for field in FIELDS if paths else ():
+        if field.path in paths:
+            group = field.put(group, field.get(other))
+    if "members.volume" in paths:
+        volumes = {member.source: member.volume for member in other.members}
+        members = (msgspec.structs.replace(each, volume=volumes.get(each.source)) for each in group.members)
+        group = msgspec.structs.replace(group, members=tuple(members))
+    return group

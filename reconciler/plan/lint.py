@@ -161,6 +161,21 @@ def _renames(policies: PolicySet) -> Iterator[Diagnostic]:
                     placed.positions.at("spec", "renamedFrom", index),
                     names[former].positions.at("metadata", "name"),
                 )
+    yield from _same_origin(policies)
+
+
+def _same_origin(policies: PolicySet) -> Iterator[Diagnostic]:
+    """Two groups that both say that they are an earlier one."""
+    claims: dict[tuple[str, str], dict[str, Location]] = defaultdict(dict)
+    for placed in policies.groups:
+        for index, former in enumerate(placed.document.spec.renamed_from):
+            place = placed.positions.at("spec", "renamedFrom", index)
+            claims[placed.document.spec.site, former].setdefault(placed.document.metadata.name, place)
+    for (_, former), places in sorted(claims.items()):
+        if len(places) > 1:
+            what = f"{' and '.join(sorted(places))} all say that they were {former}"
+            remedy = f"Keep it in one of them: that one takes over what {former} protects."
+            yield _say("RCL3091", Severity.ERROR, what, remedy, *sorted(places.values()))
 
 
 def _servers(policies: PolicySet) -> Iterator[Diagnostic]:

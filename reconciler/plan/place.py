@@ -19,13 +19,15 @@ from reconciler.plan.values import AUTO, DesiredGroup, DesiredState
 
 class Room(msgspec.Struct, frozen=True):
     """What placing looks at: the rules, the bytes that each server's volumes hold, how many machines it may have,
-    what each data source is large, and where each group of ours is now, by name."""
+    how large each data source is, where each group of ours is now, by name, and what each server's volumes are called.
+    """
 
     rules: tuple[PlacementRule, ...]
     capacity: Mapping[str, int]
     most: Mapping[str, int]
     sizes: Mapping[DataSource, int]
     homes: Mapping[str, str]
+    volumes: Mapping[str, frozenset[str]] = {}
 
 
 def room_of(
@@ -43,6 +45,7 @@ def room_of(
         {server.name: able.most_machines for server in spec.servers if (able := capabilities.get(server.name))},
         sizes,
         {entry.group: entry.server for entry in ledger},
+        {server.name: frozenset(volume.name for volume in server.volumes) for server in spec.servers},
     )
 
 
@@ -60,7 +63,20 @@ def place(desired: DesiredState, room: Room) -> DesiredState:
             used[server] += _bytes(group, room)
         placed.append(msgspec.structs.replace(group, server=server))
     groups = tuple(sorted(placed, key=lambda each: (each.server, each.group.name)))
-    return msgspec.structs.replace(desired, groups=groups, findings=(*desired.findings, *_overfull(groups, room)))
+    findings = (*desired.findings, *_overfull(groups, room), *_homeless(groups, room))
+    return msgspec.structs.replace(desired, groups=groups, findings=findings)
+
+
+def _homeless(groups: Sequence[DesiredGroup], room: Room) -> list[Diagnostic]:
+    """Groups that were placed where a volume that they prefer is not."""
+    found = []
+    for group in groups:
+        lacking = _lacking(group, group.server, room)
+        if lacking:
+            what = f"{group.group.name} is placed on {group.server}, which has no volume {' and '.join(lacking)}"
+            remedy = f"Prefer one of {', '.join(sorted(room.volumes[group.server]))}, or name the server."
+            found.append(Diagnostic("RCL3090", Severity.ERROR, what, remedy, group.place("members.volume")))
+    return found
 
 
 def _server(group: DesiredGroup, room: Room, used: Mapping[str, int]) -> str:
@@ -70,7 +86,14 @@ def _server(group: DesiredGroup, room: Room, used: Mapping[str, int]) -> str:
     for rule in room.rules:
         if rule.labels.items() <= group.labels.items() and rule.server in room.capacity:
             return rule.server
-    return max(sorted(room.capacity), key=lambda server: room.capacity[server] - used[server])
+    able = [server for server in sorted(room.capacity) if not _lacking(group, server, room)]
+    return max(able or sorted(room.capacity), key=lambda server: room.capacity[server] - used[server])
+
+
+def _lacking(group: DesiredGroup, server: str, room: Room) -> list[str]:
+    """The volumes that members prefer and the server has not."""
+    wanted = {member.volume for member in group.group.members if member.volume is not None}
+    return sorted(wanted - room.volumes[server]) if server in room.volumes else []
 
 
 def _bytes(group: DesiredGroup, room: Room) -> int:

@@ -21,13 +21,13 @@ def shrunk(
     """Whether too many of a site's groups have no policy any more to believe that they were removed on purpose.
 
     By names of groups: `owned` are in the ledger, `desired` have a policy, `formerly` are earlier names that
-    policies mention. Too many are all of them, or at least half of them where there are so many as
-    `minimum_population`.
+    policies mention. Too many are all of them where no policy of the site is left, or at least half of them where
+    there are so many as `minimum_population`.
     """
     gone = owned - desired - formerly
     if not gone:
         return False
-    return gone == owned or (len(owned) >= minimum_population and 2 * len(gone) >= len(owned))
+    return not desired or (len(owned) >= minimum_population and 2 * len(gone) >= len(owned))
 
 
 def without_removals(

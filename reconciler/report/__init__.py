@@ -3,6 +3,7 @@
 from reconciler.report.annotations import azure_text, github_text, junit_text, sarif_text
 from reconciler.report.comparison import comparison_html, comparison_markdown, comparison_text
 from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
+from reconciler.report.drift import drift_text
 from reconciler.report.evidence import answer_text, chain_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
@@ -34,6 +35,7 @@ __all__ = [
     "comparison_markdown",
     "comparison_text",
     "coverage_text",
+    "drift_text",
     "findings_text",
     "github_text",
     "holdings_text",

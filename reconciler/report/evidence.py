@@ -24,9 +24,7 @@ def chain_text(check: ChainCheck, where: str, signed_by: str, paint: Paint) -> s
     """What was read, whether it is whole, and every place where it is not."""
     errors = [each for each in check.findings if each.severity is Severity.ERROR]
     verdict = paint("not as it was written", "bad") if errors else paint("whole", "good")
-    anchored = (
-        f"{count(check.anchored, 'record')} of them fit the anchor" if check.anchored else "no anchor covers them"
-    )
+    anchored = f"an anchor covers {count(check.anchored, 'record')}" if check.anchored else "no anchor covers them"
     signed = f", signed by {safe(signed_by)}" if signed_by else ""
     lines = [
         f"Evidence in {safe(where)}: {count(check.records, 'record')} in {count(check.segments, 'segment')}: {verdict}",
@@ -63,9 +61,10 @@ def _protected(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
     assert told.group is not None
     term = told.group.short_term
     every = format_duration(term.synchronization) if term.synchronization else "before each recovery point"
+    by, least = f"{safe(told.group.name)} on {safe(told.server)}", count(term.minimum_points, "point")
     lines = [
-        f"  {paint('protected', 'good')} by {safe(told.group.name)} on {safe(told.server)} since {moment(told.since, zone)}",
-        f"  kept       {format_duration(term.retention)}, at least {count(term.minimum_points, 'point')}; synchronized {every}",
+        f"  {paint('protected', 'good')} by {by} since {moment(told.since, zone)}",
+        f"  points are kept for {format_duration(term.retention)}, at least {least}; synchronized: {every}",
     ]
     if told.joined is not None:
         lines += _who(told.joined, "joined by", zone)
@@ -92,10 +91,10 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
     origin += [f"CI {decision.ci}"] if decision.ci else []
     origin += [f"consent {decision.consent}"] if decision.consent else []
     lines = [f"  {label:<12} {safe(by)}, {at}", f"               {safe(', '.join(origin))}"]
-    for each in decision.approvals:
-        lines.append(
-            f"               approved by {safe(each.by)}, until {each.until}: {safe(each.reason)} ({each.name})"
-        )
+    lines += (
+        f"               approved by {safe(each.by)} until {each.until}: {safe(each.reason)} ({safe(each.name)})"
+        for each in decision.approvals
+    )
     if decision.glass:
         lines.append(f"               BREAK-GLASS, approvals were passed over: {safe(decision.glass)}")
     return lines
@@ -125,8 +124,8 @@ def _recoveries(told: Protection, zone: tzinfo) -> list[str]:
         return []
     lines = [f"  {count(len(told.recoveries), 'recovery', 'recoveries')} until then:"]
     lines += [
-        f"    {moment(each.at, zone)}  {each.state}, point {each.point} to {safe(each.folder or 'the original place')}, "
-        f"{count(each.files, 'file')}, asked for by {safe(each.asked_by or 'nobody knows who')}"
+        f"    {moment(each.at, zone)}  {each.state}, asked for by {safe(each.asked_by or 'nobody knows who')}: "
+        f"point {each.point} to {safe(each.folder or 'its original place')}, {count(each.files, 'file')}"
         for each in told.recoveries[:_SHOWN]
     ]
     return lines + _more(told.recoveries)

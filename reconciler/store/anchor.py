@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from reconciler.errors import Damaged, UsageError
+from reconciler.errors import Damaged
 
 SUMS = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
@@ -27,7 +27,7 @@ def sums_text(sums: Mapping[str, str]) -> bytes:
 
 
 def read_sums(path: Path) -> dict[str, str]:
-    """Segment name -> hash; nothing where there is no file. Raises `UsageError`, RCL5027, where it is no anchor."""
+    """Segment name -> hash; nothing where there is no file. Raises `Damaged`, RCL5027, where it is no anchor."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -52,6 +52,6 @@ def check_extends(older: Mapping[str, str], newer: Mapping[str, str], where: Pat
             raise Damaged("RCL5025", what, remedy, subject=name)
 
 
-def _no_anchor(path: Path, why: str) -> UsageError:
+def _no_anchor(path: Path, why: str) -> Damaged:
     what = f"{path} is no anchor: {why}"
-    return UsageError("RCL5027", what, "Give a SHA256SUMS that `reconciler evidence seal` wrote.", subject=str(path))
+    return Damaged("RCL5027", what, "Give a SHA256SUMS that `reconciler evidence seal` wrote.", subject=str(path))

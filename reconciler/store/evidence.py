@@ -99,7 +99,8 @@ class EvidenceFolder:
 
     def seal(self, sign: Callable[[bytes], bytes] | None = None) -> dict[str, bytes]:
         """Closes the last segment, and writes the anchor over all of them, signed where `sign` is given; returns what
-        was written, by name. A signature of an older anchor goes. Raises `Damaged`, RCL5025, where a segment is not as the anchor before has it."""
+        was written, by name. A signature of an older anchor goes. Raises `Damaged`, RCL5025, where a segment is not as
+        the anchor before has it."""
         files.make_folder(self.folder)
         with self.locked():
             segments = self.segments()

@@ -155,10 +155,10 @@ class SqliteLedger:
         rows = self._database.rows("SELECT body FROM sighting ORDER BY server, ref")
         return tuple(self._database.decode(row["body"], Sighting) for row in rows)
 
-    def sight(self, sighting: Sighting) -> None:
+    def sight(self, *sightings: Sighting) -> None:
         query = "INSERT OR REPLACE INTO sighting (server, ref, body) VALUES (?, ?, ?)"
-        row = (sighting.server, sighting.ref, msgspec.json.encode(sighting))
-        self._database.write(lambda write: write.execute(query, row))
+        rows = [(each.server, each.ref, msgspec.json.encode(each)) for each in sightings]
+        self._database.write(lambda write: write.executemany(query, rows))
 
     def site_document(self) -> dict[str, Any] | None:
         rows = self._database.rows("SELECT body FROM document WHERE kind = 'Site'")

@@ -106,7 +106,7 @@ def test_a_release_wants_a_yes_and_is_on_record(shop: Shop) -> None:
         assert memory.locks.token() == 2
         run = memory.journal.runs()[0]
         assert (run.command, run.ended_as, run.fence) == ("lock release", "done", 2)
-        (record,) = memory.evidence.records()
+        (record,) = (each for each in memory.evidence.records() if each.kind is EvidenceKind.LOCK)
         assert (record.kind, record.body["what"]) == (EvidenceKind.LOCK, "released")
         assert (record.body["holder"], record.body["token"]) == (ELSEWHERE, 1)
         assert (record.body["actor"], record.body["process"]) == (run.actor, run.host)

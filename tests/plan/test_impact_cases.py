@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import msgspec
@@ -138,6 +138,17 @@ def test_a_schedule_decides_when_the_floor_lets_go() -> None:
     assert [fate.after for fate in found.fates] == [NOON + 2 * HOUR, NOON - HOUR / 2 + DAY]
 
 
+def test_an_inconsistent_replica_is_pruned_once_it_was_checked() -> None:
+    nightly = ConsistencyCheck(False, time(2, 30), 4)
+    before, after = (msgspec.structs.replace(each, consistency_check=nightly) for each in (FORTNIGHT, under(5 * DAY)))
+    seen = held(*DAILY, by=before, state=ReplicaState.INCONSISTENT, checked_at=NOON - HOUR)
+    found = impact(change(before, after), past(seen))
+    assert found is not None
+    assert found.fates[0].after == NOON + 13 * HOUR + HOUR / 2
+    late = held(*DAILY, by=before, state=ReplicaState.INCONSISTENT, checked_at=NOON - DAY)
+    assert counts(impact(change(before, after), past(late))) == (9, 5, 0)
+
+
 def test_a_point_that_goes_anyway_is_not_counted() -> None:
     """It is beyond the old range already: the next pruning takes it, change or no change."""
     found = impact(change(FORTNIGHT, under(13 * DAY)), past(held(*DAILY, point(ONE, 20 * DAY))))
@@ -193,6 +204,7 @@ BAD = {"state": ReplicaState.INCONSISTENT}
 HAZARDS = [
     ("a shorter range", FORTNIGHT, under(5 * DAY), DAILY, {}, EMBEDDED, []),
     ("a stop that retains", STOP_RETAIN, None, DAILY, {}, EMBEDDED, []),
+    ("one point, and it stays", FORTNIGHT, under(30 * DAY), DAILY[:1], {}, EMBEDDED, []),
     ("a stop that destroys", STOP_NOW, None, DAILY, {}, EMBEDDED, ["RCL3070"]),
     ("a stop that destroys what is inconsistent", STOP_NOW, None, DAILY, BAD, EMBEDDED, ["RCL3070", "RCL3074"]),
     ("a stop with an inconsistent replica", STOP_RETAIN, None, DAILY, BAD, EMBEDDED, ["RCL3074"]),

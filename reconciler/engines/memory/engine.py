@@ -5,7 +5,6 @@ Jobs end at the first poll. It refuses stale tokens, fails midway, loses answers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from blake3 import blake3
 
 from reconciler import __version__
 from reconciler.engines import EngineSetup
+from reconciler.engines.memory.server import Copy, MemoryServer
 from reconciler.errors import (
     OutcomeUnknown,
     ReconcilerError,
@@ -37,7 +37,6 @@ from reconciler.model import (
     JobResult,
     JobState,
     JobStatus,
-    Member,
     ObservedGroup,
     PointKind,
     PoolVolume,
@@ -54,7 +53,7 @@ from reconciler.model import (
     VirtualMachine,
 )
 from reconciler.plan.preflight import refusals
-from reconciler.protocols import Fence, FileFacts, Target
+from reconciler.protocols import Fence, Target
 from reconciler.staging import LocalTarget
 
 _KINDS = {
@@ -63,39 +62,6 @@ _KINDS = {
     JobKind.EXPRESS_FULL: PointKind.EXPRESS_FULL,
 }
 _CHUNK = 1024 * 1024
-
-
-@dataclass
-class Behaviour:
-    """How the server misbehaves. `fail_applies` is how many of the next applies fail before they do anything;
-    `lose_answers` how many are done, or with `lose_before` not done, without an answer. `unreadable` names fields
-    that observing gives back as they never were."""
-
-    fail_applies: int = 0
-    lose_answers: int = 0
-    lose_before: bool = False
-    unreadable: frozenset[str] = frozenset()
-
-
-@dataclass
-class _Copy:
-    """One file of a machine as a point holds it."""
-
-    data: bytes
-    facts: FileFacts
-
-
-@dataclass
-class MemoryServer:
-    """What outlives an engine: open a second one on the same server to see what a restart would."""
-
-    behaviour: Behaviour = field(default_factory=Behaviour)
-    token: int = 0
-    groups: dict[str, ProtectionGroup] = field(default_factory=dict)
-    replicas: dict[DataSource, Replica] = field(default_factory=dict)
-    points: dict[str, RecoveryPoint] = field(default_factory=dict)
-    contents: dict[str, dict[str, _Copy]] = field(default_factory=dict)
-    results: dict[str, JobResult] = field(default_factory=dict)
 
 
 def open_engine(setup: EngineSetup, server: MemoryServer | None = None) -> MemoryEngine:
@@ -137,15 +103,7 @@ class MemoryEngine:
     def groups(self) -> tuple[ObservedGroup, ...]:
         """See `protocols.ReadsGroups`."""
         ordered = sorted(self._server.groups.items(), key=lambda item: item[1].name)
-        return tuple(ObservedGroup(ref, self._as_read(group)) for ref, group in ordered)
-
-    def _as_read(self, group: ProtectionGroup) -> ProtectionGroup:
-        unreadable = self._server.behaviour.unreadable
-        if "existingPoints" in unreadable:
-            group = msgspec.structs.replace(group, existing_points=ExistingPoints.RETAIN)
-        if "members.volume" in unreadable:
-            group = msgspec.structs.replace(group, members=tuple(Member(each.source) for each in group.members))
-        return group
+        return tuple(ObservedGroup(ref, self._server.behaviour.shown(group)) for ref, group in ordered)
 
     def _used(self, volume: str) -> int:
         return sum(each.stored_bytes for each in self._server.replicas.values() if each.volume == volume)
@@ -176,20 +134,24 @@ class MemoryEngine:
         self._server.token = fence.token
 
     def _apply(self, action: Action) -> str:
+        behaviour = self._server.behaviour
         match action:
             case CreateGroup(group=group):
                 return self._create(group)
             case UpdateGroup(ref=ref, before=before, after=after) | RenameGroup(ref=ref, before=before, after=after):
                 now = self._server.groups.get(ref)
-                if now is None or (now not in (before, after) and self._as_read(now) != self._as_read(before)):
+                kept = behaviour.rounded(after)
+                if now is None or (
+                    now not in (before, after, kept) and behaviour.shown(now) != behaviour.shown(before)
+                ):
                     raise _stale(before.name)
-                self._check_names(after, ref)
-                self._server.groups[ref] = after
-                self._place(before, after)
+                self._check_names(kept, ref)
+                self._server.groups[ref] = kept
+                self._place(now, kept)
                 return ref
             case StopProtection(ref=ref, before=before, existing_points=existing):
                 now = self._server.groups.get(ref)
-                if now is not None and self._as_read(now) != self._as_read(before):
+                if now is not None and behaviour.shown(now) != behaviour.shown(before):
                     raise _stale(before.name)
                 if self._server.groups.pop(ref, None) is not None:
                     for member in before.members:
@@ -197,20 +159,21 @@ class MemoryEngine:
                 return ref
             case Adopt(ref=ref, group=group):
                 now = self._server.groups.get(ref)
-                if now is None or self._as_read(now) != self._as_read(group):
+                if now is None or behaviour.shown(now) != behaviour.shown(group):
                     raise _stale(group.name)
                 return ref
 
     def _create(self, group: ProtectionGroup) -> str:
+        kept = self._server.behaviour.rounded(group)
         for ref, other in self._server.groups.items():
             if other.name == group.name:
-                if other == group:
+                if other in (group, kept):
                     return ref
                 raise _stale(group.name)
         ref = f"memory-{sha256(group.name.encode()).hexdigest()[:8]}-{len(self._server.groups)}"
-        self._check_names(group, ref)
-        self._server.groups[ref] = group
-        self._place(None, group)
+        self._check_names(kept, ref)
+        self._server.groups[ref] = kept
+        self._place(None, kept)
         return ref
 
     def _check_names(self, group: ProtectionGroup, ref: str) -> None:
@@ -335,7 +298,7 @@ class MemoryEngine:
                 raise Refused(finding.code, finding.message, finding.remedy, subject=finding.subject)
         return machine
 
-    def _read(self, job: Job, machine: VirtualMachine) -> dict[str, _Copy]:
+    def _read(self, job: Job, machine: VirtualMachine) -> dict[str, Copy]:
         disks = self._setup.disks[job.source.cluster]
         for _ in range(2):
             contents, steady = {}, True
@@ -343,7 +306,7 @@ class MemoryEngine:
                 with disks.open(path) as reader:
                     generation = reader.generation()
                     parts = [reader.read(offset, _CHUNK) for offset in range(0, reader.size, _CHUNK)]
-                    contents[path] = _Copy(b"".join(parts), disks.facts(path))
+                    contents[path] = Copy(b"".join(parts), disks.facts(path))
                     steady &= reader.generation() == generation
             if steady:
                 return contents

@@ -1,0 +1,73 @@
+"""Drift: a site and its policies -> where they do not agree with what is there. Changes no server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from reconciler.control.flight import in_flight
+from reconciler.control.lease import holding
+from reconciler.control.observe import Observation
+from reconciler.control.propose import desired_now
+from reconciler.control.settle import settle
+from reconciler.control.sightings import note_sightings, unreadable
+from reconciler.control.site import Site
+from reconciler.errors import ReconcilerError
+from reconciler.model.documents import PolicySet
+from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
+from reconciler.plan import DesiredState
+from reconciler.plan.drift import Sides, drift
+
+
+def drift_now(
+    site: Site, policies: PolicySet, observation: Observation, classes: Collection[DriftClass] = tuple(DriftClass)
+) -> Drift:
+    """Everything that does not agree, of these classes. Notes what was seen, so that a later look can tell since when
+    it is so."""
+    note_sightings(site, observation)
+    desired = desired_now(site, policies, observation)
+    moving = in_flight(site, observation)
+    wanted = tuple(klass for klass in DriftClass if klass in classes)
+    items = tuple(item for item in _items(site, observation, desired, moving) if item.klass in wanted)
+    return Drift(
+        site=site.name,
+        at=observation.at,
+        classes=wanted,
+        items=items,
+        in_flight=moving,
+        names={each.source: desired.names[each.source] for each in items if each.source in desired.names},
+        findings=tuple(error.diagnostic for error in observation.troubles),
+    )
+
+
+def external_drift(site: Site, observation: Observation, desired: DesiredState | None = None) -> tuple[DriftItem, ...]:
+    """What somebody changed on the servers, for the evidence. Without `desired` what the policies tell to ignore is in
+    it too, and no item has a desired value or a place."""
+    found = _items(site, observation, desired, in_flight(site, observation))
+    return tuple(item for item in found if item.klass is DriftClass.EXTERNAL)
+
+
+def _items(
+    site: Site, observation: Observation, desired: DesiredState | None, moving: tuple[InFlight, ...]
+) -> tuple[DriftItem, ...]:
+    sides = Sides(
+        desired,
+        observation.ledger,
+        observation.catalogs,
+        observation.clusters,
+        unreadable(site),
+        {(each.server, each.ref): each for each in site.memory.ledger.sightings()},
+        frozenset((each.server, each.group) for each in moving),
+    )
+    return drift(sides)
+
+
+def settle_what_was_cut_off(site: Site) -> None:
+    """Brings our own memory in line with what a run that died had done, where nobody is at work. Where that cannot be
+    found out now, the groups of that run are shown as in flight."""
+    if not site.memory.journal.open_runs():
+        return
+    try:
+        with holding(site):
+            settle(site)
+    except ReconcilerError:
+        return

@@ -1,0 +1,18 @@
+"""Secrets: text that may hold credentials -> the same text without them."""
+
+from __future__ import annotations
+
+import re
+
+#: A URL's scheme, and everything up to the last @ before its path: user, password or token.
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@")
+
+
+def redacted(text: str) -> str:
+    """The text with ``***`` for who and by which password stands in its URLs."""
+    return _USERINFO.sub(r"\1***@", text)
+
+
+def holds_credentials(url: str) -> bool:
+    """Whether a user, a password or a token stands in the URL."""
+    return redacted(url) != url
