@@ -77,15 +77,20 @@ def unlink(path: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Writes a file that is either as before or as `data`, never in between: temporary, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.part")
-    announce("write", path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(data)
-        handle.flush()
-        fsync(handle.fileno(), path)
-    rename(temporary, path)
+    """Writes a file that is either as before or as `data`, never in between: temporary, fsync, rename. Two processes
+    may do so at once: one of them is last."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        announce("write", path)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            fsync(handle.fileno(), path)
+        rename(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:

@@ -15,7 +15,7 @@ from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused,
 from reconciler.inventory.snapshot import read as read_exported
 from reconciler.model import ClusterSnapshot
 from reconciler.model.documents import Cluster, PolicySet, SiteDocument
-from reconciler.protocols import Clock, Disks, Engine, Inventory
+from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.store import holder_identity, open_memory
 
 
@@ -53,7 +53,6 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
 def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | None = None) -> Site:
     """Opens inventories, engines and memory of the site. Relative paths count from the root."""
     spec = document.spec
-    assert spec.state.sqlite is not None
     inventories: dict[str, Inventory] = {}
     disks: dict[str, Disks] = {}
     for cluster in spec.clusters:
@@ -61,7 +60,7 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
         inventories[cluster.name] = opened
         if opened.disks is not None:
             disks[cluster.name] = opened.disks
-    memory = open_memory(root / spec.state.sqlite.path)
+    memory = open_memory(state_path(root, document))
     engines: dict[str, Engine] = {}
     try:
         for server in spec.servers:
@@ -91,6 +90,26 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
         clock=clock,
         holder=holder_identity(),
         stop=stop or Stop(),
+    )
+
+
+def state_path(root: Path, document: SiteDocument) -> Path:
+    """Where the site's state database is."""
+    assert document.spec.state.sqlite is not None
+    return root / document.spec.state.sqlite.path
+
+
+def open_state(root: Path, document: SiteDocument, clock: Clock, memory: Memory | None = None) -> Site:
+    """The site with its memory alone, no cluster and no server: for what must work while those do not answer."""
+    return Site(
+        document=document,
+        folder=root,
+        zone=ZoneInfo(document.spec.time_zone),
+        inventories={},
+        engines={},
+        memory=memory or open_memory(state_path(root, document)),
+        clock=clock,
+        holder=holder_identity(),
     )
 
 

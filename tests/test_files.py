@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,18 @@ def test_write_whole_is_all_or_nothing(tmp_path: Path) -> None:
         assert place.read_bytes() in (b"old", b"new")
         files.write_whole(place, b"old")
     assert place.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_many_may_write_one_file_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from reconciler import files\n"
+        "for _ in range(40): files.write_whole(Path(sys.argv[1]), sys.argv[2].encode() * 1000)"
+    )
+    place = tmp_path / "x"
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(place), letter]) for letter in "abc"]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert place.read_bytes() in (b"a" * 1000, b"b" * 1000, b"c" * 1000)
 
 
 def test_folders_are_made_with_the_missing_ones_above(tmp_path: Path) -> None:

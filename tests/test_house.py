@@ -90,6 +90,8 @@ def test_which_exit_code_counts() -> None:
         *([name, "--help"] for name in COMMANDS),
         ["store", "check", "--help"],
         ["evidence", "query", "--help"],
+        ["lock", "show", "--help"],
+        ["state", "restore", "--help"],
     ],
     ids=" ".join,
 )

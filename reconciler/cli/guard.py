@@ -10,14 +10,14 @@ from typer import Exit
 from typer.main import get_command
 
 from reconciler.cli import app as site_commands
-from reconciler.cli import auditing, authoring, drifting
+from reconciler.cli import auditing, authoring, drifting, keeping
 from reconciler.cli.options import app
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
 
 _READING = {"validate", "plan", "diff", "drift", "approve", "coverage", "members", "preflight"}
 
 #: Loading them puts their commands into the application, in this order.
-COMMANDS = (authoring, site_commands, drifting, auditing)
+COMMANDS = (authoring, site_commands, drifting, auditing, keeping)
 
 
 def run(words: list[str]) -> int:

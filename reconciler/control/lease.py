@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from reconciler.control.evidence import record_lock
 from reconciler.control.site import Site
 from reconciler.errors import LockHeld, ReconcilerError
 from reconciler.protocols import Fence, Lease
@@ -18,42 +19,50 @@ _ASK_AGAIN = 0.5
 
 
 class Holding:
-    """The lease as held. `fence` raises once it is lost: then somebody else is at work."""
+    """The lease as held. `fence` raises once it is lost: then somebody else is at work, or was."""
 
     def __init__(self, site: Site, lease: Lease) -> None:
         self._site = site
-        self._lease = lease
+        self.lease = lease
         self._lost: ReconcilerError | None = None
         self._over = threading.Event()
+        site.memory.locks.guard(lease)
         self._beat = threading.Thread(target=self._keep, name=f"lease-{site.name}", daemon=True)
         self._beat.start()
 
     @property
     def fence(self) -> Fence:
-        """The token to write under. Raises `StaleFence` once the lease is lost."""
+        """The token to write under, to be asked for right before each write. Raises `StaleFence` once the lease is
+        lost, which is looked up in our memory each time: for a server that knows no tokens this is all there is."""
         self.check()
-        return Fence(self._lease.token)
+        return Fence(self.lease.token)
 
     def check(self) -> None:
-        """Raises once the lease is lost."""
+        """Raises once the lease is lost. A process that was stopped for a while learns of it here."""
+        if self._lost is None:
+            try:
+                self._site.memory.locks.check(self.lease)
+            except ReconcilerError as error:
+                self._lost = error
         if self._lost is not None:
             raise self._lost
 
     @property
     def took_over(self) -> str:
-        """Whose lease was taken over because its process had died; "" for nobody's."""
-        return self._lease.took_over
+        """Whose lease was taken over because it had expired or its process had died; "" for nobody's."""
+        return self.lease.took_over
 
     def end(self) -> None:
         self._over.set()
         self._beat.join()
+        self._site.memory.locks.guard(None)
         if self._lost is None:
-            self._site.memory.locks.release(self._lease)
+            self._site.memory.locks.release(self.lease)
 
     def _keep(self) -> None:
         while not self._over.wait(TTL.total_seconds() / 4):
             try:
-                self._lease = self._site.memory.locks.renew(self._lease, TTL)
+                self.lease = self._site.memory.locks.renew(self.lease, TTL)
             except ReconcilerError as error:
                 self._lost = error
                 return
@@ -62,23 +71,46 @@ class Holding:
 @contextmanager
 def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
     """Holds the site's lease. Raises `LockHeld` when another process is still at work on it after `wait`."""
-    held = Holding(site, _acquire(site, wait))
+    with keeping(site, _acquire(site, wait)) as held:
+        if held.took_over:
+            record_lock(site, "takenOver", held.lease)
+        yield held
+
+
+@contextmanager
+def holding_instead(site: Site, of: Lease) -> Iterator[Holding]:
+    """Takes the lease `of` away from its holder and holds it. Its token is too old from then on. Raises `LockHeld`
+    when meanwhile somebody else has it."""
+    with keeping(site, site.memory.locks.acquire(lease_name(site), site.holder, TTL, taken_from=of.token)) as held:
+        record_lock(site, "released", of)
+        yield held
+
+
+@contextmanager
+def keeping(site: Site, lease: Lease) -> Iterator[Holding]:
+    """Goes on holding a lease that this process already has, and releases it at the end."""
+    held = Holding(site, lease)
     try:
         yield held
     finally:
         held.end()
 
 
+def lease_name(site: Site) -> str:
+    """What the site's lease is called."""
+    return f"site:{site.name}"
+
+
 def held_by(site: Site) -> Lease | None:
     """Who works on the site now, if anybody."""
-    return site.memory.locks.holder(f"site:{site.name}")
+    return site.memory.locks.holder(lease_name(site))
 
 
 def _acquire(site: Site, wait: timedelta) -> Lease:
     patience = wait.total_seconds()
     while True:
         try:
-            return site.memory.locks.acquire(f"site:{site.name}", site.holder, TTL)
+            return site.memory.locks.acquire(lease_name(site), site.holder, TTL)
         except LockHeld:
             if patience <= 0 or site.stop.wait(min(_ASK_AGAIN, patience)):
                 raise

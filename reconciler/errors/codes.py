@@ -1191,6 +1191,36 @@ _STATE: dict[str, Explanation] = {
         "The anchor's signature is missing, is of another file, or is by somebody else.",
         "Take anchor and signature from where they were kept, and check the list of signers.",
     ),
+    "RCL5007": Explanation(
+        "a lease that was not released",
+        "Somebody holds the site, and nobody said that the lease may be taken away.",
+        "See `reconciler lock show`. Run `reconciler lock release` again and answer yes, or give --yes.",
+    ),
+    "RCL5008": Explanation(
+        "no backup of a state",
+        "The file is not what `reconciler state backup` writes, or a newer major version wrote it.",
+        "Name another file, or use the version that wrote this one. Nothing was changed.",
+    ),
+    "RCL5009": Explanation(
+        "a damaged backup of a state",
+        "The file does not read back as it was written: a part is missing or cut, or does not fit its SHA-256.",
+        "Take another backup, or another copy of this one. Nothing was changed.",
+    ),
+    "RCL5010": Explanation(
+        "a backup of another site",
+        "The state in the file belongs to another site; its ledger knows other groups.",
+        "Name the right file, or the right site with --site. Nothing was changed.",
+    ),
+    "RCL5011": Explanation(
+        "a state that was not restored",
+        "Nobody said yes.",
+        "Run the command again and answer yes, or give --yes.",
+    ),
+    "RCL5012": Explanation(
+        "no state to back up",
+        "The site has no state database yet: nothing was ever applied, or `state` in the site names another file.",
+        "Correct `state` in the site, or back up once something was applied.",
+    ),
 }
 
 #: RCL6xxx: schedule and jobs

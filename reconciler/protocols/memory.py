@@ -139,17 +139,33 @@ class Lease(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class Locks(Protocol):
     """Leases with a fencing token, by real time (never the rehearsal's)."""
 
-    def acquire(self, name: str, holder: str, ttl: timedelta) -> Lease:
-        """Takes the lease, over an expired one or one whose holder's process on this machine is gone. Raises
-        `LockHeld`, RCL5003, saying who holds it, since when and until when."""
+    def acquire(self, name: str, holder: str, ttl: timedelta, *, taken_from: int = 0) -> Lease:
+        """Takes the lease, over an expired one, one whose holder's process on this machine is gone, or the one with
+        the token `taken_from`. Raises `LockHeld`, RCL5003, saying who holds it, since when and until when."""
         ...
 
     def renew(self, lease: Lease, ttl: timedelta) -> Lease:
         """Prolongs it. Raises `StaleFence`, RCL5004, when somebody else has it now."""
         ...
 
+    def check(self, lease: Lease) -> None:
+        """Raises `StaleFence`, RCL5004, when somebody else has it or had it since, or it was released. A cheap read,
+        for the moment right before a write."""
+        ...
+
+    def guard(self, lease: Lease | None) -> None:
+        """From now on this memory writes nothing unless the lease still stands: `StaleFence` in the same transaction.
+        None: it writes again without one."""
+        ...
+
     def release(self, lease: Lease) -> None: ...
-    def holder(self, name: str) -> Lease | None: ...
+    def holder(self, name: str) -> Lease | None:
+        """The lease, if it counts: neither expired nor of a process of this machine that died."""
+        ...
+
+    def last(self, name: str) -> Lease | None:
+        """The lease as it was last written, whether or not it still counts; None where it was released."""
+        ...
 
 
 class Marks(Protocol):

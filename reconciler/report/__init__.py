@@ -7,6 +7,7 @@ from reconciler.report.drift import drift_text
 from reconciler.report.evidence import answer_text, chain_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
+from reconciler.report.memory import Holdings, LeaseView, holdings_text, lease_text
 from reconciler.report.plan import applied_text, origin_text, plan_text
 from reconciler.report.plan_ci import plan_junit, plan_sarif
 from reconciler.report.plan_html import plan_html
@@ -21,6 +22,8 @@ from reconciler.report.words import Paint, coloured, json_text, plain
 __all__ = [
     "MARKDOWN_BYTES",
     "GroupStatus",
+    "Holdings",
+    "LeaseView",
     "MemberRow",
     "NearMiss",
     "Paint",
@@ -39,10 +42,12 @@ __all__ = [
     "drift_text",
     "findings_text",
     "github_text",
+    "holdings_text",
     "job_line",
     "jobs_text",
     "json_text",
     "junit_text",
+    "lease_text",
     "members_text",
     "origin_text",
     "plain",

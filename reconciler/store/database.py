@@ -17,16 +17,22 @@ T = TypeVar("T")
 
 
 class Database:
-    """The one connection, used by one thread at a time."""
+    """The one connection, used by one thread at a time.
+
+    `guard` is called inside every transaction before anything is written, and refuses by raising: see `Locks.guard`.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
         self._connection = connection
         self._lock = threading.RLock()
+        self.guard: Callable[[sqlite3.Connection], None] | None = None
 
-    def write(self, act: Callable[[sqlite3.Connection], T]) -> T:
-        """Runs `act` in a transaction."""
+    def write(self, act: Callable[[sqlite3.Connection], T], *, guarded: bool = True) -> T:
+        """Runs `act` in a transaction; `guarded` False is for the leases themselves."""
         with self._lock, sqlite.transaction(self._connection, self.path) as connection:
+            if guarded and self.guard is not None:
+                self.guard(connection)
             return act(connection)
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:

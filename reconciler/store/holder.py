@@ -30,6 +30,14 @@ def has_died(holder: str) -> bool:
     return start is None or (match["start"] != "0" and start != int(match["start"]))
 
 
+def lives(holder: str) -> bool | None:
+    """Whether the holder's process lives; None where it is of another machine, or of no form that says."""
+    match = _HOLDER.fullmatch(holder)
+    if match is None or match["host"] != socket.gethostname():
+        return None
+    return not has_died(holder)
+
+
 def _start_of(pid: int) -> int | None:
     """Clock ticks after boot at which a process began; None where there is none, or no /proc, or it is a zombie."""
     try:

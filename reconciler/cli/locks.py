@@ -1,0 +1,71 @@
+"""lock show, lock release."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.cli.options import Format
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.session import find_root
+from reconciler.control import locking
+from reconciler.control.policies import read_or_last_good
+from reconciler.control.site import Site
+from reconciler.errors import ConsentNeeded, ExitCode
+from reconciler.report import LeaseView, json_text, lease_text
+from reconciler.wiring import SystemClock, choose_site, open_state
+
+
+def show(root: Path | None, name: str | None, output: Format) -> int:
+    """Shows the lease."""
+    with _opened(find_root(root), name) as (site, shown):
+        out(json_text(shown) + "\n" if output is Format.json else lease_text(shown, site.zone, paint_for(sys.stdout)))
+    return ExitCode.SUCCESS
+
+
+def release(root: Path | None, name: str | None, yes: bool) -> int:
+    """Names the holder, asks, takes the lease away."""
+    with _opened(find_root(root), name) as (site, shown):
+        out(lease_text(shown, site.zone, paint_for(sys.stdout)))
+        if shown.lease is None:
+            return ExitCode.SUCCESS
+        consent = "nobody held it any more"
+        if shown.held:
+            note(_warning(shown))
+            consent = _agreed(yes)
+        run = locking.release(site, shown.lease, consent)
+    note(f"Released (run {run}). The token of {shown.lease.holder} is too old now.")
+    return ExitCode.SUCCESS
+
+
+def _warning(shown: LeaseView) -> str:
+    if shown.alive:
+        return (
+            "Its process lives on this machine. It is not ended, but whatever it still tries to write is refused, and "
+            "its run stays unfinished until `reconciler resume`. To end it by itself, stop it with Ctrl-C or SIGTERM."
+        )
+    return "Make sure that it is not at work: whatever it still tries to write is refused from then on."
+
+
+def _agreed(yes: bool) -> str:
+    """How somebody said yes."""
+    if yes:
+        return "--yes"
+    if not somebody_there():
+        raise ConsentNeeded("RCL5007", "nobody is there to say yes", "Give --yes where nobody can answer.")
+    if not ask("\nTake the lease away from it?"):
+        raise ConsentNeeded("RCL5007", "the lease stays where it is", "Run it again when it is wanted.")
+    return "asked in a terminal"
+
+
+@contextmanager
+def _opened(root: Path, name: str | None) -> Iterator[tuple[Site, LeaseView]]:
+    """The site's memory alone and its lease: servers and clusters need not answer."""
+    document = choose_site(read_or_last_good(root).policies, name)
+    site = open_state(root, document, SystemClock())
+    try:
+        yield site, locking.look(site)
+    finally:
+        site.close()

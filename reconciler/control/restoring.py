@@ -1,0 +1,239 @@
+"""Restoring a state: a backup -> the state in place, what was there kept beside it, the evidence never going back.
+
+A kill at any moment leaves the old state or the new one: the new one is made ready beside it, token and all, and put in
+place in one step. What comes before that step only adds files; what comes after it only tells of it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from reconciler import files
+from reconciler.control.agreeing import mandate_of
+from reconciler.control.apply import begin, end
+from reconciler.control.evidence import record_run, record_state
+from reconciler.control.lease import keeping
+from reconciler.control.site import Site
+from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
+from reconciler.errors import Damaged, Refused
+from reconciler.protocols import Lease, Memory
+from reconciler.report import Holdings
+from reconciler.store import (
+    EvidenceFolder,
+    Merged,
+    copy_database,
+    count_and_head,
+    holder_identity,
+    keep_raw,
+    lock_held,
+    merge_evidence,
+    open_memory,
+    put_database,
+    replace_database,
+)
+
+#: Nobody prolongs the lease while the files are copied.
+_TTL = timedelta(minutes=10)
+
+_EVERY_RUN = 1_000_000_000
+
+#: A site over a memory: what `wiring.open_state` makes.
+Build = Callable[[Memory], Site]
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A backup, verified, its parts in a folder beside the state; what it holds, and what the present state holds:
+    None where there is none that reads, and `trouble` says why."""
+
+    manifest: Manifest
+    folder: Path
+    coming: Holdings
+    present: Holdings | None
+    trouble: str = ""
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What came of it: the run that tells of it, where what was there is kept now, what was done with the evidence and
+    where the other one lies if there are two, and the token that all earlier ones are below."""
+
+    run: str
+    kept_as: tuple[Path, ...]
+    evidence: Merged
+    other_evidence: Path | None
+    token: int
+
+
+@contextmanager
+def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
+    """Verifies the backup, whole, and looks at both states. Changes nothing of what is in place.
+
+    Raises what `read_backup` raises, `Refused` where it is another site's, RCL5010, or of a newer schema, RCL5001,
+    `LockHeld` where somebody is at work on the site.
+    """
+    named = read_backup(backup).site
+    if named != site:
+        raise Refused(
+            "RCL5010",
+            f"{str(backup)!r} holds the state of the site {named!r}, not of {site!r}",
+            "Name the right file, or the right site with --site. Nothing was changed.",
+            subject=site,
+        )
+    files.make_folder(database.parent)
+    folder = database.with_name(f".{database.name}.restoring")
+    files.remove_folder(folder)
+    try:
+        files.make_folder(folder)
+        manifest = read_backup(backup, folder)
+        coming = _holdings(folder / DATABASE, folder / EVIDENCE)
+        present, trouble = None, f"there is no {database}"
+        if database.exists():
+            try:
+                _refuse_if_held(site, database)
+                present, trouble = _holdings(database, EvidenceFolder.of(database).folder), ""
+            except Damaged as error:
+                trouble = error.diagnostic.message
+        yield Opened(manifest, folder, coming, present, trouble)
+    finally:
+        files.remove_folder(folder)
+
+
+def restore(name: str, database: Path, found: Opened, build: Build, consent: str) -> Restored:
+    """Puts the backup's state in the place of the site's; `consent` says how somebody agreed. Raises `LockHeld` where
+    somebody is at work meanwhile."""
+    readable = found.present is not None
+    old = _acquired(name, database) if readable else None
+    try:
+        kept_as = _keep(database, readable=readable)
+        evidence = EvidenceFolder.of(database).folder
+        beside = _free(evidence, "from-backup")
+        merged = merge_evidence(found.folder / EVIDENCE, evidence, beside)
+        lease = _lease(name, new_token(old.token if old else 0, found.coming.token, time.time()))
+        run = _make_ready(found.folder / DATABASE, lease, build, consent)
+        (put_database if readable else replace_database)(found.folder / DATABASE, database)
+    except BaseException:
+        if old is not None:
+            with closing(open_memory(database)) as memory:
+                memory.locks.release(old)
+        raise
+    restored = Restored(run, kept_as, merged, beside if merged is Merged.BESIDE else None, lease.token)
+    site = build(open_memory(database))
+    try:
+        with keeping(site, lease):
+            for begun in site.memory.journal.open_runs():
+                if begun.id == run:
+                    record_run(site, begun, "", consent)
+            record_state(site, "restored", run, **_facts(found, restored, old.took_over if old else ""))
+            end(site, run, "done")
+    finally:
+        site.close()
+    return restored
+
+
+def new_token(present: int, backed_up: int, now: float) -> int:
+    """A fencing token above every one that can have been given out, with or without the present state's help. `now` is
+    in seconds since the epoch.
+
+    Each lease takes the next token, and leases are taken more slowly than one a second: a command takes longer, the
+    loop rests between two. So a state that began at 1, or was itself restored to the seconds of its day, is still
+    below the seconds since the epoch, however many leases were taken after the backup.
+    """
+    return max(present, backed_up, int(now)) + 1
+
+
+def _holdings(database: Path, evidence: Path) -> Holdings:
+    """What a state holds. Raises `Damaged`, RCL5002, where it does not read."""
+    try:
+        with closing(open_memory(database)) as memory:
+            runs = memory.journal.runs(_EVERY_RUN)
+            groups, token = len(memory.ledger.entries()), memory.locks.token()
+    except sqlite3.DatabaseError as error:
+        what = f"the database {database} cannot be read: {error}"
+        raise Damaged("RCL5002", what, "Keep the file.", subject=str(database)) from error
+    records, head = count_and_head(evidence)
+    newest = runs[0] if runs else None
+    return Holdings(
+        len(runs), newest.id if newest else "", newest.started_at if newest else None, groups, token, records, head
+    )
+
+
+def _refuse_if_held(site: str, database: Path) -> None:
+    with closing(open_memory(database)) as memory:
+        lease = memory.locks.holder(f"site:{site}")
+    if lease is not None:
+        raise lock_held(lease)
+
+
+def _acquired(site: str, database: Path) -> Lease:
+    with closing(open_memory(database)) as memory:
+        return memory.locks.acquire(f"site:{site}", holder_identity(), _TTL)
+
+
+def _lease(site: str, token: int) -> Lease:
+    now = datetime.now(UTC)
+    return Lease(f"site:{site}", holder_identity(), token, now, now + _TTL)
+
+
+def _keep(database: Path, *, readable: bool) -> tuple[Path, ...]:
+    """Copies what is there beside it; nothing of it is ever deleted."""
+    if not database.exists():
+        return ()
+    copy = _free(database, "before-restore")
+    if readable:
+        try:
+            copy_database(database, copy)
+            files.fsync_folder(copy.parent)
+        except Damaged:
+            files.unlink(copy)
+        else:
+            return (copy,)
+    return keep_raw(database, copy)
+
+
+def _make_ready(staged: Path, lease: Lease, build: Build, consent: str) -> str:
+    """Writes into the state that is to come: the lease, which is ours already, and a run that has begun. Whoever
+    finds that run open knows that the process died before it had told of the restore. What the run writes into the
+    evidence goes beside the staged state, and is thrown away with it."""
+    with closing(open_memory(staged)) as memory:
+        site = build(memory)
+        memory.locks.hand(lease)
+        with keeping(site, lease) as held:
+            run = begin(site, None, held, mandate_of(site, "state restore", consent))
+        memory.locks.hand(lease)
+    return run
+
+
+def _facts(found: Opened, restored: Restored, took_over: str) -> dict[str, str | int | datetime]:
+    """What the evidence record says: which backup, what it holds, what was there, and where that is kept."""
+    manifest, coming, present = found.manifest, found.coming, found.present
+    facts: dict[str, str | int | datetime] = {
+        "takenAt": manifest.taken_at,
+        "takenOn": manifest.host,
+        "takenBy": manifest.version,
+        "seal": manifest.seal,
+        "runs": coming.runs,
+        "groups": coming.groups,
+        "newestRun": coming.newest_run,
+        "head": coming.head,
+        "keptAs": ", ".join(path.name for path in restored.kept_as),
+        "evidence": str(restored.evidence),
+        "otherEvidence": restored.other_evidence.name if restored.other_evidence else "",
+        "token": restored.token,
+        "tookOver": took_over,
+    }
+    if present is not None:
+        facts |= {"runsBefore": present.runs, "groupsBefore": present.groups, "newestRunBefore": present.newest_run}
+    return facts
+
+
+def _free(path: Path, word: str) -> Path:
+    """A name beside `path` that nothing has: with the word and the time."""
+    stem = f"{path.name}.{word}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    names = (path.with_name(stem if number == 1 else f"{stem}-{number}") for number in range(1, 1000))
+    return next(each for each in names if not each.exists())

@@ -1,0 +1,79 @@
+"""Our own memory: the lease, and what a state database and its evidence hold -> text."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Literal
+
+import msgspec
+
+from reconciler.protocols import Lease, Run
+from reconciler.report.words import Paint, count, safe
+
+
+class LeaseView(msgspec.Struct, frozen=True, rename="camel"):
+    """The lease of a site. `lease` None: nobody has it. `held` False with a lease: it expired, or the holder's process
+    died, and the next command takes it over. `alive` None: the holder is on another machine. `runs` are the open ones
+    under its token."""
+
+    site: str
+    held: bool
+    lease: Lease | None = None
+    alive: bool | None = None
+    runs: tuple[Run, ...] = ()
+    format_version: str = "1.0"
+    kind: Literal["Lease"] = "Lease"
+
+
+class Holdings(msgspec.Struct, frozen=True, rename="camel"):
+    """What a state holds: how many runs, which was the newest and when it began, how many groups are in the ledger,
+    the largest fencing token; how many records of evidence there are, and the SHA-256 of the last one ("" for none)."""
+
+    runs: int
+    newest_run: str
+    newest_at: datetime | None
+    groups: int
+    token: int
+    records: int
+    head: str
+
+
+def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
+    """Who holds the site, since when, until when, and what may be done about it."""
+    lease = shown.lease
+    if lease is None:
+        return f"{shown.site} is free: nobody holds its lease.\n"
+    process = {True: "lives", False: "died", None: "of another machine; whether it lives is not known here"}
+    over = "" if shown.held or shown.alive is False else ", which is over"
+    rows = [
+        ("holder", safe(lease.holder)),
+        ("process", process[shown.alive]),
+        ("since", _second(lease.acquired_at, zone)),
+        ("until", _second(lease.expires_at, zone) + over),
+        ("token", str(lease.token)),
+        *([("took over from", safe(lease.took_over))] if lease.took_over else []),
+        *(("at work on", f"run {run.id} ({run.command}) of {safe(run.actor)}") for run in shown.runs),
+    ]
+    head = paint(f"{shown.site} is held", "change") if shown.held else f"{shown.site} is free again"
+    tail = (
+        "It prolongs the lease while it works. `reconciler lock release` takes it away."
+        if shown.held
+        else "The next command takes the lease over."
+    )
+    return f"{head}\n" + "".join(f"  {name:<15}{text}\n" for name, text in rows) + tail + "\n"
+
+
+def holdings_text(name: str, held: Holdings | None, zone: tzinfo) -> str:
+    """One state in one line; None: there is none that reads."""
+    if held is None:
+        return f"{name:<9}nothing that can be read\n"
+    newest = f", the newest {held.newest_run} of {_second(held.newest_at, zone)}" if held.newest_at is not None else ""
+    head = f", the last {held.head[:12]}" if held.head else ""
+    return (
+        f"{name:<9}{count(held.runs, 'run')}{newest}; {count(held.groups, 'group')} in the ledger; "
+        f"{count(held.records, 'record')} of evidence{head}\n"
+    )
+
+
+def _second(at: datetime, zone: tzinfo) -> str:
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
