@@ -200,7 +200,7 @@ class _Differ:
         reason = Reason.POLICY_REMOVED if moved is None else Reason.SERVER_CHANGED
         place = moved.place("server") if moved else None
         assumed = self.held.unreadable.get(entry.server, frozenset())
-        before = _with_assumed(observed.group, entry.applied, assumed)
+        before = assuming(observed.group, entry.applied, assumed)
         existing = before.existing_points
         direction = of_release(existing)
         note = f"no new points; existing points: {existing}"
