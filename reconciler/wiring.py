@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from reconciler.control.site import Site, Stop
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
-from reconciler.inventory.snapshot import read as read_exported
 from reconciler.model import ClusterSnapshot
 from reconciler.model.documents import Cluster, PolicySet, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory
+from reconciler.snapshots import read_inventory
 from reconciler.store import holder_identity, open_memory
 
 
@@ -110,7 +110,7 @@ def look(
     """The site's clusters as an exported inventory has them, else as far as they can be seen; and why others cannot.
     Opens no server."""
     if exported is not None:
-        return read_exported(exported), ()
+        return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
     troubles: list[ReconcilerError] = []
     for cluster in document.spec.clusters:

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Format, Machine, Machines, Now, Output, Root, SiteName, Yes, app, store_app
+from reconciler.cli.options import (
+    Catalog,
+    Format,
+    Inventory,
+    Machine,
+    Machines,
+    Now,
+    Output,
+    Root,
+    SiteName,
+    Yes,
+    app,
+    store_app,
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -36,8 +49,18 @@ def plan(
     save: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="FILE", help="Save the plan, to apply just that later.")
     ] = None,
+    inventory: Inventory = None,
+    catalog: Catalog = None,
 ) -> None:
-    """Show what apply would do, and why. Changes nothing."""
+    """Show what apply would do, and why. Changes nothing.
+
+    With --inventory and --catalog neither a cluster nor a server is asked, and no state is opened.
+    """
+    if inventory is not None or catalog is not None:
+        from reconciler.cli import planning
+
+        how = planning.Look(detailed, explain, save)
+        raise typer.Exit(planning.plan(root, site, output, now, planning.Exported(inventory, catalog), how))
     from reconciler.cli.changes import Look, plan
 
     raise typer.Exit(plan(root, site, output, now, Look(detailed, explain, save)))

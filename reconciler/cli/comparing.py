@@ -15,7 +15,6 @@ from reconciler.control.approvals import NAMESPACE, payload
 from reconciler.control.compare import Asked, State, compare, read_state, rules_of
 from reconciler.control.policies import FOLDER
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
-from reconciler.inventory import snapshot
 from reconciler.model.comparison import Comparison
 from reconciler.model.documents import ApprovalDocument, ApprovalSpec, Metadata
 from reconciler.model.encode import encode
@@ -24,6 +23,7 @@ from reconciler.plan.guard import denied, wants_approval
 from reconciler.report import comparison_html, comparison_markdown, comparison_text, findings_text, json_text
 from reconciler.report.words import count
 from reconciler.signing import sign
+from reconciler.snapshots import read_inventory
 
 _WORKING = "."
 
@@ -53,7 +53,7 @@ def diff(
     """Shows what differs; 5 where what weakens is not approved, 4 where a guardrail denies."""
     place = find_root(root)
     before, after = _states(place, older, newer)
-    clusters = snapshot.read(inventory) if inventory is not None else None
+    clusters = read_inventory(inventory) if inventory is not None else None
     found = compare(place, before, after, Asked(authors, clusters))
     match output:
         case Report.text:

@@ -27,6 +27,8 @@ policy_app = typer.Typer(help="Look after guardrails.", no_args_is_help=True, ri
 app.add_typer(policy_app, name="policy")
 inventory_app = typer.Typer(help="What the clusters show.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(inventory_app, name="inventory")
+catalog_app = typer.Typer(help="What the servers hold.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(catalog_app, name="catalog")
 
 
 class Format(StrEnum):
@@ -59,6 +61,10 @@ Output = Annotated[Format, typer.Option("--format", help="What to print.")]
 Inventory = Annotated[
     Path | None,
     typer.Option("--inventory", metavar="FILE", help="An exported inventory, instead of looking at the clusters."),
+]
+Catalog = Annotated[
+    Path | None,
+    typer.Option("--catalog", metavar="FILE", help="An exported catalog with the ledger, instead of asking servers."),
 ]
 Now = Annotated[
     str | None,

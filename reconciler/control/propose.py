@@ -15,7 +15,11 @@ from reconciler.plan.guard import denied
 def propose(site: Site, policies: PolicySet, observation: Observation) -> Proposal:
     """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
     servers can hold, with every such finding."""
-    proposal = plan_propose(policies, _situation(site, observation))
+    return checked(plan_propose(policies, _situation(site, observation)))
+
+
+def checked(proposal: Proposal) -> Proposal:
+    """The proposal; raises what `propose` raises where a finding forbids it."""
     wrong = [finding for finding in proposal.plan.findings if _forbids(finding)]
     if wrong:
         raise GuardrailDenied(wrong) if len(denied(wrong)) == len(wrong) else PolicyError(wrong)
