@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from reconciler.control.exported import situation_then
 from reconciler.control.observe import Observation
 from reconciler.control.policies import FOLDER, read_good
@@ -22,7 +24,7 @@ from reconciler.model import (
     ReplicaState,
     ServerFacts,
 )
-from reconciler.model.cluster import DiskKind, Node, Replication, VirtualDisk, VirtualMachine
+from reconciler.model.cluster import ClusterVolume, DiskKind, Node, Replication, VirtualDisk, VirtualMachine
 from reconciler.plan import DesiredGroup, desire
 from reconciler.snapshots import HeldThen, write_catalog, write_inventory
 from reconciler.wiring import choose_site
@@ -32,7 +34,7 @@ GROUPS = 200
 #: A backup server protects 800 machines; half of it leaves room.
 ON_A_SERVER = 500
 CLUSTER = "hci-01"
-_GUESTS = (("windows", "2022"), ("windows", "2019"), ("linux", "12"))
+_VOLUMES = 8
 _SITE = """apiVersion: reconciler/v1
 kind: Site
 metadata: {name: hq}
@@ -81,10 +83,13 @@ def write_site(root: Path, count: int, *, lines: bool, changed: bool = False) ->
     site = BenchSite(root, root / f"inventory.{form}", root / f"catalog.{form}")
     machines = tuple(_machine(number, groups) for number in range(count))
     nodes = tuple(Node(name=f"n{number:02d}", integration_version="10.0") for number in range(16))
-    cluster = ClusterSnapshot(name=CLUSTER, taken_at=NOW, nodes=nodes, machines=machines)
+    volumes = tuple(
+        ClusterVolume(name=f"csv-{number:02d}", free_bytes=2**60, deduplicated=False) for number in range(_VOLUMES)
+    )
+    cluster = ClusterSnapshot(name=CLUSTER, taken_at=NOW, nodes=nodes, volumes=volumes, machines=machines)
     write_inventory(site.inventory, [cluster])
     older = tuple(machine for number, machine in enumerate(machines) if not (changed and number % 100 == 0))
-    before = ClusterSnapshot(name=CLUSTER, taken_at=NOW, nodes=nodes, machines=older)
+    before = msgspec.structs.replace(cluster, machines=older)
     write_catalog(site.catalog, _held(root, before))
     return site
 
@@ -104,8 +109,10 @@ def _server(group: int, count: int, groups: int) -> str:
 
 def _machine(number: int, groups: int) -> VirtualMachine:
     app = number % groups
-    system, version = _GUESTS[number % 3]
-    folder = f"csv-{number % 8:02d}/vm-{number:07d}"
+    # One guest in twenty runs Linux, which is advised about.
+    system, version = ("linux", "12") if number % 20 == 0 else ("windows", ("2019", "2022")[number % 2])
+    volume = f"csv-{number % _VOLUMES:02d}"
+    folder = f"{volume}/vm-{number:07d}"
     return VirtualMachine(
         id=str(UUID(int=number << 64)),
         name=f"vm-{number:07d}",
@@ -125,7 +132,7 @@ def _machine(number: int, groups: int) -> VirtualMachine:
             VirtualDisk(
                 path=f"{folder}/{name}.vhdx",
                 kind=DiskKind.VHDX,
-                volume=f"csv-{number % 8:02d}",
+                volume=volume,
                 allocated_bytes=size,
             )
             for name, size in (("c", 16 * 2**30), ("d", 24 * 2**30))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -123,6 +122,8 @@ def look(
 
 def _load(group: str, name: str) -> Callable[..., Any]:
     """The adapter that an installed package brings under this name."""
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=group, name=name):
         loaded: Callable[..., Any] = point.load()
         return loaded

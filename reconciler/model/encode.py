@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return {
             field.encode_name: encode(inner)
-            for field in msgspec.structs.fields(value)
+            for field in _fields(type(value))
             if (inner := getattr(value, field.name)) != _default(field) or field.required
         }
     if isinstance(value, Size):
@@ -32,6 +33,12 @@ def encode(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return [encode(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+@lru_cache(maxsize=256)
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Its fields; to find them msgspec evaluates every annotation anew."""
+    return msgspec.structs.fields(kind)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -77,7 +77,8 @@ class SnapshotFile:
 
     def document(self, kind: type[D]) -> D:
         """The whole file, decoded at once."""
-        data = self._head + self._read(-1)
+        self._file.seek(0)
+        data = self._read(-1)
         try:
             found = msgspec.json.decode(data, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

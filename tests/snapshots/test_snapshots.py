@@ -61,7 +61,7 @@ def _held(draw: st.DrawFn) -> HeldThen:
             held = group(f"g{number}", source)
             groups.append(ObservedGroup(f"ref-{number}", held))
             replicas.append(Replica(source, "vol-a", ReplicaState.VALID, held.name, retention=timedelta(days=number)))
-            kind, size = draw(st.sampled_from(PointKind)), draw(st.integers(0))
+            kind = draw(st.sampled_from(PointKind))
             points.append(
                 RecoveryPoint(f"p{number}", source, NOW, kind, Consistency.CRASH, number, draw(st.integers(0)))
             )
