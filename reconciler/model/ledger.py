@@ -15,7 +15,7 @@ from reconciler.model.groups import ProtectionGroup
 from reconciler.model.identity import DataSource
 
 
-class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """A member as it was last seen: what its machine was called, and what selectors look at. "" is unknown."""
 
     source: DataSource
@@ -35,7 +35,7 @@ class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
             machine.name,
             machine.labels,
             machine.node,
-            _volumes(machine),
+            volumes_of(machine),
             _systems(machine.guest_system, machine.guest_version),
             "" if machine.replication is UNSET else _ROLES[machine.replication.mode],
         )
@@ -50,7 +50,8 @@ _ROLES = {
 }
 
 
-def _volumes(machine: VirtualMachine) -> tuple[str, ...]:
+def volumes_of(machine: VirtualMachine) -> tuple[str, ...]:
+    """The volumes that its disks are known to lie on, by name."""
     disks = machine.disks
     first = disks[0].volume if disks else UNSET
     for disk in disks:

@@ -23,6 +23,7 @@ from reconciler.model import (
     ReplicationMode,
     VirtualMachine,
     format_size,
+    volumes_of,
 )
 from reconciler.model.documents import Cluster, GroupDocument, MemberRule, PolicySet, Server, SiteDocument
 from reconciler.model.preflight import Check, CheckState
@@ -39,12 +40,13 @@ _MOST_BYTES = 80 * 10**12
 _NOBODY: dict[str, VirtualMachine] = {}
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """A machine that is to be protected from its host, and the group that wants it."""
+class Wanted(msgspec.Struct, frozen=True, gc=False):
+    """A machine that is to be protected from its host, the group that wants it, and the bytes of its disks."""
 
     cluster: str
     machine: VirtualMachine
     group: DesiredGroup
+    size: int
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -159,7 +161,7 @@ def _wanted(desired: DesiredState, clusters: Mapping[str, ClusterSnapshot]) -> d
             source = member.source
             machine = machines.get(source.cluster, _NOBODY).get(source.machine)
             if machine is not None:
-                mine.append(Wanted(source.cluster, machine, group))
+                mine.append(Wanted(source.cluster, machine, group, size_of(machine)))
     return found
 
 
@@ -175,14 +177,14 @@ def _server(field: Field, server: Server, mine: Sequence[Wanted]) -> Iterator[Ch
         remedy = "Install the role on the server, or write itemLevelRecovery: false."
         state = _UNKNOWN if roles is UNSET else _PASSED if _has_hyperv(roles) else _FAILED
         yield Check("RCL2201", state, _ERROR, server.name, what, remedy)
-    machines = {(each.cluster, each.machine.id): each.machine for each in mine}
-    total = sum(size_of(machine) for machine in machines.values())
+    machines = {(each.cluster, each.machine.id): each.size for each in mine}
+    total = sum(machines.values())
     what = f"{len(machines)} of at most 800 machines on one server, {format_size(total)} of at most 80 TB in all"
     fits = len(machines) <= 800 and total <= _MOST_BYTES
     remedy = "Place groups on further servers."
     yield Check("RCL2202", _PASSED if fits else _FAILED, _ERROR, server.name, what, remedy)
-    replicas = [each for each in mine if mode_of(each.machine) in REPLICAS]
-    if replicas and server.engine.mabs is not None:
+    replicas = [each for each in mine if mode_of(each.machine) in REPLICAS] if server.engine.mabs is not None else []
+    if replicas:
         system = facts.operating_system if facts is not None else UNSET
         what = "replica machines are backed up by a server on Windows Server 2012 R2 or later"
         state = _UNKNOWN if not isinstance(system, str) else _PASSED if _since_2012r2(system) else _FAILED
@@ -208,7 +210,7 @@ def _cluster(field: Field, cluster: Cluster, snapshot: ClusterSnapshot, mine: Se
     on_volume: dict[str, list[Wanted]] = defaultdict(list)
     for each in mine:
         on_node[each.machine.node].append(each)
-        for volume in _volumes(each.machine) if snapshot.volumes else ():
+        for volume in volumes_of(each.machine) if snapshot.volumes else ():
             on_volume[volume].append(each)
     for node in snapshot.nodes:
         yield from _node(field, node, on_node.get(node.name, ()))
@@ -322,7 +324,7 @@ def _room(
             known = known and churn is not None
             if each.group is not last:
                 last, share = each.group, _window(field, each.group) / timedelta(days=1)
-            needed += size_of(each.machine) * (churn or 0) * share
+            needed += each.size * (churn or 0) * share
         if not known or not isinstance(volume.free_bytes, int):
             what = f"free space on {volume.name} for the disks that differ during a backup"
             remedy = "Write the cluster's churn in the site, and see to it that free space can be observed."
@@ -368,10 +370,6 @@ def _moved(field: Field) -> Iterator[Check]:
             )
             remedy = f"Protect it on {there[0][0]} by a rule of its own; stop the old protection when it may go."
             yield Check("RCL2216", _FAILED, _WARNING, known.name, what, remedy)
-
-
-def _volumes(machine: VirtualMachine) -> set[str]:
-    return {disk.volume for disk in machine.disks if isinstance(disk.volume, str)}
 
 
 def _about(field: Field, state: CheckState, mine: Iterable[Wanted]) -> tuple[str, ...]:

@@ -80,9 +80,14 @@ class _Resolver:
         self.exclusions = [placed for placed in policies.exclusions if placed.document.spec.site == site]
         self.now = {name: Population.of(name, seen.machines) for name, seen in sight.clusters.items()}
         self.ids = {name: frozenset(machine.id for machine in seen.machines) for name, seen in sight.clusters.items()}
-        self.lost = self._lost()
+        #: The members that the ledger knows, without whole machines that are there; and all of them by id.
+        self.lost: dict[DataSource, KnownMember] = {}
+        self.owned: dict[str, set[str]] = defaultdict(set)
+        self._remember()
         self.gone = self._gone()
         self.incomplete = self._incomplete()
+        #: Members that are not whole machines as they are now.
+        self.others: list[KnownMember] = []
         self.findings: list[Diagnostic] = []
         #: The first claim on each data source, and all of those that have several.
         self.claims: dict[DataSource, Claim] = {}
@@ -98,15 +103,14 @@ class _Resolver:
             groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
             excused=excused,
             incomplete=frozenset(self.incomplete),
-            names=self._names(desired),
+            names=self._names(),
             findings=tuple(self.findings),
         )
 
-    def _names(self, desired: Sequence[DesiredGroup]) -> dict[str, str]:
+    def _names(self) -> dict[str, str]:
         """What each data source is called: as it is now, else as it was when it was last seen."""
         names = {str(source): member.name for source, member in self.lost.items()}
-        for group in desired:
-            names.update((str(each.source), each.name) for each in group.known if not self._whole_and_here(each.source))
+        names.update((str(each.source), each.name) for each in self.others)
         for cluster, seen in self.now.items():
             head, tail = f"{cluster}/", f"/{Level.HOST}"
             names.update((f"{head}{each.source.machine}{tail}", each.name) for each in seen.candidates)
@@ -118,17 +122,19 @@ class _Resolver:
         """Whether its cluster shows the machine now."""
         return source.machine in self.ids.get(source.cluster, ())
 
-    def _whole_and_here(self, source: DataSource) -> bool:
-        return not source.protect and source.level is Level.HOST and self._here(source)
-
-    def _lost(self) -> dict[DataSource, KnownMember]:
-        """The members that the ledger knows, without whole machines that are there."""
-        return {
-            member.source: member
-            for entry in self.sight.ledger
-            for member in entry.members
-            if not self._whole_and_here(member.source)
-        }
+    def _remember(self) -> None:
+        nowhere: frozenset[str] = frozenset()
+        cluster, here, owned = "", nowhere, self.owned[""]
+        for entry in self.sight.ledger:
+            for member in entry.members:
+                source = member.source
+                if source.cluster != cluster:
+                    cluster = source.cluster
+                    here, owned = self.ids.get(cluster, nowhere), self.owned[cluster]
+                owned.add(source.machine)
+                if source.machine not in here or source.protect or source.level is not Level.HOST:
+                    self.lost[source] = member
+        self.owned.pop("", None)
 
     def _gone(self) -> dict[str, Population]:
         gone: dict[str, dict[DataSource, Candidate]] = defaultdict(dict)
@@ -138,13 +144,9 @@ class _Resolver:
         return {cluster: Population(candidates.values()) for cluster, candidates in gone.items()}
 
     def _incomplete(self) -> set[str]:
-        known: dict[str, set[str]] = defaultdict(set)
-        for entry in self.sight.ledger:
-            for member in entry.members:
-                known[member.source.cluster].add(member.source.machine)
         return {
             cluster
-            for cluster, machines in known.items()
+            for cluster, machines in self.owned.items()
             if cluster not in self.sight.clusters or 2 * len(machines & self._there(cluster)) < len(machines)
         }
 
@@ -175,10 +177,13 @@ class _Resolver:
                 source = data_source(rule, candidate.source)
                 if source not in members:
                     members[source] = Member(source, volume)
-                    same = source is candidate.source
-                    known[source] = candidate if same else msgspec.structs.replace(candidate, source=source)
+                    if source is not candidate.source:
+                        candidate = msgspec.structs.replace(candidate, source=source)  # noqa: PLW2901
+                        self.others.append(candidate)
+                    known[source] = candidate
                     self._claim(source, claim)
             missing += [data_source(rule, candidate.source) for candidate in gone]
+            self.others += gone
         missing += self._keep_of_incomplete(document, members, known)
         for source in sorted(set(missing)):
             self._missing(document.metadata.name, known[source], placed.positions.at())
@@ -235,6 +240,7 @@ class _Resolver:
                     known[member.source] = self.known.get(member.source) or KnownMember(
                         member.source, member.source.machine
                     )
+                    self.others.append(known[member.source])
                     kept += [] if self._here(member.source) else [member.source]
         return kept
 

@@ -19,6 +19,7 @@ from reconciler.model import (
     Sighting,
 )
 from reconciler.snapshots.form import Header, SnapshotFile, Sort, as_lines, line
+from reconciler.snapshots.sharing import Shared
 
 SORT = Sort("Catalog", "1.0", "catalog snapshot", unreadable="RCL2022", wrong="RCL2023")
 
@@ -122,16 +123,19 @@ def _of_lines(file: SnapshotFile, site: str) -> HeldThen:
     ledger: list[LedgerEntry] = []
     sightings: list[Sighting] = []
     document: dict[str, Any] | None = None
+    shared = Shared()
     for some in file.lines(CatalogLine):
+        shared.replicas([each.replica for each in some if each.replica is not UNSET])
         for each in some:
             if each.replica is not UNSET and here is not None:
                 here.replicas.append(each.replica)
             elif each.point is not UNSET and here is not None:
                 here.points.append(each.point)
             elif each.group is not UNSET and here is not None:
+                shared.group(here.head.server, each.group)
                 here.groups.append(each.group)
             elif each.entry is not UNSET:
-                ledger.append(each.entry)
+                ledger.append(shared.entry(each.entry))
             elif each.sighting is not UNSET:
                 sightings.append(each.sighting)
             elif each.site_document is not UNSET:

@@ -19,7 +19,7 @@ from reconciler.errors import Refused, Unreachable
 LINES = ".jsonl"
 
 _HEADER_BYTES = 4096
-_AT_ONCE = 4 * 1024 * 1024
+_AT_ONCE = 256 * 1024
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Header")
@@ -88,7 +88,7 @@ class SnapshotFile:
         return found
 
     def lines(self, kind: type[T]) -> Iterator[list[T]]:
-        """The lines after the header, decoded, some thousands at a time."""
+        """The lines after the header, decoded, some hundreds at a time."""
         assert self.header is not None
         self._fits(self.header)
         decoder = msgspec.json.Decoder(kind)

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from reconciler import files
 from reconciler.model import ClusterSnapshot, VirtualMachine
 from reconciler.snapshots.form import Header, SnapshotFile, Sort, as_lines, line
+from reconciler.snapshots.sharing import Shared
 
 SORT = Sort("Inventory", "1.0", "inventory snapshot", unreadable="RCL2020", wrong="RCL2021")
 
@@ -55,7 +56,9 @@ def read_inventory(path: Path) -> dict[str, ClusterSnapshot]:
             return {cluster.name: cluster for cluster in file.document(InventoryDocument).clusters}
         found: dict[str, tuple[ClusterSnapshot, list[VirtualMachine]]] = {}
         machines: list[VirtualMachine] | None = None
+        shared = Shared()
         for some in file.lines(InventoryLine):
+            shared.machines([each.machine for each in some if each.machine is not UNSET])
             for each in some:
                 if each.machine is not UNSET and machines is not None:
                     machines.append(each.machine)
