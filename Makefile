@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH := .venv-bench
 
-.PHONY: demo test lint prove-kill bench-engine bench-policy schemas clean help
+.PHONY: demo test lint prove-kill bench-engine bench-policy bench-plan schemas clean help
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -24,6 +25,9 @@ bench-engine: $(STAMP) ## CPU seconds of the embedded engine as ratios to restic
 bench-policy: $(STAMP) ## validate and coverage as ratios to PyYAML's C loader and check-jsonschema
 	@$(BIN)/python -m bench.policy
 
+bench-plan: $(BENCH)/.installed ## offline plans of up to a million machines as ratios to octoDNS
+	@$(BENCH)/bin/python -m bench.plan --million
+
 schemas: $(STAMP) ## write schemas/ anew from the types
 	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"
 
@@ -37,5 +41,11 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
+# Without what developers install besides: what is measured is what a user has.
+$(BENCH)/.installed: pyproject.toml
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 clean: ## remove what make made
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

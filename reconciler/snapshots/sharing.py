@@ -93,4 +93,6 @@ class Shared:
     def _learn(self, texts: Iterable[object]) -> None:
         """Keeps texts, until there are enough of them."""
         if len(self._texts) < _MOST_TEXTS:
-            self._texts.update((text, text) for text in texts if isinstance(text, str))
+            for text in texts:
+                if isinstance(text, str):
+                    self._texts.setdefault(text, text)

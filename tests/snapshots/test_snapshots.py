@@ -102,6 +102,31 @@ def test_a_catalog_reads_back_the_same(tmp_path: Path, held: HeldThen) -> None:
         assert read_catalog(path) == held
 
 
+def test_what_is_said_twice_is_kept_once(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.jsonl"
+    seen = group("gold", machine(1, "one").source("hci-01"))
+    source = seen.members[0].source
+    known = (KnownMember(source, "one", {"tier": "gold"}),)
+    entries = (
+        LedgerEntry("mabs-01", "ref", seen, NOW, "run", known),
+        LedgerEntry("mabs-01", "other", group("iron", source), NOW, "run", known),
+    )
+    replica = Replica(source, "vol-a", ReplicaState.VALID, "gold")
+    held = CatalogSnapshot("mabs-01", NOW, ServerFacts("embedded"), (ObservedGroup("ref", seen),), (replica,))
+    write_catalog(path, HeldThen("hq", {"mabs-01": held}, entries))
+    read = read_catalog(path)
+    (there,) = read.catalogs["mabs-01"].groups
+    first, second = read.ledger
+    assert first.applied is there.group
+    assert second.applied is not there.group
+    assert second.applied == entries[1].applied
+    kept = there.group.members[0].source
+    assert first.members[0].source is kept
+    assert second.members[0].source is kept
+    assert read.catalogs["mabs-01"].replicas[0].source is kept
+    assert first.members[0].labels["tier"] is second.members[0].labels["tier"]
+
+
 # --- What is refused -------------------------------------------------------------------------------------------
 
 
