@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH := .venv-bench
 
-.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget
+.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget bench-plan
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -45,6 +46,9 @@ prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of dro
 bench-impact: $(STAMP) ## impact of a change on 72,000 recovery points, as a ratio to reading their catalog
 	@$(BIN)/python -m bench.impact
 
+bench-plan: $(BENCH)/.installed ## offline plans of up to a million machines as ratios to octoDNS
+	@$(BENCH)/bin/python -m bench.plan --million
+
 schemas: $(STAMP) ## write schemas/ anew from the types
 	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"
 
@@ -58,5 +62,11 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $(STAMP)
 
+# Without what developers install besides: what is measured is what a user has.
+$(BENCH)/.installed: pyproject.toml
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 clean: ## remove what make made
-	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

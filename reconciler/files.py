@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -79,12 +79,17 @@ def unlink(path: Path) -> None:
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Writes a file that is either as before or as `data`, never in between: temporary, fsync, rename. Two processes
     may do so at once: one of them is last."""
+    write_parts(path, (data,), mode)
+
+
+def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
+    """As `write_whole`, of parts that need not be in memory together."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         announce("write", path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
+            handle.writelines(parts)
             handle.flush()
             fsync(handle.fileno(), path)
         rename(temporary, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,10 +11,10 @@ from zoneinfo import ZoneInfo
 from reconciler.control.site import Site, Stop
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
-from reconciler.inventory.snapshot import read as read_exported
 from reconciler.model import ClusterSnapshot
 from reconciler.model.documents import Cluster, PolicySet, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
+from reconciler.snapshots import read_inventory
 from reconciler.store import holder_identity, open_memory
 
 
@@ -129,7 +128,7 @@ def look(
     """The site's clusters as an exported inventory has them, else as far as they can be seen; and why others cannot.
     Opens no server."""
     if exported is not None:
-        return read_exported(exported), ()
+        return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
     troubles: list[ReconcilerError] = []
     for cluster in document.spec.clusters:
@@ -142,6 +141,8 @@ def look(
 
 def _load(group: str, name: str) -> Callable[..., Any]:
     """The adapter that an installed package brings under this name."""
+    from importlib.metadata import entry_points
+
     for point in entry_points(group=group, name=name):
         loaded: Callable[..., Any] = point.load()
         return loaded

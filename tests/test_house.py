@@ -24,6 +24,7 @@ ROOMS = [
     "plan",
     "schedule",
     "report",
+    "snapshots",
     "store",
     "images",
     "engines.embedded",

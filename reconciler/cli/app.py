@@ -10,8 +10,10 @@ import typer
 from reconciler.cli.options import (
     Adopts,
     Authors,
+    Catalog,
     Format,
     Groups,
+    Inventory,
     Machine,
     Machines,
     MaxBytes,
@@ -63,15 +65,26 @@ def plan(
     server: Servers = None,
     group: Groups = None,
     author: Authors = None,
+    inventory: Inventory = None,
+    catalog: Catalog = None,
 ) -> None:
-    """Show what apply would do, and why. Changes nothing."""
+    """Show what apply would do, and why. Changes nothing.
+
+    With --inventory and --catalog neither a cluster nor a server is asked, and no state is opened.
+    """
     from reconciler.cli.changes import Look, plan
-    from reconciler.cli.sinks import Choice, reported
+    from reconciler.cli.planning import Exported, plan_exported
+    from reconciler.cli.sinks import Choice, Reporter, reported
     from reconciler.cli.wishes import wish
 
-    asked = wish(adopt, server, group, author)
-    choice = Choice(output, tuple(report or ()), only, max_bytes)
-    raise typer.Exit(reported(choice, lambda to: plan(root, site, to, now, Look(detailed, explain, save), asked)))
+    asked, look = wish(adopt, server, group, author), Look(detailed, explain, save)
+
+    def act(to: Reporter) -> int:
+        if inventory is not None or catalog is not None:
+            return plan_exported(root, site, to, now, Exported(inventory, catalog), look, asked)
+        return plan(root, site, to, now, look, asked)
+
+    raise typer.Exit(reported(Choice(output, tuple(report or ()), only, max_bytes), act))
 
 
 @app.command()

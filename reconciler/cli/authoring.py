@@ -18,6 +18,7 @@ from reconciler.cli.options import (
     SiteName,
     Yes,
     app,
+    catalog_app,
     inventory_app,
     policy_app,
 )
@@ -117,10 +118,30 @@ def inventory_snapshot(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it here, not to the terminal.")
     ] = None,
 ) -> None:
-    """Write what the clusters show, for offline commands: machines, nodes, volumes, no secret."""
+    """Write what the clusters show, for offline commands: machines, nodes, volumes, no secret.
+
+    A name that ends in .jsonl is written as JSON lines, which very large sites read best.
+    """
     from reconciler.cli.offline import inventory_snapshot
 
     raise typer.Exit(inventory_snapshot(root, site, output))
+
+
+@catalog_app.command("snapshot")
+def catalog_snapshot(
+    root: Root = None,
+    site: SiteName = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it here, not to the terminal.")
+    ] = None,
+) -> None:
+    """Write what the servers hold and our ledger of it, for offline plans: groups, replicas, points, no secret.
+
+    A name that ends in .jsonl is written as JSON lines, which very large sites read best.
+    """
+    from reconciler.cli.planning import catalog_snapshot
+
+    raise typer.Exit(catalog_snapshot(root, site, output))
 
 
 @app.command()

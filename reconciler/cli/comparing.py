@@ -19,7 +19,6 @@ from reconciler.control.compare import Asked, State, compare, read_state, rules_
 from reconciler.control.policies import FOLDER, read_good
 from reconciler.control.saved import read
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
-from reconciler.inventory import snapshot
 from reconciler.model.comparison import Comparison
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Ceilings, Metadata
 from reconciler.model.encode import encode
@@ -28,6 +27,7 @@ from reconciler.plan.guard import denied, wants_approval
 from reconciler.report import comparison_html, comparison_markdown, comparison_text, findings_text, json_text, plan_text
 from reconciler.report.words import count
 from reconciler.signing import sign
+from reconciler.snapshots import read_inventory
 from reconciler.wiring import choose_site
 
 _WORKING = "."
@@ -58,7 +58,7 @@ def diff(
     """Shows what differs; 5 where what weakens is not approved, 4 where a guardrail denies."""
     place = find_root(root)
     before, after = _states(place, older, newer)
-    clusters = snapshot.read(inventory) if inventory is not None else None
+    clusters = read_inventory(inventory) if inventory is not None else None
     found = compare(place, before, after, Asked(authors, clusters))
     match output:
         case Report.text:

@@ -17,7 +17,6 @@ from reconciler.control.observe import observe, observe_whole
 from reconciler.control.policies import Policies, read_good
 from reconciler.control.propose import checks_now, desired_now
 from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
-from reconciler.inventory import snapshot
 from reconciler.model.documents import SiteDocument
 from reconciler.model.preflight import CheckState
 from reconciler.model.units import parse_share
@@ -25,6 +24,7 @@ from reconciler.plan import MachineCoverage, Seen, Standing
 from reconciler.plan import coverage as covered
 from reconciler.report import coverage_text, findings_text, json_text, members_text, preflight_text
 from reconciler.report.words import count
+from reconciler.snapshots import inventory_parts, write_inventory
 from reconciler.wiring import SystemClock, choose_site, look
 
 
@@ -116,9 +116,10 @@ def inventory_snapshot(root: Path | None, name: str | None, output: Path | None)
     for error in troubles:
         raise error
     if output is None:
-        out(snapshot.export(clusters.values()).decode())
+        for part in inventory_parts(clusters.values(), lines=False):
+            out(part.decode())
     else:
-        snapshot.write(output, clusters.values())
+        write_inventory(output, clusters.values())
         machines = sum(len(seen.machines) for seen in clusters.values())
         note(f"{count(machines, 'machine')} of {count(len(clusters), 'cluster')} written to {output}.")
     return ExitCode.SUCCESS

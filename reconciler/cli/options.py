@@ -33,6 +33,8 @@ evidence_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(evidence_app, name="evidence")
+catalog_app = typer.Typer(help="What the servers hold.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(catalog_app, name="catalog")
 
 
 class Format(StrEnum):
@@ -88,6 +90,10 @@ MaxBytes = Annotated[
 Inventory = Annotated[
     Path | None,
     typer.Option("--inventory", metavar="FILE", help="An exported inventory, instead of looking at the clusters."),
+]
+Catalog = Annotated[
+    Path | None,
+    typer.Option("--catalog", metavar="FILE", help="An exported catalog with the ledger, instead of asking servers."),
 ]
 Now = Annotated[
     str | None,

@@ -9,7 +9,7 @@ import msgspec
 
 from reconciler import gitrepo
 from reconciler.control.apply import Mandate
-from reconciler.control.judging import judge
+from reconciler.control.judging import bench_of, judge
 from reconciler.control.policies import FOLDER
 from reconciler.control.saved import ci_identity
 from reconciler.control.site import Site
@@ -27,7 +27,7 @@ class Agreement(msgspec.Struct, frozen=True):
 
 def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str, ...]) -> Agreement:
     """The saved plan with the approvals that count now. What the file itself says of approvals is not believed."""
-    verdict = judge(site, policies, authors)
+    verdict = judge(bench_of(site), policies, authors)
     covered = _approved(plan, verdict.approvals)
     counting, excess = within_ceilings(((step.change, step.impact) for step in covered.steps), verdict.approvals)
     judged = _approved(plan, counting)

@@ -6,6 +6,8 @@ that a change cannot bring its own judge. Whoever wrote the policies since then 
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,16 +40,36 @@ class Verdict(msgspec.Struct, frozen=True):
     findings: tuple[Diagnostic, ...]
 
 
-def judge(site: Site, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
+class Bench(msgspec.Struct, frozen=True):
+    """What is judged from: the root, the site as it is written now, what the ledger has of the site as it was last
+    applied, and the day in its zone."""
+
+    root: Path
+    document: SiteDocument
+    told: dict[str, Any] | None
+    today: date
+
+
+def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
     """Which approvals count now. `authors` names who wrote the change, where Git cannot tell."""
-    known = last_applied(site)
-    rules = known.document.spec.approvals if known is not None else site.document.spec.approvals
-    signers = known.signers if known is not None else _signers(site, rules)
-    changed = _uncommitted(site)
-    wrote = frozenset(authors) or _authors(site, policies, known.commit if known is not None else "", changed)
-    court = Court(rules, signers.encode() if signers is not None else None, wrote, _today(site), changed or frozenset())
-    counting, found = approved(policies.approvals, court)
-    return Verdict(counting, (*found, *_other_judges(known, site)))
+    known = _known(bench.told)
+    others = _other_judges(known, bench.document)
+    if not policies.approvals:
+        return Verdict((), others)
+    rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
+    signers = known.signers if known is not None else _signers(bench.root, rules)
+    changed = _uncommitted(bench.root)
+    since = known.commit if known is not None else ""
+    wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
+    signing = signers.encode() if signers is not None else None
+    counting, found = approved(policies.approvals, Court(rules, signing, wrote, bench.today, changed or frozenset()))
+    return Verdict(counting, (*found, *others))
+
+
+def bench_of(site: Site) -> Bench:
+    """Where approvals are judged for a site that is open."""
+    today = site.now().astimezone(site.zone).date()
+    return Bench(site.folder, site.document, site.memory.ledger.site_document(), today)
 
 
 def wants_approvers(site: Site) -> bool:
@@ -58,7 +80,10 @@ def wants_approvers(site: Site) -> bool:
 
 def last_applied(site: Site) -> Known | None:
     """The site as it was last applied; None before the first apply."""
-    told = site.memory.ledger.site_document()
+    return _known(site.memory.ledger.site_document())
+
+
+def _known(told: dict[str, Any] | None) -> Known | None:
     if told is None:
         return None
     return Known(decode(told["document"], SiteDocument), told["commit"], told["signers"])
@@ -70,7 +95,7 @@ def record_site(site: Site, *, glass: bool = False) -> None:
     known = last_applied(site)
     document = site.document
     commit, dirty = gitrepo.state(site.folder, FOLDER)
-    signers = _signers(site, document.spec.approvals)
+    signers = _signers(site.folder, document.spec.approvals)
     if known is not None and _widened(known, document) and not glass:
         document = _with_approvals(document, known.document.spec.approvals)
         signers = known.signers
@@ -90,35 +115,35 @@ def _widened(known: Known, document: SiteDocument) -> bool:
     return old != new and _APPROVALS.weigh(old, new).needs_consent
 
 
-def _other_judges(known: Known | None, site: Site) -> tuple[Diagnostic, ...]:
-    if known is None or not _widened(known, site.document):
+def _other_judges(known: Known | None, document: SiteDocument) -> tuple[Diagnostic, ...]:
+    if known is None or not _widened(known, document):
         return ()
     before = known.document.spec.approvals
     names = ", ".join(before.approvers) if before is not None else "nobody"
     what = f"the site's approvers were changed; those of the site as it was last applied go on judging: {names}"
     remedy = "Fewer approvers are taken over at once. For others, run `reconciler apply --break-glass REASON`."
-    return (Diagnostic("RCL3045", Severity.WARNING, what, remedy, subject=site.name),)
+    return (Diagnostic("RCL3045", Severity.WARNING, what, remedy, subject=document.metadata.name),)
 
 
-def _signers(site: Site, rules: Approvals | None) -> str | None:
+def _signers(root: Path, rules: Approvals | None) -> str | None:
     if rules is None or rules.allowed_signers is None:
         return None
     try:
-        return (site.folder / rules.allowed_signers).read_text(encoding="utf-8")
+        return (root / rules.allowed_signers).read_text(encoding="utf-8")
     except OSError:
         return None
 
 
-def _uncommitted(site: Site) -> frozenset[str] | None:
+def _uncommitted(root: Path) -> frozenset[str] | None:
     """The policy files that Git does not have as they are; None where there is no repository."""
     try:
-        commit, _ = gitrepo.state(site.folder, FOLDER)
-        return frozenset(gitrepo.changed_files(site.folder, FOLDER)) if commit else None
+        commit, _ = gitrepo.state(root, FOLDER)
+        return frozenset(gitrepo.changed_files(root, FOLDER)) if commit else None
     except ReconcilerError:
         return None
 
 
-def _authors(site: Site, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
+def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; None where Git
     cannot tell."""
     if changed is None:
@@ -130,15 +155,11 @@ def _authors(site: Site, policies: PolicySet, since: str, changed: frozenset[str
         for placed in getattr(policies, kind)
     }
     only = approvals - others
-    found = {gitrepo.identity(site.folder)} if changed else set()
+    found = {gitrepo.identity(root)} if changed else set()
     try:
-        for author, files in gitrepo.authors(site.folder, since, "HEAD"):
+        for author, files in gitrepo.authors(root, since, "HEAD"):
             if any(name.startswith(f"{FOLDER}/") and name not in only for name in files):
                 found.add(author)
     except ReconcilerError:
         return None
     return frozenset(found - {""})
-
-
-def _today(site: Site) -> Any:
-    return site.now().astimezone(site.zone).date()

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler.errors import Diagnostic, Severity, UsageError
-from reconciler.model import ENGINES, ClusterSnapshot
+from reconciler.model import ENGINES, Capabilities, ClusterSnapshot
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
 from reconciler.plan import DesiredState, Situation, check_all, desire, lint, survey
@@ -38,9 +38,6 @@ def checks_offline(policies: PolicySet, sight: Sight) -> tuple[Check, ...]:
 
 def situation(sight: Sight) -> Situation:
     """The input of a plan, without servers and without memory."""
-    kinds = {
-        server.name: "embedded" if server.engine.embedded is not None else "mabs" for server in sight.site.spec.servers
-    }
     return Situation(
         site=sight.site.metadata.name,
         now=sight.now,
@@ -48,9 +45,17 @@ def situation(sight: Sight) -> Situation:
         prune=sight.site.spec.prune,
         clusters=sight.clusters,
         catalogs={},
-        capabilities={server: ENGINES[kind] for server, kind in kinds.items()},
+        capabilities=capabilities_of(sight.site),
         ledger=(),
     )
+
+
+def capabilities_of(site: SiteDocument) -> dict[str, Capabilities]:
+    """What the engine of each server can hold, by the server's name."""
+    return {
+        server.name: ENGINES["embedded" if server.engine.embedded is not None else "mabs"]
+        for server in site.spec.servers
+    }
 
 
 def lint_site(policies: PolicySet, sight: Sight) -> tuple[Diagnostic, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from reconciler.control.judging import judge
+from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
 from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Refused, Severity, UsageError
 from reconciler.model import Plan
-from reconciler.model.documents import PolicySet
+from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
 from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all, desire
 from reconciler.plan import propose as plan_propose
@@ -34,8 +34,8 @@ EVERYTHING = Wish()
 def propose(site: Site, policies: PolicySet, observation: Observation, wish: Wish = EVERYTHING) -> Proposal:
     """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
     servers can hold, with every such finding; `UsageError` for a scope that names nothing."""
-    check_scope(site, policies, observation, wish.scope)
-    verdict = judge(site, policies, wish.authors)
+    check_scope(site.document, policies, observation, wish.scope)
+    verdict = judge(bench_of(site), policies, wish.authors)
     situation = msgspec.structs.replace(
         _situation(site, observation),
         approvals=verdict.approvals,
@@ -85,14 +85,16 @@ def _situation(site: Site, observation: Observation) -> Situation:
     )
 
 
-def check_scope(site: Site, policies: PolicySet, observation: Observation, scope: Scope) -> None:
+def check_scope(document: SiteDocument, policies: PolicySet, observation: Observation, scope: Scope) -> None:
     """Raises `UsageError`, RCL3046, for a server or group that nobody knows: a slip must not plan nothing."""
-    groups = {placed.document.metadata.name for placed in policies.groups if placed.document.spec.site == site.name}
+    site = document.metadata.name
+    groups = {placed.document.metadata.name for placed in policies.groups if placed.document.spec.site == site}
     groups |= {entry.group for entry in observation.ledger}
-    for kind, asked, known in (("server", scope.servers, set(site.engines)), ("group", scope.groups, groups)):
+    servers = {each.name for each in document.spec.servers}
+    for kind, asked, known in (("server", scope.servers, servers), ("group", scope.groups, groups)):
         for name in asked:
             if name not in known:
-                what = f"there is no {kind} {name!r} on site {site.name}"
+                what = f"there is no {kind} {name!r} on site {site}"
                 raise UsageError("RCL3046", what, f"Known: {', '.join(sorted(known)) or 'none'}.", subject=name)
 
 

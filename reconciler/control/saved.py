@@ -28,7 +28,12 @@ _CI = {
 
 def origin_of(site: Site, observation: Observation) -> Origin:
     """Where a plan that is made now comes from."""
-    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    return origin_for(site.folder, observation)
+
+
+def origin_for(root: Path, observation: Observation) -> Origin:
+    """Where a plan of the policies below `root` comes from, by what was observed."""
+    commit, dirty = gitrepo.state(root, FOLDER)
     seen = {name: snapshot.taken_at for name, snapshot in observation.clusters.items()}
     seen |= {name: catalog.taken_at for name, catalog in observation.catalogs.items()}
     return Origin(actor(), platform.node(), __version__, commit, dirty, ci_identity(os.environ), seen)

@@ -673,6 +673,27 @@ _INVENTORY: dict[str, Explanation] = {
         "A path stands outside the folder that it should lie in.",
         "Correct the path. Nothing outside the folder is read or written.",
     ),
+    "RCL2022": Explanation(
+        "a catalog that cannot be read",
+        "The exported catalog is not there, or this account may not read it.",
+        "Export one with `reconciler catalog snapshot`, or correct the path.",
+    ),
+    "RCL2023": Explanation(
+        "no exported catalog",
+        "The file is not what `reconciler catalog snapshot` writes, is of a newer major version, or is not whole.",
+        "Export one anew.",
+    ),
+    "RCL2024": Explanation(
+        "exported files that do not fit the site",
+        "The inventory lacks a cluster of the site, or the catalog lacks a server of it or holds another site's ledger."
+        " A plan from a part would take what it does not see for gone.",
+        "Export both anew, with this site's policies.",
+    ),
+    "RCL2025": Explanation(
+        "the other side cannot be looked at",
+        "With --inventory alone the servers are asked, with --catalog alone the clusters, and that failed.",
+        "Give both files, or run where the other side can be seen.",
+    ),
 }
 
 #: RCL3xxx: plan and apply

@@ -53,7 +53,7 @@ from reconciler.model.jobs import (
     Recovery,
     RecoveryTarget,
 )
-from reconciler.model.ledger import KnownMember, LedgerEntry, Ownership, Remembrance, Sighting
+from reconciler.model.ledger import KnownMember, LedgerEntry, Ownership, Remembrance, Sighting, volumes_of
 from reconciler.model.plans import (
     FORMAT_VERSION,
     Action,
@@ -167,4 +167,5 @@ __all__ = [
     "Weekday",
     "format_duration",
     "format_size",
+    "volumes_of",
 ]

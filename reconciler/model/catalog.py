@@ -44,7 +44,7 @@ class ObservedGroup(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     group: ProtectionGroup
 
 
-class Replica(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Replica(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """The copy of one data source. Times are UTC, sizes bytes.
 
     `group` None means inactive: protection was stopped and the points are kept as `existing_points` says.
@@ -69,7 +69,7 @@ class Replica(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     checked_at: datetime | None = None
 
 
-class RecoveryPoint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class RecoveryPoint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """One state of one data source that can be recovered. `time` (UTC) is the moment it shows.
 
     `scheduled_for` is the slot that the run answered. `stored_bytes` is what this point added to the store.

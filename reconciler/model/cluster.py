@@ -52,7 +52,7 @@ class ReplicationMode(StrEnum):
     EXTENDED_REPLICA = "extendedReplica"
 
 
-class _Facts(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class _Facts(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """Base of everything seen; `declared` names the fields that were stated, not measured."""
 
     declared: tuple[str, ...] = msgspec.field(default=(), name="declared")

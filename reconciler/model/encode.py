@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return {
             field.encode_name: encode(inner)
-            for field in msgspec.structs.fields(value)
+            for field in _fields(type(value))
             if (inner := getattr(value, field.name)) != _default(field) or field.required
         }
     if isinstance(value, Size):
@@ -44,6 +45,12 @@ def _decode(kind: type, value: Any) -> Any:
     if kind in (Duration, Size, ClockTime) and isinstance(value, str):
         return kind.parse(value)
     raise ValueError(f"{value!r} is no {kind.__name__}")
+
+
+@lru_cache(maxsize=256)
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Its fields; to find them msgspec evaluates every annotation anew."""
+    return msgspec.structs.fields(kind)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -116,7 +116,7 @@ class ConsistencyCheck(msgspec.Struct, frozen=True, rename="camel", omit_default
     max_hours: int | None = None
 
 
-class Member(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True):
+class Member(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True, gc=False):
     """A data source in a group; `volume` is the preferred volume, None the engine's choice."""
 
     source: DataSource

@@ -14,7 +14,7 @@ class Level(StrEnum):
     GUEST = "guest"
 
 
-class DataSource(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True):
+class DataSource(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True, gc=False):
     """The identity of what is protected; never a name, which people change.
 
     `machine` is the VM's GUID in lower case. A replica VM and its primary share a GUID on two clusters,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from reconciler.model.cluster import ReplicationMode, VirtualMachine
 from reconciler.model.groups import ProtectionGroup
 from reconciler.model.identity import DataSource
 
 
-class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """A member as it was last seen: what its machine was called, and what selectors look at. "" is unknown."""
 
     source: DataSource
@@ -22,6 +25,49 @@ class KnownMember(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     volumes: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
     role: str = ""
+
+    @classmethod
+    def of(cls, cluster: str, machine: VirtualMachine) -> KnownMember:
+        """The machine as a snapshot of `cluster` shows it. `systems` are the guest's family and version, `role` its
+        part in Hyper-V Replica: primary, replica or none."""
+        return cls(
+            DataSource(cluster, machine.id),
+            machine.name,
+            machine.labels,
+            machine.node,
+            volumes_of(machine),
+            _systems(machine.guest_system, machine.guest_version),
+            "" if machine.replication is UNSET else _ROLES[machine.replication.mode],
+        )
+
+
+_ROLES = {
+    ReplicationMode.NONE: "none",
+    ReplicationMode.PRIMARY: "primary",
+    ReplicationMode.REPLICA: "replica",
+    ReplicationMode.TEST_REPLICA: "replica",
+    ReplicationMode.EXTENDED_REPLICA: "replica",
+}
+
+
+def volumes_of(machine: VirtualMachine) -> tuple[str, ...]:
+    """The volumes that its disks are known to lie on, by name."""
+    disks = machine.disks
+    first = disks[0].volume if disks else UNSET
+    for disk in disks:
+        if disk.volume != first:
+            return tuple(sorted({each.volume for each in disks if isinstance(each.volume, str)}))
+    return _alone(first) if isinstance(first, str) else ()
+
+
+@lru_cache(maxsize=4096)
+def _alone(volume: str) -> tuple[str, ...]:
+    return (volume,)
+
+
+@lru_cache(maxsize=4096)
+def _systems(*told: str | UnsetType) -> tuple[str, ...]:
+    return tuple(each for each in told if isinstance(each, str) and each)
 
 
 class Remembrance(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

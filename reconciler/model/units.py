@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import time, timedelta
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _MONTHS = {"mo": 1, "y": 12}
@@ -137,6 +137,7 @@ class ClockTime:
         return f"{self.value:%H:%M}"
 
 
+@lru_cache(maxsize=256)
 def parse_rate(text: str) -> float:
     """``3%/d`` -> 0.03, the share of a disk that changes in a day."""
     return float(text.removesuffix("/d").removesuffix("%")) / 100

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
-from jsonschema import Draft7Validator, FormatChecker
 
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model.documents import REFERENCE_PATTERN
@@ -83,7 +82,9 @@ def _has_null(value: Any) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _validator(kind: str) -> Draft7Validator:
+def _validator(kind: str) -> Any:
+    from jsonschema import Draft7Validator, FormatChecker
+
     return Draft7Validator(schema_of(kind), format_checker=FormatChecker(formats=("date",)))
 
 

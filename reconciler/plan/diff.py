@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -64,7 +65,11 @@ class _Differ:
         self.desired = desired
         self.held = held
         self.ledger = {(entry.server, entry.group): entry for entry in held.ledger}
+        self.owned = {(entry.server, entry.ref) for entry in held.ledger}
+        self.observed = {(name, seen.ref): seen for name, catalog in held.catalogs.items() for seen in catalog.groups}
+        self.strangers = self._strangers()
         self.wanted = {(group.server, group.group.name) for group in desired.groups}
+        self.named = {group.group.name: group for group in reversed(desired.groups)}
         self.changes: list[Change] = []
         self.findings: list[Diagnostic] = []
 
@@ -92,15 +97,21 @@ class _Differ:
         return None
 
     def _observed(self, entry: LedgerEntry) -> ObservedGroup | None:
-        catalog = self.held.catalogs.get(entry.server)
-        if catalog is None:
-            return None
-        return next((seen for seen in catalog.groups if seen.ref == entry.ref), None)
+        return self.observed.get((entry.server, entry.ref))
+
+    def _strangers(self) -> dict[tuple[str, str], list[ObservedGroup]]:
+        """The groups that are not ours, by server and by each of their names."""
+        found: dict[tuple[str, str], list[ObservedGroup]] = defaultdict(list)
+        for (server, ref), seen in self.observed.items():
+            if (server, ref) not in self.owned:
+                for name in {seen.group.name, seen.group.display_name}:
+                    found[server, name].append(seen)
+        return found
 
     # --- One group ---------------------------------------------------------------------------------------
 
     def _compare(self, desired: DesiredGroup, entry: LedgerEntry | None) -> Change | None:
-        stranger = self._stranger(desired, entry)
+        stranger = self._stranger(desired)
         if stranger is not None:
             if entry is not None or not any(glob_matches(name, desired.group.name) for name in self.held.adopt):
                 self._not_ours(desired, stranger)
@@ -136,16 +147,11 @@ class _Differ:
             location=desired.place(""),
         )
 
-    def _stranger(self, desired: DesiredGroup, entry: LedgerEntry | None) -> ObservedGroup | None:
-        """A group of the same name on the server that is not ours."""
-        catalog = self.held.catalogs.get(desired.server)
-        owned = {each.ref for each in self.held.ledger if each.server == desired.server}
+    def _stranger(self, desired: DesiredGroup) -> ObservedGroup | None:
+        """A group of the same name on the server that is not ours: the first of them."""
         names = {desired.group.name, desired.group.display_name}
-        for seen in catalog.groups if catalog else ():
-            ours = seen.ref in owned or (entry is not None and seen.ref == entry.ref)
-            if not ours and names & {seen.group.name, seen.group.display_name}:
-                return seen
-        return None
+        found = [seen for name in names for seen in self.strangers.get((desired.server, name), ())]
+        return min(found, key=lambda seen: (seen.group.name, seen.ref), default=None)
 
     def _adopt(self, desired: DesiredGroup, seen: ObservedGroup) -> LedgerEntry:
         """Plans to take the group as it is; what differs from the policy is changed by the steps that follow."""
@@ -186,7 +192,7 @@ class _Differ:
         observed = self._observed(entry)
         if observed is None:
             return
-        moved = next((each for each in self.desired.groups if each.group.name == entry.group), None)
+        moved = self.named.get(entry.group)
         if moved is None and not self.held.prune:
             self._not_pruned(entry)
             return
@@ -316,6 +322,8 @@ def _fields(
 
 
 def _members(before: tuple[Member, ...], entry: LedgerEntry, desired: DesiredGroup) -> list[FieldChange]:
+    if before == desired.group.members:
+        return []
     old = {member.source: member for member in before}
     new = {member.source: member for member in desired.group.members}
     applied = entry.applied.sources

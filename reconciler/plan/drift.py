@@ -22,7 +22,7 @@ from reconciler.model import (
 )
 from reconciler.model.drift import DriftClass, DriftItem
 from reconciler.plan.direction import of_release
-from reconciler.plan.former import FormerRules, remembered
+from reconciler.plan.former import FormerRules, known_as
 from reconciler.plan.owned import COMPARED, Key, Owned, claims, field_drift, membership, volume_drift
 from reconciler.plan.selectors import Candidate
 from reconciler.plan.values import DesiredGroup, DesiredState
@@ -186,7 +186,7 @@ class _Classifier:
         return group.item(DriftClass.CHURN, "members", direction=Direction.STRENGTHENS, note=note, **values)
 
     def _unwanted(self, group: Owned, source: DataSource, old: FormerRules) -> DriftItem:
-        machine = self.machines.get(source.home) or remembered(group.entry, source)
+        machine = self.machines.get(source.home) or known_as(group.entry, source)
         direction = of_release(group.entry.applied.existing_points)
         values = membership(group, source)
         if old.changed and (not old.known or machine is None or old.mean(source, machine)):

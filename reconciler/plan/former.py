@@ -9,11 +9,12 @@ import msgspec
 
 from reconciler.model import DataSource, LedgerEntry
 from reconciler.model.documents import MemberRule
-from reconciler.plan.selectors import Candidate, matches
+from reconciler.plan.selectors import Candidate, matches, remembered
 
 
-def remembered(entry: LedgerEntry, source: DataSource) -> Candidate | None:
-    return next((Candidate.remembered(each) for each in entry.members if each.source == source), None)
+def known_as(entry: LedgerEntry, source: DataSource) -> Candidate | None:
+    """What the ledger remembers of a member's machine; None for a member that it does not know."""
+    return next((remembered(each) for each in entry.members if each.source == source), None)
 
 
 class FormerRules(msgspec.Struct, frozen=True):

@@ -11,21 +11,24 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from reconciler.errors import Diagnostic, Severity
-from reconciler.model import Capabilities, ClusterSnapshot, DataSource, LedgerEntry, format_size
+from reconciler.model import Capabilities, ClusterSnapshot, LedgerEntry, Level, format_size
 from reconciler.model.documents import PlacementRule, SiteDocument
 from reconciler.plan.sizing import size_of
 from reconciler.plan.values import AUTO, DesiredGroup, DesiredState
 
+_NOTHING: dict[str, int] = {}
+
 
 class Room(msgspec.Struct, frozen=True):
     """What placing looks at: the rules, the bytes that each server's volumes hold, how many machines it may have,
-    how large each data source is, where each group of ours is now, by name, and what each server's volumes are called.
+    how large each machine is by cluster and id, where each group of ours is now, by name, and what each server's
+    volumes are called.
     """
 
     rules: tuple[PlacementRule, ...]
     capacity: Mapping[str, int]
     most: Mapping[str, int]
-    sizes: Mapping[DataSource, int]
+    sizes: Mapping[str, Mapping[str, int]]
     homes: Mapping[str, str]
     volumes: Mapping[str, frozenset[str]] = {}
 
@@ -38,7 +41,7 @@ def room_of(
 ) -> Room:
     """The room that a site's servers have."""
     spec = site.spec
-    sizes = {machine.source(name): size_of(machine) for name, seen in clusters.items() for machine in seen.machines}
+    sizes = {name: {machine.id: size_of(machine) for machine in seen.machines} for name, seen in clusters.items()}
     return Room(
         spec.placement,
         {server.name: sum(volume.capacity for volume in server.volumes) for server in spec.servers},
@@ -63,7 +66,7 @@ def place(desired: DesiredState, room: Room) -> DesiredState:
             used[server] += _bytes(group, room)
         placed.append(msgspec.structs.replace(group, server=server))
     groups = tuple(sorted(placed, key=lambda each: (each.server, each.group.name)))
-    findings = (*desired.findings, *_overfull(groups, room), *_homeless(groups, room))
+    findings = (*desired.findings, *_overfull(groups, room, used), *_homeless(groups, room))
     return msgspec.structs.replace(desired, groups=groups, findings=findings)
 
 
@@ -97,21 +100,33 @@ def _lacking(group: DesiredGroup, server: str, room: Room) -> list[str]:
 
 
 def _bytes(group: DesiredGroup, room: Room) -> int:
-    return sum(room.sizes.get(member.source, 0) for member in group.group.members)
+    """Bytes of the group's whole machines; how large a part of one is is not known."""
+    total = 0
+    for member in group.group.members:
+        source = member.source
+        if source.level is Level.HOST and not source.protect:
+            total += room.sizes.get(source.cluster, _NOTHING).get(source.machine, 0)
+    return total
 
 
-def _overfull(groups: Sequence[DesiredGroup], room: Room) -> list[Diagnostic]:
+def _machines(groups: Sequence[DesiredGroup]) -> int:
+    """How many machines the groups protect, each counted once however many of its parts are members."""
+    return len({(member.source.cluster, member.source.machine) for each in groups for member in each.group.members})
+
+
+def _overfull(groups: Sequence[DesiredGroup], room: Room, used: Mapping[str, int]) -> list[Diagnostic]:
     by_server: dict[str, list[DesiredGroup]] = defaultdict(list)
     for group in groups:
         by_server[group.server].append(group)
     found = []
     for server, mine in sorted(by_server.items()):
         largest = max(mine, key=lambda each: (len(each.group.members), each.group.name))
-        machines = {(member.source.cluster, member.source.machine) for each in mine for member in each.group.members}
-        total, capacity = sum(_bytes(each, room) for each in mine), room.capacity.get(server, 0)
+        members = sum(len(each.group.members) for each in mine)
+        total, capacity = used[server], room.capacity.get(server, 0)
         out = "Write narrower rules, give a group another server, or add one to the site."
-        if server in room.most and len(machines) > room.most[server]:
-            what = f"{len(machines)} machines on {server}; a server protects {room.most[server]} at most"
+        machines = _machines(mine) if server in room.most and members > room.most[server] else 0
+        if machines > room.most.get(server, 0):
+            what = f"{machines} machines on {server}; a server protects {room.most[server]} at most"
             found.append(Diagnostic("RCL3018", Severity.ERROR, what, out, largest.place("members")))
         if total > capacity and server in room.capacity:
             what = f"the members on {server} hold {format_size(total)}, its volumes {format_size(capacity)}"

@@ -6,15 +6,52 @@ the engine looks at the files themselves before it reads them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 from msgspec import UNSET
 
 from reconciler.errors import Diagnostic, Severity
-from reconciler.model import DiskKind, ReplicationMode, VirtualDisk, VirtualMachine
+from reconciler.model import ClusterSnapshot, DataSource, DiskKind, ReplicationMode, VirtualDisk, VirtualMachine
+from reconciler.plan.values import DesiredGroup, DesiredState
 
 
 def refusals(machine: VirtualMachine) -> tuple[Diagnostic, ...]:
     """Errors are reasons to refuse a job; warnings are facts that are not known."""
+    if _plain(machine):
+        return ()
     return (*_checkpoints(machine), *_replication(machine), *_disks(machine))
+
+
+def refused_members(desired: DesiredState, clusters: Mapping[str, ClusterSnapshot]) -> list[Diagnostic]:
+    """What will keep a member from being backed up, at the place where its group says that it wants it."""
+    found: list[Diagnostic] = []
+    wanted: dict[DataSource, DesiredGroup] = {}
+    for cluster, seen in sorted(clusters.items()):
+        for machine in seen.machines:
+            reasons = refusals(machine)
+            if not reasons:
+                continue
+            wanted = wanted or {each.source: group for group in desired.groups for each in group.group.members}
+            group = wanted.get(machine.source(cluster))
+            if group is not None:
+                place = group.place("members")
+                found += [msgspec.structs.replace(each, location=place) for each in reasons]
+    return found
+
+
+def _plain(machine: VirtualMachine) -> bool:
+    """Whether nothing at all is to be said of the machine, as of nearly every one: found quickly."""
+    if machine.checkpoints != () or not machine.disks or machine.replication is UNSET:
+        return False
+    if machine.replication.mode is not ReplicationMode.NONE:
+        return False
+    for disk in machine.disks:
+        if disk.kind is DiskKind.PASS_THROUGH or disk.kind is DiskKind.SHARED:
+            return False
+        if disk.unreadable is not None or disk.differencing is True or disk.log_pending is True:
+            return False
+    return True
 
 
 def _checkpoints(machine: VirtualMachine) -> list[Diagnostic]:

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cached_property
 
 import msgspec
 
@@ -28,7 +29,7 @@ from reconciler.model.documents import (
     ProtectedParts,
 )
 from reconciler.model.encode import encode
-from reconciler.plan.selectors import Candidate, Population, unsure
+from reconciler.plan.selectors import Candidate, Population, remembered, unsure
 from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO, WRITTEN, DesiredGroup, DesiredState, Excused
 
@@ -78,53 +79,80 @@ class _Resolver:
         self.groups = [placed for placed in policies.groups if placed.document.spec.site == site]
         self.exclusions = [placed for placed in policies.exclusions if placed.document.spec.site == site]
         self.now = {name: Population.of(name, seen.machines) for name, seen in sight.clusters.items()}
-        self.present = {candidate.source for seen in self.now.values() for candidate in seen.candidates}
-        self.known = {member.source: member for entry in sight.ledger for member in entry.members}
+        self.ids = {name: frozenset(machine.id for machine in seen.machines) for name, seen in sight.clusters.items()}
+        #: The members that the ledger knows, without whole machines that are there; and all of them by id.
+        self.lost: dict[DataSource, KnownMember] = {}
+        self.owned: dict[str, set[str]] = defaultdict(set)
+        self._remember()
         self.gone = self._gone()
         self.incomplete = self._incomplete()
+        #: Members that are not whole machines as they are now.
+        self.others: list[KnownMember] = []
         self.findings: list[Diagnostic] = []
-        self.claims: dict[DataSource, list[Claim]] = defaultdict(list)
-        self.claims_on: dict[DataSource, list[Claim]] = defaultdict(list)
+        #: The first claim on each data source, and all of those that have several.
+        self.claims: dict[DataSource, Claim] = {}
+        self.rivals: dict[DataSource, list[Claim]] = {}
+        self.parts: dict[DataSource, list[Claim]] = defaultdict(list)
 
     def resolve(self) -> DesiredState:
         desired = tuple(self._group(placed) for placed in self.groups)
         excused = self._excused()
         self._contested()
         self._renewed()
-        names = {str(source): member.name for source, member in self.known.items()}
-        names.update({str(member.source): member.name for group in desired for member in group.known})
-        names.update({str(each.source): each.name for seen in self.now.values() for each in seen.candidates})
         return DesiredState(
             groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
             excused=excused,
             incomplete=frozenset(self.incomplete),
-            names=names,
+            names=self._names(),
             findings=tuple(self.findings),
         )
 
+    def _names(self) -> dict[str, str]:
+        """What each data source is called: as it is now, else as it was when it was last seen."""
+        names = {str(source): member.name for source, member in self.lost.items()}
+        names.update((str(each.source), each.name) for each in self.others)
+        for cluster, seen in self.now.items():
+            head, tail = f"{cluster}/", f"/{Level.HOST}"
+            names.update((f"{head}{each.source.machine}{tail}", each.name) for each in seen.candidates)
+        return names
+
     # --- Machines that are not there ---------------------------------------------------------------------
+
+    def _here(self, source: DataSource) -> bool:
+        """Whether its cluster shows the machine now."""
+        return source.machine in self.ids.get(source.cluster, ())
+
+    def _remember(self) -> None:
+        nowhere: frozenset[str] = frozenset()
+        cluster, here, owned = "", nowhere, self.owned[""]
+        for entry in self.sight.ledger:
+            for member in entry.members:
+                source = member.source
+                if source.cluster != cluster:
+                    cluster = source.cluster
+                    here, owned = self.ids.get(cluster, nowhere), self.owned[cluster]
+                owned.add(source.machine)
+                if source.machine not in here or source.protect or source.level is not Level.HOST:
+                    self.lost[source] = member
+        self.owned.pop("", None)
 
     def _gone(self) -> dict[str, Population]:
         gone: dict[str, dict[DataSource, Candidate]] = defaultdict(dict)
-        for source, member in self.known.items():
-            if source.home not in self.present:
-                gone[source.cluster][source.home] = Candidate.remembered(member)
+        for source, member in self.lost.items():
+            if not self._here(source):
+                gone[source.cluster][source.home] = remembered(member)
         return {cluster: Population(candidates.values()) for cluster, candidates in gone.items()}
 
     def _incomplete(self) -> set[str]:
-        known: dict[str, set[DataSource]] = defaultdict(set)
-        for source in self.known:
-            known[source.cluster].add(source.home)
         return {
             cluster
-            for cluster, sources in known.items()
-            if cluster not in self.sight.clusters or 2 * len(sources & self._there(cluster)) < len(sources)
+            for cluster, machines in self.owned.items()
+            if cluster not in self.sight.clusters or 2 * len(machines & self._there(cluster)) < len(machines)
         }
 
-    def _there(self, cluster: str) -> set[DataSource]:
+    def _there(self, cluster: str) -> frozenset[str]:
         """What the cluster shows, with what is there but could not be read."""
-        unseen = {DataSource(cluster, each.id) for each in self.sight.clusters[cluster].unseen if each.id}
-        return {each.source for each in self.now[cluster].candidates} | unseen
+        return self.ids[cluster].union(each.id for each in self.sight.clusters[cluster].unseen if each.id)
 
     # --- Groups ------------------------------------------------------------------------------------------
 
@@ -133,6 +161,7 @@ class _Resolver:
         spec = document.spec
         members: dict[DataSource, Member] = {}
         known: dict[DataSource, KnownMember] = {}
+        missing: list[DataSource] = []
         for number, rule in enumerate(spec.members):
             selector = rule.virtual_machines
             if selector is None:
@@ -143,29 +172,47 @@ class _Resolver:
             if not matched and not gone:
                 self._matches_nothing(document.metadata.name, selector, claim.place)
             storage = rule.storage or spec.storage
+            volume = storage.volume if storage else None
             for candidate in (*matched, *gone):
                 source = data_source(rule, candidate.source)
                 if source not in members:
-                    members[source] = Member(source, storage.volume if storage else None)
-                    known[source] = msgspec.structs.replace(candidate.known, source=source)
-                    self.claims[source].append(claim)
-                    self.claims_on[source.home].append(claim)
-        self._keep_of_incomplete(document, members, known)
-        missing = frozenset(source for source in members if source.home not in self.present)
-        for source in sorted(missing):
+                    members[source] = Member(source, volume)
+                    if source is not candidate.source:
+                        candidate = msgspec.structs.replace(candidate, source=source)  # noqa: PLW2901
+                        self.others.append(candidate)
+                    known[source] = candidate
+                    self._claim(source, claim)
+            missing += [data_source(rule, candidate.source) for candidate in gone]
+            self.others += gone
+        missing += self._keep_of_incomplete(document, members, known)
+        for source in sorted(set(missing)):
             self._missing(document.metadata.name, known[source], placed.positions.at())
+        ordered = sorted(members)
         return DesiredGroup(
             server=spec.server,
-            group=group_of(document, tuple(members[source] for source in sorted(members))),
+            group=group_of(document, tuple([members[source] for source in ordered])),
             written=placed.positions,
-            known=tuple(known[source] for source in sorted(known)),
-            missing=missing,
+            known=tuple([known[source] for source in ordered]),
+            missing=frozenset(missing),
             formerly=spec.renamed_from,
             selectors=_selectors_hash(document),
             ignored=self._ignored(placed),
             labels=document.metadata.labels,
             document=encode(document),
         )
+
+    def _claim(self, source: DataSource, claim: Claim) -> None:
+        first = self.claims.setdefault(source, claim)
+        if first is not claim:
+            self.rivals.setdefault(source, [first]).append(claim)
+        if source.protect or source.level is not Level.HOST:
+            self.parts[source.home].append(claim)
+
+    def _claims_on(self, machine: DataSource) -> list[Claim]:
+        """The claims on a machine, and on parts of it."""
+        first = self.claims.get(machine)
+        whole = self.rivals.get(machine) or ([first] if first is not None else [])
+        return [*whole, *self.parts.get(machine, ())]
 
     def _ignored(self, placed: Placed[GroupDocument]) -> frozenset[str]:
         """The fields that may differ today."""
@@ -177,8 +224,12 @@ class _Resolver:
 
     def _keep_of_incomplete(
         self, document: GroupDocument, members: dict[DataSource, Member], known: dict[DataSource, KnownMember]
-    ) -> None:
-        """No removal is planned from a cluster that shows too little of itself to be believed."""
+    ) -> list[DataSource]:
+        """No removal is planned from a cluster that shows too little of itself to be believed. Returns those of the
+        kept that it does not show."""
+        if not self.incomplete:
+            return []
+        kept: list[DataSource] = []
         names = {document.metadata.name, *document.spec.renamed_from}
         for entry in self.sight.ledger:
             if entry.group not in names or document.spec.server not in (entry.server, AUTO):
@@ -189,6 +240,14 @@ class _Resolver:
                     known[member.source] = self.known.get(member.source) or KnownMember(
                         member.source, member.source.machine
                     )
+                    self.others.append(known[member.source])
+                    kept += [] if self._here(member.source) else [member.source]
+        return kept
+
+    @cached_property
+    def known(self) -> dict[DataSource, KnownMember]:
+        """Every member that the ledger knows."""
+        return {member.source: member for entry in self.sight.ledger for member in entry.members}
 
     # --- Exclusions --------------------------------------------------------------------------------------
 
@@ -203,7 +262,7 @@ class _Resolver:
             for candidate in seen.select(spec.virtual_machines) if seen else ():
                 name = placed.document.metadata.name
                 excused.setdefault(candidate.source, Excused(candidate.source, name, spec.reason, spec.owner))
-                for claim in self.claims_on.get(candidate.source, ()):
+                for claim in self._claims_on(candidate.source):
                     self._excluded_too(
                         candidate.name, claim.group, claim.place, placed.positions.at("spec", "virtualMachines")
                     )
@@ -254,11 +313,11 @@ class _Resolver:
         )
 
     def _contested(self) -> None:
-        for source in sorted(self.claims):
-            names = {claim.group for claim in self.claims[source]}
+        for source in sorted(self.rivals):
+            names = {claim.group for claim in self.rivals[source]}
             if len(names) < 2:
                 continue
-            places = sorted({claim.place for claim in self.claims[source]})
+            places = sorted({claim.place for claim in self.rivals[source]})
             name = self._name(source)
             groups = " and ".join(sorted(names))
             self.findings.append(
@@ -276,6 +335,8 @@ class _Resolver:
     def _renewed(self) -> None:
         """A new machine under the name of one that is gone is another machine, and people want to be told."""
         gone = {(c, each.name.casefold()): each for c, lost in self.gone.items() for each in lost.candidates}
+        if not gone:
+            return
         for cluster, seen in sorted(self.now.items()):
             for candidate in seen.candidates:
                 old = gone.get((cluster, candidate.name.casefold()))
@@ -293,10 +354,9 @@ class _Resolver:
                 )
 
     def _name(self, source: DataSource) -> str:
-        for candidate in self.now[source.cluster].candidates if source.cluster in self.now else ():
-            if candidate.source == source.home:
-                return candidate.name
-        known = self.known.get(source)
+        seen = self.now.get(source.cluster)
+        candidate = seen.machines.get(source.machine) if seen is not None else None
+        known = candidate or self.lost.get(source)
         return known.name if known else source.machine
 
 

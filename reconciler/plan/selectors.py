@@ -11,105 +11,114 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import msgspec
-from msgspec import UNSET
 
-from reconciler.model import DataSource, KnownMember, ReplicationMode, VirtualMachine
+from reconciler.model import KnownMember, Level, VirtualMachine
 from reconciler.model.documents import HostSelector, MachineSelector
 
-
-class Candidate(msgspec.Struct, frozen=True):
-    """What a selector looks at: a machine as it is now, or as it was when it was last seen. "" and () are unknown.
-
-    `systems` are the guest's family and version, `role` its part in Hyper-V Replica: primary, replica or none.
-    """
-
-    source: DataSource
-    name: str
-    labels: dict[str, str] = {}
-    node: str = ""
-    volumes: tuple[str, ...] = ()
-    systems: tuple[str, ...] = ()
-    role: str = ""
-
-    @classmethod
-    def of(cls, cluster: str, machine: VirtualMachine) -> Candidate:
-        """The machine as a snapshot of `cluster` shows it."""
-        volumes = {disk.volume for disk in machine.disks if isinstance(disk.volume, str)}
-        systems = (machine.guest_system, machine.guest_version)
-        return cls(
-            machine.source(cluster),
-            machine.name,
-            machine.labels,
-            machine.node,
-            tuple(sorted(volumes)),
-            tuple(each for each in systems if isinstance(each, str) and each),
-            _role(machine),
-        )
-
-    @classmethod
-    def remembered(cls, member: KnownMember) -> Candidate:
-        """A member as the ledger knows it."""
-        return cls(
-            member.source.home, member.name, member.labels, member.node, member.volumes, member.systems, member.role
-        )
-
-    @property
-    def known(self) -> KnownMember:
-        """What the ledger is to remember of it."""
-        return KnownMember(self.source, self.name, self.labels, self.node, self.volumes, self.systems, self.role)
+_GLOB = {"*": ".*", "?": "."}
 
 
-def _role(machine: VirtualMachine) -> str:
-    if machine.replication is UNSET:
-        return ""
-    mode = machine.replication.mode
-    return str(mode) if mode in (ReplicationMode.NONE, ReplicationMode.PRIMARY) else "replica"
+#: What a selector looks at: a machine as it is now, or as it was when it was last seen. "" and () are unknown.
+Candidate = KnownMember
+
+
+def remembered(member: KnownMember) -> Candidate:
+    """A member as the ledger knows it, as a whole machine."""
+    source = member.source
+    whole = source.level is Level.HOST and not source.protect
+    return member if whole else msgspec.structs.replace(member, source=source.home)
 
 
 class Population:
-    """The machines of one cluster, indexed by name, label and node, so that a rule looks at few of them."""
+    """The machines of one cluster, indexed by what selectors ask for, so that a rule looks at few of them."""
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
         self.candidates = tuple(sorted(candidates, key=lambda candidate: candidate.source))
-        self._by_label: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
-        self._by_node: dict[str, list[Candidate]] = defaultdict(list)
-        named = sorted(((each.name.casefold(), each) for each in self.candidates), key=lambda pair: pair[0])
-        self._names = [name for name, _ in named]
-        self._named = [each for _, each in named]
-        for candidate in self.candidates:
-            self._by_node[candidate.node.casefold()].append(candidate)
-            for label in candidate.labels.items():
-                self._by_label[label].append(candidate)
+        self._labels: dict[str, dict[str, list[Candidate]]] = {}
 
     @classmethod
     def of(cls, cluster: str, machines: Iterable[VirtualMachine]) -> Population:
         """The machines that a snapshot of `cluster` shows."""
-        return cls(Candidate.of(cluster, machine) for machine in machines)
+        population = cls(())
+        ordered = sorted(machines, key=lambda machine: machine.id)
+        population.candidates = tuple([Candidate.of(cluster, machine) for machine in ordered])
+        return population
+
+    @cached_property
+    def machines(self) -> dict[str, Candidate]:
+        """The machines by id."""
+        return {candidate.source.machine: candidate for candidate in self.candidates}
 
     def select(self, selector: MachineSelector) -> tuple[Candidate, ...]:
         """The machines that match, sorted by data source."""
-        found = {each.source: each for each in self._few(selector) if matches(selector, each)}
-        return tuple(found[source] for source in sorted(found))
+        few, mixed = self._few(selector)
+        found = tuple(_matching(selector, few))
+        if not mixed:
+            return found
+        once = {each.source: each for each in found}
+        return tuple(once[source] for source in sorted(once))
 
-    def _few(self, selector: MachineSelector) -> Iterable[Candidate]:
-        """A set of machines that holds all that match: the smallest that an index gives."""
-        choices: list[Sequence[Candidate]] = [self._by_label.get(label, []) for label in selector.labels.items()]
+    def _few(self, selector: MachineSelector) -> tuple[Sequence[Candidate], bool]:
+        """A set of machines that holds all that match, the smallest that an index gives; and whether it may be out of
+        order or hold one twice."""
+        choices: list[tuple[Sequence[Candidate], bool]] = [
+            (self._by_label(key).get(value, ()), False) for key, value in selector.labels.items()
+        ]
         if selector.names:
-            choices.append([found for name in selector.names for found in self._beginning(name)])
+            choices.append(([found for name in selector.names for found in self._beginning(name)], True))
         if selector.nodes and not any(map(_is_pattern, selector.nodes)):
-            choices.append([found for node in selector.nodes for found in self._by_node.get(node.casefold(), [])])
-        return min(choices, key=len, default=self.candidates)
+            choices.append(
+                ([found for node in selector.nodes for found in self._by_node.get(node.casefold(), ())], True)
+            )
+        return min(choices, key=lambda choice: len(choice[0]), default=(self.candidates, False))
+
+    def _by_label(self, key: str) -> dict[str, list[Candidate]]:
+        found = self._labels.get(key)
+        if found is None:
+            found = self._labels[key] = defaultdict(list)
+            for candidate in self.candidates:
+                value = candidate.labels.get(key)
+                if value is not None:
+                    found[value].append(candidate)
+        return found
+
+    @cached_property
+    def _by_node(self) -> dict[str, list[Candidate]]:
+        found: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in self.candidates:
+            found[candidate.node.casefold()].append(candidate)
+        return found
+
+    @cached_property
+    def _named(self) -> tuple[list[str], list[Candidate]]:
+        """The names without regard to case, in order, and whose each is."""
+        named = sorted(((each.name.casefold(), each) for each in self.candidates), key=lambda pair: pair[0])
+        return [name for name, _ in named], [each for _, each in named]
 
     def _beginning(self, pattern: str) -> Sequence[Candidate]:
         """The machines whose names begin as the pattern does, up to its first wildcard."""
+        names, named = self._named
         head = re.split(r"[*?]", pattern, maxsplit=1)[0].casefold()
-        first = bisect_left(self._names, head)
+        first = bisect_left(names, head)
         if head == pattern.casefold():
-            return self._named[first : bisect_right(self._names, head)]
-        return self._named[first : bisect_right(self._names, head + "\U0010ffff")] if head else self._named
+            return named[first : bisect_right(names, head)]
+        return named[first : bisect_right(names, head + "\U0010ffff")] if head else named
+
+
+def _matching(selector: MachineSelector, few: Sequence[Candidate]) -> Iterable[Candidate]:
+    """Those of the machines that match. Labels are looked at first, names without patterns not at all."""
+    for key, value in selector.labels.items():
+        few = [each for each in few if each.labels.get(key) == value]
+    rest = msgspec.structs.replace(selector, labels={}, except_=())
+    if rest != MachineSelector(selector.cluster):
+        few = [each for each in few if matches(rest, each)]
+    if selector.except_:
+        spared = _globs(selector.except_)
+        few = [each for each in few if not spared.fullmatch(each.name)]
+    return few
 
 
 def matches(selector: MachineSelector, candidate: Candidate) -> bool:
@@ -156,8 +165,9 @@ def reasons(selector: MachineSelector, candidate: Candidate) -> tuple[str, ...]:
     return (*found, *([f"replica role {selector.replica_role}"] if selector.replica_role else []))
 
 
-def _any(patterns: Iterable[str], values: Sequence[str]) -> bool:
-    return any(_glob(pattern).fullmatch(value) for pattern in patterns for value in values)
+def _any(patterns: tuple[str, ...], values: Sequence[str]) -> bool:
+    fits = _globs(patterns) if patterns else None
+    return fits is not None and any(fits.fullmatch(value) for value in values)
 
 
 @lru_cache(maxsize=4096)
@@ -203,5 +213,11 @@ def _is_pattern(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _glob(pattern: str) -> re.Pattern[str]:
-    parts = (".*" if letter == "*" else "." if letter == "?" else re.escape(letter) for letter in pattern)
-    return re.compile("".join(parts), re.IGNORECASE | re.DOTALL)
+    return _globs((pattern,))
+
+
+@lru_cache(maxsize=4096)
+def _globs(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """What fits one of the patterns."""
+    written = ("".join(_GLOB.get(letter) or re.escape(letter) for letter in pattern) for pattern in patterns)
+    return re.compile("|".join(f"(?:{each})" for each in written), re.IGNORECASE | re.DOTALL)

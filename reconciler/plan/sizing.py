@@ -19,8 +19,10 @@ def size_of(machine: VirtualMachine) -> int:
     """Bytes of a machine's disks: what is allocated where that is known, else the file, else what the guest sees."""
     total = 0
     for disk in machine.disks:
-        sizes = (disk.allocated_bytes, disk.file_bytes, disk.size_bytes)
-        total += next((size for size in sizes if isinstance(size, int)), 0)
+        for size in (disk.allocated_bytes, disk.file_bytes, disk.size_bytes):
+            if isinstance(size, int):
+                total += size
+                break
     return total
 
 

@@ -30,6 +30,8 @@ def coloured(text: str, tone: Tone) -> str:
 
 def safe(text: str) -> str:
     """The text with everything that could move a cursor written out: names come from outside."""
+    if text.isprintable():
+        return text
     return "".join(letter if unicodedata.category(letter)[0] != "C" else f"\\u{ord(letter):04x}" for letter in text)
 
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from reconciler.errors import CATALOG
+from reconciler.errors import CATALOG, Diagnostic
 from reconciler.model import (
     Agent,
     CatalogSnapshot,
@@ -31,7 +31,7 @@ from reconciler.model import (
 from reconciler.model.documents import HostSelector, MemberRule, Placed, SiteDocument
 from reconciler.model.preflight import Check, CheckState
 from reconciler.parse.validate import typed
-from reconciler.plan.prerequisites import prerequisites
+from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from tests.fakes import machine_id
 from tests.worlds import NOW, Nowhere, by_name, document, policies
@@ -120,7 +120,18 @@ class World(NamedTuple):
         ledger = (LedgerEntry("mabs-01", "ref", group, NOW, "r", self.known),) if self.known else ()
         desired = resolve(wanted, "hq", Sight(seen, ledger, date(2026, 3, 10)))
         catalogs = {"mabs-01": CatalogSnapshot("mabs-01", NOW, self.facts)}
-        return prerequisites(wanted, site, desired, (seen, catalogs), ledger)
+        checks = prerequisites(wanted, site, desired, (seen, catalogs), ledger)
+        _says_the_same(checks, unmet(wanted, site, desired, (seen, catalogs), ledger))
+        return checks
+
+
+def _says_the_same(checks: tuple[Check, ...], told: list[Diagnostic]) -> None:
+    """What a plan says is what failed, and the number of what is unknown."""
+    assert [each for each in told if each.code != "RCL2240"] == [
+        check.finding for check in checks if check.state is CheckState.FAILED
+    ]
+    unknown = sum(check.state is CheckState.UNKNOWN for check in checks)
+    assert [each.message.split(" ")[0] for each in told if each.code == "RCL2240"] == [str(unknown)] * bool(unknown)
 
 
 def _clean(plain: dict[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from reconciler.model import CatalogSnapshot, ClusterSnapshot, DataSource, DiskKind, LedgerEntry, VirtualDisk
+from reconciler.model import CatalogSnapshot, ClusterSnapshot, DataSource, DiskKind, LedgerEntry, Level, VirtualDisk
 from reconciler.model.cluster import Replication, ReplicationMode
 from reconciler.model.documents import MachineSelector, Placed, SiteDocument
 from reconciler.parse.validate import typed
 from reconciler.plan import desire
-from reconciler.plan.selectors import Candidate, Population, glob_within, globs_meet, matches, unmet
+from reconciler.plan.selectors import Candidate, Population, glob_within, globs_meet, matches, remembered, unmet
 from tests.fakes import machine_id
 from tests.worlds import NOW, Game, Nowhere, by_name, cluster, document, machine, policies
 
@@ -120,7 +120,9 @@ def test_what_a_snapshot_shows_is_what_a_selector_sees() -> None:
     candidate = Candidate.of("c", seen)
     wanted = MachineSelector("c", (), {}, (), ("n7",), ("csv-*",), ("*2022",), "replica")
     assert matches(wanted, candidate)
-    assert Candidate.remembered(candidate.known) == candidate
+    assert remembered(candidate) == candidate
+    part = replace(candidate, source=DataSource("c", candidate.source.machine, Level.GUEST, "volumes=D:"))
+    assert remembered(part) == candidate
 
 
 # --- Placement -------------------------------------------------------------------------------------------------
