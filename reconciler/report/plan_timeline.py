@@ -125,7 +125,7 @@ def _line(machine: MachineImpact, fates: list[PointFate], place: int, plan: Plan
     name = words.named(str(machine.source), plan.names)
     at = plan.created_at
     now = [fate.time for fate in fates if words.at_once(fate, at)]
-    moved = [fate for fate in fates if not words.at_once(fate, at)]
+    moved = [fate for fate in fates if not words.at_once(fate, at) and fate.after != fate.before]
     sooner = [fate.time for fate in moved if _sooner(fate)]
     later = [fate.time for fate in moved if not _sooner(fate)]
     if words.loses_all(machine):

@@ -357,7 +357,7 @@ def _moved(word: str, before: datetime | None, after: datetime | None, zone: tzi
 
 def at_once(fate: PointFate, at: datetime) -> bool:
     """Whether a point expires at the first pruning."""
-    return fate.by_age is not None and fate.by_age <= at and not fate.needs
+    return fate.after is not None and fate.after <= at
 
 
 # --- Volumes ----------------------------------------------------------------------------------------------------
