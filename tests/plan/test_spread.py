@@ -169,6 +169,9 @@ def test_parts_say_what_they_do(site: Site, limited: Budgets) -> None:
         members = {(each.before, each.after) for each in part.fields if each.path == "members"}
         out = {(str(each), None) for each in old.sources - new.sources}
         assert members == out | {(None, str(each)) for each in new.sources - old.sources}
+        stayed = {each.source: each.volume for each in old.members}
+        moved = [each for each in new.members if each.source in stayed and stayed[each.source] != each.volume]
+        assert len([each for each in part.fields if each.path == "members.volume"]) == len(moved)
         for each in part.fields:
             if each.path == "shortTerm.retention":
                 assert (each.before, each.after) == (_shown(old), _shown(new))
