@@ -17,9 +17,10 @@ from reconciler.control.agreeing import Agreement, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
 from reconciler.control.dispatch import poll
+from reconciler.control.drift import note_and_record
 from reconciler.control.judging import record_site, wants_approvers
 from reconciler.control.lease import Holding, holding
-from reconciler.control.observe import observe_whole
+from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
 from reconciler.control.propose import Wish, check_state, propose
 from reconciler.control.recovery import resume_recoveries
@@ -51,7 +52,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     policies = read_good(place)
     with session(place, name, now, policies) as site:
         tidy(site)
-        proposal = _propose(site, policies, wish)
+        _, proposal = _propose(site, policies, wish)
         to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
             _remember(site, proposal)
@@ -59,7 +60,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         agreement = _agreed(site, proposal, consent)
         with holding(site, _PATIENCE) as held:
             _settle(site, held)
-            again = _propose(site, policies, wish)
+            seen, again = _propose(site, policies, wish)
             if again.plan.plan_hash != proposal.plan.plan_hash:
                 raise Refused(
                     "RCL3010",
@@ -69,6 +70,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
                 )
             refresh_ledger(site, again.desired, again.plan)
             record_site(site, glass=bool(consent.glass))
+            note_and_record(site, seen)
             applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
             codes = [_told(site, applied), _perpetual(site, policies, wish, applied)]
         waits = agreement.plan.plan_hash != proposal.plan.plan_hash
@@ -132,10 +134,10 @@ def _done(site: Site, agreement: Agreement, mandate: Mandate) -> ExitCode:
     return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
 
 
-def _propose(site: Site, policies: Policies, wish: Wish) -> Proposal:
+def _propose(site: Site, policies: Policies, wish: Wish) -> tuple[Observation, Proposal]:
     observation = observe_whole(site)
     check_state(observation, wish)
-    return propose(site, policies.policies, observation, wish)
+    return observation, propose(site, policies.policies, observation, wish)
 
 
 def _settle(site: Site, held: Holding) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from reconciler.control.evidence import record_drift
 from reconciler.control.flight import in_flight
 from reconciler.control.lease import holding
 from reconciler.control.observe import Observation
@@ -12,6 +13,7 @@ from reconciler.control.settle import settle
 from reconciler.control.sightings import note_sightings, unreadable
 from reconciler.control.site import Site
 from reconciler.errors import ReconcilerError
+from reconciler.model import FieldChange, Reason
 from reconciler.model.documents import PolicySet
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
 from reconciler.plan import DesiredState
@@ -44,6 +46,22 @@ def external_drift(site: Site, observation: Observation, desired: DesiredState |
     it too, and no item has a desired value or a place."""
     found = _items(site, observation, desired, in_flight(site, observation))
     return tuple(item for item in found if item.klass is DriftClass.EXTERNAL)
+
+
+def note_and_record(site: Site, observation: Observation) -> None:
+    """Notes when each group of ours was last as we left it; a change by somebody else is put on record with the two
+    observations that it fell between, once. Needs the lease."""
+    if not note_sightings(site, observation):
+        return
+    fresh: dict[tuple[str, str], list[DriftItem]] = {}
+    for item in external_drift(site, observation):
+        if item.first_seen == observation.catalogs[item.server].taken_at:
+            fresh.setdefault((item.server, item.group), []).append(item)
+    for (server, group), items in sorted(fresh.items()):
+        fields = [
+            FieldChange(each.path, each.applied, each.live, each.direction, Reason.CHANGED_OUTSIDE) for each in items
+        ]
+        record_drift(site, server, group, str(DriftClass.EXTERNAL), fields, (items[0].after, items[0].first_seen))
 
 
 def _items(

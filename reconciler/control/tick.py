@@ -9,13 +9,14 @@ import msgspec
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import Applied, apply
 from reconciler.control.dispatch import jobs_due
+from reconciler.control.drift import note_and_record
 from reconciler.control.judging import record_site
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
 from reconciler.control.remembering import refresh_ledger
-from reconciler.control.sightings import learn_agreed, note_sightings
+from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
 from reconciler.control.spending import kept_by_time, spent_today
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
@@ -49,7 +50,7 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
     if prune is not None:
         findings.append(prune)
     observation = observe(site)
-    note_sightings(site, observation)
+    note_and_record(site, observation)
     applied, pending = None, None
     if policies.current and observation.whole:
         try:
@@ -58,7 +59,7 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
             findings += error.diagnostics if isinstance(error, PolicyError) else [error.diagnostic]
         if applied is not None:
             observation = observe(site)
-            note_sightings(site, observation)
+            note_and_record(site, observation)
     findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, prune=prune is None)

@@ -51,11 +51,10 @@ TONES: dict[Direction, Tone] = {
 }
 #: What an approver does about the hashes of a plan.
 APPROVE = (
-    "An approver runs `reconciler approve APPLIED WANTED --change HASH --by EMAIL --reason TEXT --until DATE` "
-    "with the commit that was applied and the one that is wanted, and commits what it writes."
+    "`reconciler apply` asks in a terminal before it weakens anything; --yes does not cover it. Where the site names "
+    "approvers, one of them runs `reconciler approve --plan FILE --by EMAIL --reason TEXT --until DATE` on the saved "
+    "plan and commits what it writes."
 )
-#: What is done about a step without a hash to approve.
-ASK = "`reconciler apply` asks before it weakens anything; --yes does not cover it."
 
 Only = frozenset[Direction]
 
@@ -286,8 +285,7 @@ def hint(plan: Plan) -> str:
     """What to do about what needs an approval, "" where nothing does."""
     if not plan.weakening:
         return ""
-    hashes = any(field.change_hash for step in plan.weakening for field in step.change.fields if field.needs_consent)
-    return APPROVE if hashes else ASK
+    return APPROVE
 
 
 def few(words: Sequence[str], most: int = 10) -> str:
