@@ -28,6 +28,7 @@ from reconciler.control.remembering import refresh_ledger
 from reconciler.control.resuming import unfinished
 from reconciler.control.saved import read
 from reconciler.control.settle import settle
+from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, LockHeld, Refused, Severity, UsageError, worst
 from reconciler.model import Plan, Reason
@@ -69,6 +70,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
                     subject=site.name,
                 )
             refresh_ledger(site, again.desired, again.plan)
+            learn_agreed(site, again.desired, seen)
             record_site(site, glass=bool(consent.glass))
             note_and_record(site, seen)
             applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
@@ -154,6 +156,7 @@ def _remember(site: Site, proposal: Proposal) -> None:
     try:
         with holding(site):
             refresh_ledger(site, proposal.desired, proposal.plan)
+            learn_agreed(site, proposal.desired, observe_whole(site))
             record_site(site)
     except LockHeld as error:
         note(error.diagnostic.message)
