@@ -250,11 +250,11 @@ class Site:
             jobs = due(View(self.clock.now(), ZONE, seen, {}))
             if not jobs:
                 return seen
-            for start in range(0, len(jobs), 8):
-                for handle in [self.engine.start(job, Fence(1)) for job in jobs[start : start + 8]]:
-                    while not (status := self.engine.poll(handle)).state.ended:
-                        clocks.sleep(0.0005)
-                    assert status.state is JobState.SUCCEEDED, (handle, status)
+            for job in jobs:
+                handle = self.engine.start(job, Fence(1))
+                while not (status := self.engine.poll(handle)).state.ended:
+                    clocks.sleep(0.0005)
+                assert status.state is JobState.SUCCEEDED, (job, status)
 
     # --- Holding -----------------------------------------------------------------------------------------
 
