@@ -156,7 +156,7 @@ class _Spreader:
                 spends = self._cost(rest) if rest is not None else spends
             late = budget_text((budget for budget, _ in over(self.limits, day.spent, spends)), self.limits)
             because = f"over what a day may take: {late}" if late else "waits for what another step lets go of"
-            at = self._skip(at + 1, spends)
+            at = self._skip(at + 1, rest, spends) if rest is not None else at
 
     def _earliest(self, change: Change) -> int:
         names = (self.freed.get((change.server, name), 0) for name in names_taken(change))
@@ -168,10 +168,12 @@ class _Spreader:
     def _held_until(self, change: Change, source: DataSource) -> int:
         return self.freed.get((change.server, source), 0)
 
-    def _skip(self, at: int, spends: Sequence[int]) -> int:
-        """The first day from `at` on that could have room for a part of what is left."""
+    def _skip(self, at: int, rest: Change, spends: Sequence[int]) -> int:
+        """The first day from `at` on that could have room for a part of what is left, or on which a machine comes
+        that another group lets go of."""
         kinds = [self.full[kind] for kind in (_NEW, _WEAKENED) if spends[kind]]
-        return max(at, min(kinds)) if kinds else at
+        comes = (self._held_until(rest, source) for source in gained(rest))
+        return max(at, min([*kinds, *(day for day in comes if day >= at)])) if kinds else at
 
     def _place(self, place: int, part: Change, at: int, because: str) -> None:
         day = self.days[at]
@@ -206,6 +208,7 @@ class _Spreader:
             return part_of(change, mild_settings(change), lose=out) if out else None
         settings, out, spent = self._weaken(change, losing, day.spent)
         free = sorted(source for source in gained(change) if self._held_until(change, source) <= at)
+        free.sort(key=lambda source: (change.server, source) not in self.freed)  # nobody protects those meanwhile
         new, _ = self._fill(spent, free, lambda chunk: taken_in(change, chunk))
         if change.before is None and not new and change.after.members:
             return None

@@ -279,6 +279,19 @@ def test_a_part_waits_only_for_the_budget_that_it_takes_of() -> None:
     ]
 
 
+def test_a_machine_that_moves_does_not_wait_for_new_ones() -> None:
+    before = [group("a", *map(source, range(50, 55))), group("b", source(99))]
+    wanted = [group("a", source(50)), group("b", *map(source, range(40)), *map(source, range(51, 55)), source(99))]
+    site = Site(before, wanted)
+    site.sizes = {source(number): 100 for number in range(40)}
+    done = planned(site, Budgets(BudgetPerDay(new_members=9, initial_replication=Size(900)), "20%"))
+    moves = [source(number) for number in range(51, 55)]
+    left = {each: wave for wave, part in done.parts for each in lost(part)}
+    taken = {each: wave for wave, part in done.parts for each in gained(part)}
+    assert [left[each] for each in moves] == [1, 2, 3, 4]
+    assert [taken[each] for each in moves] == [1, 2, 3, 4]
+
+
 def test_points_that_go_together_do_not_go_with_those_of_a_machine_that_is_let_go_of() -> None:
     """One machine's three points fit into the day; the twelve that a shorter retention ends at once never do."""
     before = msgspec.structs.replace(of_days(9, "a", *range(5)), existing_points=ExistingPoints.EXPIRE_NOW)
