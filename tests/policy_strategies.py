@@ -224,7 +224,9 @@ def checks(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def ignores(draw: st.DrawFn) -> dict[str, Any]:
-    rule: dict[str, Any] = {"field": draw(st.sampled_from(sorted(IGNORABLE))), "reason": "moved by hand for now"}
+    # A group whose displayName is ignored may go on under a name that another one is to have: that is refused, RCL3092.
+    fields = sorted(set(IGNORABLE) - {"displayName"})
+    rule: dict[str, Any] = {"field": draw(st.sampled_from(fields)), "reason": "moved by hand for now"}
     until = draw(st.sampled_from([None, TODAY - timedelta(days=1), TODAY, date(2027, 1, 31)]))
     return rule | ({"until": until} if until else {})
 

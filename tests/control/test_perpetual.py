@@ -140,7 +140,7 @@ class Theatre:
         term = msgspec.structs.replace(group.short_term, retention=group.short_term.retention * 2)
         edits: dict[str, dict[str, Any]] = {
             "retention": {"short_term": term},
-            "title": {"display_name": f"renamed by hand {which}"},
+            "title": {"display_name": f"renamed by hand {seen.ref[-12:]}"},
             "member": {"members": group.members[1:]},
             "points": {"existing_points": ExistingPoints.KEEP_FOREVER},
         }
