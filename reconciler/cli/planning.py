@@ -19,7 +19,7 @@ from reconciler.cli.sinks import Reporter
 from reconciler.control.exported import Then, held_now, observed_then, propose_exported
 from reconciler.control.observe import Observation
 from reconciler.control.policies import Policies, read_good
-from reconciler.control.propose import Wish
+from reconciler.control.propose import PlanWish
 from reconciler.control.saved import origin_for, save
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
@@ -41,7 +41,7 @@ class Exported(NamedTuple):
 
 
 def plan_exported(
-    root: Path | None, name: str | None, to: Reporter, now: str | None, exported: Exported, how: Look, wish: Wish
+    root: Path | None, name: str | None, to: Reporter, now: str | None, exported: Exported, how: Look, wish: PlanWish
 ) -> int:
     """Shows the difference by what the files say; 2 with `detailed` when there is one. No server and no state is
     opened where both files are given."""
