@@ -28,6 +28,8 @@ from reconciler.report.words import count, moment, safe
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.wiring import SystemClock, choose_site, look
 
+#: What the last plan was made from. A process that is about to end need not take a million values apart.
+kept: list[object] = []
 #: How many clusters or servers are named one by one.
 _SHOWN = 4
 
@@ -58,6 +60,7 @@ def plan(root: Path | None, name: str | None, output: Format, now: str | None, e
     at = clock_for(document, now).now() if now is not None else None
     observation = _observation(place, policies, document, exported, now, at)
     proposal = propose_exported(policies.policies, document, observation)
+    kept[:] = [observation, proposal]
     zone = ZoneInfo(document.spec.time_zone)
     if output is Format.json:
         out(json_text(proposal.plan) + "\n")
