@@ -29,6 +29,8 @@ from reconciler.report.words import count, moment, safe
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.wiring import SystemClock, choose_site, look
 
+#: What the last plan was made from. A process that is about to end need not take a million values apart.
+kept: list[object] = []
 #: How many clusters or servers are named one by one.
 _SHOWN = 4
 
@@ -54,6 +56,7 @@ def plan_exported(
     then = _then(place, policies, document, exported, now, at)
     observation = then.observation
     proposal = propose_exported(place, policies.policies, document, then, wish)
+    kept[:] = [observation, proposal]
     zone = ZoneInfo(document.spec.time_zone)
     if to.format is PlanFormat.text:
         out(seen_text(observation, exported, zone))
