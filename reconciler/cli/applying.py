@@ -22,7 +22,7 @@ from reconciler.control.judging import record_site, wants_approvers
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
-from reconciler.control.propose import Wish, check_state, propose
+from reconciler.control.propose import PlanWish, check_state, propose
 from reconciler.control.recovery import resume_recoveries
 from reconciler.control.remembering import refresh_ledger
 from reconciler.control.resuming import unfinished
@@ -46,7 +46,7 @@ class Consent(NamedTuple):
     glass: str
 
 
-def apply(root: Path | None, name: str | None, now: str | None, consent: Consent, wish: Wish, to: Reporter) -> int:
+def apply(root: Path | None, name: str | None, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:
     """Plans, shows, asks, does."""
     wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
@@ -79,7 +79,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         return worst([*codes, _still_asked(proposal.plan) if waits else ExitCode.SUCCESS])
 
 
-def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: Wish, to: Reporter) -> int:
+def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:
     """Does the steps of a saved plan, and no other."""
     authors = only_authors(wish)
     place = find_root(root)
@@ -136,7 +136,7 @@ def _done(site: Site, agreement: Agreement, mandate: Mandate) -> ExitCode:
     return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
 
 
-def _propose(site: Site, policies: Policies, wish: Wish) -> tuple[Observation, Proposal]:
+def _propose(site: Site, policies: Policies, wish: PlanWish) -> tuple[Observation, Proposal]:
     observation = observe_whole(site)
     check_state(observation, wish)
     return observation, propose(site, policies.policies, observation, wish)
@@ -251,7 +251,7 @@ def _told(site: Site, applied: Applied) -> ExitCode:
     return ExitCode.SUCCESS
 
 
-def _perpetual(site: Site, policies: Policies, wish: Wish, applied: Applied) -> ExitCode:
+def _perpetual(site: Site, policies: Policies, wish: PlanWish, applied: Applied) -> ExitCode:
     """Observes and plans again: what was just done must not be wanted once more."""
     if applied.left or not applied.done or applied.unheld:
         return ExitCode.SUCCESS

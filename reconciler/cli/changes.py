@@ -13,7 +13,7 @@ from reconciler.cli.session import find_root, session, target
 from reconciler.cli.sinks import Reporter
 from reconciler.control.observe import observe_whole
 from reconciler.control.policies import read_good
-from reconciler.control.propose import Wish, propose
+from reconciler.control.propose import PlanWish, propose
 from reconciler.control.saved import origin_of, read, save
 from reconciler.errors import ExitCode
 from reconciler.parse.explain import explained
@@ -27,7 +27,7 @@ class Look(NamedTuple):
     save: Path | None
 
 
-def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, look: Look, wish: Wish) -> int:
+def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, look: Look, wish: PlanWish) -> int:
     """Shows the difference; 2 with `detailed` when there is one."""
     place = find_root(root)
     if look.save is not None:

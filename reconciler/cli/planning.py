@@ -19,7 +19,7 @@ from reconciler.cli.sinks import Reporter
 from reconciler.control.exported import Then, held_now, observed_then, propose_exported
 from reconciler.control.observe import Observation
 from reconciler.control.policies import Policies, read_good
-from reconciler.control.propose import Wish
+from reconciler.control.propose import PlanWish
 from reconciler.control.saved import origin_for, save
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
@@ -29,6 +29,8 @@ from reconciler.report.words import count, moment, safe
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.wiring import SystemClock, choose_site, look
 
+#: What the last plan was made from. A process that is about to end need not take a million values apart.
+kept: list[object] = []
 #: How many clusters or servers are named one by one.
 _SHOWN = 4
 
@@ -41,7 +43,7 @@ class Exported(NamedTuple):
 
 
 def plan_exported(
-    root: Path | None, name: str | None, to: Reporter, now: str | None, exported: Exported, how: Look, wish: Wish
+    root: Path | None, name: str | None, to: Reporter, now: str | None, exported: Exported, how: Look, wish: PlanWish
 ) -> int:
     """Shows the difference by what the files say; 2 with `detailed` when there is one. No server and no state is
     opened where both files are given."""
@@ -54,6 +56,7 @@ def plan_exported(
     then = _then(place, policies, document, exported, now, at)
     observation = then.observation
     proposal = propose_exported(place, policies.policies, document, then, wish)
+    kept[:] = [observation, proposal]
     zone = ZoneInfo(document.spec.time_zone)
     if to.format is PlanFormat.text:
         out(seen_text(observation, exported, zone))

@@ -14,7 +14,7 @@ import msgspec
 from reconciler.control.judging import Bench, judge
 from reconciler.control.observe import Observation
 from reconciler.control.offline import capabilities_of
-from reconciler.control.propose import EVERYTHING, Wish, check_scope, checked, said_too
+from reconciler.control.propose import EVERYTHING, PlanWish, check_scope, checked, said_too
 from reconciler.control.site import Site
 from reconciler.errors import Refused
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
@@ -67,7 +67,7 @@ def held_now(site: Site) -> HeldThen:
 
 
 def propose_exported(
-    root: Path, policies: PolicySet, document: SiteDocument, then: Then, wish: Wish = EVERYTHING
+    root: Path, policies: PolicySet, document: SiteDocument, then: Then, wish: PlanWish = EVERYTHING
 ) -> Proposal:
     """What should be done, by what the files say. Raises what `propose` raises."""
     observation = then.observation

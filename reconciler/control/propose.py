@@ -17,7 +17,7 @@ from reconciler.plan import propose as plan_propose
 from reconciler.plan.guard import denied
 
 
-class Wish(msgspec.Struct, frozen=True):
+class PlanWish(msgspec.Struct, frozen=True):
     """What a person asks of a plan: groups to adopt (patterns), servers and groups to keep to, and who wrote the
     policies, where Git cannot tell; with `glass` broken a policy folder is believed even where it shrank."""
 
@@ -28,10 +28,10 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 #: The whole site, nothing adopted.
-EVERYTHING = Wish()
+EVERYTHING = PlanWish()
 
 
-def propose(site: Site, policies: PolicySet, observation: Observation, wish: Wish = EVERYTHING) -> Proposal:
+def propose(site: Site, policies: PolicySet, observation: Observation, wish: PlanWish = EVERYTHING) -> Proposal:
     """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
     servers can hold, with every such finding; `UsageError` for a scope that names nothing."""
     check_scope(site.document, policies, observation, wish.scope)
@@ -119,7 +119,7 @@ def checks_now(site: Site, policies: PolicySet, observation: Observation) -> tup
     return check_all(policies, situation, desire(policies, situation))
 
 
-def check_state(observation: Observation, wish: Wish = EVERYTHING) -> None:
+def check_state(observation: Observation, wish: PlanWish = EVERYTHING) -> None:
     """Refuses to change servers that hold groups when our own memory is empty, since it may be the wrong one; unless
     groups are to be adopted."""
     held = sum(len(catalog.groups) for catalog in observation.catalogs.values())

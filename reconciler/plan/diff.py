@@ -64,7 +64,7 @@ class _Differ:
     def __init__(self, desired: DesiredState, held: Held) -> None:
         self.desired = desired
         self.held = held
-        self.ledger = {(entry.server, entry.group): entry for entry in held.ledger}
+        self.ledger = {(entry.server, entry.group): entry for entry in _living(held)}
         self.owned = {(entry.server, entry.ref) for entry in held.ledger}
         self.observed = {(name, seen.ref): seen for name, catalog in held.catalogs.items() for seen in catalog.groups}
         self.strangers = self._strangers()
@@ -283,6 +283,19 @@ class _Differ:
 
     def _say(self, code: str, severity: Severity, what: str, remedy: str, where: Location | None = None) -> None:
         self.findings.append(Diagnostic(code, severity, what, remedy, where))
+
+
+def _living(held: Held) -> list[LedgerEntry]:
+    """The ledger without entries of groups that are gone and whose reference the server gave to a later group."""
+    named = {
+        (server, seen.ref): seen.group.name for server, catalog in held.catalogs.items() for seen in catalog.groups
+    }
+    owners: dict[tuple[str, str], LedgerEntry] = {}
+    for entry in sorted(held.ledger, key=lambda each: (each.applied_at, each.group)):
+        key = (entry.server, entry.ref)
+        if key not in owners or named.get(key) != owners[key].group:
+            owners[key] = entry
+    return list(owners.values())
 
 
 def _with_ignored(desired: DesiredGroup, before: ProtectionGroup) -> DesiredGroup:

@@ -26,18 +26,11 @@ class Shared:
         self._groups: dict[tuple[str, str], ObservedGroup] = {}
 
     def machines(self, machines: Sequence[VirtualMachine]) -> None:
-        """Shares nodes, volumes, systems and labels."""
-        self._learn(text for each in machines for text in (each.node, each.guest_system, *each.labels.values()))
-        self._learn(disk.volume for each in machines for disk in each.disks)
+        """Shares nodes and labels."""
+        self._learn(text for each in machines for text in (each.node, *each.labels.values()))
         kept = self._texts.get
         for machine in machines:
             force_setattr(machine, "node", kept(machine.node, machine.node))
-            system, version = machine.guest_system, machine.guest_version
-            force_setattr(machine, "guest_system", kept(system, system))  # type: ignore[arg-type]
-            force_setattr(machine, "guest_version", kept(version, version))  # type: ignore[arg-type]
-            for disk in machine.disks:
-                volume = disk.volume
-                force_setattr(disk, "volume", kept(volume, volume))  # type: ignore[arg-type]
             labels = machine.labels
             for key, value in labels.items():
                 labels[key] = kept(value, value)
@@ -64,14 +57,11 @@ class Shared:
             entry = msgspec.structs.replace(entry, applied=seen.group)
         else:
             self._members(entry.applied.members)
-        self._learn(text for each in entry.members for text in (each.node, *each.labels.values()))
+        self._learn(each.node for each in entry.members)
         kept = self._texts.get
         self._sources_of(entry.members)
         for known in entry.members:
             force_setattr(known, "node", kept(known.node, known.node))
-            labels = known.labels
-            for key, value in labels.items():
-                labels[key] = kept(value, value)
         return entry
 
     def _members(self, members: Sequence[Member]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def test_several_reports_in_one_run(shop: Shop) -> None:
 @pytest.mark.parametrize("bad", ["nowhere/plan.html", "folder", "locked"])
 def test_a_report_that_fails_is_exit_1_and_the_others_are_there(shop: Shop, bad: str) -> None:
     (shop.root / "folder").mkdir()
-    (shop.root / ".locked.part").mkdir()
+    (shop.root / f".locked.{os.getpid()}.part").mkdir()
     after = shop.root / "after.md"
     said = shop("plan", *T1, "--report", f"html={shop.root / bad}", "--report", f"markdown={after}")
     assert said.code == 1

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec import UNSET
+from itertools import product
+
+import pytest
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from reconciler.model import DiskKind, Replication, ReplicationMode, VirtualDisk, VirtualMachine
+from reconciler.model import DiskKind, Replication, ReplicationMode, VirtualDisk
 from reconciler.plan import preflight
 from reconciler.plan.resolve import Sight, resolve
 from tests.worlds import NOW, by_name, cluster, document, machine, policies
 
-_flag = st.sampled_from([True, False, UNSET])
-_disks = st.builds(
-    VirtualDisk,
-    path=st.just("d.vhdx"),
-    kind=st.sampled_from(DiskKind),
-    log_pending=_flag,
-    differencing=_flag,
-    unreadable=st.sampled_from([None, None, "cut"]),
-)
-_replications = st.sampled_from([UNSET, *(Replication(mode=mode) for mode in ReplicationMode)])
+_FLAGS: tuple[bool | UnsetType, ...] = (True, False, UNSET)
+_DISKS = [
+    VirtualDisk(path="d.vhdx", kind=kind, log_pending=log, differencing=stands, unreadable=why)
+    for kind, log, stands, why in product(DiskKind, _FLAGS, _FLAGS, (None, "cut"))
+]
+_FINE = VirtualDisk(path="c.vhdx", kind=DiskKind.VHDX)
 
 
-@st.composite
-def _machines(draw: st.DrawFn) -> VirtualMachine:
-    checkpoints = draw(st.sampled_from([(), (), ("c",), UNSET]))
-    disks = tuple(draw(st.lists(_disks, max_size=2)))
-    return replace(machine(1, "one"), checkpoints=checkpoints, disks=disks, replication=draw(_replications))
-
-
-@given(_machines())
-def test_what_is_found_quickly_is_what_is_there(seen: VirtualMachine) -> None:
-    every = (*preflight._checkpoints(seen), *preflight._replication(seen), *preflight._disks(seen))
-    assert preflight.refusals(seen) == every
+@pytest.mark.parametrize("replication", [UNSET, *(Replication(mode=mode) for mode in ReplicationMode)], ids=str)
+@pytest.mark.parametrize("checkpoints", [(), ("c",), UNSET], ids=str)
+def test_what_is_found_quickly_is_what_is_there(
+    checkpoints: tuple[str, ...] | UnsetType, replication: Replication | UnsetType
+) -> None:
+    for disks in [(), *((disk,) for disk in _DISKS), *((_FINE, disk) for disk in _DISKS)]:
+        seen = replace(machine(1, "one"), checkpoints=checkpoints, disks=disks, replication=replication)
+        every = (*preflight._checkpoints(seen), *preflight._replication(seen), *preflight._disks(seen))
+        assert preflight.refusals(seen) == every
 
 
 def test_members_are_told_at_their_group_and_others_not() -> None:

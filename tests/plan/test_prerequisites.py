@@ -31,6 +31,7 @@ from reconciler.model import (
 from reconciler.model.documents import HostSelector, MemberRule, Placed, SiteDocument
 from reconciler.model.preflight import Check, CheckState
 from reconciler.parse.validate import typed
+from reconciler.plan.machine_checks import Verdicts, machine_checks
 from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from tests.fakes import machine_id
@@ -308,3 +309,13 @@ def test_the_protocol_state_counts_where_no_version_is_reported() -> None:
 
 def test_every_row_is_explained_with_its_source() -> None:
     assert set(ROWS) <= set(CATALOG)
+
+
+def test_machines_that_are_taken_for_alike_have_the_same_checks() -> None:
+    verdicts = Verdicts()
+    worlds = [world for row in ROWS.values() for world in row if world is not None]
+    for world in [*worlds, BASE, *(BASE.replica(state=state) for state in ("Replicating", "Resynchronizing", UNSET))]:
+        for node in (world.node, BASE.node, None):
+            states = [check.state for check in machine_checks(world.machine, node, None)]
+            expected = (states.count(CheckState.FAILED), states.count(CheckState.UNKNOWN))
+            assert verdicts.on(world.machine, node) == expected

@@ -41,7 +41,8 @@ def names(count: int) -> set[str]:
 )
 def test_how_many_are_too_many(owned: int, left: int, too_many: bool) -> None:
     assert shrunk(names(owned), names(left)) is too_many
-    assert shrunk(names(owned), names(left) | {"new-1", "new-2"}) is too_many
+    with_new_ones = shrunk(names(owned), names(left) | {"new-1", "new-2"})
+    assert with_new_ones is (too_many and owned >= 5)  # few groups may all be replaced by others
 
 
 def test_the_site_says_from_how_many_groups_on_half_counts() -> None:
@@ -87,7 +88,7 @@ def test_either_few_are_gone_or_none_is_stopped(owned: set[str], desired: set[st
     if kept:
         assert kept == tuple(changes)
         assert not findings
-        assert gone != owned
+        assert desired
         assert len(owned) < least or 2 * len(gone) < len(owned)
     assert bool(findings) == (bool(gone) and not kept)
     if shrunk(owned, desired, minimum_population=least):

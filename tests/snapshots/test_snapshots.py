@@ -124,7 +124,10 @@ def test_what_is_said_twice_is_kept_once(tmp_path: Path) -> None:
     assert first.members[0].source is kept
     assert second.members[0].source is kept
     assert read.catalogs["mabs-01"].replicas[0].source is kept
-    assert first.members[0].labels["tier"] is second.members[0].labels["tier"]
+    inventory = tmp_path / "inventory.jsonl"
+    write_inventory(inventory, [cluster(machine(1, "one", "gold"), machine(2, "two", "gold"))])
+    one, two = read_inventory(inventory)["hci-01"].machines
+    assert one.labels["tier"] is two.labels["tier"]
 
 
 # --- What is refused -------------------------------------------------------------------------------------------
