@@ -664,8 +664,8 @@ _INVENTORY: dict[str, Explanation] = {
     ),
     "RCL2021": Explanation(
         "no exported inventory",
-        "The file is not what `reconciler inventory snapshot` writes, is of a newer major version, or lacks a"
-        " cluster of the site.",
+        "The file is not what `reconciler inventory snapshot` writes, is of a newer major version, is not whole,"
+        " or lacks a cluster of the site.",
         "Export one anew.",
     ),
     "RCL2012": Explanation(
@@ -1175,7 +1175,7 @@ _STATE: dict[str, Explanation] = {
     "RCL5027": Explanation(
         "no anchor",
         "The file is not a list of hashes and segments as `reconciler evidence seal` writes it.",
-        "Give the SHA256SUMS that was kept. If it is the one in the evidence's own folder, seal into a new copy.",
+        "Give the SHA256SUMS that was kept. Where it is the one in the evidence's own folder, put the kept copy back.",
     ),
     "RCL5028": Explanation(
         "a record that was never finished",

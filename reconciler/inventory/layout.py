@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -114,6 +114,12 @@ class MachineJson(Stated, frozen=True):
     notes: str = ""
 
 
+#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (ClusterJson, NodeJson, RoleJson, MachineJson)
+}
+
+
 class Unreadable(Exception):
     """A file of the cluster cannot be read; the text says why."""
 
@@ -129,6 +135,7 @@ def read(path: Path, kind: type[T]) -> T:
     if len(data) > LARGEST_JSON:
         raise Unreadable(f"{path.name}: larger than {LARGEST_JSON // 1024**2} MiB")
     try:
-        return msgspec.json.decode(data, type=kind)
+        decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
+        return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path.name}: {error}") from error

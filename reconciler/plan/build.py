@@ -31,7 +31,7 @@ from reconciler.model import (
     Verb,
 )
 from reconciler.model.documents import PolicySet
-from reconciler.model.preflight import Check, CheckState
+from reconciler.model.preflight import Check
 from reconciler.plan.budget import MINIMUM_POPULATION
 from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
@@ -42,8 +42,8 @@ from reconciler.plan.lint import lint
 from reconciler.plan.narrow import without_consent, without_held
 from reconciler.plan.order import order
 from reconciler.plan.place import place, room_of
-from reconciler.plan.preflight import refusals
-from reconciler.plan.prerequisites import prerequisites
+from reconciler.plan.preflight import refused_members
+from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.shrink import without_removals
 from reconciler.plan.values import DesiredState, Scope
@@ -109,8 +109,8 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *held_back,
         *excess,
         *shrunk,
-        *_preflight(desired, situation.clusters),
-        *_unmet(check_all(policies, situation, desired)),
+        *refused_members(desired, situation.clusters),
+        *_unmet(policies, situation, desired),
         *_in_working_hours(situation, hashed),
         *guard_documents(policies),
         *guard(policies.guardrails, planned(hashed, policies, desired.names, situation.ledger)),
@@ -294,24 +294,10 @@ def check_all(policies: PolicySet, situation: Situation, desired: DesiredState) 
     return ()
 
 
-def _unmet(checks: tuple[Check, ...]) -> list[Diagnostic]:
-    """What failed; and in one line how much could not be checked."""
-    found = [check.finding for check in checks if check.state is CheckState.FAILED]
-    unknown = sum(check.state is CheckState.UNKNOWN for check in checks)
-    if unknown:
-        what = f"{unknown} prerequisites could not be checked, since facts are not known"
-        found.append(Diagnostic("RCL2240", Severity.ADVICE, what, "See `reconciler preflight`.", subject="preflight"))
-    return found
-
-
-def _preflight(desired: DesiredState, clusters: Mapping[str, ClusterSnapshot]) -> list[Diagnostic]:
-    """What will keep a member from being backed up, said before it is tried."""
-    wanted = {member.source: group for group in desired.groups for member in group.group.members}
-    found = []
-    for cluster, seen in sorted(clusters.items()):
-        for machine in seen.machines:
-            group = wanted.get(machine.source(cluster))
-            if group is not None:
-                place = group.place("members")
-                found += [msgspec.structs.replace(each, location=place) for each in refusals(machine)]
-    return found
+def _unmet(policies: PolicySet, situation: Situation, desired: DesiredState) -> list[Diagnostic]:
+    """The prerequisites that fail; and in one line how many could not be checked."""
+    for placed in policies.sites:
+        if placed.document.metadata.name == situation.site:
+            seen = (situation.clusters, situation.catalogs)
+            return unmet(policies, placed.document, desired, seen, situation.ledger)
+    return []

@@ -51,8 +51,10 @@ def without_held(
     """The changes without the machines that another group of the server keeps: one that is not ours, is not pruned,
     or must not be cut down now. Says so of each."""
     everything = tuple(changes)
+    gaining = {change.server for change in everything if change.after is not None}
     holders: dict[tuple[str, DataSource], str] = {}
-    for server, catalog in catalogs.items():
+    for server in gaining & set(catalogs):
+        catalog = catalogs[server]
         ends = {change.ref: change.after for change in everything if change.server == server and change.ref}
         for seen in catalog.groups:
             then = ends.get(seen.ref, seen.group)

@@ -86,6 +86,10 @@ class _Written(msgspec.Struct, frozen=True, rename="camel"):
     order: tuple[str, ...] = ()
 
 
+#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
+_DECODER = msgspec.msgpack.Decoder(_Written)
+
+
 def blocks_in(size: int) -> int:
     """How many blocks a file of so many bytes has."""
     return -(-size // BLOCK)
@@ -117,7 +121,7 @@ def encode_difference(machine: MachineMap, before: MachineMap) -> bytes:
 def decode(body: bytes, before: MachineMap | None) -> MachineMap:
     """The map again; `before` is what a difference stands on. Raises `Damaged`, RCL4006."""
     try:
-        written = msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(body), type=_Written)
+        written = _DECODER.decode(zstandard.ZstdDecompressor().decompress(body))
         old = before.by_path() if before else {}
         found = {file.path: file for file in written.whole}
         for difference in written.differences:

@@ -45,6 +45,10 @@ class PackHead(msgspec.Struct, frozen=True, rename="camel"):
     source: str
 
 
+#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
+_HEAD = msgspec.json.Decoder(PackHead)
+
+
 class Sealed(NamedTuple):
     """A finished pack: id, size in bytes, and its blocks by name."""
 
@@ -123,7 +127,7 @@ def read_footer(path: Path) -> Sealed:
     if blake3(footer).digest() != digest:
         raise _damaged(path, "has a damaged footer")
     head_line, _, records = footer.partition(b"\n")
-    head = msgspec.json.decode(head_line, type=PackHead)
+    head = _HEAD.decode(head_line)
     if head.format > FORMAT:
         raise _damaged(path, f"has format {head.format}, newer than this version knows")
     blocks = {

@@ -76,6 +76,11 @@ class Commit(msgspec.Struct, frozen=True):
     healed: tuple[bytes, ...] = ()
 
 
+#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
+_FACTS = msgspec.json.Decoder(Facts)
+_RESULT = msgspec.json.Decoder(JobResult)
+
+
 def folder_name(source: DataSource) -> str:
     """A name for the folder that no input can break out of: cluster and id where they are plain, else a hash."""
     plain = f"{source.cluster}-{source.machine}"
@@ -133,7 +138,7 @@ class ReplicaStore:
 
     def facts(self) -> Facts:
         row = self._db.execute("SELECT value FROM fact WHERE name = 'replica'").fetchone()
-        return msgspec.json.decode(row["value"], type=Facts) if row else Facts()
+        return _FACTS.decode(row["value"]) if row else Facts()
 
     def pack_sizes(self) -> dict[str, int]:
         return {row["id"]: row["bytes"] for row in self._db.execute("SELECT id, bytes FROM pack")}
@@ -232,7 +237,7 @@ class ReplicaStore:
     def job_result(self, job: str) -> JobResult | None:
         """The result of a job that was committed here."""
         row = self._db.execute("SELECT result FROM job WHERE id = ?", (job,)).fetchone()
-        return msgspec.json.decode(row["result"], type=JobResult) if row else None
+        return _RESULT.decode(row["result"]) if row else None
 
     def bad_blocks(self) -> set[bytes]:
         return {row["name"] for row in self._db.execute("SELECT name FROM bad_block")}

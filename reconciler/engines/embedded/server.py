@@ -49,6 +49,12 @@ class _Format(msgspec.Struct, frozen=True):
     format: int
 
 
+#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
+_GROUP = msgspec.json.Decoder(ProtectionGroup)
+_ASSIGNMENT = msgspec.json.Decoder(Assignment)
+_JOB = msgspec.json.Decoder(Job)
+
+
 class ServerStore:
     """The folder of one embedded server. Thread-safe."""
 
@@ -73,21 +79,21 @@ class ServerStore:
     def groups(self) -> tuple[tuple[str, ProtectionGroup], ...]:
         """(reference, group), by name."""
         rows = self._rows("SELECT ref, body FROM protection_group ORDER BY name")
-        return tuple((row["ref"], msgspec.json.decode(row["body"], type=ProtectionGroup)) for row in rows)
+        return tuple((row["ref"], _GROUP.decode(row["body"])) for row in rows)
 
     def assignments(self) -> tuple[Assignment, ...]:
         """By data source."""
         rows = self._rows("SELECT body FROM replica")
-        found = (msgspec.json.decode(row["body"], type=Assignment) for row in rows)
+        found = (_ASSIGNMENT.decode(row["body"]) for row in rows)
         return tuple(sorted(found, key=lambda each: each.source))
 
     def assignment(self, source: DataSource) -> Assignment | None:
         rows = self._rows("SELECT body FROM replica WHERE source = ?", str(source))
-        return msgspec.json.decode(rows[0]["body"], type=Assignment) if rows else None
+        return _ASSIGNMENT.decode(rows[0]["body"]) if rows else None
 
     def job(self, job: str) -> Job | None:
         rows = self._rows("SELECT body FROM job WHERE id = ?", job)
-        return msgspec.json.decode(rows[0]["body"], type=Job) if rows else None
+        return _JOB.decode(rows[0]["body"]) if rows else None
 
     # --- Writing -----------------------------------------------------------------------------------------
 
@@ -116,7 +122,7 @@ class ServerStore:
         ref = "pg-" + sha256(group.name.encode()).hexdigest()[:12]
         row = self._db.execute("SELECT ref, body FROM protection_group WHERE name = ?", (group.name,)).fetchone()
         if row is not None:
-            if msgspec.json.decode(row["body"], type=ProtectionGroup) == group:
+            if _GROUP.decode(row["body"]) == group:
                 return str(row["ref"])
             raise _stale(group.name, "is already there, and differs")
         taken = self._db.execute("SELECT 1 FROM protection_group WHERE ref = ?", (ref,)).fetchone()
@@ -135,7 +141,7 @@ class ServerStore:
         row = self._db.execute("SELECT body FROM protection_group WHERE ref = ?", (ref,)).fetchone()
         if row is None:
             raise _stale(before.name, "is not there any more")
-        now = msgspec.json.decode(row["body"], type=ProtectionGroup)
+        now = _GROUP.decode(row["body"])
         if now == after:
             return ref
         if now != before:
@@ -150,7 +156,7 @@ class ServerStore:
         row = self._db.execute("SELECT body FROM protection_group WHERE ref = ?", (ref,)).fetchone()
         if row is None:
             return ref
-        if msgspec.json.decode(row["body"], type=ProtectionGroup) != before:
+        if _GROUP.decode(row["body"]) != before:
             raise _stale(before.name, "was changed meanwhile")
         self._db.execute("DELETE FROM protection_group WHERE ref = ?", (ref,))
         for member in before.members:
@@ -159,7 +165,7 @@ class ServerStore:
 
     def _check_names(self, group: ProtectionGroup, ref: str) -> None:
         for row in self._db.execute("SELECT body FROM protection_group WHERE ref != ?", (ref,)):
-            other = msgspec.json.decode(row["body"], type=ProtectionGroup)
+            other = _GROUP.decode(row["body"])
             if group.name == other.name or group.display_name == other.display_name:
                 raise _stale(group.name, f"has a name that the group {other.display_name!r} has")
             both = group.sources & other.sources
