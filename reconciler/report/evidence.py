@@ -84,7 +84,8 @@ def _unprotected(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
 def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
     """Run, commit, person, plan; and who said yes."""
     at = f"{moment(decision.at, zone)}, {decision.verb} ({decision.direction})"
-    by = f"{decision.actor or 'nobody knows who'}{f' on {decision.host}' if decision.host else ''}"
+    host = decision.host.partition(" pid ")[0]
+    by = f"{decision.actor or 'nobody knows who'}{f' on {host}' if host else ''}"
     origin = [f"run {decision.run}"]
     origin += [f"commit {decision.commit[:12]}"] if decision.commit else []
     origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []

@@ -73,7 +73,8 @@ def _row(row: words.Row, paint: Paint) -> list[str]:
         machines = _members(row.machines, sign, paint, shorten=row.gained)
         lines = [line + tail for line in machines]
     else:
-        lines = [f"      ~ {row.path}: {row.before} -> {row.after}{tail}"] if row.path else [f"      {tail}"]
+        what = f"~ {row.path}: {row.before} -> {row.after}{tail}" if row.path else tail
+        lines = [f"      {what}"] if what else []
     if row.consent:
         lines.append("          " + paint(f"not approved {row.change_hash}".rstrip(), "bad"))
     return lines

@@ -214,7 +214,7 @@ def facts(plan: Plan, zone: tzinfo) -> list[Fact]:
     if plan.weakening:
         groups = sorted({title(step.change) for step in plan.weakening})
         needs = count(len(plan.weakening), "step needs", "steps need")
-        said.append(Fact(f"{needs} an approval: {few(groups)}.", "bad"))
+        said.append(Fact(f"{needs} somebody's yes: {few(groups)}.", "bad"))
     said += _points(plan)
     copies = sum(step.cost.new_members for step in plan.steps)
     size = sum(step.cost.initial_bytes for step in plan.steps)
