@@ -78,7 +78,7 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     with the values. A step that fails does not keep the others from being tried, but for those that build on it.
     Raises `Interrupted` between two steps when somebody asked to stop, `StaleFence` when the lease is lost.
     """
-    check_fresh(site, plan)
+    past = passed(site, plan)
     run = begin(site, plan, held, mandate)
     outcomes: list[Outcome] = []
     waiting: list[Waiting] = []
@@ -87,6 +87,9 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     try:
         for step in plan.steps:
             site.stop.check(run)
+            if step.id in past:
+                outcomes.append(_already(site, step, run))
+                continue
             keeps = _kept_from(step, mandate, stuck) or _not_yet(site, plan, step, mandate, spent)
             if keeps is not None:
                 waiting.append(keeps)
@@ -136,18 +139,23 @@ def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str
     return run.id
 
 
-def check_fresh(site: Site, plan: Plan) -> None:
-    """Raises `Refused`, RCL3010, naming every object that is neither as the plan saw it nor as it would leave it."""
-    stale: list[str] = []
-    looked_at: set[tuple[str, str]] = set()
-    groups = {server: groups_on(site, server) for server in sorted({step.action.server for step in plan.steps})}
+def passed(site: Site, plan: Plan) -> frozenset[str]:
+    """The ids of steps of which a later step of the same object is done already. Raises `Refused`, RCL3010, naming
+    every object that is neither as the plan saw it nor as one of its steps would leave it."""
+    chains: dict[tuple[str, str], list[Step]] = {}
     for step in plan.steps:
-        key = object_of(step)
-        if key in looked_at:
-            continue  # a later step of the same object starts from what an earlier one leaves
-        looked_at.add(key)
-        if stands(site, step, groups[step.action.server]) is Stands.NEITHER:
-            stale.append(told_stale(site, step, groups[step.action.server]))
+        chains.setdefault(object_of(step), []).append(step)
+    groups = {server: groups_on(site, server) for server in sorted({step.action.server for step in plan.steps})}
+    found: set[str] = set()
+    stale: list[str] = []
+    for (server, _), chain in chains.items():
+        steps = [resolved(site, step, groups[server]) for step in chain]
+        standing = [stands(site, step, groups[server]) for step in steps]
+        done = [place for place, each in enumerate(standing) if each is Stands.AFTER]
+        if done:
+            found |= {step.id for step in chain[: done[-1]]}
+        elif standing[0] is Stands.NEITHER:
+            stale.append(told_stale(site, steps[0], groups[server]))
     if stale:
         raise Refused(
             "RCL3010",
@@ -155,6 +163,7 @@ def check_fresh(site: Site, plan: Plan) -> None:
             "Make a new plan and look at it; nothing was changed.",
             subject=plan.site,
         )
+    return frozenset(found)
 
 
 def _kept_from(step: Step, mandate: Mandate, stuck: Sequence[Step]) -> Waiting | None:
@@ -181,6 +190,15 @@ def _not_yet(site: Site, plan: Plan, step: Step, mandate: Mandate, spent: Cost) 
 
 def _members(group: ProtectionGroup | None) -> frozenset[object]:
     return frozenset(group.sources) if group is not None else frozenset()
+
+
+def _already(site: Site, step: Step, run: str) -> Outcome:
+    """A step that an earlier run did, as a later one of the same object shows."""
+    now = site.now()
+    outcome = Outcome(step.id, OutcomeState.ALREADY, now, step.change.ref)
+    site.memory.journal.started(run, step.id, now)
+    site.memory.journal.finished(run, outcome)
+    return outcome
 
 
 def _one(site: Site, step: Step, held: Holding, of: tuple[str, Plan], mandate: Mandate) -> Outcome:

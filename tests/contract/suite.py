@@ -14,6 +14,7 @@ import pytest
 from reconciler.errors import Refused, StaleFence
 from reconciler.model import (
     Action,
+    Adopt,
     CreateGroup,
     DataSource,
     ExistingPoints,
@@ -95,6 +96,37 @@ class EngineContract:
         seen = world.engine.observe()
         assert [(each.ref, each.group) for each in seen.groups] == [(ref, wanted)]
         assert {replica.state for replica in seen.replicas} == {ReplicaState.PENDING}
+
+    def test_the_groups_alone_are_those_of_the_whole(self, world: World) -> None:
+        world.protect(world.one)
+        read = getattr(world.engine, "groups", None)
+        if read is None:
+            pytest.skip("this engine shows its groups with everything else only")
+        assert read() == world.engine.observe().groups
+
+    def test_adopting_changes_nothing_and_looks(self, world: World) -> None:
+        ref = world.protect(world.one)
+        before = world.held()
+        (seen,) = world.engine.observe().groups
+        assert world.engine.apply(Adopt("mabs-01", ref, seen.group), F1) == ref
+        assert world.held() == before
+        other = msgspec.structs.replace(seen.group, display_name="Other")
+        with pytest.raises(Refused) as refused:
+            world.engine.apply(Adopt("mabs-01", ref, other), F1)
+        assert refused.value.diagnostic.code == "RCL3010"
+        with pytest.raises(StaleFence):
+            world.engine.apply(Adopt("mabs-01", ref, seen.group), Fence(0))
+
+    def test_points_that_are_not_wanted_any_more_expire_without_floors(self, world: World) -> None:
+        ref = world.protect(world.one)
+        ids = world.make_points(world.one, 4)
+        (seen,) = world.engine.observe().groups
+        refused = world.done(job(JobKind.PRUNING, world.one, 8, points=tuple(ids)))
+        assert (refused.state, refused.code) == (JobState.FAILED, "RCL4011")
+        world.engine.apply(StopProtection("mabs-01", ref, seen.group, ExistingPoints.EXPIRE_NOW), F1)
+        assert world.points(world.one) == ids  # nothing goes before the schedule says so
+        assert world.done(job(JobKind.PRUNING, world.one, 9, points=tuple(ids))).state is JobState.SUCCEEDED
+        assert world.points(world.one) == []
 
     def test_applying_twice_is_applying_once(self, world: World) -> None:
         before = group("gold", world.one)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from reconciler.control.apply import Mandate, apply, begin
@@ -20,7 +22,7 @@ from reconciler.control.site import Site
 from reconciler.control.tick import tick
 from reconciler.engines.memory import MemoryServer, open_engine
 from reconciler.errors import Interrupted, PolicyError, Refused, StaleFence
-from reconciler.model import JobState, OutcomeState
+from reconciler.model import CreateGroup, JobState, OutcomeState, ProtectionGroup
 from reconciler.protocols import Fence
 from reconciler.store import open_memory
 from reconciler.wiring import choose_site
@@ -90,6 +92,56 @@ def test_an_answer_that_was_lost_is_looked_up(desk: Desk, before: bool, state: O
         assert desk.plan() == (0 if state is OutcomeState.ALREADY else 1)
         desk.apply(held)
     assert desk.plan() == 0
+
+
+def test_what_a_server_makes_of_a_value_is_told_at_once_and_not_planned_for_ever(desk: Desk) -> None:
+    def weeks(given: ProtectionGroup) -> ProtectionGroup:
+        term = msgspec.structs.replace(given.short_term, retention=timedelta(weeks=1))
+        return msgspec.structs.replace(given, short_term=term)
+
+    desk.server.behaviour.rounds = weeks
+    with holding(desk.site) as held:
+        proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
+        applied = apply(desk.site, proposal.plan, held, Mandate("apply"))
+    (outcome,) = applied.unheld
+    assert outcome.code == "RCL3048"
+    assert "shortTerm.retention was applied as 5d, and is shown as 7d" in outcome.reason
+    (entry,) = desk.site.memory.ledger.entries()
+    assert entry.observed is not None
+    assert entry.observed.short_term.retention == timedelta(weeks=1)
+    again = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
+    assert again.steps == ()
+    assert "RCL3080" in {finding.code for finding in again.findings}
+
+
+def test_a_stale_object_keeps_the_whole_plan_from_being_begun(desk: Desk) -> None:
+    path = desk.root / "policies" / "site.yaml"
+    _, _, group = path.read_text().partition("---\n")
+    other = group.replace("name: gold", "name: silver").replace("[one, two]", "[two]")
+    path.write_text(path.read_text().replace("[one, two]", "[one]") + "---\n" + other)
+    with holding(desk.site) as held:
+        plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
+        taken = plan.steps[1].action
+        assert isinstance(taken, CreateGroup)
+        mine = msgspec.structs.replace(taken.group, display_name="Made by hand")
+        desk.site.engines["mabs-01"].apply(CreateGroup("mabs-01", mine), held.fence)
+        with pytest.raises(Refused) as refused:
+            apply(desk.site, plan, held, Mandate("apply"))
+    assert (refused.value.exit_code, refused.value.diagnostic.code) == (6, "RCL3010")
+    assert "displayName is Made by hand, the plan would make it silver" in refused.value.diagnostic.message
+    assert [each.group.name for each in desk.site.engines["mabs-01"].observe().groups] == ["silver"]
+    assert desk.site.memory.journal.runs() == ()
+
+
+def test_a_run_is_on_record_from_its_commit_to_what_the_server_showed(desk: Desk) -> None:
+    with holding(desk.site) as held:
+        plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
+        apply(desk.site, plan, held, Mandate("apply", "--yes", commit="c0ffee"))
+    run, step, ended = desk.site.memory.evidence.records()
+    assert [each.kind for each in (run, step, ended)] == ["run", "step", "runEnded"]
+    assert (run.body["commit"], run.body["consent"], run.body["planHash"]) == ("c0ffee", "--yes", plan.plan_hash)
+    assert step.body["shownHash"] == plan.steps[0].desired_hash
+    assert ended.body["done"] == 1
 
 
 def test_what_a_server_cannot_show_is_compared_with_what_was_applied(desk: Desk) -> None:
