@@ -194,7 +194,7 @@ def _exit_code(found: Comparison, older: str, newer: str, *, guard: bool, detail
         words = f"{older} {newer}".strip()
         remedy = f"An approver runs: reconciler approve {words} --by EMAIL --reason TEXT --until DATE"
         said.append(Diagnostic("RCL3036", Severity.ERROR, what, remedy, subject=f"{older} -> {newer or _WORKING}"))
-    if wants_approval(found.findings):
+    if any(not found.is_approved(finding.subject) for finding in wants_approval(found.findings)):
         codes.append(ExitCode.CONSENT_NEEDED)
     sys.stdout.flush()
     sys.stderr.write(findings_text(said, paint_for(sys.stderr)))

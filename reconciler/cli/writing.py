@@ -181,5 +181,5 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
             written += len(groups)
             for doubt in found.doubts:
                 note(f"To be looked at: {doubt}")
-    note(f"{count(written, 'group')} imported. `reconciler plan` says what is left to do.")
+    note(f"{count(written, 'group')} imported. Take them over with `reconciler apply --adopt GROUP`, or '*' for all.")
     return ExitCode.SUCCESS

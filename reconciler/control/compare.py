@@ -72,7 +72,7 @@ def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
     changes = plan_compare(older.policies, newer.policies)
     counting, not_counted = _approvals(root, older, newer, asked)
     covered = covering(counting)
-    hashes = {field.change_hash for change in changes for field in change.fields if field.direction.needs_consent}
+    hashes = {field.change_hash for change in changes for field in change.fields}
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
     findings = [
         *deletions(changes, older.policies),

@@ -96,7 +96,8 @@ class Protection(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     @property
     def joined(self) -> Decision | None:
         """The step that brought it into the group, or that ended its protection."""
-        return next((each for each in self.decisions if each.at == self.since), None)
+        then = [each for each in self.decisions if each.at == self.since]
+        return (then[-1] if self.group is not None else then[0]) if then else None
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):

@@ -62,7 +62,7 @@ class CoverageShift(msgspec.Struct, frozen=True, rename="camel"):
 class Comparison(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Everything that differs between two states of the policies.
 
-    `approved` maps the hash of each change that needs an approval to the Approval that covers it. `shifts` None:
+    `approved` maps the hash of each change that is approved to the Approval that covers it. `shifts` None:
     no inventory was looked at. `findings` are of guardrails and of approvals that do not count.
     """
 
@@ -82,6 +82,15 @@ class Comparison(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
             for field in change.fields
             if field.direction.needs_consent and field.change_hash not in self.approved
         )
+
+    def is_approved(self, subject: str) -> bool:
+        """Whether the document (``Kind name``) is approved as it changes: every field that needs consent, or every one
+        where none does. A document that does not change has nothing that could be approved."""
+        change = next((each for each in self.changes if f"{each.kind} {each.name}" == subject), None)
+        if change is None:
+            return False
+        harsh = [field for field in change.fields if field.direction.needs_consent] or change.fields
+        return all(field.change_hash in self.approved for field in harsh)
 
     @property
     def direction(self) -> Direction:

@@ -138,6 +138,20 @@ def test_the_loop_does_what_is_approved_and_waits_with_the_rest(reviewed: Review
     assert {each["path"] for each in step["change"]["fields"]} == {"shortTerm.synchronization", "shortTerm.rpo"}
 
 
+def test_an_auditor_is_told_who_approved_it(reviewed: Reviewed) -> None:
+    reviewed.edit("retention: 5d", "retention: 3d")
+    reviewed.commit("shorter")
+    assert reviewed("approve", "HEAD~1", "HEAD", "--by", "security@corp.example", *BY).code == 0
+    reviewed.commit("approved", author="security@corp.example")
+    assert reviewed("apply", "--yes", *T1).code == 0
+    said = reviewed("evidence", "query", "one", "--at", "2026-03-10")
+    assert said.code == 0, said.err
+    assert "protected by gold on mabs-01" in said.out
+    assert "approved by security@corp.example until 2026-12-31: storage" in said.out
+    assert f"commit {reviewed.git('rev-parse', 'HEAD')[:12]}" in said.out
+    assert reviewed("evidence", "verify").code == 0
+
+
 def test_who_wrote_it_does_not_approve_it(reviewed: Reviewed) -> None:
     reviewed.edit("retention: 5d", "retention: 3d")
     reviewed.commit("shorter")
@@ -207,7 +221,7 @@ def test_broken_glass_is_said_from_then_on(reviewed: Reviewed) -> None:
     said = reviewed("apply", "--yes", "--break-glass", "the disk is full", *T1)
     assert said.code == 0, said.err
     assert reviewed.steps() == []
-    for words in (("plan", *T1), ("apply", "--yes", *T1)):
+    for words in (("plan", *T1), ("apply", "--yes", *T1), ("status", *T1)):
         assert "RCL3047" in reviewed(*words).out
         assert "the disk is full" in reviewed(*words).out
     memory = open_memory(reviewed.shop.root / "var" / "hq.db")
