@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -27,15 +26,11 @@ from reconciler.model import (
     StopProtection,
     Verb,
 )
+from reconciler.plan import group_hash
 from reconciler.protocols import Lease, Run
 
 #: The job that makes a recovery point -> the kind of the point, as the catalog calls it.
 _MAKES_POINTS = (JobKind.INITIAL_REPLICA, JobKind.SYNCHRONIZATION, JobKind.EXPRESS_FULL)
-
-
-def group_hash(group: ProtectionGroup | None) -> str:
-    """SHA-256 (hex) of a group's canonical JSON; "" for a group that is not there."""
-    return hashlib.sha256(msgspec.json.encode(group, order="deterministic")).hexdigest() if group is not None else ""
 
 
 # --- Runs ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from reconciler.model import (
     UpdateGroup,
 )
 from reconciler.plan.cuts import with_ref
-from reconciler.plan.direction import assuming, told_apart
+from reconciler.plan.direction import taking, told_apart
 
 
 class Stands(Enum):
@@ -91,7 +91,7 @@ def shown_after(site: Site, step: Step, ref: str) -> ProtectionGroup | None:
     """The group as the server shows it now, with what it cannot show as it was applied; None where it is gone."""
     after = step.change.after
     seen = next((each.group for each in groups_on(site, step.action.server) if each.ref == ref), None)
-    return seen if seen is None or after is None else assuming(seen, after, _unreadable(site, step))
+    return seen if seen is None or after is None else taking(seen, after, _unreadable(site, step))
 
 
 def told_stale(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> str:
@@ -105,7 +105,7 @@ def told_stale(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> str
         assert after is not None
         told = [f"{path} is {now}, the plan would make it {then}" for path, now, then in told_apart(seen.group, after)]
         return f"a group {name} was made on {server} meanwhile: {'; '.join(told)}"
-    shown = assuming(seen.group, before, _unreadable(site, step))
+    shown = taking(seen.group, before, _unreadable(site, step))
     ends = {path: then for path, _, then in told_apart(shown, after)} if after is not None else {}
     kept = {path for path, _, _ in told_apart(before, after)} if after is not None else set()
     told = []
@@ -126,7 +126,7 @@ def _object(step: Step, groups: tuple[ObservedGroup, ...]) -> ObservedGroup | No
 
 
 def _is(site: Site, step: Step, seen: ObservedGroup, wanted: ProtectionGroup, then: Stands) -> Stands:
-    return then if assuming(seen.group, wanted, _unreadable(site, step)) == wanted else Stands.NEITHER
+    return then if taking(seen.group, wanted, _unreadable(site, step)) == wanted else Stands.NEITHER
 
 
 def _unreadable(site: Site, step: Step) -> frozenset[str]:

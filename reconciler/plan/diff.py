@@ -23,7 +23,7 @@ from reconciler.model import (
     Verb,
 )
 from reconciler.model.encode import inline
-from reconciler.plan.direction import FIELDS, assuming, of_release, worst
+from reconciler.plan.direction import FIELDS, of_release, taking, worst
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
 from reconciler.plan.selectors import glob_matches
@@ -121,7 +121,7 @@ class _Differ:
         if observed is None or entry is None:
             return self._create(desired, entry)
         assumed = self.held.unreadable.get(desired.server, frozenset())
-        before = assuming(observed.group, entry.applied, assumed)
+        before = taking(observed.group, entry.applied, assumed)
         desired = _with_ignored(desired, before)
         kept = rounded(entry, before, desired.group)
         self._rounded(desired, kept)
@@ -206,7 +206,7 @@ class _Differ:
         reason = Reason.POLICY_REMOVED if moved is None else Reason.SERVER_CHANGED
         place = moved.place("server") if moved else None
         assumed = self.held.unreadable.get(entry.server, frozenset())
-        before = assuming(observed.group, entry.applied, assumed)
+        before = taking(observed.group, entry.applied, assumed)
         existing = before.existing_points
         direction = of_release(existing)
         note = f"no new points; existing points: {existing}"

@@ -168,20 +168,6 @@ FIELDS: tuple[Field, ...] = (
 )
 
 
-def assuming(seen: ProtectionGroup, believed: ProtectionGroup, unreadable: frozenset[str]) -> ProtectionGroup:
-    """The group as seen, with what the engine cannot read back (dotted paths) as it is believed to be."""
-    if not unreadable:
-        return seen
-    for field in FIELDS:
-        if field.path in unreadable:
-            seen = field.put(seen, field.get(believed))
-    if "members.volume" in unreadable:
-        volumes = {member.source: member.volume for member in believed.members}
-        members = (msgspec.structs.replace(each, volume=volumes.get(each.source)) for each in seen.members)
-        seen = msgspec.structs.replace(seen, members=tuple(members))
-    return seen
-
-
 def told_apart(one: ProtectionGroup, other: ProtectionGroup) -> list[tuple[str, Any, Any]]:
     """(field, value in the one, value in the other) of everything that differs, in the policy's units."""
     found = [

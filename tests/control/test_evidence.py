@@ -17,7 +17,6 @@ from reconciler import files
 from reconciler.control.auditing import protection, sources_of
 from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
 from reconciler.control.evidence import (
-    group_hash,
     record_approvals,
     record_drift,
     record_end,
@@ -52,6 +51,7 @@ from reconciler.model import (
     StopProtection,
 )
 from reconciler.model.plans import Direction
+from reconciler.plan import group_hash
 from reconciler.protocols import Lease, Run
 from reconciler.store import EvidenceFolder, check_chain
 from tests.control.test_apply import Desk
