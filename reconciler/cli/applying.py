@@ -32,7 +32,7 @@ from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, LockHeld, Refused, Severity, UsageError, worst
 from reconciler.model import Plan, Reason
-from reconciler.plan import Proposal
+from reconciler.plan import Proposal, Scope
 from reconciler.report import applied_text, findings_text, plan_text, waiting_text
 
 #: How long a command waits for another process that is at work on the site.
@@ -56,7 +56,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         _, proposal = _propose(site, policies, wish)
         to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
-            _remember(site, proposal)
+            _remember(site, proposal, wish)
             return ExitCode.SUCCESS
         agreement = _agreed(site, proposal, consent)
         with holding(site, _PATIENCE) as held:
@@ -71,9 +71,10 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
                 )
             refresh_ledger(site, again.desired, again.plan)
             learn_agreed(site, again.desired, seen)
-            record_site(site, glass=bool(consent.glass))
             note_and_record(site, seen)
             applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
+            whole = agreement.plan.plan_hash == again.plan.plan_hash and wish.scope == Scope()
+            record_site(site, settled=whole and not applied.left, glass=bool(consent.glass))
             codes = [_told(site, applied), _perpetual(site, policies, wish, applied)]
         waits = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if waits else ExitCode.SUCCESS])
@@ -132,6 +133,9 @@ def _done(site: Site, agreement: Agreement, mandate: Mandate) -> ExitCode:
     with holding(site, _PATIENCE) as held:
         _settle(site, held)
         applied = apply_plan(site, agreement.plan, held, mandate)
+        now = mandate_of(site, mandate.command, mandate.consent)
+        same = now.commit == mandate.commit and not now.dirty and not agreement.plan.scope
+        record_site(site, settled=same and not applied.left, glass=bool(mandate.glass))
     code = _told(site, applied)
     return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
 
@@ -151,13 +155,13 @@ def _settle(site: Site, held: Holding) -> None:
     poll(site)
 
 
-def _remember(site: Site, proposal: Proposal) -> None:
+def _remember(site: Site, proposal: Proposal, wish: PlanWish) -> None:
     """Keeps in mind what members are called now; whoever is at work on the site does it as well."""
     try:
         with holding(site):
             refresh_ledger(site, proposal.desired, proposal.plan)
             learn_agreed(site, proposal.desired, observe_whole(site))
-            record_site(site)
+            record_site(site, settled=wish.scope == Scope())
     except LockHeld as error:
         note(error.diagnostic.message)
 

@@ -14,7 +14,7 @@ import msgspec
 from reconciler.control.judging import Bench, judge
 from reconciler.control.observe import Observation
 from reconciler.control.offline import capabilities_of
-from reconciler.control.propose import EVERYTHING, PlanWish, check_scope, checked, said_too
+from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checked, said_too
 from reconciler.control.site import Site
 from reconciler.errors import Refused
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
@@ -71,7 +71,7 @@ def propose_exported(
 ) -> Proposal:
     """What should be done, by what the files say. Raises what `propose` raises."""
     observation = then.observation
-    check_scope(document, policies, observation, wish.scope)
+    check_names(document, policies, observation, wish)
     today = observation.at.astimezone(ZoneInfo(document.spec.time_zone)).date()
     verdict = judge(Bench(root, document, then.site_document, today), policies, wish.authors)
     situation = msgspec.structs.replace(

@@ -89,9 +89,13 @@ def _known(told: dict[str, Any] | None) -> Known | None:
     return Known(decode(told["document"], SiteDocument), told["commit"], told["signers"])
 
 
-def record_site(site: Site, *, glass: bool = False) -> None:
+def record_site(site: Site, *, settled: bool, glass: bool = False) -> None:
     """Remembers the site as it is applied now. Approvers that were widened are taken over only where the glass was
-    broken: else the earlier ones go on judging. Signers count from the next change on, as in `diff`."""
+    broken: else the earlier ones go on judging. Signers count from the next change on, as in `diff`.
+
+    The commit is remembered only when it is `settled`, nothing of it waits: else whoever wrote what waits would be
+    forgotten, and could approve it.
+    """
     known = last_applied(site)
     document = site.document
     commit, dirty = gitrepo.state(site.folder, FOLDER)
@@ -99,9 +103,13 @@ def record_site(site: Site, *, glass: bool = False) -> None:
     if known is not None and _widened(known, document) and not glass:
         document = _with_approvals(document, known.document.spec.approvals)
         signers = known.signers
-    told: dict[str, Any] = {"document": encode(document), "commit": "" if dirty else commit, "signers": signers}
-    if told["commit"] == "" and known is not None:
-        told["commit"] = known.commit
+    before = known.commit if known is not None else ""
+    whole = settled and commit and not dirty
+    told: dict[str, Any] = {
+        "document": encode(document),
+        "commit": commit if whole else before,
+        "signers": signers,
+    }
     if told != site.memory.ledger.site_document():
         site.memory.ledger.record_site(told)
 

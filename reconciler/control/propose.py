@@ -34,7 +34,7 @@ EVERYTHING = PlanWish()
 def propose(site: Site, policies: PolicySet, observation: Observation, wish: PlanWish = EVERYTHING) -> Proposal:
     """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
     servers can hold, with every such finding; `UsageError` for a scope that names nothing."""
-    check_scope(site.document, policies, observation, wish.scope)
+    check_names(site.document, policies, observation, wish)
     verdict = judge(bench_of(site), policies, wish.authors)
     situation = msgspec.structs.replace(
         _situation(site, observation),
@@ -85,13 +85,18 @@ def _situation(site: Site, observation: Observation) -> Situation:
     )
 
 
-def check_scope(document: SiteDocument, policies: PolicySet, observation: Observation, scope: Scope) -> None:
-    """Raises `UsageError`, RCL3046, for a server or group that nobody knows: a slip must not plan nothing."""
+def check_names(document: SiteDocument, policies: PolicySet, observation: Observation, wish: PlanWish) -> None:
+    """Raises `UsageError`, RCL3046, for a server or group that nobody knows: a slip must not plan nothing. What is to
+    be adopted has a policy, unless it is a pattern."""
     site = document.metadata.name
-    groups = {placed.document.metadata.name for placed in policies.groups if placed.document.spec.site == site}
-    groups |= {entry.group for entry in observation.ledger}
+    written = {placed.document.metadata.name for placed in policies.groups if placed.document.spec.site == site}
     servers = {each.name for each in document.spec.servers}
-    for kind, asked, known in (("server", scope.servers, servers), ("group", scope.groups, groups)):
+    plain = tuple(name for name in wish.adopt if not set(name) & {"*", "?"})
+    for kind, asked, known in (
+        ("server", wish.scope.servers, servers),
+        ("group", wish.scope.groups, written | {entry.group for entry in observation.ledger}),
+        ("policy of a group", plain, written),
+    ):
         for name in asked:
             if name not in known:
                 what = f"there is no {kind} {name!r} on site {site}"

@@ -74,7 +74,6 @@ def _converge(
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     refresh_ledger(site, proposal.desired, proposal.plan)
     learn_agreed(site, proposal.desired, observation)
-    record_site(site)
     mild = proposal.permitted
     spent = spent_today(site) if mild.steps else Cost()
     open_now = any(not kept_by_time(site, mild, step, spent)[0] for step in mild.steps)
@@ -82,6 +81,8 @@ def _converge(
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
+    nothing_waits = not (mild.steps if applied is None else applied.left)
+    record_site(site, settled=nothing_waits and mild.plan_hash == proposal.plan.plan_hash)
     permitted = {step.action for step in proposal.permitted.steps}
     harsh = tuple(step for step in proposal.plan.steps if step.action not in permitted)
     return applied, msgspec.structs.replace(proposal.plan, steps=harsh)

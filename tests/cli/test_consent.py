@@ -162,6 +162,35 @@ def test_who_wrote_it_does_not_approve_it(reviewed: Reviewed) -> None:
     assert "wrote the change" in reviewed("plan", *T1).out
 
 
+def test_saved_plans_alone_remember_the_judge(reviewed: Reviewed) -> None:
+    memory = open_memory(reviewed.shop.root / "var" / "hq.db")
+    with memory._database._lock:
+        memory._database._connection.execute("DELETE FROM document")
+    memory.close()
+    reviewed.edit("retention: 5d", "retention: 6d")
+    reviewed.commit("longer")
+    path = reviewed.shop.root / "plan.json"
+    assert reviewed("plan", "-o", str(path), *T1).code == 0
+    assert reviewed("apply", str(path), "--yes", *T1).code == 0
+    memory = open_memory(reviewed.shop.root / "var" / "hq.db")
+    told = memory.ledger.site_document()
+    memory.close()
+    assert told is not None
+    assert told["commit"] == reviewed.git("rev-parse", "HEAD")
+    assert told["document"]["spec"]["approvals"]["approvers"] == ["security@corp.example", "dev@corp.example"]
+
+
+def test_whoever_wrote_what_waits_is_not_forgotten_by_a_run_in_between(reviewed: Reviewed) -> None:
+    reviewed.edit("retention: 5d", "retention: 3d")
+    reviewed.commit("shorter")
+    assert reviewed("run", "--once", *T1).code == 5
+    assert reviewed("apply", "--yes", *T1).code == 5
+    assert reviewed("approve", "HEAD~1", "HEAD", "--by", "dev@corp.example", *BY).code == 0
+    reviewed.commit("approved", author="dev@corp.example")
+    assert reviewed("run", "--once", *T1).code == 5
+    assert reviewed("apply", "--yes", *T1).code == 5
+
+
 def test_a_change_does_not_bring_its_own_judge(reviewed: Reviewed) -> None:
     reviewed.edit("retention: 5d", "retention: 3d")
     reviewed.edit("dev@corp.example]", "dev@corp.example, mallory@corp.example]")

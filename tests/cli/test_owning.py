@@ -152,7 +152,7 @@ def test_a_plan_that_is_limited_says_so(shop: Shop) -> None:
     assert _steps(shop, "--server", "mabs-01") == [("create", "gold"), ("create", "silver")]
     said = shop("plan", "--group", "silver", *T1)
     assert "group silver" in said.out
-    for words in (("--group", "slver"), ("--server", "mabs-02")):
+    for words in (("--group", "slver"), ("--server", "mabs-02"), ("--adopt", "slver")):
         wrong = shop("plan", *words, *T1)
         assert (wrong.code, "RCL3046" in wrong.err) == (64, True)
     assert shop("apply", "--yes", "--group", "silver", *T1).code == 0
