@@ -17,7 +17,18 @@ from reconciler.control.site import Site, actor
 from reconciler.control.spending import kept_by_time, spent_today
 from reconciler.control.standing import Stands, groups_on, object_of, resolved, shown_by, stands, told_stale
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Refused, StaleFence
-from reconciler.model import Cost, CreateGroup, ObservedGroup, Outcome, OutcomeState, Plan, ProtectionGroup, Step, Verb
+from reconciler.model import (
+    Adopt,
+    Cost,
+    CreateGroup,
+    ObservedGroup,
+    Outcome,
+    OutcomeState,
+    Plan,
+    ProtectionGroup,
+    Step,
+    Verb,
+)
 from reconciler.plan.direction import told_apart
 from reconciler.protocols import Run
 
@@ -140,12 +151,16 @@ def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str
 
 
 def passed(site: Site, plan: Plan) -> frozenset[str]:
-    """The ids of steps of which a later step of the same object is done already. Raises `Refused`, RCL3010, naming
-    every object that is neither as the plan saw it nor as one of its steps would leave it."""
+    """The ids of steps of which a later step of the same object is done already.
+
+    Raises `Refused`: RCL3010, naming every object that is neither as the plan saw it nor as one of its steps would
+    leave it; RCL3008 for a group that the ledger does not have, so that a lost state changes nothing.
+    """
     chains: dict[tuple[str, str], list[Step]] = {}
     for step in plan.steps:
         chains.setdefault(object_of(step), []).append(step)
     groups = {server: groups_on(site, server) for server in sorted({step.action.server for step in plan.steps})}
+    owned = {(entry.server, entry.ref) for entry in site.memory.ledger.entries()}
     found: set[str] = set()
     stale: list[str] = []
     for (server, _), chain in chains.items():
@@ -156,6 +171,13 @@ def passed(site: Site, plan: Plan) -> frozenset[str]:
             found |= {step.id for step in chain[: done[-1]]}
         elif standing[0] is Stands.NEITHER:
             stale.append(told_stale(site, steps[0], groups[server]))
+        elif not isinstance(steps[0].action, CreateGroup | Adopt) and (server, steps[0].action.ref) not in owned:
+            raise Refused(
+                "RCL3008",
+                f"the ledger does not have the group {steps[0].change.group} of {server}: the state was lost, or it is "
+                "the wrong one",
+                f"Restore the state, or take the group over with --adopt {steps[0].change.group}. Nothing was changed.",
+            )
     if stale:
         raise Refused(
             "RCL3010",

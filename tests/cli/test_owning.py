@@ -100,6 +100,16 @@ def test_a_group_that_others_made_meanwhile_is_not_taken_by_a_saved_plan(shop: S
     assert "did not make it" in said.out
 
 
+def test_a_saved_plan_changes_nothing_that_the_ledger_does_not_have(shop: Shop) -> None:
+    shop("apply", "--yes", *T1)
+    shop.policy("retention: 5d", "retention: 9d")
+    path = shop.root / "plan.json"
+    shop("plan", "-o", str(path), *T1)
+    _forget(shop)
+    said = shop("apply", str(path), "--yes", *T1)
+    assert (said.code, "RCL3008" in said.err, "the state was lost" in said.err) == (6, True, True)
+
+
 def test_a_group_that_is_protected_from_deletion_stays(shop: Shop) -> None:
     shop.policy("prune: false", "prune: true")
     shop.policy("  shortTerm:", "  deletionProtection: true\n  shortTerm:")
