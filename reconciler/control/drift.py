@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from reconciler.control.evidence import record_drift
 from reconciler.control.flight import in_flight
@@ -12,7 +13,7 @@ from reconciler.control.propose import desired_now
 from reconciler.control.settle import settle
 from reconciler.control.sightings import note_sightings, unreadable
 from reconciler.control.site import Site
-from reconciler.errors import ReconcilerError
+from reconciler.errors import LockHeld, ReconcilerError
 from reconciler.model import FieldChange, Reason
 from reconciler.model.documents import PolicySet
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
@@ -24,8 +25,9 @@ def drift_now(
     site: Site, policies: PolicySet, observation: Observation, classes: Collection[DriftClass] = tuple(DriftClass)
 ) -> Drift:
     """Everything that does not agree, of these classes. Notes what was seen, so that a later look can tell since when
-    it is so."""
-    note_sightings(site, observation)
+    it is so; where somebody is at work on the site, that is left to him."""
+    with suppress(LockHeld), holding(site):
+        note_and_record(site, observation)
     desired = desired_now(site, policies, observation)
     moving = in_flight(site, observation)
     wanted = tuple(klass for klass in DriftClass if klass in classes)

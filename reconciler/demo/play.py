@@ -53,6 +53,9 @@ class _Play:
         self.drift()
         before, after = self.lose_and_recover()
         self.command("store", "check", "--read-data")
+        self.tell("What an auditor asks: what protected sql-01, who decided it, what could have been recovered.")
+        self.command("evidence", "query", "sql-01")
+        self.command("evidence", "verify")
         self.command("jobs", "-n", "6")
         self.command("status")
         self.prove(changed, before, after, datetime.now(UTC) - began)
@@ -80,6 +83,7 @@ class _Play:
     def drift(self) -> None:
         self.tell("Now: somebody shortens the retention on the server, past the policies.")
         self.change_behind_the_policies()
+        self.command("drift", wanted=ExitCode.EXTERNAL_DRIFT)
         self.command("plan", "--detailed-exitcode", wanted=ExitCode.CHANGES_PENDING)
         self.tell("Bringing it back strengthens protection, so the loop does it alone; it also runs what is due.")
         self.command("run", "--until-idle")

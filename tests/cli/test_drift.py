@@ -115,3 +115,17 @@ def test_a_class_that_there_is_not_is_refused(shop: Shop) -> None:
     said = shop("drift", "--class", "external,odd")
     assert said.code == 64
     assert "'odd' is no class of drift" in said.err
+
+
+def test_it_goes_on_record_once_whoever_sees_it_first(applied: Shop) -> None:
+    behind(applied, "shortTerm.retention", timedelta(days=3))
+    assert applied("drift", *T2).code == 3
+    assert applied("drift", *T3).code == 3
+    site = opened(applied)
+    records = [each for each in site.memory.evidence.records() if each.kind == "drift"]
+    site.close()
+    assert len(records) == 1
+    assert records[0].body["asLeftAt"] == "2026-03-10T12:00:00Z"
+    assert records[0].body["differsSince"] == "2026-03-10T13:00:00Z"
+    (field,) = records[0].body["fields"]
+    assert (field["path"], field["before"], field["after"]) == ("shortTerm.retention", "5d", "3d")
