@@ -9,9 +9,8 @@ from reconciler.plan.compare import compare
 from reconciler.plan.coverage import MachineCoverage, Seen, Standing, coverage
 from reconciler.plan.lint import lint
 from reconciler.plan.preflight import refusals
-from reconciler.plan.resolve import IGNORABLE
 from reconciler.plan.survey import survey
-from reconciler.plan.values import DesiredGroup, DesiredState, Excused, Scope
+from reconciler.plan.values import IGNORABLE, DesiredGroup, DesiredState, Excused, Scope
 
 __all__ = [
     "IGNORABLE",

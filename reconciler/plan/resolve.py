@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -30,8 +29,8 @@ from reconciler.model.documents import (
 )
 from reconciler.model.encode import encode
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
-from reconciler.plan.terms import group_of
-from reconciler.plan.values import AUTO, WRITTEN, DesiredGroup, DesiredState, Excused
+from reconciler.plan.terms import group_of, selectors_hash
+from reconciler.plan.values import AUTO, IGNORABLE, DesiredGroup, DesiredState, Excused
 
 
 def data_source(rule: MemberRule, machine: DataSource) -> DataSource:
@@ -89,13 +88,15 @@ class _Resolver:
         #: Members that are not whole machines as they are now.
         self.others: list[KnownMember] = []
         self.findings: list[Diagnostic] = []
+        #: Machines that a group keeps although no rule of it means them -> the group.
+        self.keepers: dict[DataSource, str] = {}
         #: The first claim on each data source, and all of those that have several.
         self.claims: dict[DataSource, Claim] = {}
         self.rivals: dict[DataSource, list[Claim]] = {}
         self.parts: dict[DataSource, list[Claim]] = defaultdict(list)
 
     def resolve(self) -> DesiredState:
-        desired = tuple(self._group(placed) for placed in self.groups)
+        desired = self._given_up(tuple(self._group(placed) for placed in self.groups))
         excused = self._excused()
         self._contested()
         self._renewed()
@@ -195,7 +196,7 @@ class _Resolver:
             known=tuple([known[source] for source in ordered]),
             missing=frozenset(missing),
             formerly=spec.renamed_from,
-            selectors=_selectors_hash(document),
+            selectors=selectors_hash(document),
             ignored=self._ignored(placed),
             labels=document.metadata.labels,
             document=encode(document),
@@ -230,9 +231,9 @@ class _Resolver:
         if not self.incomplete:
             return []
         kept: list[DataSource] = []
-        names = {document.metadata.name, *document.spec.renamed_from}
+        name = self._owned_as(document)
         for entry in self.sight.ledger:
-            if entry.group not in names or document.spec.server not in (entry.server, AUTO):
+            if entry.group != name or document.spec.server not in (entry.server, AUTO):
                 continue
             for member in entry.applied.members:
                 if member.source.cluster in self.incomplete and member.source not in members:
@@ -241,8 +242,43 @@ class _Resolver:
                         member.source, member.source.machine
                     )
                     self.others.append(known[member.source])
+                    self.keepers[member.source] = document.metadata.name
                     kept += [] if self._here(member.source) else [member.source]
         return kept
+
+    def _owned_as(self, document: GroupDocument) -> str:
+        """The name under which the ledger has the group: its own, else an earlier one that nobody uses now; "" where
+        it has none."""
+        name, owned = document.metadata.name, {entry.group for entry in self.sight.ledger}
+        used = {placed.document.metadata.name for placed in self.groups}
+        earlier = (former for former in document.spec.renamed_from if former in owned and former not in used)
+        return name if name in owned else next(earlier, "")
+
+    def _given_up(self, groups: tuple[DesiredGroup, ...]) -> tuple[DesiredGroup, ...]:
+        """The groups without the machines that another one keeps: from a cluster that cannot be believed no machine
+        moves."""
+        if not self.keepers:
+            return groups
+        return tuple(self._without_kept(group) for group in groups)
+
+    def _without_kept(self, desired: DesiredGroup) -> DesiredGroup:
+        group, name = desired.group, desired.group.name
+        held = {each for each in group.sources if self.keepers.get(each, name) != name}
+        if not held:
+            return desired
+        for source in sorted(held):
+            what = f"{self._name(source)!r} is not taken into {name} while {source.cluster} shows under half of its "
+            remedy = f"It stays in {self.keepers[source]}, and moves once the cluster is seen again."
+            place = desired.place("members")
+            found = Diagnostic("RCL3017", Severity.WARNING, f"{what}known machines", remedy, place)
+            self.findings.append(found)
+        members = tuple(each for each in group.members if each.source not in held)
+        return msgspec.structs.replace(
+            desired,
+            group=msgspec.structs.replace(group, members=members),
+            known=tuple(each for each in desired.known if each.source not in held),
+            missing=desired.missing - held,
+        )
 
     @cached_property
     def known(self) -> dict[DataSource, KnownMember]:
@@ -358,16 +394,3 @@ class _Resolver:
         candidate = seen.machines.get(source.machine) if seen is not None else None
         known = candidate or self.lost.get(source)
         return known.name if known else source.machine
-
-
-#: Field of an ignore rule -> the field of the comparison that it means.
-IGNORABLE = {path: path for path in WRITTEN if path not in ("members", "members.volume", "renamedFrom", "server")} | {
-    "storage.volume": "members.volume",
-    "members[].storage.volume": "members.volume",
-}
-
-
-def _selectors_hash(document: GroupDocument) -> str:
-    selectors = (rule.virtual_machines for rule in document.spec.members)
-    rules = [each for each in selectors if each is not None]
-    return hashlib.sha256(msgspec.json.encode(rules, order="sorted")).hexdigest()[:16]

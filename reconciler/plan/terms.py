@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 import msgspec
@@ -49,3 +50,10 @@ def short_term_of(document: GroupDocument) -> ShortTerm:
     )
     rpo = written.rpo.delta if written.rpo else longest_gap(before_rpo) + RPO_GRACE
     return msgspec.structs.replace(before_rpo, rpo=rpo)
+
+
+def selectors_hash(document: GroupDocument) -> str:
+    """A hash of the membership rules as they are written."""
+    selectors = (rule.virtual_machines for rule in document.spec.members)
+    rules = [each for each in selectors if each is not None]
+    return hashlib.sha256(msgspec.json.encode(rules, order="sorted")).hexdigest()[:16]

@@ -34,6 +34,12 @@ WRITTEN = {
     "server": ("server",),
 }
 
+#: Field of an ignore rule -> the field of the comparison that it means.
+IGNORABLE = {path: path for path in WRITTEN if path not in ("members", "members.volume", "renamedFrom", "server")} | {
+    "storage.volume": "members.volume",
+    "members[].storage.volume": "members.volume",
+}
+
 
 class DesiredGroup(msgspec.Struct, frozen=True):
     """A group as it should be on a server.

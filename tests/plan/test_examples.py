@@ -275,3 +275,17 @@ def test_a_guest_that_is_gone_stays_a_member() -> None:
     fewer = game.propose(policies([document("g", inside)]), cluster(machine(1, "one"), machine(2, "two")))
     assert not fewer.plan.steps
     assert "RCL3002" in {finding.code for finding in fewer.plan.findings}
+
+
+def test_from_a_cluster_that_cannot_be_believed_no_machine_moves_to_another_group() -> None:
+    game = Game()
+    game.apply(game.propose(policies([document("a", by_name("vm-a", "vm-b", "vm-c"))]), cluster(A, B, C)))
+    (held,) = game.held().groups
+    less = msgspec.structs.replace(held.group, members=held.group.members[1:])
+    game.engine.apply(UpdateGroup("mabs-01", held.ref, held.group, less), Fence(1))  # somebody took vm-a out
+    wanted = policies([document("a", by_name("vm-b", "vm-c")), document("b", by_name("vm-a"))])
+    proposal = game.propose(wanted, cluster(C))
+    assert "RCL3017" in {finding.code for finding in proposal.plan.findings}
+    game.apply(proposal)
+    assert {each.group.name: len(each.group.members) for each in game.held().groups} == {"a": 3, "b": 0}
+    assert game.propose(wanted, cluster(C)).plan.steps == ()
