@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -129,3 +130,8 @@ def working_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+def unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Everything in the archive, with the filter that newer Pythons want and 3.11.2 does not have."""
+    archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # type: ignore[arg-type]
