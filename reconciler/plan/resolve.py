@@ -232,8 +232,10 @@ class _Resolver:
             return []
         kept: list[DataSource] = []
         name = self._owned_as(document)
+        homes = {entry.group: entry.server for entry in self.sight.ledger}  # as `place` has it
+        server = homes.get(name) if document.spec.server == AUTO else document.spec.server
         for entry in self.sight.ledger:
-            if entry.group != name or document.spec.server not in (entry.server, AUTO):
+            if (entry.group, entry.server) != (name, server):
                 continue
             for member in entry.applied.members:
                 if member.source.cluster in self.incomplete and member.source not in members:
