@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli.options import Findings, Format, Report
+from reconciler.cli.options import Findings, Format, PlanFormat, Report
 from reconciler.control import saved
 from reconciler.secrets import holds_credentials, redacted
 from tests.shop import Said, Shop
@@ -240,12 +240,21 @@ def everything(plant: Plant) -> list[tuple[str, Said]]:
     call("plan", *T1, "--explain", "-o", file)
     call("inventory", "snapshot", "-o", str(plant.root / "inventory.json"))
     call("inventory", "snapshot")
-    for each in Format:
-        call("plan", *T1, "--format", each)
-        call("show", file, "--format", each)
+    for form in PlanFormat:
+        call("plan", *T1, "--format", form, "--report", f"{form}={plant.root / form}")
+        call("show", file, "--format", form)
+    call("catalog", "snapshot", "-o", str(plant.root / "catalog.jsonl"))
+    call("plan", "--inventory", str(plant.root / "inventory.json"), "--catalog", str(plant.root / "catalog.jsonl"))
     call("apply", file, "--yes", *T1)
     call("apply", "--yes", *T1)
     call("run", "--once", *T1)
+    for words in (["drift", *T1], ["evidence", "query", "one"], ["lock", "show"]):
+        for each in Format:
+            call(*words, "--format", each)
+    call("evidence", "seal", "--key", str(plant.key), "--out", str(plant.root / "anchors"))
+    call("evidence", "verify")
+    call("evidence", "export", str(plant.root / "export"))
+    call("state", "backup", str(plant.root / "state.tar"))
     for each in Format:
         for words in (["status"], ["jobs"], ["points"], ["coverage"], ["members", "gold"], ["preflight"]):
             call(*words, "--format", each, code=None)
