@@ -59,10 +59,6 @@ def _weakens(before: Any, after: Any) -> Direction:
     return WEAKENS
 
 
-def _true_is_stronger(before: Any, after: Any) -> Direction:
-    return STRENGTHENS if after else WEAKENS
-
-
 def _true_is_weaker(before: Any, after: Any) -> Direction:
     return WEAKENS if after else STRENGTHENS
 

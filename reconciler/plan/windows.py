@@ -60,11 +60,6 @@ def next_open(rules: Sequence[ChangeWindow], now: datetime, zone: ZoneInfo) -> d
     return next((moment for moment, local in _turns(rules, now, zone) if open_now(rules, local)), None)
 
 
-def closes_at(rules: Sequence[ChangeWindow], now: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first moment (UTC), `now` or later, at which changes may not be made; None: not within 400 days."""
-    return next((moment for moment, local in _turns(rules, now, zone) if not open_now(rules, local)), None)
-
-
 def _covers(rule: WindowRule, local: datetime) -> bool:
     start, end = _span(rule)
     minute = _minutes(local.time())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.model import ClockTime, Weekday
 from reconciler.model.documents import ChangeWindow, WindowRule
-from reconciler.plan.windows import closes_at, next_open, open_now
+from reconciler.plan.windows import next_open, open_now
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)
@@ -86,20 +86,18 @@ def test_what_is_open(rules: list[ChangeWindow], local: datetime, is_open: bool)
     assert open_now(rules, local) is is_open
 
 
-def test_the_next_window_and_its_end() -> None:
+def test_the_next_window() -> None:
     rules = [allow("08:00", "16:00", days="Mo Tu We Th"), deny(dates=(date(2026, 12, 24), date(2026, 12, 31)))]
     wednesday = datetime(2026, 12, 23, 17, 0, tzinfo=UTC)
     assert next_open(rules, wednesday, BERLIN) == datetime(2026, 12, 28, 7, 0, tzinfo=UTC)
     monday = datetime(2026, 12, 28, 9, 30, 5, tzinfo=UTC)
     assert next_open(rules, monday, BERLIN) == monday
-    assert closes_at(rules, monday, BERLIN) == datetime(2026, 12, 28, 15, 0, tzinfo=UTC)
 
 
 def test_what_never_comes() -> None:
     now = datetime(2026, 3, 10, tzinfo=UTC)
     assert next_open([allow(dates=(date(2025, 1, 1),))], now, BERLIN) is None
     assert next_open([allow(), deny()], now, BERLIN) is None
-    assert closes_at([], now, BERLIN) is None
     assert next_open([allow(dates=(date(2027, 4, 1),))], now, BERLIN) == datetime(2027, 3, 31, 22, tzinfo=UTC)
 
 
@@ -155,18 +153,17 @@ def _states(rules: list[ChangeWindow], now: datetime, zone: ZoneInfo) -> Iterato
 
 
 @given(situations())
-def test_opening_and_closing_are_those_of_every_minute(
+def test_what_is_open_and_the_next_opening_are_those_of_every_minute(
     situation: tuple[list[ChangeWindow], datetime, ZoneInfo],
 ) -> None:
     rules, now, zone = situation
     states = list(_states(rules, now, zone))
     for moment, is_open in states[::97]:
         assert open_now(rules, moment.astimezone(zone)) is is_open
-    for find, wanted in ((next_open, True), (closes_at, False)):
-        expected = next((moment for moment, is_open in states if is_open is wanted), None)
-        found = find(rules, now, zone)
-        if expected is not None:
-            assert found == expected
-        else:
-            assert found is None or found > states[-1][0]
-            assert found is None or open_now(rules, found.astimezone(zone)) is wanted
+    expected = next((moment for moment, is_open in states if is_open), None)
+    found = next_open(rules, now, zone)
+    if expected is not None:
+        assert found == expected
+    else:
+        assert found is None or found > states[-1][0]
+        assert found is None or open_now(rules, found.astimezone(zone))
