@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from reconciler.control.propose import propose
 from reconciler.engines.embedded import EmbeddedEngine
 from reconciler.model import JobState, Recovery, RecoveryTarget
 from reconciler.protocols import Fence
+from reconciler.store import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster, machine_id, recovery_of
 
@@ -83,6 +86,15 @@ def steps_of(ended: subprocess.CompletedProcess[str]) -> int:
 
 RUN = ("run", "--until-idle", "--now", stamp(SECOND))
 RECOVER = ("recover", "one", "--yes", "--now", stamp(SECOND + timedelta(hours=1)))
+
+
+@contextmanager
+def memory_of(root: Path) -> Iterator[SqliteMemory]:
+    memory = open_memory(root / "var" / "hq.db")
+    try:
+        yield memory
+    finally:
+        memory.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +13,11 @@ import msgspec
 import pytest
 
 from reconciler.model import EvidenceKind
-from reconciler.store import SqliteMemory, open_memory
 from tests.fakes import NOON, DiskCluster
-from tests.kill.test_kill import PROVE, stamp, steps_of, victim, write_policies
+from tests.kill.test_kill import PROVE, memory_of, stamp, steps_of, victim, write_policies
 from tests.kill.test_plan_steps import check_chain
 
 NOW = ("--now", stamp(NOON))
-
-
-@contextmanager
-def memory_of(root: Path) -> Iterator[SqliteMemory]:
-    memory = open_memory(root / "var" / "hq.db")
-    try:
-        yield memory
-    finally:
-        memory.close()
 
 
 def state_of(root: Path) -> tuple[Any, ...]:

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from reconciler.protocols import Fence, Journal
 from reconciler.store import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster
-from tests.kill.test_kill import PROVE, ROOT
+from tests.kill.test_kill import PROVE, ROOT, memory_of
 from tests.kill.test_plan_steps import NOW, aimed, check_chain, group, write
 
 ELSEWHERE = "elsewhere pid 1 started 5"
@@ -39,15 +37,6 @@ def fresh(root: Path) -> Path:
 def start(root: Path, what: str, moment: str, number: int, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.kill.aimed", what, moment, str(number), *words, "-C", str(root)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-@contextmanager
-def memory_of(root: Path) -> Iterator[SqliteMemory]:
-    memory = open_memory(root / "var" / "hq.db")
-    try:
-        yield memory
-    finally:
-        memory.close()
 
 
 def done_in(journal: Journal) -> list[tuple[str, str]]:
