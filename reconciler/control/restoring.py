@@ -42,8 +42,6 @@ from reconciler.store import (
 #: Nobody prolongs the lease while the files are copied.
 _TTL = timedelta(minutes=10)
 
-_EVERY_RUN = 1_000_000_000
-
 #: A site over a memory: what `wiring.open_state` makes.
 Build = Callable[[Memory], Site]
 
@@ -151,7 +149,7 @@ def _holdings(database: Path, evidence: Path) -> Holdings:
     """What a state holds. Raises `Damaged`, RCL5002, where it does not read."""
     try:
         with closing(open_memory(database)) as memory:
-            runs = memory.journal.runs(_EVERY_RUN)
+            runs = memory.journal.runs(None)
             groups, token = len(memory.ledger.entries()), memory.locks.token()
     except sqlite3.DatabaseError as error:
         what = f"the database {database} cannot be read: {error}"

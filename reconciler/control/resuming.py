@@ -22,7 +22,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 def unfinished(site: Site, name: str | None) -> Unfinished:
     """The run of this name, else the latest that changed something by a person's wish. A step counts as done where the
     journal or the server says so. Raises `UsageError`, RCL3042, where there is none."""
-    for run in site.memory.journal.runs(200):
+    for run in site.memory.journal.runs(None):
         if run.id != name if name is not None else run.command not in ("apply", "resume"):
             continue
         plan = site.memory.journal.plan(run.id)

@@ -92,8 +92,8 @@ class SqliteJournal:
 
         self._database.write(act)
 
-    def runs(self, limit: int = 50) -> tuple[Run, ...]:
-        return self._runs("SELECT body FROM run ORDER BY sequence DESC LIMIT ?", limit)
+    def runs(self, limit: int | None = 50) -> tuple[Run, ...]:
+        return self._runs("SELECT body FROM run ORDER BY sequence DESC LIMIT ?", -1 if limit is None else limit)
 
     def open_runs(self) -> tuple[Run, ...]:
         return self._runs("SELECT body FROM run WHERE ended = 0 ORDER BY sequence")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.apply import Mandate, apply
+from reconciler.control.apply import Mandate, apply, begin, end
 from reconciler.control.lease import holding
 from reconciler.control.observe import observe_whole
 from reconciler.control.propose import propose
@@ -78,6 +78,18 @@ def test_a_step_that_was_not_done_is_looked_at_before_it_is_sent_again(desk: Des
     assert calls.count("sent") == 2
     second = [place for place, call in enumerate(calls) if call == "sent"][1]
     assert calls[second - 1] == "looked"
+
+
+def test_what_a_person_applied_is_found_however_often_the_loop_tried_since(desk: Desk) -> None:
+    desk.server.behaviour.lose_answers = 1
+    desk.server.behaviour.lose_before = True
+    with holding(desk.site) as held:
+        assert desk.apply(held) == [OutcomeState.UNKNOWN]
+        asked = unfinished(desk.site, None)
+        for _ in range(300):
+            end(desk.site, begin(desk.site, None, held, Mandate("run", "by itself")), "partial")
+    assert unfinished(desk.site, None) == asked
+    assert unfinished(desk.site, asked.run.id) == asked
 
 
 def test_an_answer_lost_by_a_process_that_died_is_looked_up_by_the_next(desk: Desk, calls: list[str]) -> None:
