@@ -19,10 +19,11 @@ from reconciler.control.propose import check_state, propose
 from reconciler.control.remembering import refresh_ledger
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
+from reconciler.control.spending import spent_today
 from reconciler.control.tick import tick
 from reconciler.engines.memory import MemoryServer, open_engine
 from reconciler.errors import Interrupted, PolicyError, Refused, StaleFence
-from reconciler.model import CreateGroup, JobState, OutcomeState, ProtectionGroup
+from reconciler.model import CreateGroup, JobState, Outcome, OutcomeState, ProtectionGroup
 from reconciler.protocols import Fence
 from reconciler.store import open_memory
 from reconciler.wiring import choose_site
@@ -249,3 +250,61 @@ def test_the_last_good_policies_are_kept_and_used_for_jobs_alone(desk: Desk) -> 
     (desk.root / ".reconciler" / "last-good").unlink(missing_ok=True)
     with pytest.raises(PolicyError):
         read_or_last_good(desk.root)
+
+
+SILVER = """---
+apiVersion: reconciler/v1
+kind: ProtectionGroup
+metadata: {name: silver}
+spec:
+  site: hq
+  server: mabs-01
+  members: [{virtualMachines: {cluster: hci-01, names: [NAMES]}}]
+  shortTerm: {retention: 5d, synchronization: 1h}
+"""
+
+
+def two_groups(desk: Desk, gold: str, silver: str) -> None:
+    write_policies(desk.root, gold, "5d")
+    path = desk.root / "policies" / "site.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + SILVER.replace("NAMES", silver), encoding="utf-8")
+
+
+def test_a_step_that_waits_for_a_yes_is_not_done_and_none_that_builds_on_it(desk: Desk) -> None:
+    """A machine moves from one group to the other: it joins the second when the first has let it go."""
+    desk.cluster.add(3, "three")
+    desk.cluster.add(4, "four")
+    two_groups(desk, "one, two", "three")
+    with holding(desk.site) as held:
+        assert desk.apply(held) == [OutcomeState.DONE, OutcomeState.DONE]
+        two_groups(desk, "one", "three, two")
+        plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
+        releases, gains = plan.steps
+        assert (releases.change.group, gains.change.group) == ("gold", "silver")
+        asked = Mandate("apply", withheld=frozenset({releases.id}))
+        kept = apply(desk.site, plan, held, asked)
+        assert kept.outcomes == ()
+        assert [each.because for each in kept.waiting] == [
+            "it waits for somebody's yes",
+            f"step {releases.id} comes first, and was not done",
+        ]
+        assert [each.state for each in apply(desk.site, plan, held, Mandate("apply")).outcomes] == [
+            OutcomeState.DONE,
+            OutcomeState.DONE,
+        ]
+
+
+def test_a_run_over_midnight_spends_of_each_day_what_it_did_on_it(desk: Desk) -> None:
+    desk.cluster.add(3, "three")
+    two_groups(desk, "one, two", "three")
+    desk.clock.at = desk.clock.at.replace(hour=23, minute=50)
+    with holding(desk.site) as held:
+        plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
+        run = begin(desk.site, plan, held, Mandate("apply"))
+        for step in plan.steps:
+            desk.site.memory.journal.started(run, step.id, desk.clock.now())
+            desk.site.memory.journal.finished(run, Outcome(step.id, OutcomeState.DONE, desk.clock.now(), "ref"))
+            desk.clock.forward(timedelta(minutes=20))
+        first, second = (step.cost for step in plan.steps)
+        assert first != second
+        assert spent_today(desk.site) == second
