@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
@@ -242,6 +243,30 @@ def test_a_correction_that_weakens_is_approved_from_a_saved_plan(reviewed: Revie
     done = reviewed("apply", str(plan), "--yes", *T1)
     assert done.code == 0, done.err + done.out
     assert reviewed.steps() == []
+
+
+def test_a_saved_plan_loses_no_more_than_was_approved(reviewed: Reviewed) -> None:
+    for hours in range(0, 24 * 4, 8):
+        reviewed("run", "--until-idle", "--now", f"{NOON + timedelta(hours=hours):%Y-%m-%dT%H:%MZ}")
+    later = ("--now", f"{NOON + timedelta(days=4):%Y-%m-%dT%H:%MZ}")
+    reviewed.edit("retention: 5d", "retention: 1d")
+    reviewed.commit("shorter")
+    plan = reviewed.shop.root / "plan.json"
+    assert reviewed("plan", "-o", str(plan), *later).code == 0
+    assert reviewed("approve", "--plan", str(plan), "--by", "security@corp.example", *BY).code == 0
+    (document,) = (reviewed.shop.root / "policies" / "approvals").glob("*.yaml")
+    whole = document.read_text()
+    (said,) = re.findall(r"expiredPoints: (\d+)", whole)
+    assert int(said) > 1
+    document.write_text(whole.replace(f"expiredPoints: {said}", f"expiredPoints: {int(said) - 1}"))
+    reviewed.commit("approved, for less", author="security@corp.example")
+    refused = reviewed("apply", str(plan), "--yes", *later)
+    assert refused.code == 5
+    assert f"allows {int(said) - 1} points to expire at once, the plan expires {said}" in refused.out + refused.err
+    document.write_text(whole)
+    reviewed.commit("approved", author="security@corp.example")
+    done = reviewed("apply", str(plan), "--yes", *later)
+    assert done.code == 0, done.err + done.out
 
 
 def test_broken_glass_is_said_from_then_on(reviewed: Reviewed) -> None:
