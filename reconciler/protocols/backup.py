@@ -16,14 +16,19 @@ from reconciler.model import (
     Job,
     JobHandle,
     JobStatus,
+    Lineage,
     ObservedGroup,
+    StoreLineage,
 )
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """The token of the lease that a write is done under; it only ever grows."""
+    """The token of the lease that a write is done under; it only ever grows. `lease` names the series that the token
+    counts in: the site's for changes of groups, one of its own for each replica store's jobs. Tokens of two series
+    are never compared."""
 
     token: int
+    lease: str = "site"
 
 
 class Engine(Protocol):
@@ -63,6 +68,24 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Cancels what runs, waits for it, and lets go of every file."""
+        ...
+
+
+class KeepsStore(Protocol):
+    """An engine that keeps a store of its own, which can be missing, older than it was, or another one."""
+
+    def lineage(self) -> StoreLineage:
+        """What is there. Only reads: it makes no file, and works on a full or read-only disk."""
+        ...
+
+    def establish(self, state: Lineage, fence: Fence) -> StoreLineage:
+        """The first use: makes the store, or gives one of version 0.1 its identity, and notes whose it is. Doing it
+        twice equals doing it once."""
+        ...
+
+    def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
+        """Notes how far the state that writes here has come, so that an older copy of it is known later. Raises
+        `Refused` where the store was never established."""
         ...
 
 

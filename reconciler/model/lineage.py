@@ -1,0 +1,39 @@
+"""Who a durable thing is, and how far it has come: what tells a lost, older or exchanged one from a new one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Lineage(msgspec.Struct, frozen=True, rename="camel"):
+    """The identity of a state, a store or a replica store.
+
+    `id` is 32 random hexadecimal digits, given at the first use and never changed. `generation` grows with every
+    committed write; of two copies with one id the one with the smaller generation is the older one.
+    """
+
+    id: str
+    generation: int
+
+
+class Presence(StrEnum):
+    """Whether a store is there. ABSENT is also an empty folder, such as a mount point without its disk; UNNAMED is
+    one that version 0.1 wrote, which takes an identity at its first write."""
+
+    ABSENT = "absent"
+    UNNAMED = "unnamed"
+    PRESENT = "present"
+
+
+class StoreLineage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the store of a server says of itself. `state` is the lineage of the state that last wrote to it, as the
+    store recorded it; `token` the largest fencing token that it has seen, in any of its parts; `path` where it is, or
+    would be."""
+
+    presence: Presence
+    path: str
+    store: Lineage | None = None
+    state: Lineage | None = None
+    token: int = 0
