@@ -1109,7 +1109,7 @@ _STATE: dict[str, Explanation] = {
     "RCL4026": Explanation(
         "a store or a state may not be read or written by this account",
         "The permissions of the file, of its folder, or of the file system do not allow it.",
-        "Reading commands need read access only. Run the command as the account that owns the folder, or grant this one "
+        "Reading needs read access only. Run the command as the account that owns the folder, or grant this one "
         "the right; mount a file system that is read-only for writing.",
     ),
     "RCL5001": Explanation(

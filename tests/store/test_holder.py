@@ -35,7 +35,7 @@ def test_an_identity_says_itself_and_reads_back() -> None:
 def test_a_process_of_another_machine_boot_or_container_is_not_known_dead(change: dict[str, str]) -> None:
     """Its number may be free here, or somebody else's."""
     for pid in (os.getpid(), 2**22 - 3):
-        other = msgspec.structs.replace(ProcessIdentity.mine(), pid=pid, **change)  # type: ignore[arg-type]
+        other = msgspec.structs.replace(ProcessIdentity.mine(), pid=pid, **change)
         assert other.alive is None
         assert lives(str(other)) is None
 
@@ -62,12 +62,8 @@ def test_one_that_died_and_nobody_has_asked_after() -> None:
 
 def test_a_living_holder_in_another_container_keeps_its_lease(tmp_path: Path) -> None:
     """The real thing: a process namespace of its own under the same host name."""
-    unshare = shutil.which("unshare")
-    ways = ([unshare, "--pid", "--fork", "--mount-proc"], [unshare, "--user", "--pid", "--fork", "--mount-proc"])
-    way = next(
-        (each for each in ways if unshare and not subprocess.run([*each, "true"], capture_output=True).returncode), None
-    )
-    if way is None:
+    way = _container()
+    if not way:
         pytest.skip("a process namespace cannot be made here (unshare)")
     code = f"{CODE}; import sys; sys.stdin.read()"
     child = subprocess.Popen(

