@@ -12,8 +12,7 @@ import os
 import re
 import shutil
 import sqlite3
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -21,11 +20,16 @@ from typing import Any, NoReturn
 
 from reconciler import files
 from reconciler.errors import Damaged, ReconcilerError, Refused, TemporaryError
+from reconciler.wal import merged
 
 _NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
 
 #: Up to this size in bytes a database that nobody has open is read from a copy in memory.
 _COPIED = 64 * 1024 * 1024
+
+
+#: What SQLite says, and what Python says of a message of SQLite's with a damaged name in it.
+_SAID = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 
 class _Cursor(sqlite3.Cursor):
@@ -34,34 +38,34 @@ class _Cursor(sqlite3.Cursor):
     def execute(self, *words: Any) -> _Cursor:
         try:
             return super().execute(*words)
-        except sqlite3.DatabaseError as error:
+        except _SAID as error:
             self._told(error)
 
     def executemany(self, *words: Any) -> _Cursor:
         try:
             return super().executemany(*words)
-        except sqlite3.DatabaseError as error:
+        except _SAID as error:
             self._told(error)
 
     def fetchone(self) -> Any:
         try:
             return super().fetchone()
-        except sqlite3.DatabaseError as error:
+        except _SAID as error:
             self._told(error)
 
     def fetchall(self) -> list[Any]:
         try:
             return super().fetchall()
-        except sqlite3.DatabaseError as error:
+        except _SAID as error:
             self._told(error)
 
     def __next__(self) -> Any:
         try:
             return super().__next__()
-        except sqlite3.DatabaseError as error:
+        except _SAID as error:
             self._told(error)
 
-    def _told(self, error: sqlite3.DatabaseError) -> NoReturn:
+    def _told(self, error: Exception) -> NoReturn:
         if _is_damage(error):
             raise damaged(self.connection.path, error) from error  # type: ignore[attr-defined]
         raise error
@@ -74,6 +78,14 @@ class Connection(sqlite3.Connection):
 
     def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> Any:  # type: ignore[override]
         return super().cursor(factory or _Cursor)
+
+    def execute(self, *words: Any) -> sqlite3.Cursor:
+        cursor: _Cursor = self.cursor()
+        return cursor.execute(*words)
+
+    def executemany(self, *words: Any) -> sqlite3.Cursor:
+        cursor: _Cursor = self.cursor()
+        return cursor.executemany(*words)
 
 
 def connect(path: Path, *, migrations: str, wait_seconds: float = 30.0) -> Connection:
@@ -162,15 +174,14 @@ _OF_THE_WORLD = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_TOOBIG,
 }
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
+def _is_damage(error: Exception) -> bool:
     """Our statements are fixed: a table that is not there, a text that is none, are damage like a broken page. What a
     program of ours does wrong (a bad number of values) is no damage."""
     return not isinstance(error, sqlite3.ProgrammingError) and _code(error) not in _OF_THE_WORLD
@@ -335,64 +346,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-_WAL = struct.Struct(">8I")
-_FRAME = struct.Struct(">6I")
-_BIG_ENDIAN, _LITTLE_ENDIAN = 0x377F0683, 0x377F0682
-
-
-def merged(image: bytes, log: bytes) -> bytes:
-    """A database file and its write-ahead log -> the file as a checkpoint would leave it, in rollback mode, so that
-    SQLite takes it as a database in memory. What the log has after its last whole commit does not count.
-
-    The format of the log: https://www.sqlite.org/fileformat2.html#walformat
-    """
-    pages = bytearray(image)
-    for number, content, size, page_size in _committed(log):
-        offset = (number - 1) * page_size
-        if len(pages) < offset + page_size:
-            pages.extend(bytes(offset + page_size - len(pages)))
-        pages[offset : offset + page_size] = content
-        if size:
-            del pages[size * page_size :]
-    if len(pages) >= 20 and pages[18:20] == b"\x02\x02":
-        pages[18:20] = b"\x01\x01"
-    return bytes(pages)
-
-
-def _committed(log: bytes) -> list[tuple[int, bytes, int, int]]:
-    """(page number, content, size of the database after a commit or 0, page size) of each frame that counts."""
-    if len(log) < _WAL.size:
-        return []
-    magic, _, page_size, _, *salts, first, second = _WAL.unpack_from(log)
-    if magic not in (_BIG_ENDIAN, _LITTLE_ENDIAN) or not 512 <= page_size <= 65536:
-        return []
-    order = ">" if magic == _BIG_ENDIAN else "<"
-    sums = _sums(order, log[: _WAL.size - 8], (0, 0))
-    if sums != (first, second):
-        return []
-    frames: list[tuple[int, bytes, int, int]] = []
-    counted = 0
-    for offset in range(_WAL.size, len(log) - _FRAME.size - page_size + 1, _FRAME.size + page_size):
-        number, size, *frame_salts, first, second = _FRAME.unpack_from(log, offset)
-        content = log[offset + _FRAME.size : offset + _FRAME.size + page_size]
-        sums = _sums(order, log[offset : offset + 8] + content, sums)
-        if frame_salts != salts or sums != (first, second) or number == 0:
-            break
-        frames.append((number, content, size, page_size))
-        if size:
-            counted = len(frames)
-    return frames[:counted]
-
-
-def _sums(order: str, data: bytes, before: tuple[int, int]) -> tuple[int, int]:
-    first, second = before
-    words: Iterable[tuple[int, int]] = struct.iter_unpack(f"{order}II", data)
-    for one, two in words:
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + two + first) & 0xFFFFFFFF
-    return first, second
 
 
 # --- Schemas ---------------------------------------------------------------------------------------------------

@@ -1102,16 +1102,15 @@ _STORE: dict[str, Explanation] = {
         "The backup lies on the same file system as the machines that it is of.",
         "Put the store on other disks, in another room if you can.",
     ),
+    "RCL4026": Explanation(
+        "no right to read or write",
+        "The account that runs the command may not read, or not write, the file that the message names.",
+        "Run it as the account that owns the folder, or grant this one the right. Reading needs only read access.",
+    ),
 }
 
 #: RCL5xxx: state: ledger, journal, locks
 _STATE: dict[str, Explanation] = {
-    "RCL4026": Explanation(
-        "a store or a state may not be read or written by this account",
-        "The permissions of the file, of its folder, or of the file system do not allow it.",
-        "Reading needs read access only. Run the command as the account that owns the folder, or grant this one "
-        "the right; mount a file system that is read-only for writing.",
-    ),
     "RCL5001": Explanation(
         "a newer program wrote this",
         "The database has a schema version that this program does not know.",
