@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,10 +30,14 @@ from reconciler.model.cluster import (
     VirtualDisk,
     VirtualMachine,
 )
+from reconciler.model.identity import vm_id
 from reconciler.protocols import Clock, DiskReader, FileFacts
 from reconciler.staging import LocalTarget
 
 CONFIGURATION = "vm.json"
+
+#: Disks that are no file of the machine's own: several may have them.
+_NO_FILES = (DiskKind.PASS_THROUGH, DiskKind.SHARED)
 
 
 def open_inventory(name: str, path: Path, clock: Clock) -> DirectoryInventory:
@@ -75,26 +81,34 @@ class DirectoryDisks(LocalTarget):
     def look(self) -> tuple[tuple[VirtualMachine, ...], tuple[Unseen, ...]]:
         """Every machine that has a role, by id; and the roles whose machine cannot be read."""
         found: dict[str, VirtualMachine] = {}
+        claims: dict[str, tuple[str, ...]] = {}
         unseen = []
         for role in _json_files(self.root / "roles"):
             try:
-                machine = self._machine(role)
+                machine, files_of = self._machine(role)
                 if machine.id in found:
                     raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
                 found[machine.id] = machine
+                claims[machine.id] = files_of
             except Unreadable as error:
-                unseen.append(Unseen(role.stem.lower(), f"roles/{role.name}", str(error)))
-        return tuple(found[each] for each in sorted(found)), tuple(sorted(unseen, key=lambda each: each.where))
+                unseen.append(Unseen(vm_id(role.stem), f"roles/{role.name}", str(error)))
+        seen = self._with_shared(found, claims)
+        return tuple(seen[each] for each in sorted(seen)), tuple(sorted(unseen, key=lambda each: each.where))
 
     def machine(self, machine: str) -> VirtualMachine:
         _cluster(self._name, self.root)
-        for role in _json_files(self.root / "roles"):
-            if role.stem.lower() == machine:
-                try:
-                    return self._machine(role)
-                except Unreadable as error:
-                    raise _unknown(machine, f"cannot be read: {error}") from error
-        raise _unknown(machine, f"has no resource group on {self._name}")
+        role = self._role(machine)
+        if role is None:
+            raise _unknown(machine, f"has no resource group on {self._name}")
+        try:
+            return self._machine(role)[0]
+        except Unreadable as error:
+            raise _unknown(machine, f"cannot be read: {error}") from error
+
+    def _role(self, machine: str) -> Path | None:
+        """The role's file, however its name is written."""
+        wanted = vm_id(machine)
+        return next((role for role in _json_files(self.root / "roles") if vm_id(role.stem) == wanted), None)
 
     def open(self, path: str) -> DiskReader:
         place = self.resolve(path)
@@ -117,38 +131,121 @@ class DirectoryDisks(LocalTarget):
             return None
 
     def resource_groups(self) -> frozenset[str]:
-        return frozenset(role.stem.lower() for role in _json_files(self.root / "roles"))
+        return frozenset(vm_id(role.stem) for role in _json_files(self.root / "roles"))
 
     def checkpoint_files(self, machine: str) -> tuple[str, ...]:
-        role = self.root / "roles" / f"{machine}.json"
+        role = self._role(machine)
         try:
-            folder = layout.read(role, RoleJson).folder
-            stated = layout.read(self.resolve(f"{folder}/{CONFIGURATION}"), MachineJson)
+            _, paths = self._claims(role) if role else ("", _Claims())
         except Unreadable:
             return ()
-        checkpoints = stated.checkpoints if stated.checkpoints is not UNSET else ()
-        paths = (_within(folder, path) for each in checkpoints for path in each.files)
-        return tuple(path for path in paths if self.exists(path))
+        return tuple(path for path in paths.checkpoints if self.exists(path))
+
+    # --- Whose files -------------------------------------------------------------------------------------
+
+    def configured(self, config: bytes, path: str) -> dict[str, str]:
+        stated = _configuration(config, path)
+        return {_within(_folder(path), each.path): each.id for each in stated.disks}
+
+    def relocated(self, config: bytes, before: str, after: str, places: Mapping[str, str]) -> bytes:
+        stated = _configuration(config, before)
+        home = _folder(after) + "/"
+        plain = msgspec.json.decode(config.removeprefix(BOM))
+        changed = False
+        for each, disk in zip(stated.disks, plain["disks"] if stated.disks else (), strict=True):
+            was = _within(_folder(before), each.path)
+            place = places.get(was, was)
+            if _within(_folder(after), each.path) != place:
+                disk["path"] = place.removeprefix(home)
+                changed = True
+        return msgspec.json.format(msgspec.json.encode(plain), indent=2) if changed else config
+
+    def other_owners(self, machine: str, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        wanted = tuple(paths)
+        found: dict[str, set[str]] = defaultdict(set)
+        theirs: dict[object, set[str]] = defaultdict(set)
+        mine = vm_id(machine)
+        for role in _json_files(self.root / "roles"):
+            if vm_id(role.stem) == mine:
+                continue
+            try:
+                name, claims = self._claims(role)
+            except Unreadable:
+                continue
+            for path in claims.all:
+                theirs[self._file(path)].add(name)
+        for path in wanted:
+            found[path] |= theirs.get(self._file(path), set())
+        return {path: tuple(sorted(names)) for path, names in found.items() if names}
+
+    def _with_shared(
+        self, machines: dict[str, VirtualMachine], claims: Mapping[str, tuple[str, ...]]
+    ) -> dict[str, VirtualMachine]:
+        """The machines, with what other ones name the same files noted at their disks."""
+        owners: dict[object, set[str]] = defaultdict(set)
+        for machine, paths in claims.items():
+            for path in paths:
+                owners[self._file(path)].add(machine)
+        twice = {file for file, several in owners.items() if len(several) > 1}
+        if not twice:
+            return machines
+        seen = dict(machines)
+        for identity, machine in machines.items():
+            disks = []
+            for disk in machine.disks:
+                file = self._file(disk.path)
+                others = owners[file] - {identity} if file in twice else ()
+                names = tuple(sorted(machines[each].name for each in others))
+                disks.append(msgspec.structs.replace(disk, shared_with=names) if names else disk)
+            seen[identity] = msgspec.structs.replace(machine, disks=tuple(disks))
+        return seen
+
+    def _file(self, path: str) -> object:
+        """What tells the file at `path` from others: the file that it leads to; where there is none, its place."""
+        try:
+            place = self.resolve(path)
+        except Refused:
+            return path
+        try:
+            status = place.stat()
+        except (OSError, ValueError):
+            return unicodedata.normalize("NFC", os.path.normpath(place)).casefold()
+        return status.st_dev, status.st_ino
+
+    def _claims(self, role_file: Path) -> tuple[str, _Claims]:
+        """The name of the role's machine, and every file that it names."""
+        role, config, stated = self._stated(role_file)
+        return stated.name, _claims(role.folder, config, stated)
 
     def remove(self, path: str) -> None:
         files.unlink(self.resolve(path))
 
     # --- One machine -------------------------------------------------------------------------------------
 
-    def _machine(self, role_file: Path) -> VirtualMachine:
+    def _stated(self, role_file: Path) -> tuple[RoleJson, str, MachineJson]:
+        """What the role's file says, the path of its machine's configuration, and what that says."""
         role = layout.read(role_file, RoleJson)
+        path = f"{role.folder}/{CONFIGURATION}"
         try:
-            config = self.resolve(f"{role.folder}/{CONFIGURATION}")
+            config = self.resolve(path)
         except Refused as error:
             raise Unreadable(error.diagnostic.message) from error
         stated = layout.read(config, MachineJson)
-        if stated.id.lower() != role_file.stem.lower():
+        if vm_id(stated.id) != vm_id(role_file.stem):
             raise Unreadable(f"{CONFIGURATION}: its id {stated.id!r} is not that of {role_file.name}")
+        return role, path, stated
+
+    def _machine(self, role_file: Path) -> tuple[VirtualMachine, tuple[str, ...]]:
+        """The machine of a role, and every file that it names."""
+        role, config, stated = self._stated(role_file)
+        return self._described(role, config, stated), _claims(role.folder, config, stated).all
+
+    def _described(self, role: RoleJson, config: str, stated: MachineJson) -> VirtualMachine:
         checkpoints = stated.checkpoints
         left_out = ("id", "name", "disks", "notes", "labels", "folder", "owner_node")
         return VirtualMachine(
             declared=(*stated.stated(*left_out), *role.stated(*left_out)),
-            id=stated.id.lower(),
+            id=vm_id(stated.id),
             name=stated.name,
             node=role.owner_node,
             power=role.power,
@@ -163,21 +260,21 @@ class DirectoryDisks(LocalTarget):
             disks=tuple(self._disk(role.folder, each) for each in stated.disks),
             labels=_labels(stated.notes) | stated.labels,
             notes=stated.notes,
-            config=f"{role.folder}/{CONFIGURATION}",
+            config=config,
         )
 
     def _disk(self, folder: str, stated: layout.DiskJson) -> VirtualDisk:
         path = _within(folder, stated.path)
-        if stated.kind in (DiskKind.PASS_THROUGH, DiskKind.SHARED):
+        if stated.kind in _NO_FILES:
             assert not isinstance(stated.kind, UnsetType)
-            return VirtualDisk(declared=("kind",), path=path, kind=stated.kind)
+            return VirtualDisk(declared=("kind",), path=path, kind=stated.kind, id=stated.id)
         try:
             facts = inspect(self.resolve(path))
         except OSError as error:
             kind = DiskKind.RAW if stated.kind is UNSET else stated.kind
-            return VirtualDisk(path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}")
+            return VirtualDisk(path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}", id=stated.id)
         except Refused as error:
-            return VirtualDisk(path=path, unreadable=error.diagnostic.message)
+            return VirtualDisk(path=path, unreadable=error.diagnostic.message, id=stated.id)
         wrong = None
         if stated.kind is not UNSET and stated.kind is not facts.kind and facts.unreadable is None:
             wrong = f"a {facts.kind} file, while its machine says {stated.kind}"
@@ -191,6 +288,7 @@ class DirectoryDisks(LocalTarget):
             log_pending=facts.log_pending,
             differencing=facts.differencing,
             unreadable=facts.unreadable or wrong,
+            id=stated.id,
         )
 
 
@@ -306,6 +404,40 @@ def _labels(notes: str) -> dict[str, str]:
     """The ``key: value`` lines of a machine's notes."""
     pairs = (line.partition(":") for line in notes.splitlines())
     return {key.strip(): value.strip() for key, colon, value in pairs if colon and key.strip() and value.strip()}
+
+
+class _Claims(msgspec.Struct, frozen=True):
+    """The files that a machine names: its configuration and disks, and its checkpoints' files."""
+
+    own: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return self.own + self.checkpoints
+
+
+def _claims(folder: str, config: str, stated: MachineJson) -> _Claims:
+    own = [config]
+    own += [_within(folder, each.path) for each in stated.disks if each.kind not in _NO_FILES]
+    checkpoints = stated.checkpoints if stated.checkpoints is not UNSET else ()
+    return _Claims(tuple(own), tuple(_within(folder, path) for each in checkpoints for path in each.files))
+
+
+def _configuration(config: bytes, path: str) -> MachineJson:
+    try:
+        return layout.decode(config, MachineJson)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(
+            "RCL7016",
+            f"the configuration {path!r} of the point does not read: {error}",
+            "Recover its disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
+            subject=path,
+        ) from error
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _within(folder: str, path: str) -> str:

@@ -93,10 +93,12 @@ class CheckpointJson(Stated, frozen=True):
 
 
 class DiskJson(Stated, frozen=True):
-    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/."""
+    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/. `id`, where one is stated,
+    stays the disk's wherever it is moved."""
 
     path: str
     kind: DiskKind | UnsetType = UNSET
+    id: str = ""
 
 
 class MachineJson(Stated, frozen=True):
@@ -135,7 +137,12 @@ def read(path: Path, kind: type[T]) -> T:
     if len(data) > LARGEST_JSON:
         raise Unreadable(f"{path.name}: larger than {LARGEST_JSON // 1024**2} MiB")
     try:
-        decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
-        return decoder.decode(data)
+        return decode(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path.name}: {error}") from error
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The text as `kind`. Raises `msgspec.DecodeError` or UnicodeDecodeError."""
+    decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
+    return decoder.decode(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -137,6 +137,22 @@ class Disks(Target, Protocol):
 
     def checkpoint_files(self, machine: str) -> tuple[str, ...]:
         """Paths of the files that belong to the machine's checkpoints."""
+        ...
+
+    def configured(self, config: bytes, path: str) -> dict[str, str]:
+        """The disks that a configuration with the content `config` would name if it lay at `path`: the id that it
+        states for each path, "" for none. Raises `Refused`, RCL7016, where it does not read."""
+        ...
+
+    def relocated(self, config: bytes, before: str, after: str, places: Mapping[str, str]) -> bytes:
+        """The content of a configuration that lay at `before` and goes to `after`, naming its disks where they lie by
+        then: `places` maps a path of before to the path after. The same bytes where nothing changes."""
+        ...
+
+    def other_owners(self, machine: str, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Those of `paths` that another machine than `machine` names as one of its files, with the names of these
+        machines. The file itself is compared where there is one (links lead to it), else the path without regard to
+        letter case."""
         ...
 
     def remove(self, path: str) -> None:
