@@ -1,7 +1,7 @@
 """Staging: files written beside their target, then renamed over it: whole and atomically, or not at all.
 
-Strangers may write where we restore to. A name that is made up here is new when it is opened and is no link, a target is
-a regular file or nothing, and no name is longer than a file system takes.
+Strangers may write where we restore to. A name that is made up here is new when it is opened and is no link, a target
+is a regular file or nothing, and no name is longer than a file system takes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Self
 
 from reconciler import files
 from reconciler.errors import Refused
+from reconciler.protocols import Room
 
 #: The longest name of a file, in bytes: that of ext4, XFS, Btrfs, ZFS, APFS.
 LONGEST_NAME = 255
@@ -127,11 +128,14 @@ class LocalTarget:
     def exists(self, path: str) -> bool:
         return os.path.lexists(self.resolve(path))
 
-    def free_bytes(self, path: str) -> int:
+    def check(self, path: str) -> None:
+        check_target(self.resolve(path), path)
+
+    def room(self, path: str) -> Room:
         folder = self.resolve(path).parent
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return Room(folder.stat().st_dev, str(folder), shutil.disk_usage(folder).free)
 
     def _staged(self, path: str, token: str) -> Path:
         """Never as long as the name of its target may be, and the same for the same path and token alone."""

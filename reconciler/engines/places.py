@@ -1,7 +1,7 @@
 """Places: the files of a recovery point, where the disks are now -> which file goes where. Pure.
 
-A file is told from another by its whole path, or by an id that its machine's configuration states; by its bare name only
-where no second file on either side has that name. What cannot be told apart is refused, never guessed.
+A file is told from another by its whole path, or by an id that its machine's configuration states; by its bare name
+only where no second file on either side has that name. What cannot be told apart is refused, never guessed.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def original_places(then: Configured, now: Configured, subject: str) -> dict[str
     if lost and spare:
         raise Refused(
             "RCL7014",
-            f"{lost[0]!r} is not a disk of the virtual machine now, and {', '.join(map(repr, spare))} was none of it then: "
-            "whether they are the same disk cannot be told",
+            f"{lost[0]!r} is not a disk of the virtual machine now, and {', '.join(map(repr, spare))} was none of it "
+            "then: whether they are the same disk cannot be told",
             "Recover to a folder (--to FOLDER), look, and put it where it belongs.",
             subject=subject,
         )

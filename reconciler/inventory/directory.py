@@ -150,7 +150,7 @@ class DirectoryDisks(LocalTarget):
     def relocated(self, config: bytes, before: str, after: str, places: Mapping[str, str]) -> bytes:
         stated = _configuration(config, before)
         home = _folder(after) + "/"
-        plain = msgspec.json.decode(config.removeprefix(BOM))
+        plain = msgspec.json.decode(layout.without_mark(config))
         changed = False
         for each, disk in zip(stated.disks, plain["disks"] if stated.disks else (), strict=True):
             was = _within(_folder(before), each.path)
@@ -183,9 +183,9 @@ class DirectoryDisks(LocalTarget):
     ) -> dict[str, VirtualMachine]:
         """The machines, with what other ones name the same files noted at their disks."""
         owners: dict[object, set[str]] = defaultdict(set)
-        for machine, paths in claims.items():
+        for identity, paths in claims.items():
             for path in paths:
-                owners[self._file(path)].add(machine)
+                owners[self._file(path)].add(identity)
         twice = {file for file, several in owners.items() if len(several) > 1}
         if not twice:
             return machines
@@ -193,9 +193,9 @@ class DirectoryDisks(LocalTarget):
         for identity, machine in machines.items():
             disks = []
             for disk in machine.disks:
-                file = self._file(disk.path)
+                file = self._file(disk.path) if disk.kind not in _NO_FILES else None
                 others = owners[file] - {identity} if file in twice else ()
-                names = tuple(sorted(machines[each].name for each in others))
+                names = tuple(sorted(machines[other].name for other in others))
                 disks.append(msgspec.structs.replace(disk, shared_with=names) if names else disk)
             seen[identity] = msgspec.structs.replace(machine, disks=tuple(disks))
         return seen
@@ -272,7 +272,9 @@ class DirectoryDisks(LocalTarget):
             facts = inspect(self.resolve(path))
         except OSError as error:
             kind = DiskKind.RAW if stated.kind is UNSET else stated.kind
-            return VirtualDisk(path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}", id=stated.id)
+            return VirtualDisk(
+                path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}", id=stated.id
+            )
         except Refused as error:
             return VirtualDisk(path=path, unreadable=error.diagnostic.message, id=stated.id)
         wrong = None

@@ -6,6 +6,7 @@ describes the layout for people.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -141,4 +142,9 @@ def read(path: Path, kind: type[T]) -> T:
 def decode(data: bytes, kind: type[T]) -> T:
     """The text as `kind`. Raises `msgspec.DecodeError` or UnicodeDecodeError."""
     decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
-    return decoder.decode(data)
+    return decoder.decode(without_mark(data))
+
+
+def without_mark(data: bytes) -> bytes:
+    """The text without the byte order mark that some editors begin a file with."""
+    return data.removeprefix(BOM_UTF8)

@@ -23,7 +23,8 @@ class Level(StrEnum):
 class DataSource(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True, gc=False):
     """The identity of what is protected; never a name, which people change.
 
-    `machine` is the VM's GUID, brought to the form of `vm_id` whoever wrote it. A replica VM and its primary share a GUID on two clusters,
+    `machine` is the VM's GUID, brought to the form of `vm_id` whoever wrote it.
+    A replica VM and its primary share a GUID on two clusters,
     hence `cluster`. `protect` names the part of the machine at guest level; "" is the whole machine.
     """
 

@@ -74,6 +74,14 @@ class StagedFile(Protocol):
     ) -> None: ...
 
 
+class Room(msgspec.Struct, frozen=True):
+    """What a file system has left, in bytes; `file_system` tells it from others, `folder` is the one asked about."""
+
+    file_system: int
+    folder: str
+    free_bytes: int
+
+
 class Target(Protocol):
     """Somewhere files are put, whole and atomically: staged beside the target, then renamed over it.
 
@@ -100,8 +108,13 @@ class Target(Protocol):
 
     def exists(self, path: str) -> bool: ...
 
-    def free_bytes(self, path: str) -> int:
-        """Free space of the file system that holds, or would hold, `path`."""
+    def check(self, path: str) -> None:
+        """Raises `Refused`: RCL2012 where `path` leads out of the target, RCL7015 where what stands there is no regular
+        file and can therefore not be replaced."""
+        ...
+
+    def room(self, path: str) -> Room:
+        """The room of the file system that holds, or would hold, `path`."""
         ...
 
 
