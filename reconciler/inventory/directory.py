@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from reconciler import files
 from reconciler.errors import Refused, Unreachable
 from reconciler.images import data_extents, inspect
-from reconciler.inventory import layout
+from reconciler.inventory import configuration, layout, owners
 from reconciler.inventory.layout import MachineJson, NodeJson, RoleJson, Unreadable
 from reconciler.model.cluster import (
     Agent,
@@ -35,9 +33,6 @@ from reconciler.protocols import Clock, DiskReader, FileFacts
 from reconciler.staging import LocalTarget
 
 CONFIGURATION = "vm.json"
-
-#: Disks that are no file of the machine's own: several may have them.
-_NO_FILES = (DiskKind.PASS_THROUGH, DiskKind.SHARED)
 
 
 def open_inventory(name: str, path: Path, clock: Clock) -> DirectoryInventory:
@@ -92,7 +87,7 @@ class DirectoryDisks(LocalTarget):
                 claims[machine.id] = files_of
             except Unreadable as error:
                 unseen.append(Unseen(vm_id(role.stem), f"roles/{role.name}", str(error)))
-        seen = self._with_shared(found, claims)
+        seen = owners.with_shared(self, found, claims)
         return tuple(seen[each] for each in sorted(seen)), tuple(sorted(unseen, key=lambda each: each.where))
 
     def machine(self, machine: str) -> VirtualMachine:
@@ -136,86 +131,33 @@ class DirectoryDisks(LocalTarget):
     def checkpoint_files(self, machine: str) -> tuple[str, ...]:
         role = self._role(machine)
         try:
-            _, paths = self._claims(role) if role else ("", _Claims())
+            _, config, stated = self._stated(role) if role else ({}, "", None)
         except Unreadable:
             return ()
-        return tuple(path for path in paths.checkpoints if self.exists(path))
+        named = configuration.claims(config, stated).checkpoints if stated else ()
+        return tuple(path for path in named if self.exists(path))
 
     # --- Whose files -------------------------------------------------------------------------------------
 
     def configured(self, config: bytes, path: str) -> dict[str, str]:
-        stated = _configuration(config, path)
-        return {_within(_folder(path), each.path): each.id for each in stated.disks}
+        return configuration.disks_of(config, path)
 
     def relocated(self, config: bytes, before: str, after: str, places: Mapping[str, str]) -> bytes:
-        stated = _configuration(config, before)
-        home = _folder(after) + "/"
-        plain = msgspec.json.decode(layout.without_mark(config))
-        changed = False
-        for each, disk in zip(stated.disks, plain["disks"] if stated.disks else (), strict=True):
-            was = _within(_folder(before), each.path)
-            place = places.get(was, was)
-            if _within(_folder(after), each.path) != place:
-                disk["path"] = place.removeprefix(home)
-                changed = True
-        return msgspec.json.format(msgspec.json.encode(plain), indent=2) if changed else config
+        return configuration.relocated(config, before, after, places)
 
     def other_owners(self, machine: str, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        wanted = tuple(paths)
-        found: dict[str, set[str]] = defaultdict(set)
-        theirs: dict[object, set[str]] = defaultdict(set)
         mine = vm_id(machine)
+        theirs = owners.Owners(self)
         for role in _json_files(self.root / "roles"):
             if vm_id(role.stem) == mine:
                 continue
             try:
-                name, claims = self._claims(role)
+                _, path, stated = self._stated(role)
             except Unreadable:
                 continue
-            for path in claims.all:
-                theirs[self._file(path)].add(name)
-        for path in wanted:
-            found[path] |= theirs.get(self._file(path), set())
-        return {path: tuple(sorted(names)) for path, names in found.items() if names}
-
-    def _with_shared(
-        self, machines: dict[str, VirtualMachine], claims: Mapping[str, tuple[str, ...]]
-    ) -> dict[str, VirtualMachine]:
-        """The machines, with what other ones name the same files noted at their disks."""
-        owners: dict[object, set[str]] = defaultdict(set)
-        for identity, paths in claims.items():
-            for path in paths:
-                owners[self._file(path)].add(identity)
-        twice = {file for file, several in owners.items() if len(several) > 1}
-        if not twice:
-            return machines
-        seen = dict(machines)
-        for identity, machine in machines.items():
-            disks = []
-            for disk in machine.disks:
-                file = self._file(disk.path) if disk.kind not in _NO_FILES else None
-                others = owners[file] - {identity} if file in twice else ()
-                names = tuple(sorted(machines[other].name for other in others))
-                disks.append(msgspec.structs.replace(disk, shared_with=names) if names else disk)
-            seen[identity] = msgspec.structs.replace(machine, disks=tuple(disks))
-        return seen
-
-    def _file(self, path: str) -> object:
-        """What tells the file at `path` from others: the file that it leads to; where there is none, its place."""
-        try:
-            place = self.resolve(path)
-        except Refused:
-            return path
-        try:
-            status = place.stat()
-        except (OSError, ValueError):
-            return unicodedata.normalize("NFC", os.path.normpath(place)).casefold()
-        return status.st_dev, status.st_ino
-
-    def _claims(self, role_file: Path) -> tuple[str, _Claims]:
-        """The name of the role's machine, and every file that it names."""
-        role, config, stated = self._stated(role_file)
-        return stated.name, _claims(role.folder, config, stated)
+            theirs.add(stated.name, configuration.claims(path, stated).all)
+        found = ((path, theirs.of(path)) for path in paths)
+        return {path: tuple(sorted(names)) for path, names in found if names}
 
     def remove(self, path: str) -> None:
         files.unlink(self.resolve(path))
@@ -238,7 +180,7 @@ class DirectoryDisks(LocalTarget):
     def _machine(self, role_file: Path) -> tuple[VirtualMachine, tuple[str, ...]]:
         """The machine of a role, and every file that it names."""
         role, config, stated = self._stated(role_file)
-        return self._described(role, config, stated), _claims(role.folder, config, stated).all
+        return self._described(role, config, stated), configuration.claims(config, stated).all
 
     def _described(self, role: RoleJson, config: str, stated: MachineJson) -> VirtualMachine:
         checkpoints = stated.checkpoints
@@ -264,8 +206,8 @@ class DirectoryDisks(LocalTarget):
         )
 
     def _disk(self, folder: str, stated: layout.DiskJson) -> VirtualDisk:
-        path = _within(folder, stated.path)
-        if stated.kind in _NO_FILES:
+        path = configuration.within(folder, stated.path)
+        if stated.kind in configuration.NO_FILES:
             assert not isinstance(stated.kind, UnsetType)
             return VirtualDisk(declared=("kind",), path=path, kind=stated.kind, id=stated.id)
         try:
@@ -407,45 +349,6 @@ def _labels(notes: str) -> dict[str, str]:
     """The ``key: value`` lines of a machine's notes."""
     pairs = (line.partition(":") for line in notes.splitlines())
     return {key.strip(): value.strip() for key, colon, value in pairs if colon and key.strip() and value.strip()}
-
-
-class _Claims(msgspec.Struct, frozen=True):
-    """The files that a machine names: its configuration and disks, and its checkpoints' files."""
-
-    own: tuple[str, ...] = ()
-    checkpoints: tuple[str, ...] = ()
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        return self.own + self.checkpoints
-
-
-def _claims(folder: str, config: str, stated: MachineJson) -> _Claims:
-    own = [config]
-    own += [_within(folder, each.path) for each in stated.disks if each.kind not in _NO_FILES]
-    checkpoints = stated.checkpoints if stated.checkpoints is not UNSET else ()
-    return _Claims(tuple(own), tuple(_within(folder, path) for each in checkpoints for path in each.files))
-
-
-def _configuration(config: bytes, path: str) -> MachineJson:
-    try:
-        return layout.decode(config, MachineJson)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(
-            "RCL7016",
-            f"the configuration {path!r} of the point does not read: {error}",
-            "Recover its disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
-            subject=path,
-        ) from error
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _within(folder: str, path: str) -> str:
-    """A disk's path relative to the cluster: it may lie on another volume than its machine's folder."""
-    return path if path.startswith(("volumes/", "local/")) else f"{folder}/{path}"
 
 
 def _volume_of(path: str) -> str:
