@@ -30,7 +30,7 @@ from reconciler.protocols.memory import (
     Run,
     Stores,
 )
-from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, StagedFile, Target
+from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target
 
 __all__ = [
     "ApprovalUse",
@@ -60,6 +60,7 @@ __all__ = [
     "RequestKind",
     "RequestState",
     "Requests",
+    "Room",
     "Run",
     "StagedFile",
     "StoreCheck",
