@@ -32,12 +32,18 @@ _NOTHING = bytes(16)
 
 
 class Table(NamedTuple):
-    """A table as it is sealed: its key, all columns that count, and the sets that a row with some values is in."""
+    """A table as it is sealed: its key, all columns that count, and the sets that a row with some values is in. One
+    with a `sequence` among its columns keeps its rows in the order in which they came."""
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     sets: Sets
+
+    @property
+    def ordered(self) -> bool:
+        """Whether its rows have an order of their own; its keys are then looked up in an index."""
+        return "sequence" in self.columns
 
     @property
     def here(self) -> str:
@@ -52,7 +58,7 @@ def _all_of(name: str) -> Sets:
 RUN = Table(
     "run",
     ("id",),
-    ("id", "body", "plan", "ended", "glass"),
+    ("sequence", "id", "body", "plan", "ended", "glass"),
     lambda values: (
         "run",
         *(() if values["ended"] else ("run.open",)),
@@ -62,14 +68,14 @@ RUN = Table(
 STEP = Table(
     "step",
     ("run", "step"),
-    ("run", "step", "started_at", "outcome", "ended_at"),
+    ("sequence", "run", "step", "started_at", "outcome", "ended_at"),
     lambda values: ("step", f"step.{values['run']}"),
 )
 LEDGER = Table("ledger", ("server", "name"), ("server", "name", "body"), _all_of("ledger"))
 JOB = Table(
     "job",
     ("id",),
-    ("id", "source", "kind", "running", "started_at", "body"),
+    ("sequence", "id", "source", "kind", "running", "started_at", "body"),
     lambda values: ("job", "job.running") if values["running"] else ("job",),
 )
 LEASE = Table("lease", ("name",), ("name", "token", "body"), _all_of("lease"))
@@ -81,7 +87,7 @@ APPROVAL_USE = Table("approval_use", ("id",), ("id", "body"), _all_of("approval_
 REQUEST = Table(
     "request",
     ("id",),
-    ("id", "open", "body"),
+    ("sequence", "id", "open", "body"),
     lambda values: ("request", "request.open") if values["open"] else ("request",),
 )
 INTENT = Table(
@@ -90,7 +96,9 @@ INTENT = Table(
     ("id", "open", "body"),
     lambda values: ("intent", "intent.open") if values["open"] else ("intent",),
 )
-LINEAGE = Table("lineage", ("only",), ("only", "id", "generation", "floor", "seq", "head"), lambda values: ())
+LINEAGE = Table(
+    "lineage", ("only",), ("only", "id", "generation", "floor", "seq", "head", "version", "schema"), lambda values: ()
+)
 
 #: Those that version 0.1 had.
 _FIRST = (RUN, STEP, LEDGER, JOB, LEASE, MARK, SIGHTING, DOCUMENT)
@@ -116,10 +124,12 @@ class Database:
         self._lock = threading.RLock()
         self._guards = threading.local()
         with self._damage_said():
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        self.sealed = version >= SEALED_SINCE
-        if self.sealed and not reading:
-            self._seal_all()
+            version = sqlite.version(connection)
+            self.sealed = version >= SEALED_SINCE
+            if self.sealed and not reading:
+                self._seal_all(version)
+            if self.sealed:
+                self._hold_schema(version)
 
     # --- Guarding ----------------------------------------------------------------------------------------
 
@@ -189,7 +199,10 @@ class Database:
     def put(self, write: sqlite3.Connection, table: Table, **values: Any) -> None:
         """Writes a row, over the one with its key."""
         key = [values[column] for column in table.key]
-        self._take_off(write, table, key)
+        before = self._take_off(write, table, key)
+        if table.ordered:
+            next_one = f"SELECT coalesce(max(sequence), 0) + 1 FROM {table.name}"
+            values["sequence"] = before["sequence"] if before is not None else write.execute(next_one).fetchone()[0]
         digest = seal(table, values)
         columns = (*table.columns, "digest")
         others = [column for column in columns if column not in table.key]
@@ -209,6 +222,9 @@ class Database:
     def row(self, table: Table, *key: Any) -> Values | None:
         """The row with this key, sealed as it was written."""
         found = self.rows(table, table.here, *key)
+        if not found and table.ordered and self.sealed:
+            # An index that is damaged says that there is nothing: the table itself is asked.
+            found = self.rows(table, table.here, *key, source=f"{table.name} NOT INDEXED")
         return found[0] if found else None
 
     def rows(
@@ -278,11 +294,21 @@ class Database:
         line = line | {"generation": line["generation"] + 1} | values
         self.put(write, LINEAGE, **line)
 
-    def _seal_all(self) -> None:
+    def _hold_schema(self, version: int) -> None:
+        """What a table is said to be decides what is read out of it. An upgrade that was cut off is finished by the
+        next writer."""
+        line = self.line()
+        if line["version"] == version and line["schema"] != _schema(self._connection):
+            raise self.damage("its schema is not as it was made")
+
+    def _seal_all(self, version: int) -> None:
         """The first time that a state is opened for writing: it takes an identity, and every row of version 0.1 its
         digest, in one transaction."""
         with self._lock, self._damage_said():
-            if self._connection.execute("SELECT 1 FROM lineage").fetchone() is not None:
+            known = self._connection.execute("SELECT version FROM lineage").fetchone()
+            if known is not None:
+                if known["version"] != version:
+                    self.write(lambda write: self.move(write, version=version, schema=_schema(write)), guarded=False)
                 return
             if self._connection.execute("SELECT 1 FROM tally").fetchone() is not None:
                 raise self.damage("it has lost its identity")
@@ -294,7 +320,7 @@ class Database:
                     for row in write.execute(f"SELECT {columns} FROM {table.name}").fetchall():
                         self._seal_one(write, table, dict(row))
                 line = {"only": 1, "id": secrets.token_hex(16), "generation": 1, "floor": 0, "seq": None, "head": None}
-                self.put(write, LINEAGE, **line)
+                self.put(write, LINEAGE, **line, version=version, schema=_schema(write))
 
     def _seal_one(self, write: sqlite3.Connection, table: Table, values: dict[str, Any]) -> None:
         digest = seal(table, values)
@@ -305,15 +331,17 @@ class Database:
 
     # --- Digests -----------------------------------------------------------------------------------------
 
-    def _take_off(self, write: sqlite3.Connection, table: Table, key: Sequence[Any]) -> None:
-        """Takes the row with this key, if there is one, out of the tallies."""
+    def _take_off(self, write: sqlite3.Connection, table: Table, key: Sequence[Any]) -> Values | None:
+        """Takes the row with this key, if there is one, out of the tallies; returns it."""
         columns = ", ".join((*table.columns, "digest"))
         found = write.execute(f"SELECT {columns} FROM {table.name} WHERE {table.here}", key).fetchone()
-        if found is not None:
-            row = dict(found)
-            self._hold_against(table, row)
-            for name in table.sets(row):
-                self._count(write, name, -1, row["digest"])
+        if found is None:
+            return None
+        row = dict(found)
+        self._hold_against(table, row)
+        for name in table.sets(row):
+            self._count(write, name, -1, row["digest"])
+        return row
 
     def _count(self, write: sqlite3.Connection, name: str, by: int, digest: bytes) -> None:
         count, total = self._tally(write, name)
@@ -340,6 +368,11 @@ class Database:
             total = _xor(total, row["digest"])
         if count != len(rows) or total != _NOTHING:
             raise self.damage(f"{name} has {len(rows)} rows, of {count} that were written, or others")
+
+
+def _schema(connection: sqlite3.Connection) -> str:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+    return blake2b(msgspec.msgpack.encode([tuple(row) for row in rows]), digest_size=16).hexdigest()
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

@@ -19,30 +19,28 @@ from reconciler.model import (
     DataSource,
     JobKind,
     JobRecord,
-    KnownStore,
     LedgerEntry,
     Lineage,
     Outcome,
     Plan,
     Sighting,
 )
-from reconciler.protocols import ApprovalUse, JournalStep, Request, RequestState, Run
+from reconciler.protocols import JournalStep, Run
 from reconciler.store.chained import ChainedEvidence
 from reconciler.store.database import (
-    APPROVAL_USE,
     DOCUMENT,
     JOB,
     LEDGER,
     MARK,
-    REQUEST,
     RUN,
-    SERVER,
     SIGHTING,
     STEP,
     Database,
 )
 from reconciler.store.evidence import EvidenceFolder
+from reconciler.store.known import SqliteApprovals, SqliteStores
 from reconciler.store.locks import SqliteLocks
+from reconciler.store.requests import SqliteRequests
 
 Now = Callable[[], datetime]
 
@@ -211,7 +209,7 @@ class SqliteJournal:
 
     def started(self, run: str, step: str, at: datetime) -> None:
         def act(write: sqlite3.Connection) -> None:
-            if self._database.row(STEP, run, step) is None:
+            if not self._database.rows(STEP, STEP.here, run, step):
                 values = {"run": run, "step": step, "started_at": at.isoformat(), "outcome": None, "ended_at": None}
                 self._database.put(write, STEP, **values)
 
@@ -379,91 +377,3 @@ class SqliteMarks:
 
     def write(self, name: str, at: datetime) -> None:
         self._database.write(lambda write: self._database.put(write, MARK, name=name, at=at.isoformat()))
-
-
-class SqliteStores:
-    """See `protocols.Stores`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def known(self) -> Mapping[str, KnownStore]:
-        rows = self._database.rows(SERVER, order="name", whole="server")
-        return {row["name"]: self._database.decode(row["body"], KnownStore) for row in rows}
-
-    def note(self, store: KnownStore) -> None:
-        body = msgspec.json.encode(store)
-        self._database.write(lambda write: self._database.put(write, SERVER, name=store.server, body=body))
-
-    def forget(self, server: str) -> None:
-        self._database.write(lambda write: self._database.drop(write, SERVER, server))
-
-
-class SqliteApprovals:
-    """See `protocols.ApprovalUses`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def all(self) -> Mapping[str, ApprovalUse]:
-        rows = self._database.rows(APPROVAL_USE, order="id", whole="approval_use")
-        return {row["id"]: self._database.decode(row["body"], ApprovalUse) for row in rows}
-
-    def record(self, use: ApprovalUse) -> None:
-        body = msgspec.json.encode(use)
-        self._database.write(lambda write: self._database.put(write, APPROVAL_USE, id=use.id, body=body))
-
-
-class SqliteRequests:
-    """See `protocols.Requests`. Persons hold no lease, so neither do these writes."""
-
-    def __init__(self, database: Database, now: Now) -> None:
-        self._database = database
-        self._now = now
-
-    def ask(self, request: Request) -> None:
-        self._database.write(lambda write: self._put(write, request), guarded=False)
-
-    def get(self, request: str) -> Request | None:
-        row = self._database.row(REQUEST, request)
-        return self._database.decode(row["body"], Request) if row is not None else None
-
-    def open(self) -> tuple[Request, ...]:
-        rows = self._database.rows(REQUEST, "open = 1", order="sequence", whole="request.open")
-        return tuple(self._database.decode(row["body"], Request) for row in rows)
-
-    def take(self, request: str, holder: str) -> Request | None:
-        def act(write: sqlite3.Connection) -> Request | None:
-            found = self.get(request)
-            if found is None or found.state is not RequestState.WAITING:
-                return None
-            if found.until <= self._now():
-                self._put(write, msgspec.structs.replace(found, state=RequestState.EXPIRED))
-                return None
-            taken = msgspec.structs.replace(found, state=RequestState.SERVED, served_by=holder)
-            self._put(write, taken)
-            return taken
-
-        return self._database.write(act)
-
-    def answer(self, request: str, state: RequestState, answer: str = "") -> None:
-        def act(write: sqlite3.Connection) -> None:
-            found = self.get(request)
-            if found is not None and not found.state.ended:
-                self._put(write, msgspec.structs.replace(found, state=state, answer=answer))
-
-        self._database.write(act)
-
-    def withdraw(self, request: str) -> bool:
-        def act(write: sqlite3.Connection) -> bool:
-            found = self.get(request)
-            if found is None or found.state is not RequestState.WAITING:
-                return False
-            self._put(write, msgspec.structs.replace(found, state=RequestState.WITHDRAWN))
-            return True
-
-        return self._database.write(act, guarded=False)
-
-    def _put(self, write: sqlite3.Connection, request: Request) -> None:
-        body = msgspec.json.encode(request)
-        self._database.put(write, REQUEST, id=request.id, open=int(not request.state.ended), body=body)

@@ -13,6 +13,8 @@ CREATE TABLE lineage (
     floor INTEGER NOT NULL,
     seq INTEGER,
     head TEXT,
+    version INTEGER NOT NULL,
+    schema TEXT NOT NULL,
     digest BLOB
 );
 CREATE TABLE tally (
