@@ -6,13 +6,14 @@ describes the layout for people.
 
 from __future__ import annotations
 
-import os
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from reconciler import files
 from reconciler.model.cluster import DiskKind, PowerState, ReplicationMode, StorageKind
 
 #: A JSON file of a cluster is small; a larger one is not read.
@@ -93,10 +94,12 @@ class CheckpointJson(Stated, frozen=True):
 
 
 class DiskJson(Stated, frozen=True):
-    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/."""
+    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/. `id`, where one is stated,
+    stays the disk's wherever it is moved."""
 
     path: str
     kind: DiskKind | UnsetType = UNSET
+    id: str = ""
 
 
 class MachineJson(Stated, frozen=True):
@@ -127,15 +130,21 @@ class Unreadable(Exception):
 def read(path: Path, kind: type[T]) -> T:
     """The file as `kind`. Raises `Unreadable`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            data = file.read(LARGEST_JSON + 1)
+        data = files.read_regular(path, LARGEST_JSON)
     except OSError as error:
         raise Unreadable(f"{path.name}: {error.strerror or error}") from error
-    if len(data) > LARGEST_JSON:
-        raise Unreadable(f"{path.name}: larger than {LARGEST_JSON // 1024**2} MiB")
     try:
-        decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
-        return decoder.decode(data)
+        return decode(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path.name}: {error}") from error
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The text as `kind`. Raises `msgspec.DecodeError` or UnicodeDecodeError."""
+    decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
+    return decoder.decode(without_mark(data))
+
+
+def without_mark(data: bytes) -> bytes:
+    """The text without the byte order mark that some editors begin a file with."""
+    return data.removeprefix(BOM_UTF8)

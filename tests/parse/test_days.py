@@ -16,7 +16,9 @@ spec:
   clusters: [{name: c, inventory: {directory: {path: c}}}]
   servers:
     - {name: e, engine: {embedded: {path: e}}, volumes: [{name: v, capacity: 4 TB}]}
-    - {name: m, engine: {mabs: {endpoint: e, transport: ntlm, credential: "env:X"}}, volumes: [{name: v, capacity: 4 TB}]}
+    - name: m
+      engine: {mabs: {endpoint: e, transport: ntlm, credential: "env:X"}}
+      volumes: [{name: v, capacity: 4 TB}]
 ---
 """
 _GROUP = """apiVersion: reconciler/v1
@@ -31,7 +33,7 @@ spec:
     synchronization: beforeRecoveryPoint
     recoveryPoints: {times: ["08:00"], DAYS}
 """
-_DAYS_LINE, _LATER_LINE = 23, 24
+_DAYS_LINE, _LATER_LINE = 25, 26
 
 
 @pytest.mark.parametrize(
