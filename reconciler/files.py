@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -157,17 +157,26 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
 def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
     """As `write_whole`, of parts that need not be in memory together."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    announce("write", path)
+    descriptor = create(temporary, mode)
     try:
-        announce("write", path)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as handle:
             handle.writelines(parts)
             handle.flush()
             fsync(handle.fileno(), path)
         rename(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def create(path: Path, mode: int = 0o600) -> int:
+    """Makes a temporary file anew and opens it for writing and reading: what lies there, a leftover or a link that
+    somebody planted, is removed and never written through."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,24 @@ def test_the_observer_is_taken_away_again() -> None:
         files.announce("commit", "x")
     files.announce("commit", "y")
     assert [step.path for step in seen] == ["x"]
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    (tmp_path / f".x.{os.getpid()}.part").symlink_to(precious)
+    files.write_whole(tmp_path / "x", b"new")
+    assert (precious.read_bytes(), (tmp_path / "x").read_bytes()) == (b"precious", b"new")
+
+
+def test_what_fails_midway_leaves_no_temporary_file(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"some"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.write_parts(tmp_path / "x", parts())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_regular_file_is_opened_and_read(tmp_path: Path) -> None:
