@@ -11,6 +11,7 @@ import pytest
 
 from reconciler import gitrepo
 from reconciler.errors import ConsentNeeded, Refused, UsageError
+from reconciler.gitrepo import call
 
 
 class Repo:
@@ -353,7 +354,7 @@ def test_a_bare_repository_in_a_folder_of_a_repository_is_not_taken_for_it(tmp_p
 def test_a_repository_of_another_owner_is_told_with_what_to_do(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     repo.commit(gold="1")
     monkeypatch.setenv("HOME", str(repo.root))
-    monkeypatch.setattr(gitrepo, "_ENVIRONMENT", gitrepo._ENVIRONMENT | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "true"})
+    monkeypatch.setattr(call, "_ENVIRONMENT", call._ENVIRONMENT | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "true"})
     with pytest.raises(Refused, match="another account") as refused:
         gitrepo.resolve(repo.root, "HEAD")
     assert refused.value.diagnostic.code == "RCL0017"
