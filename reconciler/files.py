@@ -1,4 +1,4 @@
-"""Durable writes: every fsync, rename, unlink and commit of the product goes through this one layer.
+"""Files: every durable step (fsync, rename, unlink, commit) and every opening of a file that somebody else made.
 
 A test may `watch` the layer: its observer is called with each `Step` just before the step is done, and may
 raise `OSError` (a full disk, a failing one) or kill the process. Nothing in production installs one.
@@ -6,10 +6,13 @@ raise `OSError` (a full disk, a failing one) or kill the process. Nothing in pro
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -76,6 +79,75 @@ def unlink(path: Path) -> None:
     fsync_folder(path.parent)
 
 
+#: Not every system has these: an opening without them cannot block there, or follows no link to a device.
+_CAREFULLY = (
+    getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+_CALLED = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+class NotRegular(OSError):
+    """What stands under the name is a pipe, a device, a folder, a socket or a link; `strerror` says which."""
+
+
+class TooLarge(OSError):
+    """The file holds more than whoever reads it is ready to take."""
+
+
+def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
+    """Opens a regular file for reading; it never waits and does nothing to what is no regular file.
+
+    This is how every file is opened that a user or a stranger may have put there: a pipe would hold the whole site,
+    a device reads as something else each time. With `follow` False a symbolic link is refused as well, which is
+    for files that lie in a folder that others write to. Raises `NotRegular` for what is none, else the `OSError`
+    of the system.
+    """
+    _check_regular(path.stat(follow_symlinks=follow).st_mode, path)  # opening a device may already do something
+    descriptor = os.open(path, os.O_RDONLY | _CAREFULLY | (0 if follow else _NO_LINK))
+    try:
+        _check_regular(os.fstat(descriptor).st_mode, path)  # it may be another one by now
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: Path, largest: int | None = None, *, follow: bool = True) -> bytes:
+    """The whole of a regular file, see `open_regular`. Raises `TooLarge` beyond `largest` bytes."""
+    parts, size = [], 0
+    with open_regular(path, follow=follow) as file:
+        while part := file.read(_PART if largest is None else min(_PART, largest + 1 - size)):
+            parts.append(part)
+            size += len(part)
+            if largest is not None and size > largest:
+                raise TooLarge(errno.EFBIG, f"larger than {largest:,} bytes", str(path))
+    return b"".join(parts)
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+    """A regular file's text, UTF-8, every line end as a newline."""
+    with TextIOWrapper(open_regular(path), encoding="utf-8", errors=errors) as file:
+        return file.read()
+
+
+_PART = 1024 * 1024
+
+
+def _check_regular(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        called = _CALLED.get(stat.S_IFMT(mode), "of an unknown kind")
+        raise NotRegular(errno.EINVAL, f"{called}, not a regular file", str(path))
+
+
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Writes a file that is either as before or as `data`, never in between: temporary, fsync, rename. Two processes
     may do so at once: one of them is last."""
@@ -85,17 +157,26 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
 def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
     """As `write_whole`, of parts that need not be in memory together."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    announce("write", path)
+    descriptor = create(temporary, mode)
     try:
-        announce("write", path)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as handle:
             handle.writelines(parts)
             handle.flush()
             fsync(handle.fileno(), path)
         rename(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def create(path: Path, mode: int = 0o600) -> int:
+    """Makes a temporary file anew and opens it for writing and reading: what lies there, a leftover or a link that
+    somebody planted, is removed and never written through."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:

@@ -18,7 +18,7 @@ class LocalStagedFile:
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
         files.announce("write", path)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        self._descriptor = files.create(path)
         os.ftruncate(self._descriptor, size)
 
     def write(self, offset: int, data: bytes) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,114 @@ def test_the_observer_is_taken_away_again() -> None:
         files.announce("commit", "x")
     files.announce("commit", "y")
     assert [step.path for step in seen] == ["x"]
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    (tmp_path / f".x.{os.getpid()}.part").symlink_to(precious)
+    files.write_whole(tmp_path / "x", b"new")
+    assert (precious.read_bytes(), (tmp_path / "x").read_bytes()) == (b"precious", b"new")
+
+
+def test_what_fails_midway_leaves_no_temporary_file(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"some"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.write_parts(tmp_path / "x", parts())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_regular_file_is_opened_and_read(tmp_path: Path) -> None:
+    place = tmp_path / "x"
+    place.write_bytes(b"abc\r\n")
+    (tmp_path / "link").symlink_to(place)
+    for path in (place, tmp_path / "link"):
+        with files.open_regular(path) as file:
+            assert file.read() == b"abc\r\n"
+        assert files.read_regular(path, 5) == b"abc\r\n"
+        assert files.read_text(path) == "abc\n"
+    with pytest.raises(files.TooLarge, match="larger than 4 bytes"):
+        files.read_regular(place, 4)
+    with pytest.raises(FileNotFoundError):
+        files.open_regular(tmp_path / "none")
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "called"),
+    [
+        ("pipe", "a named pipe"),
+        ("folder", "a folder"),
+        ("socket", "a socket"),
+        ("device", "a character device"),
+        ("link", "a symbolic link"),
+        ("link to a pipe", "a named pipe"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_at_once_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, called: str
+) -> None:
+    place = tmp_path / "x"
+    follow = kind != "link"
+    if kind == "folder":
+        place.mkdir()
+    elif kind == "socket":
+        monkeypatch.chdir(tmp_path)  # a socket's path is short
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind("x")
+    elif kind == "device":
+        place = Path(os.devnull)
+    elif kind == "link":
+        (tmp_path / "file").write_bytes(b"x")
+        place.symlink_to(tmp_path / "file")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        place.symlink_to(tmp_path / "pipe")
+    before = _descriptors()
+    with pytest.raises(files.NotRegular) as refused:
+        files.open_regular(place, follow=follow)
+    assert refused.value.strerror == f"{called}, not a regular file"
+    assert _descriptors() == before
+
+
+def test_a_pipe_put_there_between_the_look_and_the_opening_neither_blocks_nor_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "x"
+    place.write_bytes(b"x")
+    real = os.open
+
+    def swapped(path: Path, flags: int) -> int:
+        place.unlink()
+        os.mkfifo(place)
+        return real(path, flags)
+
+    monkeypatch.setattr(os, "open", swapped)
+    before = _descriptors()
+    with pytest.raises(files.NotRegular, match="a named pipe"):
+        files.open_regular(place)
+    assert _descriptors() == before
+
+
+def test_a_link_put_there_between_the_look_and_the_opening_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "x"
+    place.write_bytes(b"x")
+    (tmp_path / "secret").write_bytes(b"secret")
+    real = os.open
+
+    def swapped(path: Path, flags: int) -> int:
+        place.unlink()
+        place.symlink_to(tmp_path / "secret")
+        return real(path, flags)
+
+    monkeypatch.setattr(os, "open", swapped)
+    with pytest.raises(OSError, match="x"):
+        files.open_regular(place, follow=False)

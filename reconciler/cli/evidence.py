@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler import signing
+from reconciler import files, signing
 from reconciler.cli.options import Format
 from reconciler.cli.screen import note, out, paint_for, tell
 from reconciler.cli.session import find_root, parse_time
@@ -147,9 +147,9 @@ def _unsigned(file: Path, anchor: Anchor) -> tuple[Diagnostic, ...]:
     if missing:
         why = f"there is no file {missing}"
     else:
-        text = signature.read_text(encoding="utf-8", errors="replace")
-        signers = anchor.signers.read_bytes()
-        if signing.verify(file.read_bytes(), text, signers, anchor.identity, NAMESPACE):
+        text = files.read_text(signature, errors="replace")
+        signers = files.read_regular(anchor.signers)
+        if signing.verify(files.read_regular(file), text, signers, anchor.identity, NAMESPACE):
             return ()
         why = f"{signature} is no signature of it by a key of {anchor.identity}"
     remedy = "Take the anchor and its signature from where they were kept; see that the signers are right."

@@ -43,7 +43,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
     changed: list[Path] = []
     found: list[Diagnostic] = []
     for path in chosen:
-        before = path.read_bytes()
+        before = files.read_regular(path)
         after, wrong = formatted(str(path), before)
         found += wrong
         if after != before:

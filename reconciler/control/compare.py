@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler import gitrepo
+from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved, covering
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import FOLDER
@@ -130,8 +130,8 @@ def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[
         for placed in getattr(newer.policies, kind)
     }
     only = approvals - others
-    for author, files in gitrepo.authors(root, older.commit, newer.commit or "HEAD"):
-        if any(name.startswith(f"{FOLDER}/") and name not in only for name in files):
+    for author, names in gitrepo.authors(root, older.commit, newer.commit or "HEAD"):
+        if any(name.startswith(f"{FOLDER}/") and name not in only for name in names):
             found.add(author)
     return frozenset(found - {""}) or None
 
@@ -182,7 +182,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             return file.read(_LARGEST)
     except OSError as error:
         what = f"{path} cannot be read: {error.strerror or error}"

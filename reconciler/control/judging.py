@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from reconciler import gitrepo
+from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved
 from reconciler.control.policies import FOLDER
 from reconciler.control.site import Site
@@ -137,8 +137,8 @@ def _signers(root: Path, rules: Approvals | None) -> str | None:
     if rules is None or rules.allowed_signers is None:
         return None
     try:
-        return (root / rules.allowed_signers).read_text(encoding="utf-8")
-    except OSError:
+        return files.read_text(root / rules.allowed_signers)
+    except (OSError, UnicodeDecodeError):
         return None
 
 

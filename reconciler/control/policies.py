@@ -55,7 +55,7 @@ def fingerprint(root: Path) -> str:
     try:
         for path in _policy_files(root / FOLDER):
             digest.update(f"{path.relative_to(root)}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(hashlib.sha256(files.read_regular(path)).digest())
     except OSError:
         return ""
     return digest.hexdigest()[:16]
@@ -75,7 +75,7 @@ def _keep(root: Path) -> None:
     for path in _policy_files(root / FOLDER):
         target = copy / path.relative_to(root)
         files.make_folder(target.parent)
-        files.write_whole(target, path.read_bytes())
+        files.write_whole(target, files.read_regular(path))
     files.write_whole(pointer, name.encode())
     for old in pointer.parent.glob("last-good-*"):
         if old.name != name:

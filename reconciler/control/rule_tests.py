@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from reconciler import files
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, UsageError
 from reconciler.model.documents import GuardrailDocument, Placed, PolicySet, Written
 from reconciler.parse.load import load
@@ -99,7 +100,7 @@ def run_cases(policies: PolicySet, paths: list[Path]) -> tuple[CaseResult, ...]:
 
 def _read(path: Path) -> Iterator[tuple[Any, Cases]]:
     try:
-        data = path.read_bytes()
+        data = files.read_regular(path)
     except OSError as error:
         remedy = "Name a file of cases."
         raise UsageError("RCL0003", f"{path} cannot be read: {error.strerror}", remedy, subject=str(path)) from error

@@ -59,7 +59,7 @@ def read(path: Path) -> SavedPlan:
     """The plan. Raises `UsageError` where there is no file, `Refused` where it is none of ours, is of a newer major
     version, or was changed since it was written."""
     try:
-        data = path.read_bytes()
+        data = files.read_regular(path)
     except OSError as error:
         what = f"the plan {str(path)!r} cannot be read: {error.strerror or error}"
         raise UsageError("RCL0003", what, "Make one with `reconciler plan --out FILE`.", subject=str(path)) from error

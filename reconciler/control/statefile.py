@@ -76,7 +76,7 @@ def write_backup(site: str, database: Path, evidence: Path, target: Path, at: da
                 text = msgspec.json.format(_canonical(manifest), indent=1) + b"\n"
                 tar.addfile(_entry(MANIFEST, len(text), at), io.BytesIO(text))
                 for name, (path, size) in sources.items():
-                    with path.open("rb") as source:
+                    with files.open_regular(path) as source:
                         tar.addfile(_entry(name, size, at), source)
             handle.flush()
             files.fsync(handle.fileno(), temporary)
@@ -95,7 +95,7 @@ def read_backup(path: Path, folder: Path | None = None) -> Manifest:
     version, `Damaged`, RCL5009, where it is not as it was written.
     """
     try:
-        with tarfile.open(path, "r:") as tar:
+        with files.open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             manifest = _manifest(path, tar)
             for part in manifest.parts:
                 if _PART.fullmatch(part.name) is None:
@@ -113,6 +113,9 @@ def read_backup(path: Path, folder: Path | None = None) -> Manifest:
         raise _none_of_ours(path, str(error)) from error
     except FileNotFoundError as error:
         raise UsageError("RCL0003", f"there is no {str(path)!r}", "Name a backup.", subject=str(path)) from error
+    except files.NotRegular as error:
+        what = f"{str(path)!r} is {error.strerror}"
+        raise UsageError("RCL0003", what, "Name a backup.", subject=str(path)) from error
     if folder is not None:
         files.fsync_folder(folder)
     return manifest
@@ -170,13 +173,13 @@ def _whole_lines(path: Path) -> int:
     """How many bytes of the file to take: of records, up to the end of the last whole line; somebody may be writing."""
     if path.suffix != ".jsonl":
         return path.stat().st_size
-    data = path.read_bytes()
+    data = files.read_regular(path)
     return data.rfind(b"\n") + 1
 
 
 def _sum(path: Path, size: int) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
+    with files.open_regular(path) as handle:
         while size > 0 and (chunk := handle.read(min(_CHUNK, size))):
             digest.update(chunk)
             size -= len(chunk)

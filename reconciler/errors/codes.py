@@ -1102,6 +1102,11 @@ _STORE: dict[str, Explanation] = {
         "The backup lies on the same file system as the machines that it is of.",
         "Put the store on other disks, in another room if you can.",
     ),
+    "RCL4026": Explanation(
+        "no right to read or write",
+        "The account that runs the command may not read, or not write, the file that the message names.",
+        "Run it as the account that owns the folder, or grant this one the right. Reading needs only read access.",
+    ),
 }
 
 #: RCL5xxx: state: ledger, journal, locks

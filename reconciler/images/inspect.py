@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from reconciler import files
 from reconciler.images.vhdx import NotReadable, VhdxFacts, read_vhdx
 from reconciler.model import DiskKind
 
@@ -39,8 +40,9 @@ class ImageFacts(msgspec.Struct, frozen=True):
 
 
 def inspect(path: Path) -> ImageFacts:
-    """The facts of the file. Raises OSError where it cannot be opened; whatever its content is, never else."""
-    with path.open("rb") as file:
+    """The facts of the file. Raises OSError where it cannot be opened, is no regular file or is a link; whatever its
+    content is, never else."""
+    with files.open_regular(path, follow=False) as file:
         status = os.fstat(file.fileno())
         facts = ImageFacts(DiskKind.RAW, status.st_size, status.st_blocks * 512, status.st_size)
         try:
@@ -58,6 +60,8 @@ def _inspect(file: BinaryIO, suffix: str, facts: ImageFacts) -> ImageFacts:
         return _vhd(file, footer, facts)
     if suffix in (".vhd", ".avhd"):
         raise NotReadable("not a VHD, or cut: its footer is missing")
+    if facts.file_bytes == 0:
+        return msgspec.structs.replace(facts, virtual_bytes=None, unreadable="empty: the file has no bytes at all")
     return facts
 
 

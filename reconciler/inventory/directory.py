@@ -105,7 +105,7 @@ class DirectoryDisks(LocalTarget):
 
     def facts(self, path: str) -> FileFacts:
         try:
-            status = self.resolve(path).stat()
+            status = self.resolve(path).stat(follow_symlinks=False)
         except OSError as error:
             raise _no_file(path, error) from error
         return FileFacts(status.st_mode & 0o7777, status.st_mtime_ns)
@@ -199,7 +199,8 @@ class FileReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        self._file = files.open_regular(path, follow=False)
+        self._descriptor = self._file.fileno()
         self._size = os.fstat(self._descriptor).st_size
 
     @property
@@ -223,7 +224,7 @@ class FileReader:
         """By inode, length and times of the open file, and of what stands under its name now."""
         mine = os.fstat(self._descriptor)
         try:
-            named = self._path.stat().st_ino
+            named = self._path.stat(follow_symlinks=False).st_ino
         except OSError:
             named = 0
         return f"{mine.st_ino} {named} {mine.st_size} {mine.st_mtime_ns} {mine.st_ctime_ns}"
@@ -234,7 +235,7 @@ class FileReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._descriptor)
+        self._file.close()
 
 
 # --- Parts ---------------------------------------------------------------------------------------------------

@@ -6,13 +6,13 @@ describes the layout for people.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from reconciler import files
 from reconciler.model.cluster import DiskKind, PowerState, ReplicationMode, StorageKind
 
 #: A JSON file of a cluster is small; a larger one is not read.
@@ -127,13 +127,9 @@ class Unreadable(Exception):
 def read(path: Path, kind: type[T]) -> T:
     """The file as `kind`. Raises `Unreadable`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            data = file.read(LARGEST_JSON + 1)
+        data = files.read_regular(path, LARGEST_JSON)
     except OSError as error:
         raise Unreadable(f"{path.name}: {error.strerror or error}") from error
-    if len(data) > LARGEST_JSON:
-        raise Unreadable(f"{path.name}: larger than {LARGEST_JSON // 1024**2} MiB")
     try:
         decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
         return decoder.decode(data)

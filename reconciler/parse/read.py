@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from reconciler import files
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, sort_key
 from reconciler.model.documents import Placed, PolicySet
 from reconciler.parse.decode import decode
@@ -227,11 +228,11 @@ def _policy_files(folder: Path, found: list[Diagnostic]) -> Iterator[Path]:
 
 def _read(path: Path, name: str, found: list[Diagnostic]) -> bytes | None:
     try:
-        if not path.is_file():
-            found.append(_about(path, "RCL1002", "is no regular file", "Remove it, or give it another ending."))
-            return None
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             return file.read(LARGEST_FILE + 1)
+    except files.NotRegular as error:
+        found.append(_about(path, "RCL1002", f"is {error.strerror}", "Remove it, or give it another ending."))
+        return None
     except OSError as error:
         what = f"cannot be read: {error.strerror or error}"
         where = Location(name)

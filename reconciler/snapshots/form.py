@@ -13,6 +13,7 @@ from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
+from reconciler import files
 from reconciler.errors import Refused, Unreachable
 
 #: Names that end so are written as lines.
@@ -61,7 +62,7 @@ class SnapshotFile:
         self._path = path
         self._sort = sort
         try:
-            self._file = path.open("rb")
+            self._file = files.open_regular(path)
             self._head = self._file.read(_HEADER_BYTES)
         except OSError as error:
             raise self._unreadable(error) from error

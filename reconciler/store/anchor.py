@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from reconciler import files
 from reconciler.errors import Damaged
 
 SUMS = "SHA256SUMS"
@@ -17,7 +18,7 @@ _LINE = re.compile(r"([0-9a-f]{64}) [ *](\d{6}\.jsonl)")
 
 def sum_of(path: Path) -> str:
     """SHA-256 (hex) of a file."""
-    with path.open("rb") as handle:
+    with files.open_regular(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -29,7 +30,7 @@ def sums_text(sums: Mapping[str, str]) -> bytes:
 def read_sums(path: Path) -> dict[str, str]:
     """Segment name -> hash; nothing where there is no file. Raises `Damaged`, RCL5027, where it is no anchor."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

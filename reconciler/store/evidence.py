@@ -93,7 +93,7 @@ class EvidenceFolder:
     def lines(self) -> Iterator[Place]:
         """Every line of every segment, oldest first."""
         for path in self.segments():
-            with path.open("rb") as handle:
+            with files.open_regular(path) as handle:
                 for number, line in enumerate(handle, start=1):
                     yield Place(path, number, line)
 
@@ -179,7 +179,7 @@ class EvidenceFolder:
     def _sealed(self, segment: Path) -> bool:
         """Whether the anchor names the segment, even one that does not read any more."""
         with suppress(FileNotFoundError):
-            return segment.name.encode() in (self.folder / SUMS).read_bytes()
+            return segment.name.encode() in files.read_regular(self.folder / SUMS)
         return False
 
     def _put_torn_aside(self, segment: Path) -> None:
@@ -196,7 +196,7 @@ class EvidenceFolder:
 
 def _told(path: Path) -> dict[str, Any]:
     """What a record says of bytes that were put aside: they get the name without `.new` once it is written."""
-    torn = path.read_bytes()
+    torn = files.read_regular(path)
     return {"file": path.stem, "bytes": len(torn), "sha256": sha256(torn).hexdigest()}
 
 
@@ -216,7 +216,7 @@ def _last_record(segments: list[Path]) -> tuple[int, str]:
 
 def _backwards(path: Path) -> Iterator[bytes]:
     """The lines of a file, last first, each with its newline; the very last one may have none."""
-    with path.open("rb") as handle:
+    with files.open_regular(path) as handle:
         left, rest = handle.seek(0, os.SEEK_END), b""
         while left:
             size = min(max(_CHUNK, len(rest)), left)

@@ -54,7 +54,7 @@ def export(evidence: EvidenceFolder, site: str, target: Path) -> list[str]:
     else:
         files.make_folder(target)
         for path in kept:
-            files.write_whole(target / path.name, path.read_bytes())
+            files.write_whole(target / path.name, files.read_regular(path))
         files.write_whole(target / README, readme)
     return [*(path.name for path in kept), README]
 

@@ -23,7 +23,7 @@ class Merged(StrEnum):
 def lines_of(folder: Path) -> Iterator[bytes]:
     """The whole lines of the evidence in a folder, oldest first, without their newlines."""
     for path in _segments(folder):
-        with path.open("rb") as handle:
+        with files.open_regular(path) as handle:
             yield from (line[:-1] for line in handle if line.endswith(b"\n"))
 
 
@@ -53,9 +53,9 @@ def merge_evidence(backup: Path, present: Path, beside: Path) -> Merged:
 def _same_segments(backup: Path, present: Path) -> bool:
     """Whether each segment of the present evidence is the beginning of the backup's of the same name."""
     for path in _segments(present):
-        data = path.read_bytes()
+        data = files.read_regular(path)
         twin = backup / path.name
-        if not twin.exists() or not twin.read_bytes().startswith(data[: data.rfind(b"\n") + 1]):
+        if not twin.exists() or not files.read_regular(twin).startswith(data[: data.rfind(b"\n") + 1]):
             return False
     return True
 
@@ -70,7 +70,7 @@ def _extend(backup: Path, present: Path) -> None:
     for path in every:
         target = present / path.relative_to(backup)
         files.make_folder(target.parent)
-        files.write_whole(target, path.read_bytes())
+        files.write_whole(target, files.read_regular(path))
 
 
 def _segments(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec import UNSET
 
 from reconciler.errors import Refused, Unreachable
 from reconciler.model import DiskKind
+from reconciler.plan.preflight import refusals
 from tests.fakes import DiskCluster, SetClock, machine_id
 
 
@@ -130,3 +132,63 @@ def test_a_generation_changes_with_every_change(cluster: DiskCluster) -> None:
         cluster.disk(1).rename(cluster.disk(1).with_name("other"))
         seen.append(reader.generation())
     assert len(set(seen)) == 4
+
+
+@pytest.mark.parametrize(
+    ("what", "called"),
+    [
+        ("pipe", "a named pipe"),
+        ("folder", "a folder"),
+        ("link to a device", "a symbolic link"),
+        ("link inside", "a symbolic link"),
+        ("link out", "a symbolic link"),
+        ("nothing", "No such file"),
+    ],
+)
+def test_a_disk_that_is_no_regular_file_is_unreadable_and_the_others_are_as_before(
+    cluster: DiskCluster, tmp_path: Path, what: str, called: str
+) -> None:
+    cluster.add(1, "one")
+    cluster.add(2, "two")
+    disk = cluster.disk(1)
+    disk.unlink()
+    if what == "pipe":
+        os.mkfifo(disk)
+    elif what == "folder":
+        disk.mkdir()
+    elif what == "link to a device":
+        disk.symlink_to(os.devnull)
+    elif what == "link inside":
+        disk.symlink_to(cluster.disk(2))
+    elif what == "link out":
+        (tmp_path / "secret").write_bytes(b"secret" * 1000)
+        disk.symlink_to(tmp_path / "secret")
+    one, two = cluster.inventory(SetClock()).observe().machines
+    assert called in (one.disks[0].unreadable or "")
+    assert [each.code for each in refusals(one)] == ["RCL2104"]
+    assert refusals(two) == ()
+    with pytest.raises(Refused) as refused:
+        cluster.inventory(SetClock()).disks.open(one.disks[0].path)
+    assert refused.value.diagnostic.code == "RCL2011"
+    assert called in refused.value.diagnostic.message
+
+
+@pytest.mark.parametrize("name", ["vm.json", "role"])
+def test_a_configuration_that_is_a_pipe_makes_its_machine_unseen(cluster: DiskCluster, name: str) -> None:
+    cluster.add(1, "one")
+    cluster.add(2, "two")
+    place = cluster.disk(1).parent / "vm.json" if name == "vm.json" else cluster.folder / f"roles/{machine_id(1)}.json"
+    place.unlink()
+    os.mkfifo(place)
+    seen = cluster.inventory(SetClock()).observe()
+    assert [each.name for each in seen.machines] == ["two"]
+    assert [each.id for each in seen.unseen] == [machine_id(1)]
+    assert "a named pipe" in seen.unseen[0].why
+
+
+def test_an_empty_raw_disk_is_refused(cluster: DiskCluster) -> None:
+    cluster.add(1, "one", data=b"")
+    (machine,) = cluster.inventory(SetClock()).observe().machines
+    (refusal,) = refusals(machine)
+    assert refusal.code == "RCL2104"
+    assert "empty" in refusal.message

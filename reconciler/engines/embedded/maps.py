@@ -11,11 +11,13 @@ from collections.abc import Iterator
 
 import msgspec
 import zstandard
+from blake3 import blake3
 
 from reconciler.engines.embedded.blocks import BLOCK, HOLE, NAME
 from reconciler.errors import Damaged
 
 LONGEST_CHAIN = 32
+_FILE = "reconciler store 2: the content of one file of a recovery point"
 _INDEX = struct.Struct(f">I{NAME}s")
 
 
@@ -32,6 +34,11 @@ class FileMap(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def blocks(self) -> int:
         return len(self.names) // NAME
+
+    @property
+    def digest(self) -> bytes:
+        """What the file is: see `file_digest`."""
+        return file_digest(self.size, self.names)
 
     def name_at(self, index: int) -> bytes:
         return self.names[index * NAME : (index + 1) * NAME]
@@ -88,6 +95,11 @@ class _Written(msgspec.Struct, frozen=True, rename="camel"):
 
 #: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
 _DECODER = msgspec.msgpack.Decoder(_Written)
+
+
+def file_digest(size: int, names: bytes) -> bytes:
+    """The digest of a file: BLAKE3 over its length in bytes and the names of its blocks in order, holes among them."""
+    return blake3(size.to_bytes(8, "big") + names, derive_key_context=_FILE).digest()
 
 
 def blocks_in(size: int) -> int:

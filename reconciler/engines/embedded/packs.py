@@ -105,8 +105,12 @@ class PackWriter:
 
     def discard(self) -> None:
         """Removes what was written, if it was not sealed."""
-        self._file.close()
-        files.unlink(self._path)
+        try:
+            self._file.close()
+        except OSError:
+            pass  # what was not written yet does not fit: the file goes all the same
+        finally:
+            files.unlink(self._path)
 
 
 def read_footer(path: Path) -> Sealed:

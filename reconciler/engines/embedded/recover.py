@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from reconciler.engines.embedded.backup import Work
 from reconciler.engines.embedded.blocks import BLOCK, HOLE, name_of
-from reconciler.engines.embedded.maps import FileMap, MachineMap
+from reconciler.engines.embedded.maps import FileMap, MachineMap, file_digest
 from reconciler.engines.embedded.packs import PackReader
 from reconciler.errors import Damaged, Diagnostic, Refused, Severity
 from reconciler.model import Job, JobResult, PowerState, Recovery, RecoveryTarget, VirtualMachine
@@ -209,29 +209,40 @@ def _clear_away(target: Target, placed: tuple[Placed, ...], token: str, because:
 
 
 def _verify(staged: StagedFile, file: FileMap) -> str:
-    """Reads back what was written and checks every block of it; returns the BLAKE3 of the whole file.
+    """Reads back what was written and checks every block of it, and from what was read the digest that the point has
+    of the file; returns the BLAKE3 of the whole file.
 
     Holes are not read: the staged file was made anew, so what nobody wrote to is zeros.
     """
     whole = blake3()
+    names = bytearray()
     for start, count, hole in _runs(file):
         offset = start * BLOCK
         length = min(count * BLOCK, file.size - offset)
         if hole:
             whole.update(_ZEROS[:length])
+            names += HOLE * count
             continue
         data = memoryview(staged.read(offset, length))
         whole.update(data)
         for index in range(start, start + count):
             place = (index - start) * BLOCK
-            if name_of(data[place : place + BLOCK]) != file.name_at(index):
-                raise Damaged(
-                    "RCL7010",
-                    f"{file.file_name!r} did not read back as it was written, at byte {index * BLOCK}",
-                    "The target was not touched. Look at the disk that it lies on, and recover elsewhere.",
-                    subject=file.file_name,
-                )
+            name = name_of(data[place : place + BLOCK])
+            if name != file.name_at(index):
+                raise _not_as_written(file, f"at byte {index * BLOCK}")
+            names += name
+    if file_digest(file.size, bytes(names)) != file.digest:
+        raise _not_as_written(file, "as a whole")
     return whole.hexdigest()
+
+
+def _not_as_written(file: FileMap, where: str) -> Damaged:
+    return Damaged(
+        "RCL7010",
+        f"{file.file_name!r} did not read back as it was written, {where}",
+        "The target was not touched. Look at the disk that it lies on, and recover elsewhere.",
+        subject=file.file_name,
+    )
 
 
 def _runs(file: FileMap) -> Iterator[tuple[int, int, bool]]:
