@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from reconciler import files
-from reconciler.cli.screen import note, out, paint_for, somebody_there
+from reconciler.cli.screen import note, out, somebody_there, tell
 from reconciler.cli.session import find_root, session
 from reconciler.control.importing import Source, import_groups
 from reconciler.control.observe import observe_whole
@@ -18,7 +17,7 @@ from reconciler.parse import read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
-from reconciler.report import findings_text
+from reconciler.plan.terms import zones_of
 from reconciler.report.words import count
 
 
@@ -54,8 +53,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
                 files.write_whole(path, after, path.stat().st_mode & 0o777)
     for path in changed:
         out(f"{path}\n")
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(found, paint_for(sys.stderr)))
+    tell(found)
     verb = "would be laid out anew" if check else "laid out anew"
     note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
     if any(finding.severity is Severity.ERROR for finding in found):
@@ -78,7 +76,7 @@ def _chosen(root: Path | None, paths: list[Path]) -> list[Path]:
 def _explain(place: Path) -> int:
     policies = read_good(place).policies
     for placed in policies.groups:
-        out(explained(placed) + "\n")
+        out(explained(placed, zones_of(policies)) + "\n")
     return ExitCode.SUCCESS
 
 
@@ -168,7 +166,7 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
         for each in [server] if server is not None else known:
             catalog = observation.catalogs[each]
             groups = [seen for seen in catalog.groups if (each, seen.ref) not in owned]
-            source = Source(site.name, each, catalog, groups, site.engines[each].capabilities.unreadable)
+            source = Source(site.name, each, catalog, groups, site.engines[each].capabilities.unreadable, site.zone)
             found = import_groups(source, observation.clusters, HEADER.replace("../", "../../"))
             for called in found.files:
                 path = target / called
