@@ -8,7 +8,8 @@ from datetime import datetime, tzinfo
 import msgspec
 
 from reconciler.model import RecoveryPoint, format_size
-from reconciler.report.words import Paint, count, safe, table
+from reconciler.report.escape import safe
+from reconciler.report.words import Paint, count, table
 
 _KINDS = {"initialReplica": "initial replica", "synchronization": "synchronization", "expressFull": "express full"}
 
