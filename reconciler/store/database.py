@@ -123,11 +123,12 @@ class Database:
         self._connection = connection
         self._lock = threading.RLock()
         self._guards = threading.local()
+        self.sealed = False
         with self._damage_said():
             version = sqlite.version(connection)
-            self.sealed = version >= SEALED_SINCE
-            if self.sealed and not reading:
+            if version >= SEALED_SINCE and not reading:
                 self._seal_all(version)
+            self.sealed = version >= SEALED_SINCE and self._has_identity()
             if self.sealed:
                 self._hold_schema(version)
 
@@ -294,6 +295,14 @@ class Database:
         line = line | {"generation": line["generation"] + 1} | values
         self.put(write, LINEAGE, **line)
 
+    def _has_identity(self) -> bool:
+        """Whether the rows are sealed: not yet where whoever upgraded the state was killed before it came to that."""
+        if self._connection.execute("SELECT 1 FROM lineage").fetchone() is not None:
+            return True
+        if self._connection.execute("SELECT 1 FROM tally").fetchone() is not None:
+            raise self.damage("it has lost its identity")
+        return False
+
     def _hold_schema(self, version: int) -> None:
         """What a table is said to be decides what is read out of it. An upgrade that was cut off is finished by the
         next writer."""
@@ -305,13 +314,11 @@ class Database:
         """The first time that a state is opened for writing: it takes an identity, and every row of version 0.1 its
         digest, in one transaction."""
         with self._lock, self._damage_said():
-            known = self._connection.execute("SELECT version FROM lineage").fetchone()
-            if known is not None:
-                if known["version"] != version:
+            if self._has_identity():
+                self.sealed = True
+                if self.line()["version"] != version:
                     self.write(lambda write: self.move(write, version=version, schema=_schema(write)), guarded=False)
                 return
-            if self._connection.execute("SELECT 1 FROM tally").fetchone() is not None:
-                raise self.damage("it has lost its identity")
             with sqlite.transaction(self._connection, self.path) as write:
                 if write.execute("SELECT 1 FROM lineage").fetchone() is not None:
                     return
