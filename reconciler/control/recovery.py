@@ -23,6 +23,7 @@ from reconciler.model import (
     RecoveryPoint,
     RecoveryTarget,
 )
+from reconciler.model.names import fold
 from reconciler.protocols import RecoveryPreview
 
 
@@ -104,19 +105,19 @@ def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
 
 def find_machine(observation: Observation, machine: str) -> DataSource:
     """The data source that is called so, by name or by id; among the clusters and the catalogs."""
-    wanted = machine.casefold()
+    wanted = fold(machine)
     found = {
         each.source(cluster)
         for cluster, snapshot in observation.clusters.items()
         for each in snapshot.machines
-        if wanted in (each.name.casefold(), each.id)
+        if wanted in (fold(each.name), fold(each.id))
     }
     if not found:
         found = {
             replica.source
             for catalog in observation.catalogs.values()
             for replica in catalog.replicas
-            if wanted in (replica.machine_name.casefold(), replica.source.machine)
+            if wanted in (fold(replica.machine_name), fold(replica.source.machine))
         }
     if not found:
         raise UsageError(

@@ -28,6 +28,7 @@ from reconciler.model.cluster import (
     VirtualDisk,
     VirtualMachine,
 )
+from reconciler.model.identity import machine_id
 from reconciler.protocols import Clock, DiskReader, FileFacts
 from reconciler.staging import LocalTarget
 
@@ -83,18 +84,18 @@ class DirectoryDisks(LocalTarget):
                     raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
                 found[machine.id] = machine
             except Unreadable as error:
-                unseen.append(Unseen(role.stem.lower(), f"roles/{role.name}", str(error)))
+                unseen.append(Unseen(machine_id(role.stem), f"roles/{role.name}", str(error)))
         return tuple(found[each] for each in sorted(found)), tuple(sorted(unseen, key=lambda each: each.where))
 
     def machine(self, machine: str) -> VirtualMachine:
         _cluster(self._name, self.root)
-        for role in _json_files(self.root / "roles"):
-            if role.stem.lower() == machine:
-                try:
-                    return self._machine(role)
-                except Unreadable as error:
-                    raise _unknown(machine, f"cannot be read: {error}") from error
-        raise _unknown(machine, f"has no resource group on {self._name}")
+        role = self._role(machine)
+        if role is None:
+            raise _unknown(machine, f"has no resource group on {self._name}")
+        try:
+            return self._machine(role)
+        except Unreadable as error:
+            raise _unknown(machine, f"cannot be read: {error}") from error
 
     def open(self, path: str) -> DiskReader:
         place = self.resolve(path)
@@ -117,10 +118,12 @@ class DirectoryDisks(LocalTarget):
             return None
 
     def resource_groups(self) -> frozenset[str]:
-        return frozenset(role.stem.lower() for role in _json_files(self.root / "roles"))
+        return frozenset(machine_id(role.stem) for role in _json_files(self.root / "roles"))
 
     def checkpoint_files(self, machine: str) -> tuple[str, ...]:
-        role = self.root / "roles" / f"{machine}.json"
+        role = self._role(machine)
+        if role is None:
+            return ()
         try:
             folder = layout.read(role, RoleJson).folder
             stated = layout.read(self.resolve(f"{folder}/{CONFIGURATION}"), MachineJson)
@@ -135,6 +138,10 @@ class DirectoryDisks(LocalTarget):
 
     # --- One machine -------------------------------------------------------------------------------------
 
+    def _role(self, machine: str) -> Path | None:
+        """The machine's role, however its file's name is written."""
+        return next((role for role in _json_files(self.root / "roles") if machine_id(role.stem) == machine), None)
+
     def _machine(self, role_file: Path) -> VirtualMachine:
         role = layout.read(role_file, RoleJson)
         try:
@@ -142,13 +149,13 @@ class DirectoryDisks(LocalTarget):
         except Refused as error:
             raise Unreadable(error.diagnostic.message) from error
         stated = layout.read(config, MachineJson)
-        if stated.id.lower() != role_file.stem.lower():
+        if machine_id(stated.id) != machine_id(role_file.stem):
             raise Unreadable(f"{CONFIGURATION}: its id {stated.id!r} is not that of {role_file.name}")
         checkpoints = stated.checkpoints
         left_out = ("id", "name", "disks", "notes", "labels", "folder", "owner_node")
         return VirtualMachine(
             declared=(*stated.stated(*left_out), *role.stated(*left_out)),
-            id=stated.id.lower(),
+            id=machine_id(stated.id),
             name=stated.name,
             node=role.owner_node,
             power=role.power,

@@ -14,6 +14,11 @@ class Level(StrEnum):
     GUEST = "guest"
 
 
+def machine_id(written: str) -> str:
+    """A machine's GUID as it is compared and stored, however it was written: in lower case."""
+    return written.lower()
+
+
 class DataSource(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defaults=True, gc=False):
     """The identity of what is protected; never a name, which people change.
 

@@ -26,8 +26,8 @@ from reconciler.model.documents import (
     PolicySet,
 )
 from reconciler.model.units import ClockTime, Duration
+from reconciler.plan.globs import glob_matches
 from reconciler.plan.matching import looks_at
-from reconciler.plan.selectors import glob_matches
 from reconciler.plan.terms import short_term_of
 
 #: What the expressions can name.

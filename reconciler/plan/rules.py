@@ -25,7 +25,7 @@ from reconciler.model.documents import (
 )
 from reconciler.model.units import Size, parse_share
 from reconciler.plan.direction import FIELDS
-from reconciler.plan.selectors import glob_within
+from reconciler.plan.globs import glob_within
 from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO
 from reconciler.plan.windows import length_of
