@@ -17,6 +17,29 @@ def guards(policies: PolicySet, document: Any) -> list[str]:
     ]
 
 
+def read_by(policies: PolicySet, before: Any, after: Any) -> list[str]:
+    """The names of the guardrails that look at the document and whose expressions read its labels, or its name, where
+    those change: what such a rule says of the document may turn with them, unseen by its `match`."""
+    words = [
+        word
+        for word, one, other in (
+            ("labels", before.metadata.labels, after.metadata.labels),
+            ("name", before.metadata.name, after.metadata.name),
+        )
+        if one != other
+    ]
+    return [
+        placed.document.metadata.name
+        for placed in policies.guardrails
+        if looks_at(placed.document.spec.match, before)
+        and any(
+            "metadata" in rule.expression and word in rule.expression
+            for rule in placed.document.spec.validations
+            for word in words
+        )
+    ]
+
+
 def looks_at(match: GuardrailMatch, document: Any) -> bool:
     """By kind, labels and name; the operations are not looked at."""
     metadata = document.metadata
