@@ -1366,4 +1366,33 @@ CATALOG: dict[str, Explanation] = {
     **_JOBS,
     **_RECOVERY,
     **_INTERNAL,
+    "RCL7012": Explanation(
+        "a name that several disks have",
+        "Several disks of the recovery point end in the name that was given.",
+        "Name the disk by its path; the message lists them.",
+    ),
+    "RCL7013": Explanation(
+        "a file that several virtual machines name",
+        "The configurations of two virtual machines name the same file as theirs, directly or through a link. A "
+        "recovery of the one would replace it under the other, and a backup of both holds what either of them wrote.",
+        "Give each virtual machine files of its own, or declare the disk as shared. Recover to a folder (--to FOLDER).",
+    ),
+    "RCL7014": Explanation(
+        "which disk is which cannot be told",
+        "A disk of the recovery point is not at its place any more, and the virtual machine has a disk that the point "
+        "does not know. Whether it is the same disk, moved and renamed, is not to be seen.",
+        "Recover to a folder (--to FOLDER) and put the file where it belongs. An `id` at each disk in vm.json "
+        "settles it.",
+    ),
+    "RCL7015": Explanation(
+        "no place for a file",
+        "What stands where a file is to be recovered to is a link, a folder, a device or a pipe. It is neither "
+        "followed nor replaced.",
+        "Look at what is there; move it away, or recover to a folder (--to FOLDER).",
+    ),
+    "RCL7016": Explanation(
+        "the configuration of the point does not read",
+        "The configuration file that was stored with the recovery point is not one of a virtual machine.",
+        "Recover the disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
+    ),
 }

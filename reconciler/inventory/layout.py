@@ -6,6 +6,7 @@ describes the layout for people.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -97,10 +98,12 @@ class CheckpointJson(Stated, frozen=True):
 
 
 class DiskJson(Stated, frozen=True):
-    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/."""
+    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/. `id`, where one is stated,
+    stays the disk's wherever it is moved."""
 
     path: str
     kind: DiskKind | UnsetType = UNSET
+    id: str = ""
 
 
 class MachineJson(Stated, frozen=True):
@@ -135,7 +138,17 @@ def read(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise Unreadable(f"{path.name}: {error.strerror or error}") from error
     try:
-        decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
-        return decoder.decode(data)
+        return decode(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path.name}: {error}") from error
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The text as `kind`. Raises `msgspec.DecodeError` or UnicodeDecodeError."""
+    decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
+    return decoder.decode(without_mark(data))
+
+
+def without_mark(data: bytes) -> bytes:
+    """The text without the byte order mark that some editors begin a file with."""
+    return data.removeprefix(BOM_UTF8)

@@ -39,7 +39,7 @@ from reconciler.model.groups import (
     Week,
     Weekday,
 )
-from reconciler.model.identity import DataSource, Level
+from reconciler.model.identity import DataSource, Level, vm_id
 from reconciler.model.impact import Cost, Impact, MachineImpact, PointFate, VolumeImpact
 from reconciler.model.jobs import (
     Job,
@@ -172,4 +172,5 @@ __all__ = [
     "Lineage",
     "Presence",
     "StoreLineage",
+    "vm_id",
 ]

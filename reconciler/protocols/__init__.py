@@ -23,7 +23,7 @@ from reconciler.protocols.memory import (
     Memory,
     Run,
 )
-from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, StagedFile, Target
+from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target
 
 __all__ = [
     "ChecksStore",
@@ -47,6 +47,7 @@ __all__ = [
     "ReadsGroups",
     "Recovers",
     "RecoveryPreview",
+    "Room",
     "Run",
     "StagedFile",
     "StoreCheck",
