@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, session
 from reconciler.cli.sinks import Reporter
 from reconciler.cli.wishes import only_authors
@@ -33,7 +33,7 @@ from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, LockHeld, Refused, Severity, UsageError, worst
 from reconciler.model import Plan, Reason
 from reconciler.plan import Proposal, Scope
-from reconciler.report import applied_text, findings_text, plan_text, waiting_text
+from reconciler.report import applied_text, plan_text, waiting_text
 
 #: How long a command waits for another process that is at work on the site.
 _PATIENCE = timedelta(seconds=30)
@@ -231,9 +231,8 @@ def _weakens(plan: Plan) -> tuple[str, str, str]:
 
 def _still_asked(plan: Plan) -> ExitCode:
     code, what, remedy = _weakens(plan)
-    sys.stdout.flush()
     waits = Diagnostic(code, Severity.ERROR, what, remedy, subject=plan.site)
-    sys.stderr.write(findings_text([waits], paint_for(sys.stderr)))
+    tell([waits])
     return ExitCode.CONSENT_NEEDED
 
 
@@ -275,6 +274,5 @@ def _perpetual(site: Site, policies: Policies, wish: PlanWish, applied: Applied)
         for field in step.change.fields
         if field.reason is not Reason.MACHINES_CHANGED
     ]
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(found, paint_for(sys.stderr)))
+    tell(found)
     return ExitCode.FAILURE if found else ExitCode.SUCCESS

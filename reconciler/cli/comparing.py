@@ -12,7 +12,7 @@ import msgspec
 
 from reconciler import files
 from reconciler.cli.options import Report
-from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, target
 from reconciler.control.approvals import NAMESPACE, payload
 from reconciler.control.compare import Asked, State, compare, read_state, rules_of
@@ -24,7 +24,7 @@ from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec
 from reconciler.model.encode import encode
 from reconciler.parse.write import yaml_text
 from reconciler.plan.guard import denied, wants_approval
-from reconciler.report import comparison_html, comparison_markdown, comparison_text, findings_text, json_text, plan_text
+from reconciler.report import comparison_html, comparison_markdown, comparison_text, json_text, plan_text
 from reconciler.report.words import count
 from reconciler.signing import sign
 from reconciler.snapshots import read_inventory
@@ -196,6 +196,5 @@ def _exit_code(found: Comparison, older: str, newer: str, *, guard: bool, detail
         said.append(Diagnostic("RCL3036", Severity.ERROR, what, remedy, subject=f"{older} -> {newer or _WORKING}"))
     if any(not found.is_approved(finding.subject) for finding in wants_approval(found.findings)):
         codes.append(ExitCode.CONSENT_NEEDED)
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(said, paint_for(sys.stderr)))
+    tell(said)
     return worst(codes)

@@ -25,7 +25,8 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
 from reconciler.model.documents import InventorySource, Placed, SiteDocument, SnapshotInventory
 from reconciler.parse.explain import explained
-from reconciler.report.words import count, moment, safe
+from reconciler.report.escape import safe
+from reconciler.report.words import count, moment
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.wiring import SystemClock, choose_site, look
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from reconciler import files
-from reconciler.cli.screen import note, out, paint_for, somebody_there
+from reconciler.cli.screen import note, out, somebody_there, tell
 from reconciler.cli.session import find_root, session
 from reconciler.control.importing import Source, import_groups
 from reconciler.control.observe import observe_whole
@@ -19,7 +18,6 @@ from reconciler.parse import read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
-from reconciler.report import findings_text
 from reconciler.report.words import count
 
 
@@ -55,8 +53,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
                 files.write_whole(path, after, path.stat().st_mode & 0o777)
     for path in changed:
         out(f"{path}\n")
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(found, paint_for(sys.stderr)))
+    tell(found)
     verb = "would be laid out anew" if check else "laid out anew"
     note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
     if any(finding.severity is Severity.ERROR for finding in found):

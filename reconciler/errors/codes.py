@@ -99,6 +99,19 @@ _COMMAND_LINE = {
         "Points of a machine would expire at once when its protection is stopped.",
         "Look at which points those are. Have it approved, or write `existingPoints: retain`.",
     ),
+    "RCL0016": Explanation(
+        "a clone that lacks what is asked for",
+        "The clone is shallow or partial: commits or files that decide who wrote a change are not in it. They are not"
+        " fetched here, since the settings of a repository under review could name any program or server for that.",
+        "Fetch all of it: `git fetch --unshallow`; in CI `fetch-depth: 0` (GitHub), `GIT_DEPTH: 0` (GitLab),"
+        " `fetchDepth: 0` (Azure).",
+    ),
+    "RCL0017": Explanation(
+        "a Git repository of another account",
+        "Git does not read a repository whose folder belongs to somebody else, unless the account that runs it says"
+        " that the folder is safe. Only the settings of the account and of the computer count for that.",
+        "If you trust it: `git config --global --add safe.directory FOLDER`. Or run as its owner.",
+    ),
 }
 
 #: RCL1xxx: policies

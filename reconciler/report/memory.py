@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from reconciler.protocols import Lease, Run
-from reconciler.report.words import Paint, count, safe
+from reconciler.report.escape import safe
+from reconciler.report.words import Paint, count
 
 
 class LeaseView(msgspec.Struct, frozen=True, rename="camel"):
@@ -42,7 +43,7 @@ def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
     """Who holds the site, since when, until when, and what may be done about it."""
     lease = shown.lease
     if lease is None:
-        return f"{shown.site} is free: nobody holds its lease.\n"
+        return f"{safe(shown.site)} is free: nobody holds its lease.\n"
     process = {True: "lives", False: "died", None: "of another machine; whether it lives is not known here"}
     over = "" if shown.held or shown.alive is False else ", which is over"
     rows = [
