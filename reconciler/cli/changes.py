@@ -17,6 +17,7 @@ from reconciler.control.propose import PlanWish, propose
 from reconciler.control.saved import origin_of, read, save
 from reconciler.errors import ExitCode
 from reconciler.parse.explain import explained
+from reconciler.plan.terms import zones_of
 
 
 class Look(NamedTuple):
@@ -41,7 +42,7 @@ def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, loo
         if to.format is PlanFormat.text:
             for placed in policies.policies.groups if look.explain else ():
                 if placed.document.spec.site == site.name:
-                    out("\n" + explained(placed))
+                    out("\n" + explained(placed, zones_of(policies.policies)))
         if look.save is not None:
             save(look.save, proposal.plan, origin_of(site, observation))
             note(f"Saved: {look.save}. `reconciler apply {look.save}` does just this.")

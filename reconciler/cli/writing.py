@@ -18,6 +18,7 @@ from reconciler.parse import read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
+from reconciler.plan.terms import zones_of
 from reconciler.report.words import count
 
 
@@ -76,7 +77,7 @@ def _chosen(root: Path | None, paths: list[Path]) -> list[Path]:
 def _explain(place: Path) -> int:
     policies = read_good(place).policies
     for placed in policies.groups:
-        out(explained(placed) + "\n")
+        out(explained(placed, zones_of(policies)) + "\n")
     return ExitCode.SUCCESS
 
 
@@ -166,7 +167,7 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
         for each in [server] if server is not None else known:
             catalog = observation.catalogs[each]
             groups = [seen for seen in catalog.groups if (each, seen.ref) not in owned]
-            source = Source(site.name, each, catalog, groups, site.engines[each].capabilities.unreadable)
+            source = Source(site.name, each, catalog, groups, site.engines[each].capabilities.unreadable, site.zone)
             found = import_groups(source, observation.clusters, HEADER.replace("../", "../../"))
             for called in found.files:
                 path = target / called

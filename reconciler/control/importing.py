@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -43,6 +44,7 @@ class Source(msgspec.Struct, frozen=True):
     catalog: CatalogSnapshot
     groups: Sequence[ObservedGroup]
     unreadable: frozenset[str]
+    zone: ZoneInfo
 
 
 def import_groups(source: Source, clusters: Mapping[str, ClusterSnapshot], header: str = "") -> Imported:
@@ -87,7 +89,7 @@ def _spec(
     if group.display_name != group.name.replace("-", " "):
         spec["displayName"] = group.display_name
     spec["members"] = _members(group.members, clusters, doubts)
-    spec["shortTerm"] = _short_term(group.short_term)
+    spec["shortTerm"] = _short_term(group.short_term, source.zone)
     check = _check(group.consistency_check)
     if check:
         spec["consistencyCheck"] = check
@@ -128,14 +130,14 @@ def _members(
     return written
 
 
-def _short_term(term: ShortTerm) -> dict[str, Any]:
+def _short_term(term: ShortTerm, zone: ZoneInfo) -> dict[str, Any]:
     written: dict[str, Any] = {"retention": format_duration(term.retention)}
     written["synchronization"] = (
         "beforeRecoveryPoint" if term.synchronization is None else _interval(format_duration(term.synchronization))
     )
     if term.minimum_points != 3:
         written["minimumPoints"] = term.minimum_points
-    if term.rpo != longest_gap(term) + RPO_GRACE:
+    if term.rpo != longest_gap(term, zone) + RPO_GRACE:
         written["rpo"] = format_duration(term.rpo)
     for name, runs in (("expressFull", term.express_full), ("recoveryPoints", term.recovery_points)):
         if runs is not None:

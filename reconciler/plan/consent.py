@@ -60,8 +60,8 @@ def _written(
     ]
     newer = tuple(placed for placed in policies.groups if placed.document.metadata.name in names)
     by_name = {placed.document.metadata.name: placed for placed in older}
-    before = PolicySet((), tuple(by_name.values()), (), guardrails=policies.guardrails)
-    after = PolicySet((), newer, (), guardrails=policies.guardrails)
+    before = PolicySet(policies.sites, tuple(by_name.values()), (), guardrails=policies.guardrails)
+    after = PolicySet(policies.sites, newer, (), guardrails=policies.guardrails)
     return {(change.name, field.field): field for change in compare(before, after) for field in change.fields}
 
 

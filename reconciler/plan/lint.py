@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -13,7 +14,7 @@ from reconciler.model import format_duration
 from reconciler.model.documents import GroupDocument, GroupSpec, Later, Placed, PolicySet, Window
 from reconciler.model.names import fold
 from reconciler.model.units import ClockTime, Duration
-from reconciler.plan.terms import short_term_of
+from reconciler.plan.terms import short_term_of, zone_of, zones_of
 from reconciler.plan.windows import within, working_hours
 from reconciler.schedule import longest_gap
 
@@ -25,20 +26,21 @@ _NO_REASONS = {"", "X", "NONE", "N/A", "NA", "TODO", "TBD", "TEST", "REASON", "B
 
 def lint(policies: PolicySet, today: date) -> tuple[Diagnostic, ...]:
     """Errors that need no inventory, and warnings of what time alone brings about."""
+    zones = zones_of(policies)
     return (
         *_exclusions(policies, today),
         *_ignored(policies, today),
         *_display_names(policies),
         *_renames(policies),
         *_servers(policies),
-        *(finding for placed in policies.groups for finding in _short_term(placed)),
-        *(finding for placed in policies.groups for finding in _times(placed)),
+        *(finding for placed in policies.groups for finding in _short_term(placed, zone_of(placed.document, zones))),
+        *(finding for placed in policies.groups for finding in _times(placed, zone_of(placed.document, zones))),
         *_alike(policies),
         *_apart(policies),
     )
 
 
-def _times(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
+def _times(placed: Placed[GroupDocument], zone: ZoneInfo) -> Iterator[Diagnostic]:
     spec = placed.document.spec
     check, window = spec.consistency_check.schedule, spec.backup_window
     full = spec.short_term.express_full
@@ -53,13 +55,13 @@ def _times(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
             place = at("spec", "consistencyCheck", "schedule")
             yield _say("RCL1080", Severity.WARNING, what, "Move one of them.", place)
     if isinstance(spec.replica_creation, Later):
-        then = datetime.strptime(spec.replica_creation.later, "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
-        if working_hours(then):
+        then = spec.replica_creation.at
+        if then is not None and working_hours(then):
             what = f"the initial replica is made at {spec.replica_creation.later}, in working hours"
             place = at("spec", "replicaCreation")
             yield _say("RCL1083", Severity.ADVICE, what, "Choose an evening or a weekend.", place)
     if spec.short_term.synchronization == "beforeRecoveryPoint" and spec.short_term.recovery_points is not None:
-        gap = longest_gap(short_term_of(placed.document))
+        gap = longest_gap(short_term_of(placed.document, zone), zone)
         if gap > spec.short_term.retention.delta:
             what = f"points are up to {format_duration(gap)} apart and kept for {spec.short_term.retention}"
             place = at("spec", "shortTerm", "retention")
@@ -194,19 +196,19 @@ def _servers(policies: PolicySet) -> Iterator[Diagnostic]:
             yield _say("RCL1035", Severity.ERROR, what, "Give each a folder of its own.", *sorted(places))
 
 
-def _short_term(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
+def _short_term(placed: Placed[GroupDocument], zone: ZoneInfo) -> Iterator[Diagnostic]:
     term = placed.document.spec.short_term
-    if term.synchronization == "beforeRecoveryPoint":
-        return
-    interval = Duration.parse(term.synchronization).delta
-    if term.rpo is not None and term.rpo.delta < interval:
+    if term.rpo is not None and (gap := longest_gap(short_term_of(placed.document, zone), zone)) > term.rpo.delta:
         yield _say(
             "RCL1031",
             Severity.WARNING,
-            f"an rpo of {term.rpo} cannot be held when points are {format_duration(interval)} apart",
-            "Synchronize more often, or write a longer rpo.",
+            f"an rpo of {term.rpo} cannot be held when points are up to {format_duration(gap)} apart",
+            "Make points more often, or write a longer rpo.",
             placed.positions.at("spec", "shortTerm", "rpo"),
         )
+    if term.synchronization == "beforeRecoveryPoint":
+        return
+    interval = Duration.parse(term.synchronization).delta
     if term.retention.delta < interval * term.minimum_points:
         yield _say(
             "RCL1034",

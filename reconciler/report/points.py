@@ -10,7 +10,7 @@ import msgspec
 from reconciler.model import RecoveryPoint, format_size
 from reconciler.model.names import fold
 from reconciler.report.escape import safe
-from reconciler.report.words import Paint, count, safe, table
+from reconciler.report.words import Paint, count, table
 
 _KINDS = {"initialReplica": "initial replica", "synchronization": "synchronization", "expressFull": "express full"}
 
