@@ -1040,6 +1040,17 @@ _PLAN: dict[str, Explanation] = {
 
 #: RCL4xxx: the embedded engine and its store
 _STORE: dict[str, Explanation] = {
+    "RCL3101": Explanation(
+        "a file that is no plan of this site",
+        "Its steps name a server that the site does not have, have one id twice, or do not follow each other.",
+        "Make a new plan with `reconciler plan --out FILE`; ask where the file comes from.",
+    ),
+    "RCL3102": Explanation(
+        "a saved plan says something else than it would do",
+        "Of a saved plan only the objects and their values before and after are taken. What it says of direction, "
+        "names, cost and approvals is worked out anew, and here it differs: the file was changed by hand.",
+        "Do not apply it before you know who changed it. Make a new plan.",
+    ),
     "RCL4001": Explanation(
         "a store of another format",
         "The folder of the embedded server has a format that this version does not know.",
