@@ -9,106 +9,25 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from reconciler import sqlite
 from reconciler.errors import Damaged, Refused, TemporaryError
 from reconciler.model import Lineage
+from reconciler.store.tables import FIRST_TABLES, LINEAGE, TABLES, Table, Values, seal
 
 T = TypeVar("T")
-Values = Mapping[str, Any]
-Sets = Callable[[Values], Sequence[str]]
 
 #: The schema with which rows began to carry digests. An older one is read as it is, and sealed by the first writer.
 SEALED_SINCE = 3
 
 _NOTHING = bytes(16)
-
-
-class Table(NamedTuple):
-    """A table as it is sealed: its key, all columns that count, and the sets that a row with some values is in. One
-    with a `sequence` among its columns keeps its rows in the order in which they came."""
-
-    name: str
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-    sets: Sets
-
-    @property
-    def ordered(self) -> bool:
-        """Whether its rows have an order of their own; its keys are then looked up in an index."""
-        return "sequence" in self.columns
-
-    @property
-    def here(self) -> str:
-        """The condition that finds a row by its key."""
-        return " AND ".join(f"{column} = ?" for column in self.key)
-
-
-def _all_of(name: str) -> Sets:
-    return lambda values: (name,)
-
-
-RUN = Table(
-    "run",
-    ("id",),
-    ("sequence", "id", "body", "plan", "ended", "glass"),
-    lambda values: (
-        "run",
-        *(() if values["ended"] else ("run.open",)),
-        *(("run.glass",) if values["glass"] else ()),
-    ),
-)
-STEP = Table(
-    "step",
-    ("run", "step"),
-    ("sequence", "run", "step", "started_at", "outcome", "ended_at"),
-    lambda values: ("step", f"step.{values['run']}"),
-)
-LEDGER = Table("ledger", ("server", "name"), ("server", "name", "body"), _all_of("ledger"))
-JOB = Table(
-    "job",
-    ("id",),
-    ("sequence", "id", "source", "kind", "running", "started_at", "body"),
-    lambda values: ("job", "job.running") if values["running"] else ("job",),
-)
-LEASE = Table("lease", ("name",), ("name", "token", "body"), _all_of("lease"))
-MARK = Table("mark", ("name",), ("name", "at"), _all_of("mark"))
-SIGHTING = Table("sighting", ("server", "ref"), ("server", "ref", "body"), _all_of("sighting"))
-DOCUMENT = Table("document", ("kind",), ("kind", "body"), _all_of("document"))
-SERVER = Table("server", ("name",), ("name", "body"), _all_of("server"))
-APPROVAL_USE = Table("approval_use", ("id",), ("id", "body"), _all_of("approval_use"))
-REQUEST = Table(
-    "request",
-    ("id",),
-    ("sequence", "id", "open", "body"),
-    lambda values: ("request", "request.open") if values["open"] else ("request",),
-)
-INTENT = Table(
-    "intent",
-    ("id",),
-    ("id", "open", "body"),
-    lambda values: ("intent", "intent.open") if values["open"] else ("intent",),
-)
-LINEAGE = Table(
-    "lineage", ("only",), ("only", "id", "generation", "floor", "seq", "head", "version", "schema"), lambda values: ()
-)
-
-#: Those that version 0.1 had.
-_FIRST = (RUN, STEP, LEDGER, JOB, LEASE, MARK, SIGHTING, DOCUMENT)
-TABLES = (*_FIRST, SERVER, APPROVAL_USE, REQUEST, INTENT)
-
-
-def seal(table: Table, values: Values) -> bytes:
-    """The digest of a row: over its table's name and every value, keys too."""
-    plain = [table.name, *(values[column] for column in table.columns)]
-    return blake2b(msgspec.msgpack.encode(plain), digest_size=16).digest()
 
 
 class Database:
@@ -233,7 +152,7 @@ class Database:
     ) -> list[Values]:
         """Rows, each as it was sealed. `whole` is the set that they have to be all of; `source` an expression that
         stands for the table. Raises `Damaged`, RCL5002."""
-        if not self.sealed and table not in _FIRST:
+        if not self.sealed and table not in FIRST_TABLES:
             return []
         columns = ", ".join((*table.columns, "digest") if self.sealed else table.columns)
         tail = f" ORDER BY {order}" if order else ""
@@ -260,7 +179,7 @@ class Database:
             if found != "ok":
                 raise self.damage(found)
             self.lineage()
-            return sum(len(self.rows(table, whole=table.name)) for table in (TABLES if self.sealed else _FIRST))
+            return sum(len(self.rows(table, whole=table.name)) for table in (TABLES if self.sealed else FIRST_TABLES))
 
     def decode(self, body: bytes, kind: type[T]) -> T:
         """A stored struct; raises `Damaged` where it does not read back."""
@@ -322,7 +241,7 @@ class Database:
             with sqlite.transaction(self._connection, self.path) as write:
                 if write.execute("SELECT 1 FROM lineage").fetchone() is not None:
                     return
-                for table in _FIRST:
+                for table in FIRST_TABLES:
                     columns = ", ".join(table.columns)
                     for row in write.execute(f"SELECT {columns} FROM {table.name}").fetchall():
                         self._seal_one(write, table, dict(row))

@@ -8,7 +8,8 @@ import msgspec
 
 from reconciler.model import KnownStore
 from reconciler.protocols import ApprovalUse
-from reconciler.store.database import APPROVAL_USE, SERVER, Database
+from reconciler.store.database import Database
+from reconciler.store.tables import APPROVAL_USE, SERVER
 
 
 class SqliteStores:

@@ -11,8 +11,9 @@ import msgspec
 
 from reconciler.errors import LockHeld, StaleFence
 from reconciler.protocols import Lease
-from reconciler.store.database import LEASE, Database, Values
+from reconciler.store.database import Database
 from reconciler.store.holder import has_died
+from reconciler.store.tables import LEASE, Values
 
 
 class SqliteLocks:

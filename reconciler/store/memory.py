@@ -27,20 +27,12 @@ from reconciler.model import (
 )
 from reconciler.protocols import JournalStep, Run
 from reconciler.store.chained import ChainedEvidence
-from reconciler.store.database import (
-    DOCUMENT,
-    JOB,
-    LEDGER,
-    MARK,
-    RUN,
-    SIGHTING,
-    STEP,
-    Database,
-)
+from reconciler.store.database import Database
 from reconciler.store.evidence import EvidenceFolder
 from reconciler.store.known import SqliteApprovals, SqliteStores
 from reconciler.store.locks import SqliteLocks
 from reconciler.store.requests import SqliteRequests
+from reconciler.store.tables import DOCUMENT, JOB, LEDGER, MARK, RUN, SIGHTING, STEP
 
 Now = Callable[[], datetime]
 

@@ -9,7 +9,8 @@ from datetime import datetime
 import msgspec
 
 from reconciler.protocols import Request, RequestState
-from reconciler.store.database import REQUEST, Database
+from reconciler.store.database import Database
+from reconciler.store.tables import REQUEST
 
 Now = Callable[[], datetime]
 
