@@ -7,18 +7,21 @@ from datetime import datetime
 import msgspec
 
 from reconciler.control.site import Site
+from reconciler.control.stores import StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings."""
+    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings.
+    `stores` are those of engines that keep one of their own."""
 
     at: datetime
     clusters: dict[str, ClusterSnapshot]
     catalogs: dict[str, CatalogSnapshot]
     ledger: tuple[LedgerEntry, ...]
     troubles: tuple[ReconcilerError, ...] = ()
+    stores: dict[str, StoreView] = {}
 
     @property
     def whole(self) -> bool:
@@ -43,12 +46,20 @@ def observe(site: Site) -> Observation:
             clusters[name] = inventory.observe()
         except ReconcilerError as error:
             troubles.append(error)
+    stores: dict[str, StoreView] = {}
+    judged = views(site)
     for name, engine in site.engines.items():
+        view = judged.get(name)
+        if isinstance(view, ReconcilerError):
+            troubles.append(view)
+            continue
+        if view is not None:
+            stores[name] = view
         try:
             catalogs[name] = engine.observe()
         except ReconcilerError as error:
             troubles.append(error)
-    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(troubles))
+    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(troubles), stores)
 
 
 def observe_whole(site: Site) -> Observation:

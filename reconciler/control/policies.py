@@ -33,8 +33,9 @@ def read_good(root: Path) -> Policies:
     return Policies(reading.policies, True, reading.diagnostics)
 
 
-def read_or_last_good(root: Path) -> Policies:
-    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong.
+def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
+    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong. Who is only
+    `reading` keeps them where that can be.
 
     Raises `PolicyError` when they are wrong and no good ones were ever kept.
     """
@@ -45,7 +46,11 @@ def read_or_last_good(root: Path) -> Policies:
         if kept is None:
             raise
         return Policies(kept, False, error.diagnostics)
-    _keep(root)
+    try:
+        _keep(root)
+    except OSError:
+        if not reading:
+            raise
     return good
 
 
