@@ -126,7 +126,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "policies" / "pipe.yaml")
     reading = read_policies(tmp_path)
     assert reading.policies is None
-    assert {each.code for each in reading.diagnostics} == {"RCL1002"}
+    assert {each.code for each in reading.diagnostics} == {"RCL1002", "RCL1091"}
     assert len(reading.diagnostics) == 2
 
 
