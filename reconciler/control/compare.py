@@ -143,8 +143,10 @@ def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[
         for placed in getattr(newer.policies, kind)
     }
     only = approvals - others
+    sources = (*older.sources, *newer.sources)
+    beyond = {path for source in sources for path in (source.name, *source.links)}
     for author, names in gitrepo.authors(root, older.commit, newer.commit or "HEAD"):
-        if any(name.startswith(f"{FOLDER}/") and name not in only for name in names):
+        if any((name.startswith(f"{FOLDER}/") or name in beyond) and name not in only for name in names):
             found.add(author)
     return frozenset(found - {""}) or None
 

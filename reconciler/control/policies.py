@@ -53,6 +53,17 @@ def read_or_last_good(root: Path) -> Policies:
     return good
 
 
+def policy_paths(root: Path) -> tuple[str, ...]:
+    """Where the policies lie, from the root: their folder, and what its links lead to outside of it. Whoever changes
+    one of these changes the policies."""
+    try:
+        found = find_policy_files(FolderTree(root), FOLDER)
+    except PolicyError:
+        return (FOLDER,)
+    paths = {path for each in found.files for path in (each.name, *each.links)}
+    return (FOLDER, *sorted(path for path in paths if not path.startswith(f"{FOLDER}/") and path != FOLDER))
+
+
 def fingerprint(root: Path) -> str:
     """A hash of what readers see of the folder: names and content of its policy files, and what is wrong with finding
     them; "" where it cannot be read."""

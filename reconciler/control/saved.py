@@ -12,10 +12,11 @@ import msgspec
 
 from reconciler import __version__, files, gitrepo
 from reconciler.control.observe import Observation
-from reconciler.control.policies import FOLDER
+from reconciler.control.policies import policy_paths
 from reconciler.control.site import Site, actor
 from reconciler.errors import Refused, UsageError
 from reconciler.model import FORMAT_VERSION, Origin, Plan, SavedPlan
+from reconciler.plan.anew import Unsound, retold, told_otherwise
 from reconciler.secrets import redacted
 
 #: Variable that says which CI this is -> those that say which job.
@@ -33,7 +34,7 @@ def origin_of(site: Site, observation: Observation) -> Origin:
 
 def origin_for(root: Path, observation: Observation) -> Origin:
     """Where a plan of the policies below `root` comes from, by what was observed."""
-    commit, dirty = gitrepo.state(root, FOLDER)
+    commit, dirty = gitrepo.state(root, *policy_paths(root))
     seen = {name: snapshot.taken_at for name, snapshot in observation.clusters.items()}
     seen |= {name: catalog.taken_at for name, catalog in observation.catalogs.items()}
     return Origin(actor(), platform.node(), __version__, commit, dirty, ci_identity(os.environ), seen)
@@ -74,6 +75,20 @@ def read(path: Path) -> SavedPlan:
     if hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest() != saved.seal:
         raise _refused("RCL3041", path, "was changed after it was saved")
     return saved
+
+
+def shown(plan: Plan) -> Plan:
+    """The plan of a file as people may see it: each step as its action tells it. Where the file says otherwise that is
+    a finding. What only a server knows (points, bytes) is what the file says; it is worked out anew when it is
+    applied. Raises `Refused`, RCL3101, where the steps contradict each other."""
+    try:
+        told = retold(plan)
+    except Unsound as error:
+        raise Refused("RCL3101", f"this is no plan: {error}", "Make a new plan.", subject=plan.site) from None
+    wrong = told_otherwise(plan)
+    if not wrong:
+        return plan
+    return msgspec.structs.replace(told, findings=wrong)
 
 
 class _Head(msgspec.Struct, rename="camel"):
