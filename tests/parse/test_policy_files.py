@@ -260,7 +260,7 @@ _TARGETS = st.sampled_from(
 )
 
 
-@settings(max_examples=500 if os.environ.get("RECONCILER_PROVE") else 25, deadline=None)
+@settings(max_examples=500 if os.environ.get("RECONCILER_PROVE") else 15, deadline=None)
 @given(st.sets(_PATHS, min_size=1), st.dictionaries(_LINKS, _TARGETS))
 def test_a_tree_is_the_same_on_disk_and_as_a_commit(files: set[str], links: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
