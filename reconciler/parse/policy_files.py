@@ -10,13 +10,13 @@ there: the one that Git, editors and authors know. What begins with a dot is onl
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Iterator
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity
+from reconciler.model.names import fold
 from reconciler.protocols.tree import Kind, Tree, TreeEntry
 
 SUFFIXES = (".yaml", ".yml")
@@ -272,7 +272,7 @@ class _Walk:
         """Names that are one on a disk that does not tell letter case apart: there, one file hides the other."""
         alike: dict[str, list[str]] = defaultdict(list)
         for name in self._files:
-            alike[name if name.isascii() and name.islower() else _folded(name)].append(name)
+            alike[fold(name)].append(name)
         for names in alike.values():
             if len(names) > 1:
                 what = f"differs from {sorted(names)[1]} in letter case alone: some disks hold only one of them"
@@ -280,10 +280,6 @@ class _Walk:
 
     def _say(self, path: str, code: str, what: str, remedy: str, severity: Severity = Severity.ERROR) -> None:
         self._found.append(_about(path, code, what, remedy, Location(path), severity))
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _about(
