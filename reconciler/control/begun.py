@@ -1,5 +1,5 @@
-"""A note in the root that the site has a state, whose, and where: state and stores whose one disk is not mounted are not
-taken for a site that begins."""
+"""A note in the root that the site has a state, whose, and where: state and stores whose one disk is not mounted are
+not taken for a site that begins."""
 
 from __future__ import annotations
 
