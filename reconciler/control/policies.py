@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import msgspec
 
 from reconciler import files
+from reconciler.control.bounds import Bounds
 from reconciler.errors import Diagnostic, PolicyError
 from reconciler.model.documents import PolicySet
 from reconciler.parse import read_policies
@@ -38,15 +40,18 @@ def read_or_last_good(root: Path) -> Policies:
 
     Raises `PolicyError` when they are wrong and no good ones were ever kept.
     """
-    try:
+    good = None
+    bounds = Bounds(root)
+    with bounds.about("the policies"):
         good = read_good(root)
-    except PolicyError as error:
+    if good is None:
         kept = _kept(root)
         if kept is None:
-            raise
-        return Policies(kept, False, error.diagnostics)
-    _keep(root)
-    return good
+            raise bounds.troubles[0]
+        return Policies(kept, False, bounds.findings)
+    with bounds.about("keeping the policies for a day on which they are wrong"):
+        _keep(root)
+    return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *bounds.findings))
 
 
 def fingerprint(root: Path) -> str:
@@ -54,7 +59,7 @@ def fingerprint(root: Path) -> str:
     digest = hashlib.sha256()
     try:
         for path in _policy_files(root / FOLDER):
-            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(os.fsencode(path.relative_to(root)) + b"\0")
             digest.update(hashlib.sha256(files.read_regular(path)).digest())
     except OSError:
         return ""
@@ -86,5 +91,5 @@ def _kept(root: Path) -> PolicySet | None:
     try:
         name = (root / _KEEP / "last-good").read_text(encoding="utf-8")
         return read_policies(root / _KEEP / name, FOLDER).policies
-    except (OSError, PolicyError):
+    except (OSError, ValueError, PolicyError):
         return None
