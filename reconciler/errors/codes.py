@@ -451,6 +451,34 @@ _POLICIES: dict[str, Explanation] = {
         "Give --inventory FILE (`reconciler inventory snapshot` writes one), or run where the cluster's "
         "folder can be read.",
     ),
+    "RCL1091": Explanation(
+        "a link that cannot be followed",
+        "A link in the policy folder leads out of the root, to nothing, in a circle, or to a folder that it is in. What"
+        " it should lead to would be missing without a word, and a commit cannot hold what is outside of it.",
+        "Let it lead to a file or folder below the root (the folder that holds policies/), or remove it.",
+    ),
+    "RCL1092": Explanation(
+        "something that looks like policies and is not read",
+        "Policy files are those whose names end in .yaml or .yml. Names that begin with a dot are read only where a"
+        " link leads to them, as Kubernetes mounts a ConfigMap.",
+        "Rename it if it holds policies; else move it out of the policy folder.",
+    ),
+    "RCL1093": Explanation(
+        "a policy folder beyond all bounds",
+        "The folder is nested deeper, or holds more names, than is read. Nothing is planned from a part of it.",
+        "Divide the policies among sites, or move what is none out of the policy folder.",
+    ),
+    "RCL1094": Explanation(
+        "policies of another Git repository",
+        "A submodule, or a folder with a .git of its own, lies in the policy folder. Its files are in no commit of this"
+        " repository, so no review would see a change of them.",
+        "Add the files themselves, or keep it outside of the policy folder and let a link lead to it.",
+    ),
+    "RCL1095": Explanation(
+        "file names that differ in letter case alone",
+        "On disks that do not tell letter case apart, as on Windows and macOS, only one of the files is there.",
+        "Rename one of them.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
@@ -1159,6 +1187,25 @@ _STATE: dict[str, Explanation] = {
         "the state database cannot be opened",
         "The file or its folder cannot be made or read by this account.",
         "Correct `state` in the site, or the folder's permissions.",
+    ),
+    "RCL5040": Explanation(
+        "the state is open for reading only",
+        "A command that only reads tried to write, or the state may not be written by this account.",
+        "Run the command as the account that owns the state. Nothing was changed.",
+    ),
+    "RCL5041": Explanation(
+        "there is no state",
+        "The state database is not where the site says. Reading never makes one: a lost state is not taken for a new "
+        "one.",
+        "Mount its disk, restore it with `reconciler state restore BACKUP`, or begin with `reconciler apply`, with "
+        "--adopt where the servers hold groups.",
+    ),
+    "RCL5042": Explanation(
+        "the evidence is not the one that the state wrote",
+        "The state has on record how many records of evidence there are and the hash of the last one. The folder is "
+        "missing, has fewer, or is another one, such as that of another site. A chain never begins again by itself.",
+        "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
+        "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",
