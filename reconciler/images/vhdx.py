@@ -179,7 +179,7 @@ def _metadata(file: BinaryIO, offset: int, length: int, size: int) -> _Geometry:
     if table[:8] != b"metadata" or count > _MOST_ENTRIES:
         raise NotReadable("damaged: the metadata of the VHDX is missing")
     items: dict[bytes, bytes] = {}
-    users = set()
+    users = set[bytes]()
     for place in range(count):
         guid, start, item, flags = struct.unpack_from("<16sIII", table, 32 + 32 * place)
         twice = guid in (users if flags & _OF_USER else items)
