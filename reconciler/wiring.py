@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from reconciler.control.begun import begun, note_begun, state_gone
+from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site, Stop
 from reconciler.control.statefile import write_backup
 from reconciler.control.stores import keeper_of
@@ -173,13 +174,11 @@ def look(
     if exported is not None:
         return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
-    troubles: list[ReconcilerError] = []
+    bounds = Bounds(root)
     for cluster in document.spec.clusters:
-        try:
+        with bounds.about(f"the cluster {cluster.name}"):
             seen[cluster.name] = open_inventory(root, cluster, clock).observe()
-        except ReconcilerError as error:
-            troubles.append(error)
-    return seen, tuple(troubles)
+    return seen, tuple(bounds.troubles)
 
 
 def _load(group: str, name: str) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site
 from reconciler.control.stores import StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
@@ -37,29 +38,25 @@ class Observation(msgspec.Struct, frozen=True):
 
 
 def observe(site: Site) -> Observation:
-    """Everything that can be seen now. Never raises for a cluster or a server that does not answer."""
+    """Everything that can be seen now. Never raises for a cluster or a server that cannot be, whatever the reason."""
     clusters: dict[str, ClusterSnapshot] = {}
     catalogs: dict[str, CatalogSnapshot] = {}
-    troubles: list[ReconcilerError] = []
+    bounds = Bounds(site.folder)
     for name, inventory in site.inventories.items():
-        try:
+        with bounds.about(f"the cluster {name}"):
             clusters[name] = inventory.observe()
-        except ReconcilerError as error:
-            troubles.append(error)
     stores: dict[str, StoreView] = {}
     judged = views(site)
     for name, engine in site.engines.items():
-        view = judged.get(name)
-        if isinstance(view, ReconcilerError):
-            troubles.append(view)
-            continue
-        if view is not None:
-            stores[name] = view
-        try:
+        with bounds.about(f"the server {name}"):
+            view = judged.get(name)
+            if isinstance(view, ReconcilerError):
+                raise view
+            if view is not None:
+                stores[name] = view
             catalogs[name] = engine.observe()
-        except ReconcilerError as error:
-            troubles.append(error)
-    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(troubles), stores)
+    ledger = site.memory.ledger.entries()
+    return Observation(site.now(), clusters, catalogs, ledger, tuple(bounds.troubles), stores)
 
 
 def observe_whole(site: Site) -> Observation:
