@@ -80,14 +80,15 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
 
 def check(root: Path | None, name: str | None, now: str | None, machines: list[str]) -> int:
     """Consistency checks now, of the machines named or of all that have a replica."""
-    with session(find_root(root), name, now) as site, holding(site, _PATIENCE) as held:
-        _clean_up(site, held)
+    with session(find_root(root), name, now) as site:
+        with holding(site, _PATIENCE) as held:
+            _clean_up(site, held)
         observation = observe(site)
         jobs = _checks(site, observation, machines)
         if not jobs:
             note("No replica is there to be checked.")
         with JobsOnScreen(names_of(observation)) as screen:
-            ended = run_jobs(site, jobs, held, "", screen.show)
+            ended = run_jobs(site, jobs, None, "", screen.show)
         if site.stop.asked:
             return ExitCode.INTERRUPTED
     return (

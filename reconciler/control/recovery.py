@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 
 from reconciler.control.dispatch import Watcher, run_jobs, start
+from reconciler.control.job_leases import running_here
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site, actor
@@ -92,7 +93,7 @@ def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watc
 def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
     """Takes up recoveries whose process died: consent was given, and a cut-over must not stay half done."""
     resumed = []
-    for record in site.memory.jobs.running():
+    for record in running_here(site.memory, site.holder):
         engine = site.engines.get(record.job.server)
         if record.job.kind is not JobKind.RECOVERY or engine is None:
             continue

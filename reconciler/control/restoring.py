@@ -18,7 +18,8 @@ from reconciler import files
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import end, new_run
 from reconciler.control.evidence import record_run, record_state
-from reconciler.control.lease import JOB_LEASES, SITE_LEASES, keeping
+from reconciler.control.job_leases import JOB_LEASES
+from reconciler.control.lease import SITE_LEASES, keeping
 from reconciler.control.site import Site
 from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
 from reconciler.errors import Damaged, Refused

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from reconciler.control.job_leases import JobLeases
 from reconciler.errors import Interrupted
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock, Engine, Inventory, Memory
@@ -48,7 +49,7 @@ class Stop:
 @dataclass(frozen=True)
 class Site:
     """One site, opened. `folder` is the root; `holder` says which process this is, for the lease; `started` are the ids
-    of the jobs that it started."""
+    of the jobs that it started, `leases` those that they run under."""
 
     document: SiteDocument
     folder: Path
@@ -60,6 +61,7 @@ class Site:
     holder: str
     stop: Stop = field(default_factory=Stop)
     started: set[str] = field(default_factory=set)
+    leases: JobLeases = field(default_factory=JobLeases)
 
     @property
     def name(self) -> str:
@@ -78,6 +80,7 @@ class Site:
         """Ends what runs, and lets go of every file."""
         for engine in self.engines.values():
             engine.close()
+        self.leases.close(self.memory)
         self.memory.close()
 
 
