@@ -9,6 +9,7 @@ from reconciler.protocols.backup import (
     Recovers,
     RecoveryPreview,
     StoreCheck,
+    UnfinishedRecovery,
     diagnostics_of,
 )
 from reconciler.protocols.memory import (
@@ -23,7 +24,7 @@ from reconciler.protocols.memory import (
     Memory,
     Run,
 )
-from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target
+from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 
 __all__ = [
     "ChecksStore",
@@ -52,5 +53,7 @@ __all__ = [
     "StagedFile",
     "StoreCheck",
     "Target",
+    "UnfinishedRecovery",
+    "Which",
     "diagnostics_of",
 ]

@@ -107,7 +107,7 @@ class Scanner:
 
     def _names(self, reader: DiskReader, before: FileMap | None, report: Callable[[int], None]) -> bytes:
         names = bytearray(blocks_in(reader.size) * NAME)
-        for offset, length in _runs(reader.extents(), reader.size):
+        for offset, length in runs(reader.extents(), reader.size):
             data = memoryview(reader.read(offset, length))
             if len(data) != length:
                 raise Changed
@@ -169,7 +169,7 @@ class Scanner:
             self._writer = None
 
 
-def _runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+def runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
     """(offset, length) of reads that cover the extents in whole blocks, ascending, never twice."""
     done = 0
     for offset, length in extents:
