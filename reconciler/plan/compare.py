@@ -18,11 +18,13 @@ from reconciler.model.comparison import (
 )
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.plan.direction import of_release
 from reconciler.plan.guardrail_rules import still_asked
 from reconciler.plan.matching import guards, read_by
 from reconciler.plan.rules import CREATED, REMOVED, RULES, Rule
 from reconciler.plan.site_rules import worst
+from reconciler.plan.terms import with_rpo, zones_of
 from reconciler.plan.values import DesiredState
 
 _KINDS = {
@@ -44,12 +46,21 @@ def compare(older: PolicySet, newer: PolicySet) -> tuple[DocumentChange, ...]:
         former = _renamed(old, new) if kind == "ProtectionGroup" else {}
         for name, placed in new.items():
             before = old.get(name) or old.get(former.get(name, ""))
-            change = _created(kind, placed) if before is None else _changed(kind, before, placed, older)
+            if before is None:
+                change: DocumentChange | None = _created(kind, placed)
+            elif kind == "ProtectionGroup":
+                change = _changed(kind, _with_rpo(before, older), _with_rpo(placed, newer), older)
+            else:
+                change = _changed(kind, before, placed, older)
             found += [change] if change is not None else []
         gone = set(old) - set(new) - set(former.values())
         found += [_removed(kind, old[name]) for name in gone]
     found = [_asked_elsewhere(change, older, newer) for change in found]
     return tuple(sorted(found, key=lambda each: (list(_KINDS).index(each.kind), each.name)))
+
+
+def _with_rpo(placed: Placed[Any], policies: PolicySet) -> Placed[Any]:
+    return msgspec.structs.replace(placed, document=with_rpo(placed.document, zones_of(policies)))
 
 
 def _renamed(old: Mapping[str, Placed[Any]], new: Mapping[str, Placed[Any]]) -> dict[str, str]:
@@ -180,7 +191,7 @@ def shifts(older: DesiredState, newer: DesiredState, machines: Mapping[str, str]
         if old != new:
             cluster = source.partition("/")[0]
             found.append(CoverageShift(name, cluster, old, new, _shift(old, new)))
-    return tuple(sorted(found, key=lambda each: (-each.direction.rank, each.cluster, each.machine.casefold())))
+    return tuple(sorted(found, key=lambda each: (-each.direction.rank, each.cluster, fold(each.machine))))
 
 
 def _places(desired: DesiredState) -> dict[str, str]:

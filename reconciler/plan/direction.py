@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -25,6 +26,7 @@ from reconciler.schedule import longest_gap
 Weigh = Callable[[Any, Any], Direction]
 
 _DAY = timedelta(days=1)
+_STEADY = ZoneInfo("UTC")
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -73,8 +75,8 @@ def _recurrence(before: Recurrence | None, after: Recurrence | None) -> Directio
 
 
 def _longest(recurrence: Recurrence) -> timedelta:
-    """The longest time between two runs."""
-    return longest_gap(ShortTerm(_DAY, _DAY, None, recovery_points=recurrence))
+    """The longest time between two runs, as the clocks on the wall show it."""
+    return longest_gap(ShortTerm(_DAY, _DAY, None, recovery_points=recurrence), _STEADY)
 
 
 def _runs(recurrence: Recurrence | None) -> float:

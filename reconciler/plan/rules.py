@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -27,7 +28,7 @@ from reconciler.model.groups import Week
 from reconciler.model.units import parse_share
 from reconciler.plan import guardrail_rules, site_rules
 from reconciler.plan.direction import FIELDS
-from reconciler.plan.selectors import glob_within
+from reconciler.plan.globs import glob_within
 from reconciler.plan.site_rules import NEUTRAL, STRENGTHENS, WEAKENS, order, worst
 from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO
@@ -224,6 +225,9 @@ def _by_name(parts: Iterable[Any]) -> dict[str, Any]:
     return {part.name: part for part in parts}
 
 
+_ANY = ZoneInfo("UTC")
+
+
 def _at(path: str) -> Callable[[Any], Any]:
     """Reads a value by its policy path: None where something on the way is not written."""
     steps = path.split(".")
@@ -245,7 +249,7 @@ def _rule(path: str, weigh: Weigh, note: str = "") -> Rule:
 
 
 def _effective(document: GroupDocument) -> Any:
-    return group_of(document, ())
+    return group_of(document, (), _ANY)  # its RPO is written out: see `compare`
 
 
 def _group_fields() -> tuple[Rule, ...]:

@@ -13,6 +13,8 @@ from reconciler.protocols.backup import (
     diagnostics_of,
 )
 from reconciler.protocols.memory import (
+    ApprovalUse,
+    ApprovalUses,
     Evidence,
     JobStore,
     Journal,
@@ -22,11 +24,18 @@ from reconciler.protocols.memory import (
     Locks,
     Marks,
     Memory,
+    Request,
+    RequestKind,
+    Requests,
+    RequestState,
     Run,
+    Stores,
 )
 from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 
 __all__ = [
+    "ApprovalUse",
+    "ApprovalUses",
     "ChecksStore",
     "Clock",
     "DiskReader",
@@ -48,10 +57,15 @@ __all__ = [
     "ReadsGroups",
     "Recovers",
     "RecoveryPreview",
+    "Request",
+    "RequestKind",
+    "RequestState",
+    "Requests",
     "Room",
     "Run",
     "StagedFile",
     "StoreCheck",
+    "Stores",
     "Target",
     "UnfinishedRecovery",
     "Which",
