@@ -6,6 +6,7 @@ that a change cannot bring its own judge. Whoever wrote the policies since then 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 
 from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved
-from reconciler.control.policies import FOLDER
+from reconciler.control.policies import FOLDER, policy_paths
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Approved
@@ -98,7 +99,7 @@ def record_site(site: Site, *, settled: bool, glass: bool = False) -> None:
     """
     known = last_applied(site)
     document = site.document
-    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    commit, dirty = gitrepo.state(site.folder, *policy_paths(site.folder))
     signers = _signers(site.folder, document.spec.approvals)
     if known is not None and _widened(known, document) and not glass:
         document = _with_approvals(document, known.document.spec.approvals)
@@ -145,8 +146,8 @@ def _signers(root: Path, rules: Approvals | None) -> str | None:
 def _uncommitted(root: Path) -> frozenset[str] | None:
     """The policy files that Git does not have as they are; None where there is no repository."""
     try:
-        commit, _ = gitrepo.state(root, FOLDER)
-        return frozenset(gitrepo.changed_files(root, FOLDER)) if commit else None
+        commit, _ = gitrepo.state(root, *policy_paths(root))
+        return frozenset(gitrepo.changed_files(root, *policy_paths(root))) if commit else None
     except ReconcilerError:
         return None
 
@@ -163,11 +164,16 @@ def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str
         for placed in getattr(policies, kind)
     }
     only = approvals - others
+    beyond = policy_paths(root)
     found = {gitrepo.identity(root)} if changed else set()
     try:
         for author, files in gitrepo.authors(root, since, "HEAD"):
-            if any(name.startswith(f"{FOLDER}/") and name not in only for name in files):
+            if any(_is_policy(name, beyond) and name not in only for name in files):
                 found.add(author)
     except ReconcilerError:
         return None
     return frozenset(found - {""})
+
+
+def _is_policy(name: str, beyond: Container[str]) -> bool:
+    return name.startswith(f"{FOLDER}/") or name in beyond
