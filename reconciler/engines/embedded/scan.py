@@ -217,7 +217,7 @@ def runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, i
 def _to_look_at_again(source: _Source, found: FileMap) -> Iterator[tuple[int, int]]:
     """(first block, how many) of neighbours; never more than is read at once."""
     filled = set[int]()
-    for offset, length in _runs(source.reader.extents(), found.size):
+    for offset, length in runs(source.reader.extents(), found.size):
         blocks = range(offset // BLOCK, blocks_in(offset + length))
         filled.update(index for index in blocks if not source.looked[index])
     first, count = 0, 0
