@@ -1,0 +1,68 @@
+"""Authorship: two states of the policies and the commits between them -> who wrote the change.
+
+Every commit counts, whatever became of what it wrote, and in it whoever wrote it, whoever made it, and whoever it names
+as co-author. Only files that bring nothing but approvals, on both sides, are left out, so that an approver can commit
+an approval; a file that was a group's before is not one of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from reconciler import gitrepo
+from reconciler.control.policies import FOLDER
+from reconciler.model.documents import PolicySet
+
+_OTHERS = ("sites", "groups", "exclusions", "presets", "guardrails")
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One state: its commit ("" for none: nothing was there, or it is the work tree) and its policies; None where they
+    cannot be read, and nothing of it may be left out."""
+
+    commit: str
+    policies: PolicySet | None
+
+
+def wrote(root: Path, older: Side, newer: Side, since: str | None = None) -> frozenset[str]:
+    """The e-mail addresses of all who wrote what `newer` has and `older` has not. `since` is the commit from which on
+    it is looked for, where that is not the older side's. Raises what `gitrepo.commits` does."""
+    left_out = _approvals_alone(older.policies, newer.policies)
+    start = older.commit if since is None else since
+    everywhere = any(_has_links(root, side.commit) for side in (older, newer))
+    read = _files(older.policies) | _files(newer.policies)
+    found: set[str] = set()
+    for commit in gitrepo.commits(root, start, newer.commit or "HEAD"):
+        mine = {
+            path
+            for path in commit.paths
+            if path not in left_out and (everywhere or path in read or path == FOLDER or path.startswith(f"{FOLDER}/"))
+        }
+        if mine:
+            found |= {commit.author, commit.committer, *commit.co_authors}
+    return frozenset(found - {""})
+
+
+def _approvals_alone(older: PolicySet | None, newer: PolicySet | None) -> frozenset[str]:
+    """The files that hold approvals, and on neither side anything else."""
+    if older is None or newer is None:
+        return frozenset()
+    others = {
+        placed.positions.at().file for side in (older, newer) for kind in _OTHERS for placed in getattr(side, kind)
+    }
+    return frozenset(placed.positions.at().file for side in (older, newer) for placed in side.approvals) - others
+
+
+def _files(policies: PolicySet | None) -> frozenset[str]:
+    if policies is None:
+        return frozenset()
+    kinds = ("approvals", *_OTHERS)
+    return frozenset(placed.positions.at().file for kind in kinds for placed in getattr(policies, kind))
+
+
+def _has_links(root: Path, commit: str) -> bool:
+    """Whether a link stands among the policies: what they say may then stand anywhere in the repository."""
+    entries = gitrepo.entries(root, commit or "HEAD", FOLDER)
+    return any(entry.mode == gitrepo.LINK for entry in entries.values())
