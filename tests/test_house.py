@@ -97,6 +97,45 @@ def test_no_template_is_trusted_and_no_markup_is_made_from_data() -> None:
     assert text.count("TextColumn(") == text.count('{task.description}", markup=False)') == 1
 
 
+#: Rooms and files that open what the program itself has just made, or what is no file of anybody.
+_OPENS_ITS_OWN = ("demo", "engines", "files.py", "sqlite.py", "signing.py", "store/holder.py")
+
+
+def test_what_others_made_is_opened_through_one_door() -> None:
+    """A pipe or a device among them must neither hold the site nor be read: `files.open_regular`."""
+    for path in SOURCES:
+        name = path.relative_to(PACKAGE).as_posix()
+        if not name.startswith(_OPENS_ITS_OWN):
+            found = re.findall(
+                r'(?<!files)\.(?:read_bytes|read_text)\(|\.open\("rb?"|O_RDONLY', path.read_text(encoding="utf-8")
+            )
+            assert not found, (name, found)
+
+
+#: Where letters change their case for another reason than to compare two names: words of a programme, not names.
+_OTHER_LETTER_CASE = {
+    "model/encode.py": "true and false as they are written",
+    "model/identity.py": "an id, as it is stored",
+    "engines/places.py": "names of files, told apart as coarsely as any file system might",
+    "images/inspect.py": "what a file's name ends in",
+    "snapshots/form.py": "a word within a sentence",
+    "report/plan_words.py": "true and false as they are written",
+    "cli/policies.py": "a code, as it is called",
+    "parse/validate.py": "the nearest word of the schema; true and false",
+    "parse/unsupported.py": "true and false as they are written",
+}
+
+
+def test_letter_case_has_one_meaning() -> None:
+    """Names are compared by `model.names`, patterns by `plan.globs`."""
+    for path in SOURCES:
+        name, text = path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
+        if name not in ("model/names.py", "engines/places.py"):
+            assert not re.search(r"casefold|IGNORECASE|\bre\.I\b|\(\?[a-z]*i[a-z]*\)|fnmatch|\bnormalize\(", text), name
+            changes = re.search(r"\.(lower|upper|swapcase)\(|str\.(lower|upper)\b", text)
+            assert not changes or name in _OTHER_LETTER_CASE, (name, changes)
+
+
 def test_every_code_is_explained_and_every_explanation_is_used() -> None:
     used: set[str] = set()
     for path in SOURCES:

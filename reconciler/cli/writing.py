@@ -13,6 +13,7 @@ from reconciler.control.observe import observe_whole
 from reconciler.control.policies import FOLDER, read_good
 from reconciler.control.starting import HEADER, Answers, first_policies
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError
+from reconciler.model.names import fold
 from reconciler.parse import read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
@@ -27,10 +28,10 @@ def schema(kind: str | None) -> int:
         out(json.dumps(bundled_schema(), indent=2, sort_keys=True) + "\n")
         return ExitCode.SUCCESS
     kinds = (*KINDS, SAVED_PLAN)
-    known = {each.casefold(): each for each in kinds}
-    if kind.casefold() not in known:
+    known = {fold(each): each for each in kinds}
+    if fold(kind) not in known:
         raise UsageError("RCL0003", f"there is no kind {kind!r}", f"One of {', '.join(kinds)}.")
-    named = known[kind.casefold()]
+    named = known[fold(kind)]
     found = plan_schema() if named == SAVED_PLAN else schema_of(named)
     out(json.dumps(found, indent=2, sort_keys=True) + "\n")
     return ExitCode.SUCCESS

@@ -23,6 +23,7 @@ from reconciler.model import (
     format_duration,
 )
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.parse.write import yaml_text
 from reconciler.plan.terms import RPO_GRACE
 from reconciler.schedule import longest_gap
@@ -108,7 +109,7 @@ def _members(
     called = {m.source(name): m.name for name, seen in clusters.items() for m in seen.machines}
     known: dict[tuple[str, str], list[DataSource]] = defaultdict(list)
     for source, name in called.items():
-        known[source.cluster, name.casefold()].append(source)
+        known[source.cluster, fold(name)].append(source)
     rules: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for member in members:
         machine = called.get(DataSource(member.source.cluster, member.source.machine))
@@ -119,12 +120,12 @@ def _members(
                 f"The machine {member.source.machine} is not on {member.source.cluster} now; write it by hand."
             )
         else:
-            if len(known[member.source.cluster, machine.casefold()]) > 1:
+            if len(known[member.source.cluster, fold(machine)]) > 1:
                 doubts.append(f"Several machines are called {machine}: tell them apart by labels.")
             rules[member.source.cluster, member.volume].append(machine)
     written = []
     for (cluster, volume), names in sorted(rules.items(), key=lambda rule: (rule[0][0], rule[0][1] or "")):
-        rule: dict[str, Any] = {"virtualMachines": {"cluster": cluster, "names": sorted(set(names), key=str.casefold)}}
+        rule: dict[str, Any] = {"virtualMachines": {"cluster": cluster, "names": sorted(set(names), key=fold)}}
         written.append(rule | ({"storage": {"volume": volume}} if volume else {}))
     return written
 

@@ -24,6 +24,7 @@ from reconciler.model import (
     RecoveryTarget,
     vm_id,
 )
+from reconciler.model.names import fold
 from reconciler.protocols import RecoveryPreview
 
 
@@ -105,19 +106,19 @@ def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
 
 def find_machine(observation: Observation, machine: str) -> DataSource:
     """The data source that is called so, by name or by id; among the clusters and the catalogs."""
-    wanted, identity = machine.casefold(), vm_id(machine)
+    wanted, identity = fold(machine), vm_id(machine)
     found = {
         each.source(cluster)
         for cluster, snapshot in observation.clusters.items()
         for each in snapshot.machines
-        if wanted == each.name.casefold() or identity == each.id
+        if wanted == fold(each.name) or identity == each.id
     }
     if not found:
         found = {
             replica.source
             for catalog in observation.catalogs.values()
             for replica in catalog.replicas
-            if wanted == replica.machine_name.casefold() or identity == replica.source.machine
+            if wanted == fold(replica.machine_name) or identity == replica.source.machine
         }
     if not found:
         raise UsageError(

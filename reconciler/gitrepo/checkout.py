@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from reconciler import files
 from reconciler.errors import Refused, Unreachable, UsageError
 from reconciler.gitrepo.call import git
 from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, head, objects, resolve
@@ -51,9 +52,7 @@ def _is_same(path: Path, entry: Entry, content: bytes) -> bool:
     try:
         if path.is_symlink() or entry.mode == LINK:
             return path.is_symlink() and entry.mode == LINK and os.fsencode(path.readlink()) == content
-        if not path.is_file():
-            return False
-        data = path.read_bytes()
+        data = files.read_regular(path)
     except OSError:
         return False
     return data == content or data.replace(b"\r\n", b"\n") == content.replace(b"\r\n", b"\n")

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from reconciler import files
 from reconciler.model.cluster import DiskKind, PowerState, ReplicationMode, StorageKind
+from reconciler.model.names import LONGEST
 
 #: A JSON file of a cluster is small; a larger one is not read.
 LARGEST_JSON = 4 * 1024 * 1024
+
+#: What something is called. Hyper-V takes 100 letters; whatever is far beyond that is no name.
+Name = Annotated[str, Meta(max_length=LONGEST)]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -103,8 +107,8 @@ class DiskJson(Stated, frozen=True):
 
 
 class MachineJson(Stated, frozen=True):
-    id: str
-    name: str
+    id: Name
+    name: Name
     generation: int | UnsetType = UNSET
     guest_system: str | UnsetType = UNSET
     guest_version: str | UnsetType = UNSET

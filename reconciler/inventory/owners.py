@@ -7,7 +7,6 @@ where its path is the same without regard to letter case, as on the volumes of a
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -16,6 +15,7 @@ import msgspec
 from reconciler.errors import Refused
 from reconciler.inventory.configuration import NO_FILES
 from reconciler.model.cluster import VirtualMachine
+from reconciler.model.names import fold
 from reconciler.staging import LocalTarget
 
 
@@ -47,7 +47,7 @@ class Owners:
         try:
             status = place.stat()
         except (OSError, ValueError):
-            return unicodedata.normalize("NFC", os.path.normpath(place)).casefold()
+            return fold(os.path.normpath(place))
         return status.st_dev, status.st_ino
 
 

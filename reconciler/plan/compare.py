@@ -18,6 +18,7 @@ from reconciler.model.comparison import (
 )
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.plan.direction import of_release
 from reconciler.plan.guardrail_rules import still_asked
 from reconciler.plan.matching import guards, read_by
@@ -190,7 +191,7 @@ def shifts(older: DesiredState, newer: DesiredState, machines: Mapping[str, str]
         if old != new:
             cluster = source.partition("/")[0]
             found.append(CoverageShift(name, cluster, old, new, _shift(old, new)))
-    return tuple(sorted(found, key=lambda each: (-each.direction.rank, each.cluster, each.machine.casefold())))
+    return tuple(sorted(found, key=lambda each: (-each.direction.rank, each.cluster, fold(each.machine))))
 
 
 def _places(desired: DesiredState) -> dict[str, str]:

@@ -23,10 +23,11 @@ from reconciler.model import (
     Verb,
 )
 from reconciler.model.encode import inline
+from reconciler.model.names import fold
 from reconciler.plan.direction import FIELDS, Field, of_release, taking, worst
+from reconciler.plan.globs import glob_matches
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
-from reconciler.plan.selectors import glob_matches
 from reconciler.plan.terms import is_default_rpo
 from reconciler.plan.values import DesiredGroup, DesiredState
 
@@ -105,7 +106,7 @@ class _Differ:
         found: dict[tuple[str, str], list[ObservedGroup]] = defaultdict(list)
         for (server, ref), seen in self.observed.items():
             if (server, ref) not in self.owned:
-                for name in {seen.group.name, seen.group.display_name}:
+                for name in {fold(seen.group.name), fold(seen.group.display_name)}:
                     found[server, name].append(seen)
         return found
 
@@ -150,7 +151,7 @@ class _Differ:
 
     def _stranger(self, desired: DesiredGroup) -> ObservedGroup | None:
         """A group of the same name on the server that is not ours: the first of them."""
-        names = {desired.group.name, desired.group.display_name}
+        names = {fold(desired.group.name), fold(desired.group.display_name)}
         found = [seen for name in names for seen in self.strangers.get((desired.server, name), ())]
         return min(found, key=lambda seen: (seen.group.name, seen.ref), default=None)
 

@@ -27,8 +27,8 @@ from reconciler.model.documents import (
     PolicySet,
 )
 from reconciler.model.units import ClockTime, Duration
+from reconciler.plan.globs import glob_matches
 from reconciler.plan.matching import looks_at
-from reconciler.plan.selectors import glob_matches
 from reconciler.plan.terms import with_rpo, zones_of
 
 #: What the expressions can name.

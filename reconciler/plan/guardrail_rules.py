@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from reconciler.model import Direction
 from reconciler.model.documents import GuardrailMatch, GuardrailSpec, GuardrailValidation
-from reconciler.plan.selectors import glob_within
+from reconciler.plan.globs import glob_within
 
 ENFORCE = ("warn", "approve", "deny")
 _OPENING, _CLOSING = "([{", ")]}"

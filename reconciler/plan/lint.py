@@ -12,6 +12,7 @@ import msgspec
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import format_duration
 from reconciler.model.documents import GroupDocument, GroupSpec, Later, Placed, PolicySet, Window
+from reconciler.model.names import fold
 from reconciler.model.units import ClockTime, Duration
 from reconciler.plan.terms import short_term_of, zone_of, zones_of
 from reconciler.plan.windows import within, working_hours
@@ -20,7 +21,7 @@ from reconciler.schedule import longest_gap
 #: How many names and places a finding lists.
 _SHOWN = 5
 
-_NO_REASONS = {"", "x", "none", "n/a", "na", "todo", "tbd", "test", "reason", "because", "later", "unknown"}
+_NO_REASONS = {"", "X", "NONE", "N/A", "NA", "TODO", "TBD", "TEST", "REASON", "BECAUSE", "LATER", "UNKNOWN"}
 
 
 def lint(policies: PolicySet, today: date) -> tuple[Diagnostic, ...]:
@@ -111,7 +112,7 @@ def _exclusions(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
                 f"Ask {placed.document.spec.owner}, then prolong it, or protect the machines.",
                 placed.positions.at("spec", "until"),
             )
-        if placed.document.spec.reason.strip(" .-?").casefold() in _NO_REASONS:
+        if fold(placed.document.spec.reason.strip(" .-?")) in _NO_REASONS:
             what = (
                 f"the exclusion {placed.document.metadata.name} gives no real reason: {placed.document.spec.reason!r}"
             )
@@ -133,9 +134,11 @@ def _display_names(policies: PolicySet) -> Iterator[Diagnostic]:
     for placed in policies.groups:
         spec = placed.document.spec
         name = spec.display_name or placed.document.metadata.name.replace("-", " ")
-        seen[spec.site, spec.server, name.casefold()].append(placed)
-    for (_, server, name), same in seen.items():
+        seen[spec.site, spec.server, fold(name)].append(placed)
+    for (_, server, _), same in seen.items():
         if len(same) > 1:
+            spec = same[0].document.spec
+            name = spec.display_name or same[0].document.metadata.name.replace("-", " ")
             paths = [
                 ("spec", "displayName") if placed.document.spec.display_name else ("metadata", "name")
                 for placed in same

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.model.documents import GuardrailMatch, PolicySet
-from reconciler.plan.selectors import glob_matches
+from reconciler.plan.globs import glob_matches
 
 
 def guards(policies: PolicySet, document: Any) -> list[str]:

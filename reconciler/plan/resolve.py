@@ -28,6 +28,7 @@ from reconciler.model.documents import (
     ProtectedParts,
 )
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
 from reconciler.plan.terms import group_of, selectors_hash, zone_of, zones_of
 from reconciler.plan.values import AUTO, IGNORABLE, DesiredGroup, DesiredState, Excused
@@ -373,12 +374,12 @@ class _Resolver:
 
     def _renewed(self) -> None:
         """A new machine under the name of one that is gone is another machine, and people want to be told."""
-        gone = {(c, each.name.casefold()): each for c, lost in self.gone.items() for each in lost.candidates}
+        gone = {(c, fold(each.name)): each for c, lost in self.gone.items() for each in lost.candidates}
         if not gone:
             return
         for cluster, seen in sorted(self.now.items()):
             for candidate in seen.candidates:
-                old = gone.get((cluster, candidate.name.casefold()))
+                old = gone.get((cluster, fold(candidate.name)))
                 if old is None:
                     continue
                 self.findings.append(

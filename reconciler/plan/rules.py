@@ -28,7 +28,7 @@ from reconciler.model.groups import Week
 from reconciler.model.units import parse_share
 from reconciler.plan import guardrail_rules, site_rules
 from reconciler.plan.direction import FIELDS
-from reconciler.plan.selectors import glob_within
+from reconciler.plan.globs import glob_within
 from reconciler.plan.site_rules import NEUTRAL, STRENGTHENS, WEAKENS, order, worst
 from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO

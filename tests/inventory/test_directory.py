@@ -14,6 +14,9 @@ from reconciler.model import DiskKind
 from reconciler.plan.preflight import refusals
 from tests.fakes import DiskCluster, SetClock, machine_id
 
+#: A name that is none, by its length.
+NAMELESS = json.dumps({"id": machine_id(1), "name": "n" * 2000})
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> DiskCluster:
@@ -59,7 +62,7 @@ def test_a_missing_roles_folder_is_not_an_empty_one(cluster: DiskCluster) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"id": 1}', '{"id": "x", "name": "y", "hobby": 1}', "\xff\xfe", "null"]
+    "text", ["", "{", "[]", '{"id": 1}', '{"id": "x", "name": "y", "hobby": 1}', "\xff\xfe", "null", NAMELESS]
 )
 def test_a_machine_that_cannot_be_read_is_there_but_unseen(cluster: DiskCluster, text: str) -> None:
     cluster.add(1, "one")
