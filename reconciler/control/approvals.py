@@ -83,17 +83,13 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     rules = court.rules
     if rules is None:
         return "the site names no approvers"
-    if not spec.id or not spec.site:
-        return "it was written by version 0.1, without an id and a site, and could be used again and elsewhere"
-    if spec.site != court.site:
-        return f"it is for the site {spec.site}, not for {court.site}"
     if spec.approved_by not in rules.approvers:
         return f"{spec.approved_by} is none of the site's approvers"
     if spec.until < court.today:
         return f"it ended on {spec.until}"
-    used = _used(spec, court)
-    if used:
-        return used
+    elsewhere = _elsewhere(spec, court)
+    if elsewhere:
+        return elsewhere
     if not rules.self_approval:
         if court.authors is None:
             return "nobody knows who wrote the change; name the author with --author"
@@ -109,8 +105,13 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     return ""
 
 
-def _used(spec: ApprovalSpec, court: Court) -> str:
-    """Whether somebody's yes was used already: it counts for one change, not for the same one made again."""
+def _elsewhere(spec: ApprovalSpec, court: Court) -> str:
+    """Why it was meant for something else: another site, or a change that was made already; it counts for one change,
+    not for the same one made again."""
+    if not spec.id or not spec.site:
+        return "it was written by version 0.1, without an id and a site, and could be used again and elsewhere"
+    if spec.site != court.site:
+        return f"it is for the site {spec.site}, not for {court.site}"
     use = court.uses.get(spec.id)
     if use is not None and use.used_up_at is not None:
         return f"it was used up on {use.used_up_at:%Y-%m-%d}: what it allowed was done then"

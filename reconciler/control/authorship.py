@@ -15,6 +15,7 @@ from reconciler import gitrepo
 from reconciler.control.policies import FOLDER
 from reconciler.model.documents import PolicySet
 
+EMPTY = PolicySet((), (), ())
 _OTHERS = ("sites", "groups", "exclusions", "presets", "guardrails")
 
 
@@ -26,15 +27,13 @@ class Side(msgspec.Struct, frozen=True):
     policies: PolicySet | None
 
 
-def wrote(root: Path, older: Side, newer: Side, since: str | None = None) -> frozenset[str]:
-    """The e-mail addresses of all who wrote what `newer` has and `older` has not. `since` is the commit from which on
-    it is looked for, where that is not the older side's. Raises what `gitrepo.commits` does."""
+def wrote(root: Path, older: Side, newer: Side) -> frozenset[str]:
+    """The e-mail addresses of all who wrote what `newer` has and `older` has not. Raises as `gitrepo.commits` does."""
     left_out = _approvals_alone(older.policies, newer.policies)
-    start = older.commit if since is None else since
-    everywhere = any(_has_links(root, side.commit) for side in (older, newer))
+    everywhere = any(_has_links(root, commit) for commit in (older.commit, newer.commit or "HEAD") if commit)
     read = _files(older.policies) | _files(newer.policies)
     found: set[str] = set()
-    for commit in gitrepo.commits(root, start, newer.commit or "HEAD"):
+    for commit in gitrepo.commits(root, older.commit, newer.commit or "HEAD"):
         mine = {
             path
             for path in commit.paths
@@ -64,5 +63,5 @@ def _files(policies: PolicySet | None) -> frozenset[str]:
 
 def _has_links(root: Path, commit: str) -> bool:
     """Whether a link stands among the policies: what they say may then stand anywhere in the repository."""
-    entries = gitrepo.entries(root, commit or "HEAD", FOLDER)
+    entries = gitrepo.entries(root, commit, FOLDER)
     return any(entry.mode == gitrepo.LINK for entry in entries.values())

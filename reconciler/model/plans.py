@@ -169,8 +169,8 @@ class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 class Approved(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """An Approval that counts: its name, who said yes, why, until when, and to which changes. `expired_points` is the
-    most points that may expire by it over all waves, None for any number, `spent` how many did so far. `id` is the random
-    number of the document."""
+    most points that may expire by it over all waves, None for any number, `spent` how many did so far. `id` is the
+    random number of the document."""
 
     name: str
     by: str

@@ -121,8 +121,8 @@ def _covered(covering: Mapping[str, str], group: str, field: FieldChange) -> str
 def within_ceilings(
     changes: Iterable[tuple[Change, Impact | None]], approvals: Sequence[Approved]
 ) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
-    """The approvals whose changes expire no more points than they allow, with what they did in earlier waves; and of the
-    others, by how many."""
+    """The approvals whose changes expire no more points than they allow, with what they did in earlier waves; and of
+    the others, by how many."""
     lost: dict[str, int] = defaultdict(int)
     for change, impact in changes:
         for name in {field.approved_by for field in change.fields if field.approved_by}:
