@@ -21,24 +21,20 @@ _OTHERS = ("sites", "groups", "exclusions", "presets", "guardrails")
 
 class Side(msgspec.Struct, frozen=True):
     """One state: its commit ("" for none: nothing was there, or it is the work tree) and its policies; None where they
-    cannot be read, and nothing of it may be left out."""
+    cannot be read, and nothing of it may be left out. `files` are those that it is made of, with the links to them."""
 
     commit: str
     policies: PolicySet | None
+    files: frozenset[str] = frozenset()
 
 
 def wrote(root: Path, older: Side, newer: Side) -> frozenset[str]:
     """The e-mail addresses of all who wrote what `newer` has and `older` has not. Raises as `gitrepo.commits` does."""
     left_out = _approvals_alone(older.policies, newer.policies)
-    everywhere = any(_has_links(root, commit) for commit in (older.commit, newer.commit or "HEAD") if commit)
-    read = _files(older.policies) | _files(newer.policies)
+    read = older.files | newer.files | {FOLDER}
     found: set[str] = set()
     for commit in gitrepo.commits(root, older.commit, newer.commit or "HEAD"):
-        mine = {
-            path
-            for path in commit.paths
-            if path not in left_out and (everywhere or path in read or path == FOLDER or path.startswith(f"{FOLDER}/"))
-        }
+        mine = {path for path in commit.paths - left_out if path in read or path.startswith(f"{FOLDER}/")}
         if mine:
             found |= {commit.author, commit.committer, *commit.co_authors}
     return frozenset(found - {""})
@@ -52,16 +48,3 @@ def _approvals_alone(older: PolicySet | None, newer: PolicySet | None) -> frozen
         placed.positions.at().file for side in (older, newer) for kind in _OTHERS for placed in getattr(side, kind)
     }
     return frozenset(placed.positions.at().file for side in (older, newer) for placed in side.approvals) - others
-
-
-def _files(policies: PolicySet | None) -> frozenset[str]:
-    if policies is None:
-        return frozenset()
-    kinds = ("approvals", *_OTHERS)
-    return frozenset(placed.positions.at().file for kind in kinds for placed in getattr(policies, kind))
-
-
-def _has_links(root: Path, commit: str) -> bool:
-    """Whether a link stands among the policies: what they say may then stand anywhere in the repository."""
-    entries = gitrepo.entries(root, commit, FOLDER)
-    return any(entry.mode == gitrepo.LINK for entry in entries.values())

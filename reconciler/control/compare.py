@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,21 +19,24 @@ from reconciler.errors import Diagnostic, PolicyError, Severity, UsageError
 from reconciler.model import ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
 from reconciler.model.documents import Approvals, GuardrailDocument, Placed, PolicySet, SiteDocument
-from reconciler.parse import read_texts
+from reconciler.parse import FolderTree, PolicyFile, Reading, read_one, read_texts, read_tree
 from reconciler.plan import compare as plan_compare
 from reconciler.plan.compare import deletions, shifts
 from reconciler.plan.guard import compared, guard, guard_documents
+from reconciler.protocols.tree import Tree
 
 _LARGEST = 8 * 1024 * 1024
 _EMPTY = PolicySet((), (), ())
 
 
 class State(msgspec.Struct, frozen=True):
-    """One state of the policies: what it is called, its files by path from the root, the commit if it is one."""
+    """One state of the policies: what it is called, its files with the links that lead to them, the commit if it is
+    one. `read` gives another file of the same state, by its path from the root."""
 
     called: str
-    files: dict[str, bytes]
+    sources: tuple[PolicyFile, ...]
     policies: PolicySet
+    read: Callable[[str], bytes | None]
     commit: str = ""
 
 
@@ -48,24 +52,33 @@ def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
     """A folder, a file, or a revision. Raises `PolicyError` with every mistake of it; with `may_be_empty` a state
     without any policy document counts as an empty one, so that a first commit can be compared."""
     path = (root / what) if not Path(what).is_absolute() else Path(what)
-    commit = ""
+    if path.is_file():
+        return _state(what, read_texts({path.name: _bytes(path)}, what), _no_others)
+    tree: Tree
+    folder, commit = FOLDER, ""
     if path.is_dir():
-        folder = path if path.name == FOLDER or not (path / FOLDER).is_dir() else path / FOLDER
-        files = {name.relative_to(folder.parent).as_posix(): _bytes(name) for name in _files(folder)}
-    elif path.is_file():
-        files = {path.name: _bytes(path)}
+        within = path.name == FOLDER or not (path / FOLDER).is_dir()
+        tree, folder = (FolderTree(path.parent), path.name) if within else (FolderTree(path), FOLDER)
     else:
         commit = gitrepo.resolve(root, what)
-        files = {name: data for name, data in gitrepo.read_files(root, commit).items() if name.startswith(f"{FOLDER}/")}
+        tree = gitrepo.CommitTree(root, commit)
+    others = partial(read_one, tree, largest=_LARGEST)
     try:
-        reading = read_texts(files, what)
-    except PolicyError:
-        if not may_be_empty or any(name.endswith((".yaml", ".yml")) for name in files):
+        return _state(what, read_tree(tree, folder, what), others, commit)
+    except PolicyError as error:
+        if not may_be_empty or error.diagnostics[0].code not in ("RCL1001", "RCL1003"):
             raise
-        return State(what, files, _EMPTY, commit)
+        return State(what, (), _EMPTY, others, commit)
+
+
+def _state(called: str, reading: Reading, others: Callable[[str], bytes | None], commit: str = "") -> State:
     if reading.policies is None:
         raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR])
-    return State(what, files, reading.policies, commit)
+    return State(called, reading.sources, reading.policies, others, commit)
+
+
+def _no_others(path: str) -> bytes | None:
+    return None
 
 
 def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
@@ -119,7 +132,7 @@ def _judged(root: Path, older: State, newer: State, asked: Asked) -> _Judged:
     found: list[Diagnostic] = []
     judges = judges_of(older)
     for site, rules in judges.items() or {"": None}.items():
-        signers = older.files.get(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
+        signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
         court = Court(site, rules, signers, wrote_it, today, older=before)
         mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
         counting, wrong = approved(mine, court)
@@ -168,8 +181,15 @@ def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[
     if not older.commit:
         return frozenset({own}) if own else None
     found = frozenset() if newer.commit else frozenset({own})
-    found |= wrote(root, Side(older.commit, older.policies), Side(newer.commit, newer.policies))
+    found |= wrote(root, side_of(older), side_of(newer))
     return found - {""} or None
+
+
+def side_of(state: State) -> Side:
+    """The state as authorship sees it: with all the files that it is made of."""
+    files = {path for source in state.sources for path in (source.name, *source.links)}
+    signers = {rules.allowed_signers for rules in judges_of(state).values() if rules.allowed_signers is not None}
+    return Side(state.commit, state.policies, frozenset(files | signers))
 
 
 def judges_of(older: State) -> dict[str, Approvals]:
@@ -210,10 +230,6 @@ def _site(policies: PolicySet, name: str) -> SiteDocument | None:
 
 
 # --- Files -----------------------------------------------------------------------------------------------------
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _bytes(path: Path) -> bytes:

@@ -16,8 +16,8 @@ import msgspec
 from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved
 from reconciler.control.authorship import EMPTY, Side, wrote
-from reconciler.control.compare import read_state
-from reconciler.control.policies import FOLDER
+from reconciler.control.compare import read_state, side_of
+from reconciler.control.policies import policy_paths
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Severity
 from reconciler.model import Approved
@@ -106,7 +106,7 @@ def record_site(site: Site, *, settled: bool, glass: bool = False) -> None:
     """
     known = last_applied(site)
     document = site.document
-    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    commit, dirty = gitrepo.state(site.folder, *policy_paths(site.folder))
     signers = _signers(site.folder, document.spec.approvals)
     if known is not None and _widened(known, document) and not glass:
         document = _with_approvals(document, known.document.spec.approvals)
@@ -153,8 +153,8 @@ def _signers(root: Path, rules: Approvals | None) -> str | None:
 def _uncommitted(root: Path) -> frozenset[str] | None:
     """The policy files that Git does not have as they are; None where there is no repository."""
     try:
-        commit, _ = gitrepo.state(root, FOLDER)
-        return frozenset(gitrepo.changed_files(root, FOLDER)) if commit else None
+        commit, _ = gitrepo.state(root, *policy_paths(root))
+        return frozenset(gitrepo.changed_files(root, *policy_paths(root))) if commit else None
     except ReconcilerError:
         return None
 
@@ -166,15 +166,15 @@ def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str
         return None
     found = {gitrepo.identity(root)} if changed else set()
     try:
-        older = Side(since, _then(root, since) if since else EMPTY)
-        return frozenset((found | wrote(root, older, Side("", policies))) - {""})
+        older = _then(root, since) if since else Side("", EMPTY)
+        return frozenset((found | wrote(root, older, Side("", policies, frozenset(policy_paths(root))))) - {""})
     except ReconcilerError:
         return None
 
 
-def _then(root: Path, commit: str) -> PolicySet | None:
-    """The policies of a commit; None where they are not right."""
+def _then(root: Path, commit: str) -> Side:
+    """The policies of a commit."""
     try:
-        return read_state(root, commit, may_be_empty=True).policies
+        return side_of(read_state(root, commit, may_be_empty=True))
     except PolicyError:
-        return None
+        return Side(commit, None)
