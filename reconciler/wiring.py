@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site, Stop
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
@@ -130,13 +131,11 @@ def look(
     if exported is not None:
         return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
-    troubles: list[ReconcilerError] = []
+    bounds = Bounds(root)
     for cluster in document.spec.clusters:
-        try:
+        with bounds.about(f"the cluster {cluster.name}"):
             seen[cluster.name] = open_inventory(root, cluster, clock).observe()
-        except ReconcilerError as error:
-            troubles.append(error)
-    return seen, tuple(troubles)
+    return seen, tuple(bounds.troubles)
 
 
 def _load(group: str, name: str) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
@@ -34,21 +35,17 @@ class Observation(msgspec.Struct, frozen=True):
 
 
 def observe(site: Site) -> Observation:
-    """Everything that can be seen now. Never raises for a cluster or a server that does not answer."""
+    """Everything that can be seen now. Never raises for a cluster or a server that cannot be, whatever the reason."""
     clusters: dict[str, ClusterSnapshot] = {}
     catalogs: dict[str, CatalogSnapshot] = {}
-    troubles: list[ReconcilerError] = []
+    bounds = Bounds(site.folder)
     for name, inventory in site.inventories.items():
-        try:
+        with bounds.about(f"the cluster {name}"):
             clusters[name] = inventory.observe()
-        except ReconcilerError as error:
-            troubles.append(error)
     for name, engine in site.engines.items():
-        try:
+        with bounds.about(f"the server {name}"):
             catalogs[name] = engine.observe()
-        except ReconcilerError as error:
-            troubles.append(error)
-    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(troubles))
+    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(bounds.troubles))
 
 
 def observe_whole(site: Site) -> Observation:

@@ -112,6 +112,13 @@ _COMMAND_LINE = {
         " that the folder is safe. Only the settings of the account and of the computer count for that.",
         "If you trust it: `git config --global --add safe.directory FOLDER`. Or run as its owner.",
     ),
+    "RCL0021": Explanation(
+        "a cluster, server or job that the system refused",
+        "The operating system refused to read or write something of the cluster, server or job that the message names:"
+        " a disk that fails, a missing right, a network share that went away. Only that one is affected; nothing is"
+        " concluded about it meanwhile.",
+        "Look at the file or disk that is named. It is tried again at the next tick, or when the command is run again.",
+    ),
 }
 
 #: RCL1xxx: policies
@@ -1423,7 +1430,8 @@ _INTERNAL = {
     "RCL9001": Explanation(
         "internal error",
         "The program met a state that its authors did not foresee.",
-        "Please report it with the printed trace. What was begun is in the journal; nothing is half-written.",
+        "Please report it with the printed trace, or with the file below .reconciler/traces that the message names."
+        " What was begun is in the journal; nothing is half-written. A watching loop goes on with everything else.",
     ),
 }
 
