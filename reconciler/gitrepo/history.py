@@ -10,6 +10,7 @@ import msgspec
 from reconciler.errors import Unreachable, UsageError
 from reconciler.gitrepo.call import git
 from reconciler.gitrepo.objects import objects, resolve, too_shallow
+from reconciler.model.names import fold
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -59,6 +60,10 @@ def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, 
     return [(commit.author, tuple(sorted(commit.paths))) for commit in commits(folder, older, newer)]
 
 
+#: What a line of a message begins with that names somebody who wrote the commit too.
+_BESIDE = fold("Co-authored-by:")
+
+
 class _Headers(msgspec.Struct, frozen=True):
     parents: list[str]
     author: str
@@ -78,7 +83,7 @@ def _headers(data: bytes) -> _Headers:
         elif word in people and not people[word]:
             people[word] = _address(rest)
     said = [line.strip() for line in message.split(b"\n")]
-    beside = tuple(_address(line) for line in said if line.lower().startswith(b"co-authored-by:"))
+    beside = tuple(_address(line) for line in said if fold(line[: len(_BESIDE)].decode("ascii", "replace")) == _BESIDE)
     return _Headers(parents, people[b"author"], people[b"committer"], beside)
 
 
