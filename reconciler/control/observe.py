@@ -8,18 +8,21 @@ import msgspec
 
 from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site
+from reconciler.control.stores import StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings."""
+    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings.
+    `stores` are those of engines that keep one of their own."""
 
     at: datetime
     clusters: dict[str, ClusterSnapshot]
     catalogs: dict[str, CatalogSnapshot]
     ledger: tuple[LedgerEntry, ...]
     troubles: tuple[ReconcilerError, ...] = ()
+    stores: dict[str, StoreView] = {}
 
     @property
     def whole(self) -> bool:
@@ -42,10 +45,18 @@ def observe(site: Site) -> Observation:
     for name, inventory in site.inventories.items():
         with bounds.about(f"the cluster {name}"):
             clusters[name] = inventory.observe()
+    stores: dict[str, StoreView] = {}
+    judged = views(site)
     for name, engine in site.engines.items():
         with bounds.about(f"the server {name}"):
+            view = judged.get(name)
+            if isinstance(view, ReconcilerError):
+                raise view
+            if view is not None:
+                stores[name] = view
             catalogs[name] = engine.observe()
-    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(bounds.troubles))
+    ledger = site.memory.ledger.entries()
+    return Observation(site.now(), clusters, catalogs, ledger, tuple(bounds.troubles), stores)
 
 
 def observe_whole(site: Site) -> Observation:

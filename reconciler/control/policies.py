@@ -38,8 +38,9 @@ def read_good(root: Path) -> Policies:
     return Policies(reading.policies, True, reading.diagnostics, reading.texts)
 
 
-def read_or_last_good(root: Path) -> Policies:
-    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong.
+def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
+    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong. Who is only
+    `reading` keeps them where that can be.
 
     Raises `PolicyError` when they are wrong and no good ones were ever kept.
     """
@@ -54,7 +55,8 @@ def read_or_last_good(root: Path) -> Policies:
         return Policies(kept.policies, False, bounds.findings, kept.texts)
     with bounds.about("keeping the policies for a day on which they are wrong"):
         _keep(root, good.texts)
-    return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *bounds.findings))
+    found = () if reading else bounds.findings
+    return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found))
 
 
 def policy_paths(root: Path) -> tuple[str, ...]:
