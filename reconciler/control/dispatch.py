@@ -15,7 +15,7 @@ from reconciler.control.lease import TTL, Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError, StaleFence, TemporaryError
-from reconciler.model import Job, JobHandle, JobRecord, JobState, JobStatus
+from reconciler.model import Job, JobHandle, JobKind, JobRecord, JobState, JobStatus
 from reconciler.schedule import View, backoff, due
 
 #: How many jobs run at the same time; each uses threads of its own.
@@ -65,7 +65,9 @@ def start(site: Site, job: Job, held: Holding | None, run: str) -> JobRecord:
         if held is not None:
             held.check()
         site.engines[job.server].start(job, fence_of(site.memory, lease))
-    except (StaleFence, Interrupted):
+    except (StaleFence, Interrupted) as error:
+        if job.kind is JobKind.RECOVERY:  # refused is refused: it must not be found as running later
+            _ended(site, record, _refused(error))
         raise
     except Exception as error:
         return _ended(site, record, _refused(explained(error, _called(job), site.folder)))
