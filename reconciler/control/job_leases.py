@@ -32,17 +32,32 @@ class JobLeases:
     def take(self, memory: Memory, holder: str, job: Job, ttl: timedelta) -> Lease:
         """The lease for the job; one that is held already for another job of the same replica store serves both. Raises
         `LockHeld` where another process has it."""
-        name = job_lease(job)
+        return self._take(memory, job_lease(job), job.id, holder, ttl)
+
+    def _take(self, memory: Memory, name: str, user: str, holder: str, ttl: timedelta) -> Lease:
         with self._lock:
             lease = self._held.get(name)
             if lease is None:
-                lease = self._held[name] = memory.locks.acquire(name, holder, ttl)
-            self._jobs.setdefault(name, set()).add(job.id)
+                last = memory.locks.last(name)
+                # An earlier life of this process, such as a site that was opened anew, holds nothing any more.
+                mine = last.token if last is not None and last.holder == holder else 0
+                lease = self._held[name] = memory.locks.acquire(name, holder, ttl, taken_from=mine)
+            self._jobs.setdefault(name, set()).add(user)
             if self._beat is None:
                 self._over.clear()
                 self._beat = threading.Thread(target=self._keep, args=(memory, ttl), name="job-leases", daemon=True)
                 self._beat.start()
         return lease
+
+    def hold(self, memory: Memory, name: str, holder: str, ttl: timedelta) -> None:
+        """Holds a lease that is for no job until the end, anew where it was lost. Raises `LockHeld`."""
+        with self._lock:
+            lease = self._held.get(name)
+            if lease is not None:
+                if memory.locks.last(name) is not None and memory.locks.tokens().get(name) == lease.token:
+                    return
+                del self._held[name]
+        self._take(memory, name, name, holder, ttl)
 
     def let_go(self, memory: Memory, job: Job) -> None:
         """The job has ended: its lease is released where no other job needs it."""

@@ -17,6 +17,7 @@ from reconciler.control.job_leases import running_here
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.recovery import resume_recoveries
+from reconciler.control.requests import claim_loop, serve
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
@@ -43,6 +44,9 @@ LONGEST_REST_SECONDS = 300.0
 
 #: How long a command waits for another process that is at work on the site.
 PATIENCE = timedelta(seconds=30)
+
+#: How often a loop that is busy with jobs looks for what persons ask for, in seconds.
+REQUESTS_SECONDS = 0.5
 
 _ASK_AGAIN_SECONDS = 1.0
 
@@ -221,7 +225,9 @@ class _Worker:
         A plan that was applied and comes back the same is not applied for ever: it is left to the next round.
         """
         applied, prepared = "", False
+        claim_loop(self.site)
         while not self.site.stop.asked:
+            self._requests()
             try:
                 with holding(self.site, patience) as held:
                     if not prepared:
@@ -240,6 +246,7 @@ class _Worker:
                 return
             self._until_something_ended()
         run_jobs(self.site, (), None, "", self.note)
+        self._requests()
         self.note_how_far()
 
     def note_how_far(self) -> None:
@@ -264,14 +271,23 @@ class _Worker:
         return len(running_here(self.site.memory, self.site.holder))
 
     def _until_something_ended(self) -> None:
-        deadline = time.monotonic() + TICK_SECONDS
+        deadline, asked = time.monotonic() + TICK_SECONDS, 0.0
         while self._at_work() and not self.site.stop.asked and time.monotonic() < deadline:
             records = poll(self.site)
             for record in records:
                 self.note(record)
             if any(record.status.state.ended for record in records):
                 return
+            if time.monotonic() > asked:
+                self._requests()
+                asked = time.monotonic() + REQUESTS_SECONDS
             self.site.stop.wait(POLL_SECONDS)
+
+    def _requests(self) -> bool:
+        """Serves what persons ask for; whether a job was begun."""
+        with Bounds(self.root).about("what was asked for"):
+            return serve(self.site, self.note)
+        return False
 
     def serve(self) -> None:
         """Works, then rests, until somebody asks to stop or the site's own document changes. A tick that fails
@@ -310,6 +326,8 @@ class _Worker:
         changes = watch(folder, stop_event=self.site.stop.event, rust_timeout=500, yield_on_timeout=True)
         for _ in changes:
             if self.site.stop.asked or time.monotonic() > deadline or fingerprint(self.root) != self._read:
+                return
+            if self._requests():
                 return
 
     def _site_changed(self) -> bool:

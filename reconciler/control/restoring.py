@@ -91,6 +91,9 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
         files.make_folder(folder)
         manifest = read_backup(backup, folder)
         coming = _holdings(folder / DATABASE, folder / EVIDENCE)
+        if coming.lineage != manifest.state:
+            what = f"the backup {str(backup)!r} is damaged: its manifest names another state than it holds"
+            raise Damaged("RCL5009", what, "Take another backup. Nothing was changed.", subject=str(backup))
         present, trouble = None, f"there is no {database}"
         if database.exists():
             try:

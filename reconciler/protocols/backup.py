@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -96,6 +96,17 @@ class KeepsStore(Protocol):
     def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
         """Notes how far the state that writes here has come, so that an older copy of it is known later. Raises
         `Refused` where the store was never established."""
+        ...
+
+
+@runtime_checkable
+class GivesUp(Protocol):
+    """An engine whose store, or a volume of it, can be declared lost."""
+
+    def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
+        """Gives up what is missing or damaged beyond repair: the replicas on a volume, or the whole store with None.
+        What is left of it is put aside, never removed. Returns the data sources whose replicas are given up; their
+        initial replicas are due again. For the whole store the next use is a first one: `establish`."""
         ...
 
 
