@@ -20,6 +20,7 @@ from reconciler.parse.fmt import formatted
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
 from reconciler.plan.terms import zones_of
 from reconciler.report.words import count
+from reconciler.store import Opening
 
 
 def schema(kind: str | None) -> int:
@@ -164,7 +165,7 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
     """Writes what a server holds and nobody owns as policies."""
     place = find_root(root)
     policies = read_good(place)
-    with session(place, name, None, policies) as site:
+    with session(place, name, None, policies, Opening.READ) as site:
         observation = observe_whole(site)
         known = sorted(observation.catalogs)
         if server is not None and server not in known:

@@ -16,6 +16,7 @@ from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site, actor
 from reconciler.control.spending import kept_by_time, spent_today
 from reconciler.control.standing import Stands, groups_on, object_of, resolved, shown_by, stands, told_stale
+from reconciler.control.stores import use_stores
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Refused, StaleFence
 from reconciler.model import (
     Adopt,
@@ -95,7 +96,9 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     waiting: list[Waiting] = []
     stuck: list[Step] = []
     spent = spent_today(site)
+    adopting = any(isinstance(step.action, Adopt) for step in plan.steps)
     try:
+        use_stores(site, frozenset(step.action.server for step in plan.steps), held.fence, run, adopting=adopting)
         for step in plan.steps:
             site.stop.check(run)
             if step.id in past:

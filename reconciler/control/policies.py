@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler import files
+from reconciler.control.bounds import Bounds
 from reconciler.errors import Diagnostic, PolicyError
 from reconciler.model.documents import PolicySet
 from reconciler.parse import FolderTree, Reading, find_policy_files, read_policies, read_policy_files, read_texts
@@ -37,20 +38,25 @@ def read_good(root: Path) -> Policies:
     return Policies(reading.policies, True, reading.diagnostics, reading.texts)
 
 
-def read_or_last_good(root: Path) -> Policies:
-    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong.
+def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
+    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong. Who is only
+    `reading` keeps them where that can be.
 
     Raises `PolicyError` when they are wrong and no good ones were ever kept.
     """
-    try:
+    good = None
+    bounds = Bounds(root)
+    with bounds.about("the policies"):
         good = read_good(root)
-    except PolicyError as error:
+    if good is None:
         kept = _kept(root)
         if kept is None or kept.policies is None:
-            raise
-        return Policies(kept.policies, False, error.diagnostics, kept.texts)
-    _keep(root, good.texts)
-    return good
+            raise bounds.troubles[0]
+        return Policies(kept.policies, False, bounds.findings, kept.texts)
+    with bounds.about("keeping the policies for a day on which they are wrong"):
+        _keep(root, good.texts)
+    found = () if reading else bounds.findings
+    return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found))
 
 
 def policy_paths(root: Path) -> tuple[str, ...]:
@@ -114,5 +120,5 @@ def _kept(root: Path) -> Reading | None:
             return read_policies(copy, FOLDER)
         listed = [os.fsdecode(name) for name in files.read_regular(copy / _LIST).split(b"\0") if name]
         return read_texts({path: files.read_regular(copy / FOLDER / path) for path in listed}, FOLDER)
-    except (OSError, PolicyError):
+    except (OSError, ValueError, PolicyError):
         return None

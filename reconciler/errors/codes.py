@@ -112,6 +112,13 @@ _COMMAND_LINE = {
         " that the folder is safe. Only the settings of the account and of the computer count for that.",
         "If you trust it: `git config --global --add safe.directory FOLDER`. Or run as its owner.",
     ),
+    "RCL0021": Explanation(
+        "a cluster, server or job that the system refused",
+        "The operating system refused to read or write something of the cluster, server or job that the message names:"
+        " a disk that fails, a missing right, a network share that went away. Only that one is affected; nothing is"
+        " concluded about it meanwhile.",
+        "Look at the file or disk that is named. It is tried again at the next tick, or when the command is run again.",
+    ),
 }
 
 #: RCL1xxx: policies
@@ -1220,6 +1227,29 @@ _STATE: dict[str, Explanation] = {
         "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
         "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
+    "RCL5043": Explanation(
+        "the store of a server is missing",
+        "The state has this store on record, or groups that were applied there, and nothing is at its path: the disk "
+        "is not mounted, or the store was removed. It is never taken for a new one.",
+        "Mount the disk. Where it is lost, `reconciler store declare-lost SERVER --reason TEXT` says so on record.",
+    ),
+    "RCL5044": Explanation(
+        "the store of a server is not the one on record",
+        "Another store is at its path, or an older copy of it: its identity or its generation is not as it was seen.",
+        "Put back what was there. Nothing is written to another one.",
+    ),
+    "RCL5045": Explanation(
+        "the state is an older copy",
+        "A store has on record that a later generation of this state wrote to it: the state was rolled back, by a copy "
+        "or a snapshot of its disk. State and stores that were rolled back together look alike: only an anchor of the "
+        "evidence that is kept elsewhere shows that.",
+        "Put the newest state back, or restore a backup: that goes on past every generation that was reached.",
+    ),
+    "RCL5046": Explanation(
+        "first use of a server",
+        "The server has no store yet, and the state has never used one there: applying makes it, on record.",
+        "If a store should be there, mount its disk first.",
+    ),
     "RCL5020": Explanation(
         "the evidence does not read",
         "A line of the evidence is no record: it was edited, cut or overwritten.",
@@ -1436,7 +1466,8 @@ _INTERNAL = {
     "RCL9001": Explanation(
         "internal error",
         "The program met a state that its authors did not foresee.",
-        "Please report it with the printed trace. What was begun is in the journal; nothing is half-written.",
+        "Please report it with the printed trace, or with the file below .reconciler/traces that the message names."
+        " What was begun is in the journal; nothing is half-written. A watching loop goes on with everything else.",
     ),
 }
 
