@@ -200,6 +200,7 @@ class DirectoryDisks(LocalTarget):
             integration_version=stated.integration_version,
             integration_state=stated.integration_state,
             replication=_replication(stated),
+            quiesced_export=stated.quiesced_export,
             checkpoints=UNSET if checkpoints is UNSET else tuple(each.name for each in checkpoints),
             disks=tuple(self._disk(role.folder, each) for each in stated.disks),
             labels=_labels(stated.notes) | stated.labels,
