@@ -1,15 +1,40 @@
-"""Staging: files written beside their target, then renamed over it: whole and atomically, or not at all."""
+"""Staging: files written beside their target, then renamed over it: whole and atomically, or not at all.
+
+Strangers may write where we restore to. A name that is made up here is new when it is opened and is no link, a target
+is a regular file or nothing, and no name is longer than a file system takes.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
+import stat
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from reconciler import files
 from reconciler.errors import Refused
+from reconciler.protocols import Room
+
+#: The longest name of a file, in bytes: that of ext4, XFS, Btrfs, ZFS, APFS.
+LONGEST_NAME = 255
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def bounded(stem: str, tail: str) -> str:
+    """`stem` and `tail` as one name of at most `LONGEST_NAME` bytes: a stem that is too long is cut, and its hash put
+    in, so that two long ones stay two."""
+    room = LONGEST_NAME - len(tail.encode("utf-8", "surrogateescape"))
+    whole = stem.encode("utf-8", "surrogateescape")
+    if len(whole) <= room:
+        return stem + tail
+    mark = "~" + sha256(whole).hexdigest()[:16]
+    return whole[: room - len(mark)].decode("utf-8", "ignore") + mark + tail
 
 
 class LocalStagedFile:
@@ -19,7 +44,11 @@ class LocalStagedFile:
         self._path = path
         files.announce("write", path)
         self._descriptor = files.create(path)
-        os.ftruncate(self._descriptor, size)
+        try:
+            os.ftruncate(self._descriptor, size)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def write(self, offset: int, data: bytes) -> None:
         view = memoryview(data)
@@ -53,16 +82,16 @@ class LocalTarget:
     def resolve(self, path: str) -> Path:
         """The file's place. Raises `Refused`, RCL2012, where it would be outside the folder."""
         place = self.root / path
-        parent = Path(os.path.realpath(place.parent))
-        root = Path(os.path.realpath(self.root))
-        if not place.name or ".." in Path(path).parts or "\0" in path or not parent.is_relative_to(root):
-            raise Refused(
-                "RCL2012",
-                f"the path {path!r} leads out of {self.root}",
-                "Correct the path; nothing outside the folder is read or written.",
-                subject=path,
-            )
-        return parent / place.name
+        if not _leads_out(path):
+            parent = Path(os.path.realpath(place.parent))
+            if place.name and parent.is_relative_to(os.path.realpath(self.root)):
+                return parent / place.name
+        raise Refused(
+            "RCL2012",
+            f"the path {path!r} leads out of {self.root}",
+            "Correct the path; nothing outside the folder is read or written.",
+            subject=path,
+        )
 
     def stage(self, path: str, token: str, size: int) -> LocalStagedFile:
         staged = self._staged(path, token)
@@ -70,12 +99,13 @@ class LocalTarget:
         return LocalStagedFile(staged, size)
 
     def staged(self, path: str, token: str) -> bool:
-        return self._staged(path, token).exists()
+        return _regular(self._staged(path, token))
 
     def cut_over(self, path: str, token: str, mode: int, mtime_ns: int, *, keep_original: bool) -> None:
         staged, place = self._staged(path, token), self.resolve(path)
-        if not staged.exists():
+        if not _regular(staged):
             return
+        check_target(place, path)
         if keep_original and place.exists():
             self._keep(place, token)
         staged.chmod(mode)
@@ -84,7 +114,7 @@ class LocalTarget:
 
     def _keep(self, place: Path, token: str) -> None:
         """A second name for what stands there, so that the first one is never without a file."""
-        original = place.with_name(f"{place.name}.original-{token}")
+        original = place.with_name(bounded(place.name, f".original-{token}"))
         if not original.exists():
             files.announce("rename", original)
             original.hardlink_to(place)
@@ -92,18 +122,55 @@ class LocalTarget:
 
     def discard(self, path: str, token: str) -> None:
         staged = self._staged(path, token)
-        if staged.exists():
+        if os.path.lexists(staged):
             files.unlink(staged)
 
     def exists(self, path: str) -> bool:
         return os.path.lexists(self.resolve(path))
 
-    def free_bytes(self, path: str) -> int:
+    def check(self, path: str) -> None:
+        check_target(self.resolve(path), path)
+
+    def room(self, path: str) -> Room:
         folder = self.resolve(path).parent
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return Room(folder.stat().st_dev, str(folder), shutil.disk_usage(folder).free)
 
     def _staged(self, path: str, token: str) -> Path:
+        """Never as long as the name of its target may be, and the same for the same path and token alone."""
         place = self.resolve(path)
-        return place.with_name(f".{place.name}.{token}.staged")
+        return place.with_name(f".{sha256(os.fsencode(place.name)).hexdigest()[:16]}.{token}.staged")
+
+
+def check_target(place: Path, path: str) -> None:
+    """Raises `Refused`, RCL7015, where something stands at a target that is no regular file: a link would lead
+    elsewhere, a device or a pipe is nothing to be replaced."""
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise _no_place(path, f"cannot be a file: {error.strerror}") from error
+        raise
+    if not stat.S_ISREG(mode):
+        raise _no_place(path, "exists but is not a regular file")
+
+
+def _no_place(path: str, what: str) -> Refused:
+    remedy = "Look at what is there; move it away, or recover to a folder (--to FOLDER)."
+    return Refused("RCL7015", f"{path!r} {what}", remedy, subject=path)
+
+
+def _regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _leads_out(path: str) -> bool:
+    """Whichever system wrote the path: a part that goes up, a root, a drive letter, a zero byte."""
+    parts = path.replace("\\", "/").split("/")
+    return not path or "\0" in path or ".." in parts or not parts[0] or _DRIVE.match(path) is not None

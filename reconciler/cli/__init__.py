@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -16,6 +17,10 @@ def main(arguments: list[str] | None = None) -> None:
 
         sys.stdout.write(f"reconciler {__version__}\n")
         sys.exit(0)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A letter that the terminal's encoding does not have is shown as an escape: nothing ends by it.
+            stream.reconfigure(errors="backslashreplace")
     from reconciler.cli.guard import run
 
     code = run([f"{word}=1/1" if word == _BARE_READ_DATA else word for word in words])

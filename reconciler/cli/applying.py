@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, session
 from reconciler.cli.sinks import Reporter
 from reconciler.cli.wishes import only_authors
@@ -30,13 +30,26 @@ from reconciler.control.saved import read
 from reconciler.control.settle import settle
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
-from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, LockHeld, Refused, Severity, UsageError, worst
+from reconciler.errors import (
+    ConsentNeeded,
+    Diagnostic,
+    ExitCode,
+    LockHeld,
+    PolicyError,
+    Refused,
+    Severity,
+    UsageError,
+    worst,
+)
 from reconciler.model import Plan, Reason
 from reconciler.plan import Proposal, Scope
-from reconciler.report import applied_text, findings_text, plan_text, waiting_text
+from reconciler.report import applied_text, plan_text, waiting_text
 
 #: How long a command waits for another process that is at work on the site.
 _PATIENCE = timedelta(seconds=30)
+
+#: How long what a person agreed to in a run that was cut off counts when it is resumed.
+AGREED_FOR = timedelta(hours=24)
 
 
 class Consent(NamedTuple):
@@ -93,10 +106,7 @@ def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent
         if not agreement.plan.steps:
             return ExitCode.SUCCESS
         agreement = _agreed_steps(site, agreement, consent)
-        mandate = msgspec.structs.replace(
-            _mandate(site, agreement, consent), commit=saved.origin.commit, dirty=saved.origin.dirty
-        )
-        return _done(site, agreement, mandate)
+        return _done(site, policies, agreement, _mandate(site, agreement, consent))
 
 
 def resume(root: Path | None, name: str | None, now: str | None, run: str | None) -> int:
@@ -110,12 +120,14 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
             note(f"The run {found.run.id} left nothing.")
             return ExitCode.SUCCESS
         judged = agree_saved(site, policies.policies, found.left, ())
-        asked_then = frozenset(found.run.withheld)
-        agreement = msgspec.structs.replace(judged, withheld=judged.withheld & asked_then)
+        stands = site.now() - found.run.started_at <= AGREED_FOR
+        asked_then = frozenset(found.run.withheld) if stands else judged.withheld
+        agreement = msgspec.structs.replace(judged, withheld=judged.withheld & asked_then | judged.never)
         out(plan_text(agreement.plan, site.zone, paint_for(sys.stdout)))
-        mandate = _mandate(site, agreement, Consent(False, found.run.glass))
-        mandate = msgspec.structs.replace(mandate, command="resume", commit=found.run.commit)
-        return _done(site, agreement, mandate)
+        if not stands:
+            note(f"What was agreed to in the run {found.run.id} is over a day old: what weakens is asked for anew.")
+        mandate = _mandate(site, agreement, Consent(False, found.run.glass if stands else ""))
+        return _done(site, policies, agreement, msgspec.structs.replace(mandate, command="resume"))
 
 
 def tidy(site: Site) -> None:
@@ -128,16 +140,26 @@ def tidy(site: Site) -> None:
             note(error.diagnostic.message)
 
 
-def _done(site: Site, agreement: Agreement, mandate: Mandate) -> ExitCode:
-    """Does the steps under the lease, and shows what came of them."""
+def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate) -> ExitCode:
+    """Does the steps of a plan that came from a file or a run under the lease, and shows what came of them. The site
+    counts as settled where the policies as they are ask for nothing more."""
+    if not agreement.as_written:
+        mandate = msgspec.structs.replace(mandate, commit="")
     with holding(site, _PATIENCE) as held:
         _settle(site, held)
         applied = apply_plan(site, agreement.plan, held, mandate)
-        now = mandate_of(site, mandate.command, mandate.consent)
-        same = now.commit == mandate.commit and not now.dirty and not agreement.plan.scope
-        record_site(site, settled=same and not applied.left, glass=bool(mandate.glass))
+        settled = agreement.as_written and not applied.left and _nothing_more(site, policies)
+        record_site(site, settled=settled, glass=bool(mandate.glass))
     code = _told(site, applied)
     return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
+
+
+def _nothing_more(site: Site, policies: Policies) -> bool:
+    """Whether a plan of the policies as they are has no step."""
+    try:
+        return policies.current and not propose(site, policies.policies, observe_whole(site)).plan.steps
+    except (PolicyError, Refused):
+        return False
 
 
 def _propose(site: Site, policies: Policies, wish: PlanWish) -> tuple[Observation, Proposal]:
@@ -190,13 +212,13 @@ def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
 def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreement:
     """What somebody said yes to of a saved plan: steps are done as they are, or wait."""
     if consent.glass:
-        return _broken(msgspec.structs.replace(agreement, withheld=frozenset()), consent)
+        return _broken(msgspec.structs.replace(agreement, withheld=agreement.never), consent)
     if consent.yes or wants_approvers(site):
         if len(agreement.withheld) == len(agreement.plan.steps):
             raise ConsentNeeded(*_weakens(agreement.plan))
         return agreement if consent.yes else _asked(agreement, "\nApply what is approved or needs no approval?")
     question = "\nThis weakens protection as shown. Do it?" if agreement.withheld else "\nApply this plan?"
-    return _asked(msgspec.structs.replace(agreement, withheld=frozenset()), question)
+    return _asked(msgspec.structs.replace(agreement, withheld=agreement.never), question)
 
 
 def _broken(agreement: Agreement, consent: Consent) -> Agreement:
@@ -231,9 +253,8 @@ def _weakens(plan: Plan) -> tuple[str, str, str]:
 
 def _still_asked(plan: Plan) -> ExitCode:
     code, what, remedy = _weakens(plan)
-    sys.stdout.flush()
     waits = Diagnostic(code, Severity.ERROR, what, remedy, subject=plan.site)
-    sys.stderr.write(findings_text([waits], paint_for(sys.stderr)))
+    tell([waits])
     return ExitCode.CONSENT_NEEDED
 
 
@@ -275,6 +296,5 @@ def _perpetual(site: Site, policies: Policies, wish: PlanWish, applied: Applied)
         for field in step.change.fields
         if field.reason is not Reason.MACHINES_CHANGED
     ]
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(found, paint_for(sys.stderr)))
+    tell(found)
     return ExitCode.FAILURE if found else ExitCode.SUCCESS

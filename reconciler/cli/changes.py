@@ -6,6 +6,8 @@ from datetime import UTC
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from reconciler.cli.applying import tidy
 from reconciler.cli.options import PlanFormat
 from reconciler.cli.screen import note, out
@@ -14,9 +16,10 @@ from reconciler.cli.sinks import Reporter
 from reconciler.control.observe import observe_whole
 from reconciler.control.policies import read_good
 from reconciler.control.propose import PlanWish, propose
-from reconciler.control.saved import origin_of, read, save
+from reconciler.control.saved import origin_of, read, save, shown
 from reconciler.errors import ExitCode
 from reconciler.parse.explain import explained
+from reconciler.plan.terms import zones_of
 
 
 class Look(NamedTuple):
@@ -41,7 +44,7 @@ def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, loo
         if to.format is PlanFormat.text:
             for placed in policies.policies.groups if look.explain else ():
                 if placed.document.spec.site == site.name:
-                    out("\n" + explained(placed))
+                    out("\n" + explained(placed, zones_of(policies.policies)))
         if look.save is not None:
             save(look.save, proposal.plan, origin_of(site, observation))
             note(f"Saved: {look.save}. `reconciler apply {look.save}` does just this.")
@@ -49,6 +52,7 @@ def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, loo
 
 
 def show(file: Path, to: Reporter) -> int:
-    """Shows a saved plan."""
-    to.show(read(file), UTC)
+    """Shows a saved plan as its steps tell it; where the file says otherwise, that is said."""
+    saved = read(file)
+    to.show(msgspec.structs.replace(saved, plan=shown(saved.plan)), UTC)
     return ExitCode.SUCCESS

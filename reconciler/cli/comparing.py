@@ -12,19 +12,20 @@ import msgspec
 
 from reconciler import files
 from reconciler.cli.options import Report
-from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, target
 from reconciler.control.approvals import NAMESPACE, payload
 from reconciler.control.compare import Asked, State, compare, read_state, rules_of
 from reconciler.control.policies import FOLDER, read_good
-from reconciler.control.saved import read
+from reconciler.control.saved import read, shown
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
 from reconciler.model.comparison import Comparison
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Ceilings, Metadata
 from reconciler.model.encode import encode
 from reconciler.parse.write import yaml_text
+from reconciler.plan.consent import own_hash
 from reconciler.plan.guard import denied, wants_approval
-from reconciler.report import comparison_html, comparison_markdown, comparison_text, findings_text, json_text, plan_text
+from reconciler.report import comparison_html, comparison_markdown, comparison_text, json_text, plan_text
 from reconciler.report.words import count
 from reconciler.signing import sign
 from reconciler.snapshots import read_inventory
@@ -100,10 +101,17 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
     place = find_root(root)
     if consent.output is not None:
         target(consent.output)
-    plan = read(file).plan
+    plan = shown(read(file).plan)
     site = choose_site(read_good(place).policies, plan.site)
-    fields = [field for step in plan.steps for field in step.change.fields if field.needs_consent]
-    wanted = {field.change_hash for field in fields}
+    fields = [
+        (step.change.group, field)
+        for step in plan.steps
+        for field in step.change.fields
+        if field.direction.needs_consent and not field.approved_by
+    ]
+    by_file = {field.change_hash: own_hash(group, field) for group, field in fields}
+    wanted = set(by_file.values())
+    consent = consent._replace(changes=tuple(by_file.get(each, each) for each in consent.changes))
     unknown = sorted(set(consent.changes) - wanted)
     if unknown:
         raise UsageError("RCL0003", f"{unknown[0]} is no change of {file} that needs an approval", "See `show`.")
@@ -114,7 +122,7 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
     lost = sum(
         step.impact.expires_now
         for step in plan.steps
-        if step.impact is not None and any(field.change_hash in chosen for field in step.change.fields)
+        if step.impact is not None and any(own_hash(step.change.group, f) in chosen for f in step.change.fields)
     )
     spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, Ceilings(lost))
     out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
@@ -196,6 +204,5 @@ def _exit_code(found: Comparison, older: str, newer: str, *, guard: bool, detail
         said.append(Diagnostic("RCL3036", Severity.ERROR, what, remedy, subject=f"{older} -> {newer or _WORKING}"))
     if any(not found.is_approved(finding.subject) for finding in wants_approval(found.findings)):
         codes.append(ExitCode.CONSENT_NEEDED)
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(said, paint_for(sys.stderr)))
+    tell(said)
     return worst(codes)

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from reconciler.cli.options import Format
-from reconciler.cli.screen import out, paint_for
+from reconciler.cli.screen import out, paint_for, tell
 from reconciler.cli.session import find_root, session
 from reconciler.control.drift import drift_now, settle_what_was_cut_off
 from reconciler.control.observe import observe
 from reconciler.control.policies import read_or_last_good
 from reconciler.errors import ExitCode, UsageError, worst
 from reconciler.model.drift import DriftClass
-from reconciler.report import drift_text, findings_text, json_text
+from reconciler.report import drift_text, json_text
 
 
 def drift(root: Path | None, name: str | None, output: Format, classes: str | None, now: str | None) -> int:
@@ -29,7 +29,7 @@ def drift(root: Path | None, name: str | None, output: Format, classes: str | No
             out(json_text(found) + "\n")
         else:
             out(drift_text(found, site.zone, paint_for(sys.stdout)))
-    sys.stderr.write(findings_text(() if policies.current else policies.diagnostics, paint_for(sys.stderr)))
+    tell(() if policies.current else policies.diagnostics)
     codes = [error.exit_code for error in observation.troubles]
     codes += [] if policies.current else [ExitCode.INVALID_POLICY]
     return worst([*codes, *([ExitCode.EXTERNAL_DRIFT] if found.external else [])])

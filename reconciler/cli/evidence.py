@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler import files, signing
 from reconciler.cli.options import Format
-from reconciler.cli.screen import note, out, paint_for
+from reconciler.cli.screen import note, out, paint_for, tell
 from reconciler.cli.session import find_root, parse_time
 from reconciler.control.auditing import protection, sources_of
 from reconciler.control.policies import read_or_last_good
@@ -23,7 +23,7 @@ from reconciler.control.sealing import seal as seal_evidence
 from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError
 from reconciler.model import ChainCheck, Record
 from reconciler.model.audit import Answer
-from reconciler.report import answer_text, chain_text, findings_text, json_text
+from reconciler.report import answer_text, chain_text, json_text
 from reconciler.store import SUMS, EvidenceFolder, check_chain, read_sums
 from reconciler.store import export as write_export
 from reconciler.wiring import choose_site
@@ -107,8 +107,7 @@ def query(
         out(answer_text(answer, kept.zone, paint_for(sys.stdout)))
     if answer.whole:
         return ExitCode.SUCCESS
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(check.findings, paint_for(sys.stderr)))
+    tell(check.findings)
     note("The evidence is not as it was written, so this answer may be wrong.")
     return ExitCode.FAILURE
 

@@ -63,9 +63,9 @@ def _other(error: Exception) -> int:
         what = f"the system said: {error.strerror or error}{where}"
         _say(Diagnostic("RCL0007", Severity.ERROR, what, "Look at the disk; what was there before is unharmed."))
         return ExitCode.FAILURE
-    import traceback
+    from reconciler.cli.screen import trace
 
-    traceback.print_exception(error)
+    trace(error)
     _say(
         Diagnostic(
             "RCL9001",
@@ -78,8 +78,6 @@ def _other(error: Exception) -> int:
 
 
 def _say(*findings: Diagnostic) -> None:
-    from reconciler.cli.screen import paint_for
-    from reconciler.report import findings_text
+    from reconciler.cli.screen import tell
 
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(findings, paint_for(sys.stderr)))
+    tell(findings)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from reconciler.cli.options import Format
-from reconciler.cli.screen import note, out, paint_for
+from reconciler.cli.screen import note, out, paint_for, tell
 from reconciler.cli.session import find_root, session, target
 from reconciler.control import offline
 from reconciler.control.observe import observe, observe_whole
@@ -22,7 +22,7 @@ from reconciler.model.preflight import CheckState
 from reconciler.model.units import parse_share
 from reconciler.plan import MachineCoverage, Seen, Standing
 from reconciler.plan import coverage as covered
-from reconciler.report import coverage_text, findings_text, json_text, members_text, preflight_text
+from reconciler.report import coverage_text, json_text, members_text, preflight_text
 from reconciler.report.words import count
 from reconciler.snapshots import inventory_parts, write_inventory
 from reconciler.wiring import SystemClock, choose_site, look
@@ -82,8 +82,7 @@ def coverage(
         zone = ZoneInfo(document.spec.time_zone)
         out(coverage_text(rows, zone, paint_for(sys.stdout), every=every, catalog_seen=inventory is None))
     low = _below(rows, least, thresholds.max_unprotected)
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(low, paint_for(sys.stderr)))
+    tell(low)
     return worst([*codes, *([ExitCode.BELOW_THRESHOLD] if low else [])])
 
 
@@ -132,7 +131,7 @@ def _as_held(
         observation = observe(site)
         desired = desired_now(site, policies.policies, observation)
         rows = covered(Seen(observation.at, observation.clusters, observation.catalogs, desired))
-        sys.stderr.write(findings_text([error.diagnostic for error in observation.troubles], paint_for(sys.stderr)))
+        tell([error.diagnostic for error in observation.troubles])
         return rows, [error.exit_code for error in observation.troubles]
 
 

@@ -25,7 +25,9 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
 from reconciler.model.documents import InventorySource, Placed, SiteDocument, SnapshotInventory
 from reconciler.parse.explain import explained
-from reconciler.report.words import count, moment, safe
+from reconciler.plan.terms import zones_of
+from reconciler.report.escape import safe
+from reconciler.report.words import count, moment
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.wiring import SystemClock, choose_site, look
 
@@ -64,7 +66,7 @@ def plan_exported(
     if to.format is PlanFormat.text:
         for placed in policies.policies.groups if how.explain else ():
             if placed.document.spec.site == document.metadata.name:
-                out("\n" + explained(placed))
+                out("\n" + explained(placed, zones_of(policies.policies)))
     if how.save is not None:
         save(how.save, proposal.plan, origin_for(place, observation))
         note(f"Saved: {how.save}. `reconciler apply {how.save}` does just this.")

@@ -11,7 +11,7 @@ import msgspec
 
 from reconciler import __version__
 from reconciler.cli.options import Findings, Format
-from reconciler.cli.screen import note, out, paint_for
+from reconciler.cli.screen import commands, note, out, paint_for
 from reconciler.cli.session import find_root
 from reconciler.control.offline import Sight, lint_all
 from reconciler.control.policies import read_good
@@ -21,7 +21,8 @@ from reconciler.model.documents import PolicySet
 from reconciler.parse import read_policies
 from reconciler.plan.guard import denied, guard_documents
 from reconciler.report import azure_text, findings_text, github_text, json_text, junit_text, sarif_text
-from reconciler.report.words import Paint, count, safe
+from reconciler.report.escape import safe
+from reconciler.report.words import Paint, count
 from reconciler.wiring import SystemClock, look
 
 
@@ -47,9 +48,9 @@ def validate(root: Path | None, output: Findings, inventory: Path | None) -> int
         case Findings.junit:
             out(junit_text(found, reading.files))
         case Findings.github:
-            out(github_text(found))
+            commands(github_text(found))
         case Findings.azure:
-            out(azure_text(found))
+            commands(azure_text(found))
     if errors:
         return ExitCode.GUARDRAIL_DENIED if forbidden == errors else ExitCode.INVALID_POLICY
     return ExitCode.SUCCESS

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from reconciler.cli.screen import bars_wanted, out, paint_for
 from reconciler.model import JobRecord
 from reconciler.report import job_line
+from reconciler.report.escape import safe
 from reconciler.report.jobs import KINDS
-from reconciler.report.words import safe
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -50,8 +50,14 @@ class JobsOnScreen:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+            columns = (
+                TextColumn("  {task.description}", markup=False),
+                BarColumn(),
+                DownloadColumn(),
+                TimeRemainingColumn(),
+            )
+            self._progress = Progress(*columns, console=console, transient=True)
             self._progress.start()
         if record.job.id not in self._bars:
             self._bars[record.job.id] = self._progress.add_task(what, total=None)

@@ -1,12 +1,16 @@
-"""The screen: where text goes, whether it may have colours, whether somebody is there to answer."""
+"""The screen: the one place that writes to stdout and stderr. Whatever reaches it can do nothing to a terminal or a CI
+service; it also knows whether colours are wanted and whether somebody is there to answer."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import IO
 
-from reconciler.report import Paint, coloured, plain
+from reconciler.errors import Diagnostic
+from reconciler.report import Paint, coloured, findings_text, plain
+from reconciler.report.escape import safe, terminal
 
 
 def paint_for(stream: IO[str]) -> Paint:
@@ -18,13 +22,35 @@ def paint_for(stream: IO[str]) -> Paint:
 
 def out(text: str) -> None:
     """Data of the command."""
+    sys.stdout.write(terminal(text))
+    sys.stdout.flush()
+
+
+def commands(text: str) -> None:
+    """Commands to a CI service, which `report.annotations` made, as they are. Nothing else is written so."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """Progress and remarks."""
-    sys.stderr.write(text + "\n")
+    """Progress and remarks, one line each."""
+    sys.stderr.write(safe(text) + "\n")
+    sys.stderr.flush()
+
+
+def tell(findings: Iterable[Diagnostic]) -> None:
+    """Findings, after what was written to stdout."""
+    sys.stdout.flush()
+    sys.stderr.write(terminal(findings_text(findings, paint_for(sys.stderr))))
+    sys.stderr.flush()
+
+
+def trace(error: BaseException) -> None:
+    """Where a fault of ours came from."""
+    import traceback
+
+    sys.stdout.flush()
+    sys.stderr.write(terminal("".join(traceback.format_exception(error))))
     sys.stderr.flush()
 
 
@@ -35,7 +61,7 @@ def somebody_there() -> bool:
 
 def ask(question: str) -> bool:
     """Asks; only `yes` is yes."""
-    sys.stdout.write(f"{question} Only `yes` is taken for a yes: ")
+    sys.stdout.write(terminal(f"{question} Only `yes` is taken for a yes: "))
     sys.stdout.flush()
     return sys.stdin.readline().strip() == "yes"
 

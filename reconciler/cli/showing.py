@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from reconciler.cli.options import Format
-from reconciler.cli.screen import out, paint_for
+from reconciler.cli.screen import out, paint_for, tell
 from reconciler.cli.session import find_root, session
 from reconciler.control import status as control
 from reconciler.control.observe import Observation, observe
@@ -32,7 +32,7 @@ def status(root: Path | None, name: str | None, output: Format, now: str | None,
             out(findings_text(policies.diagnostics, paint_for(sys.stdout)))
         if heartbeat is not None:
             low = control.below_threshold(shown, _duration(heartbeat).delta)
-            sys.stderr.write(findings_text(low, paint_for(sys.stderr)))
+            tell(low)
             codes += [ExitCode.BELOW_THRESHOLD] if low else []
     return worst([*codes, *([] if policies.current else [ExitCode.INVALID_POLICY])])
 

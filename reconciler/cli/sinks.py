@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from reconciler import __version__, files
 from reconciler.cli.options import PlanFormat
-from reconciler.cli.screen import out, paint_for
+from reconciler.cli.screen import out, paint_for, tell
 from reconciler.cli.session import target
 from reconciler.errors import (
     Diagnostic,
@@ -26,7 +26,6 @@ from reconciler.model import Direction, Plan, SavedPlan
 from reconciler.report import (
     MARKDOWN_BYTES,
     Paint,
-    findings_text,
     json_text,
     origin_text,
     plain,
@@ -36,6 +35,7 @@ from reconciler.report import (
     plan_sarif,
     plan_text,
 )
+from reconciler.report.escape import terminal
 
 #: Those whose steps `--only` can choose: they are for people.
 _CHOOSING = (PlanFormat.text, PlanFormat.markdown, PlanFormat.html)
@@ -120,7 +120,7 @@ def write_sinks(
     """Writes every report, whole, for its owner's eyes alone; an error RCL0013 for each that could not be written."""
     failed = []
     for sink in sinks:
-        data = render(plan, sink.format, zone, max_bytes=max_bytes).encode()
+        data = terminal(render(plan, sink.format, zone, max_bytes=max_bytes)).encode()
         try:
             files.write_whole(target(sink.path), data, 0o600)
         except UsageError as error:
@@ -152,7 +152,7 @@ class Reporter:
         failed = write_sinks(self.sinks, plan, zone, self.max_bytes)
         self.failed += failed
         out(render(plan, self.format, zone, paint_for(sys.stdout), self.only, self.max_bytes))
-        sys.stderr.write(findings_text(failed, paint_for(sys.stderr)))
+        tell(failed)
 
 
 def reported(choice: Choice, command: Callable[[Reporter], int]) -> int:
@@ -165,7 +165,7 @@ def reported(choice: Choice, command: Callable[[Reporter], int]) -> int:
         if not reporter.failed:
             raise
         findings = error.diagnostics if isinstance(error, PolicyError) else (error.diagnostic,)
-        sys.stderr.write(findings_text(findings, paint_for(sys.stderr)))
+        tell(findings)
         code = error.exit_code
     except BrokenPipeError:
         if not reporter.failed:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from reconciler import files
-from reconciler.cli.screen import note, out, paint_for, somebody_there
+from reconciler.cli.screen import note, out, somebody_there, tell
 from reconciler.cli.session import find_root, session
 from reconciler.control.importing import Source, import_groups
 from reconciler.control.observe import observe_whole
 from reconciler.control.policies import FOLDER, read_good
 from reconciler.control.starting import HEADER, Answers, first_policies
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError
+from reconciler.model.names import fold
 from reconciler.parse import read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
-from reconciler.report import findings_text
+from reconciler.plan.terms import zones_of
 from reconciler.report.words import count
 
 
@@ -28,10 +28,10 @@ def schema(kind: str | None) -> int:
         out(json.dumps(bundled_schema(), indent=2, sort_keys=True) + "\n")
         return ExitCode.SUCCESS
     kinds = (*KINDS, SAVED_PLAN)
-    known = {each.casefold(): each for each in kinds}
-    if kind.casefold() not in known:
+    known = {fold(each): each for each in kinds}
+    if fold(kind) not in known:
         raise UsageError("RCL0003", f"there is no kind {kind!r}", f"One of {', '.join(kinds)}.")
-    named = known[kind.casefold()]
+    named = known[fold(kind)]
     found = plan_schema() if named == SAVED_PLAN else schema_of(named)
     out(json.dumps(found, indent=2, sort_keys=True) + "\n")
     return ExitCode.SUCCESS
@@ -54,8 +54,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
                 files.write_whole(path, after, path.stat().st_mode & 0o777)
     for path in changed:
         out(f"{path}\n")
-    sys.stdout.flush()
-    sys.stderr.write(findings_text(found, paint_for(sys.stderr)))
+    tell(found)
     verb = "would be laid out anew" if check else "laid out anew"
     note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
     if any(finding.severity is Severity.ERROR for finding in found):
@@ -78,7 +77,7 @@ def _chosen(root: Path | None, paths: list[Path]) -> list[Path]:
 def _explain(place: Path) -> int:
     policies = read_good(place).policies
     for placed in policies.groups:
-        out(explained(placed) + "\n")
+        out(explained(placed, zones_of(policies)) + "\n")
     return ExitCode.SUCCESS
 
 
@@ -168,7 +167,7 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
         for each in [server] if server is not None else known:
             catalog = observation.catalogs[each]
             groups = [seen for seen in catalog.groups if (each, seen.ref) not in owned]
-            source = Source(site.name, each, catalog, groups, site.engines[each].capabilities.unreadable)
+            source = Source(site.name, each, catalog, groups, site.engines[each].capabilities.unreadable, site.zone)
             found = import_groups(source, observation.clusters, HEADER.replace("../", "../../"))
             for called in found.files:
                 path = target / called

@@ -3,39 +3,94 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from reconciler import gitrepo
 from reconciler.control.apply import Mandate
 from reconciler.control.judging import bench_of, judge
+from reconciler.control.observe import observe_whole
 from reconciler.control.policies import FOLDER
+from reconciler.control.propose import past_glass, situation_now
 from reconciler.control.saved import ci_identity
 from reconciler.control.site import Site
-from reconciler.model import Approved, Plan
+from reconciler.control.spending import spent_today
+from reconciler.errors import Diagnostic, GuardrailDenied, Refused, Severity
+from reconciler.model import Approved, Plan, Step, StopProtection
 from reconciler.model.documents import PolicySet
-from reconciler.plan.consent import approve, within_ceilings
+from reconciler.plan import propose as plan_propose
+from reconciler.plan.anew import Unsound, anew, asked_for, told_otherwise
+from reconciler.plan.build import world_of
+from reconciler.plan.consent import approve, guarded, within_ceilings
+from reconciler.plan.guard import denied, guard, planned, wants_approval
 
 
 class Agreement(msgspec.Struct, frozen=True):
-    """The steps, and the ids of those that wait for somebody's yes."""
+    """The steps, and the ids of those that wait for somebody's yes; of these, `never` names those that nobody's yes
+    lets pass. `as_written`: the policies as they are ask for just these steps."""
 
     plan: Plan
     withheld: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+    as_written: bool = False
 
 
 def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str, ...]) -> Agreement:
-    """The saved plan with the approvals that count now. What the file itself says of approvals is not believed."""
+    """The steps of a saved plan, told anew by their objects, before and after, with the approvals that count now.
+
+    Nothing else of the file is believed: what a step does, costs and is called is worked out from what is seen now.
+    Raises `Refused`, RCL3101, for steps that cannot be those of one plan of this site; `GuardrailDenied`.
+    """
+    strangers = sorted({step.action.server for step in plan.steps} - set(site.engines))
+    if strangers:
+        raise _unsound(site, f"the site has no server {strangers[0]}")
+    observation = observe_whole(site)
+    situation = msgspec.structs.replace(situation_now(site, observation), spent=spent_today(site))
+    live = plan_propose(policies, situation)
+    try:
+        told = anew(plan, live.plan, live.desired, observation.ledger, world_of(situation))
+    except Unsound as error:
+        raise _unsound(site, str(error)) from None
     verdict = judge(bench_of(site), policies, authors)
-    covered = _approved(plan, verdict.approvals)
+    covered = _approved(told, verdict.approvals)
     counting, excess = within_ceilings(((step.change, step.impact) for step in covered.steps), verdict.approvals)
-    judged = _approved(plan, counting)
-    found = tuple(dict.fromkeys((*judged.findings, *verdict.findings, *excess)))
+    judged = _approved(told, counting)
+    changes = tuple(step.change for step in judged.steps)
+    guarding = guard(policies.guardrails, planned(changes, policies, live.desired.names, observation.ledger))
+    if forbidden := denied(guarding):
+        raise GuardrailDenied(list(forbidden))
+    held = guarded(changes, wants_approval(guarding))
+    shielded = {step.id for step in judged.steps if _shielded(step)}
+    found = tuple(
+        dict.fromkeys(
+            (*told_otherwise(plan), *verdict.findings, *excess, *guarding, *_deletions(judged.steps), *past_glass(site))
+        )
+    )
     covering = {field.approved_by for step in judged.steps for field in step.change.fields}
-    told = tuple(each for each in counting if each.name in covering)
-    judged = msgspec.structs.replace(judged, findings=found, approvals=told)
-    return Agreement(judged, frozenset(step.id for step in judged.weakening))
+    said = tuple(each for each in counting if each.name in covering)
+    judged = msgspec.structs.replace(judged, findings=found, approvals=said)
+    waiting = {step.id for step in judged.weakening} | {step.id for step in judged.steps if step.change.group in held}
+    asked = all(asked_for(step.change, live.plan) for step in judged.steps)
+    return Agreement(judged, frozenset(waiting | shielded), frozenset(shielded), asked)
+
+
+def _unsound(site: Site, what: str) -> Refused:
+    return Refused("RCL3101", f"this is no plan of the site {site.name}: {what}", "Make a new plan.", subject=site.name)
+
+
+def _shielded(step: Step) -> bool:
+    """Whether it would stop a group that is protected from deletion."""
+    action = step.action
+    return isinstance(action, StopProtection) and action.before.deletion_protection
+
+
+def _deletions(steps: Iterable[Step]) -> Iterator[Diagnostic]:
+    for step in steps:
+        if _shielded(step):
+            what = f"the group {step.change.group} on {step.action.server} is protected from deletion, so it goes on"
+            remedy = "To stop it, apply its policy with `deletionProtection: false` first, then remove it."
+            yield Diagnostic("RCL3043", Severity.WARNING, what, remedy, subject=step.change.group)
 
 
 def mandate_of(

@@ -11,6 +11,7 @@ from reconciler.errors import Diagnostic, Severity
 from reconciler.model import Approved
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Placed
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.signing import verify
 
 NAMESPACE = "reconciler-approval"
@@ -72,7 +73,7 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     if not rules.self_approval:
         if court.authors is None:
             return "nobody knows who wrote the change; name the author with --author"
-        if spec.approved_by.casefold() in {author.casefold() for author in court.authors}:
+        if fold(spec.approved_by) in {fold(author) for author in court.authors}:
             return f"{spec.approved_by} wrote the change; somebody else approves it"
     if rules.allowed_signers is not None:
         if not spec.signature:

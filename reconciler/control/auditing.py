@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from reconciler.errors import UsageError
-from reconciler.model import EvidenceKind, OutcomeState, ProtectionGroup, Record
+from reconciler.model import EvidenceKind, OutcomeState, ProtectionGroup, Record, vm_id
 from reconciler.model.audit import Consent, Decision, KeptPoint, Protection, Recovered, Verified
+from reconciler.model.names import fold
 
 _DONE = (OutcomeState.DONE, OutcomeState.ALREADY)
 
@@ -22,12 +23,12 @@ _DONE = (OutcomeState.DONE, OutcomeState.ALREADY)
 def sources_of(records: Iterable[Record], machine: str) -> tuple[str, ...]:
     """The data sources of the machine that records call so, by name or by id, at any time. Raises `UsageError`,
     RCL5029 where there is none, RCL5030 where the name is that of several machines."""
-    wanted = machine.casefold()
+    wanted, identity = fold(machine), vm_id(machine)
     found = {
         source
         for record in records
         for source, name in _names(record)
-        if wanted in (name.casefold(), source.split("/")[1].casefold(), source.casefold())
+        if wanted in (fold(name), fold(source)) or identity == vm_id(source.split("/")[1])
     }
     if not found:
         what = f"no record names a machine {machine!r}"

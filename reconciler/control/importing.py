@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -22,6 +23,7 @@ from reconciler.model import (
     format_duration,
 )
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.parse.write import yaml_text
 from reconciler.plan.terms import RPO_GRACE
 from reconciler.schedule import longest_gap
@@ -42,6 +44,7 @@ class Source(msgspec.Struct, frozen=True):
     catalog: CatalogSnapshot
     groups: Sequence[ObservedGroup]
     unreadable: frozenset[str]
+    zone: ZoneInfo
 
 
 def import_groups(source: Source, clusters: Mapping[str, ClusterSnapshot], header: str = "") -> Imported:
@@ -86,7 +89,7 @@ def _spec(
     if group.display_name != group.name.replace("-", " "):
         spec["displayName"] = group.display_name
     spec["members"] = _members(group.members, clusters, doubts)
-    spec["shortTerm"] = _short_term(group.short_term)
+    spec["shortTerm"] = _short_term(group.short_term, source.zone)
     check = _check(group.consistency_check)
     if check:
         spec["consistencyCheck"] = check
@@ -106,7 +109,7 @@ def _members(
     called = {m.source(name): m.name for name, seen in clusters.items() for m in seen.machines}
     known: dict[tuple[str, str], list[DataSource]] = defaultdict(list)
     for source, name in called.items():
-        known[source.cluster, name.casefold()].append(source)
+        known[source.cluster, fold(name)].append(source)
     rules: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for member in members:
         machine = called.get(DataSource(member.source.cluster, member.source.machine))
@@ -117,24 +120,24 @@ def _members(
                 f"The machine {member.source.machine} is not on {member.source.cluster} now; write it by hand."
             )
         else:
-            if len(known[member.source.cluster, machine.casefold()]) > 1:
+            if len(known[member.source.cluster, fold(machine)]) > 1:
                 doubts.append(f"Several machines are called {machine}: tell them apart by labels.")
             rules[member.source.cluster, member.volume].append(machine)
     written = []
     for (cluster, volume), names in sorted(rules.items(), key=lambda rule: (rule[0][0], rule[0][1] or "")):
-        rule: dict[str, Any] = {"virtualMachines": {"cluster": cluster, "names": sorted(set(names), key=str.casefold)}}
+        rule: dict[str, Any] = {"virtualMachines": {"cluster": cluster, "names": sorted(set(names), key=fold)}}
         written.append(rule | ({"storage": {"volume": volume}} if volume else {}))
     return written
 
 
-def _short_term(term: ShortTerm) -> dict[str, Any]:
+def _short_term(term: ShortTerm, zone: ZoneInfo) -> dict[str, Any]:
     written: dict[str, Any] = {"retention": format_duration(term.retention)}
     written["synchronization"] = (
         "beforeRecoveryPoint" if term.synchronization is None else _interval(format_duration(term.synchronization))
     )
     if term.minimum_points != 3:
         written["minimumPoints"] = term.minimum_points
-    if term.rpo != longest_gap(term) + RPO_GRACE:
+    if term.rpo != longest_gap(term, zone) + RPO_GRACE:
         written["rpo"] = format_duration(term.rpo)
     for name, runs in (("expressFull", term.express_full), ("recoveryPoints", term.recovery_points)):
         if runs is not None:

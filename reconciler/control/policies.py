@@ -69,7 +69,7 @@ def _keep(root: Path) -> None:
     """Copies the folder under a name of its content, then points at the copy."""
     pointer = root / _KEEP / "last-good"
     name = f"last-good-{fingerprint(root)}"
-    if pointer.exists() and pointer.read_text(encoding="utf-8") == name:
+    if pointer.exists() and files.read_text(pointer) == name:
         return
     copy = root / _KEEP / name
     for path in _policy_files(root / FOLDER):
@@ -84,7 +84,7 @@ def _keep(root: Path) -> None:
 
 def _kept(root: Path) -> PolicySet | None:
     try:
-        name = (root / _KEEP / "last-good").read_text(encoding="utf-8")
+        name = files.read_text(root / _KEEP / "last-good")
         return read_policies(root / _KEEP / name, FOLDER).policies
     except (OSError, PolicyError):
         return None

@@ -37,7 +37,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     check_names(site.document, policies, observation, wish)
     verdict = judge(bench_of(site), policies, wish.authors)
     situation = msgspec.structs.replace(
-        _situation(site, observation),
+        situation_now(site, observation),
         approvals=verdict.approvals,
         adopt=wish.adopt,
         scope=wish.scope,
@@ -69,10 +69,11 @@ def said_too(proposal: Proposal, found: tuple[Diagnostic, ...]) -> Proposal:
 
 def desired_now(site: Site, policies: PolicySet, observation: Observation) -> DesiredState:
     """What should be, for showing; whether or not a plan could be made of it."""
-    return desire(policies, _situation(site, observation))
+    return desire(policies, situation_now(site, observation))
 
 
-def _situation(site: Site, observation: Observation) -> Situation:
+def situation_now(site: Site, observation: Observation) -> Situation:
+    """The input of a plan besides the policies."""
     return Situation(
         site=site.name,
         now=observation.at,
@@ -120,7 +121,7 @@ def past_glass(site: Site) -> tuple[Diagnostic, ...]:
 
 def checks_now(site: Site, policies: PolicySet, observation: Observation) -> tuple[Check, ...]:
     """Every prerequisite of what is desired, as it stands now."""
-    situation = _situation(site, observation)
+    situation = situation_now(site, observation)
     return check_all(policies, situation, desire(policies, situation))
 
 

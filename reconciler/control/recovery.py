@@ -22,7 +22,9 @@ from reconciler.model import (
     Recovery,
     RecoveryPoint,
     RecoveryTarget,
+    vm_id,
 )
+from reconciler.model.names import fold
 from reconciler.protocols import RecoveryPreview
 
 
@@ -104,19 +106,19 @@ def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
 
 def find_machine(observation: Observation, machine: str) -> DataSource:
     """The data source that is called so, by name or by id; among the clusters and the catalogs."""
-    wanted = machine.casefold()
+    wanted, identity = fold(machine), vm_id(machine)
     found = {
         each.source(cluster)
         for cluster, snapshot in observation.clusters.items()
         for each in snapshot.machines
-        if wanted in (each.name.casefold(), each.id)
+        if wanted == fold(each.name) or identity == each.id
     }
     if not found:
         found = {
             replica.source
             for catalog in observation.catalogs.values()
             for replica in catalog.replicas
-            if wanted in (replica.machine_name.casefold(), replica.source.machine)
+            if wanted == fold(replica.machine_name) or identity == replica.source.machine
         }
     if not found:
         raise UsageError(
@@ -151,10 +153,14 @@ def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
     ]
     if fitting:
         return max(fitting, key=lambda found: found[1].time)
-    what = f"with the id {wish.point!r}" if wish.point else f"at or before {wish.at:%Y-%m-%d %H:%M} UTC"
+    what = "at all"
+    if points and wish.point:
+        what = f"with the id {wish.point!r}"
+    elif points and wish.at is not None:
+        what = f"at or before {wish.at:%Y-%m-%d %H:%M} UTC"
     raise Refused(
         "RCL7004",
-        f"{wish.machine!r} has no recovery point {what if points else 'at all'}",
+        f"{wish.machine!r} has no recovery point {what}",
         "See `reconciler points` for what there is.",
         subject=wish.machine,
     )

@@ -16,6 +16,7 @@ from reconciler.control.policies import FOLDER
 from reconciler.control.site import Site, actor
 from reconciler.errors import Refused, UsageError
 from reconciler.model import FORMAT_VERSION, Origin, Plan, SavedPlan
+from reconciler.plan.anew import Unsound, retold, told_otherwise
 from reconciler.secrets import redacted
 
 #: Variable that says which CI this is -> those that say which job.
@@ -74,6 +75,20 @@ def read(path: Path) -> SavedPlan:
     if hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest() != saved.seal:
         raise _refused("RCL3041", path, "was changed after it was saved")
     return saved
+
+
+def shown(plan: Plan) -> Plan:
+    """The plan of a file as people may see it: each step as its action tells it. Where the file says otherwise that is
+    a finding. What only a server knows (points, bytes) is what the file says; it is worked out anew when it is
+    applied. Raises `Refused`, RCL3101, where the steps contradict each other."""
+    try:
+        told = retold(plan)
+    except Unsound as error:
+        raise Refused("RCL3101", f"this is no plan: {error}", "Make a new plan.", subject=plan.site) from None
+    wrong = told_otherwise(plan)
+    if not wrong:
+        return plan
+    return msgspec.structs.replace(told, findings=wrong)
 
 
 class _Head(msgspec.Struct, rename="camel"):

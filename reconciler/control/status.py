@@ -12,6 +12,7 @@ from reconciler.control.tick import HEARTBEAT
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
 from reconciler.model.documents import PolicySet
+from reconciler.model.names import fold
 from reconciler.plan import Seen, Standing, coverage
 from reconciler.report import GroupStatus, PointRow, ReplicaStatus, Status
 from reconciler.schedule import View, next_job
@@ -35,7 +36,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
         groups=tuple(
             _group(server, seen.group) for server, catalog in observation.catalogs.items() for seen in catalog.groups
         ),
-        replicas=tuple(sorted(replicas, key=lambda each: (each.server, each.machine.casefold()))),
+        replicas=tuple(sorted(replicas, key=lambda each: (each.server, fold(each.machine)))),
         volumes={server: catalog.volumes for server, catalog in observation.catalogs.items()},
         heartbeat=site.memory.marks.read(HEARTBEAT),
         holder=lease.holder if lease else "",

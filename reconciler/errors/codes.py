@@ -99,6 +99,19 @@ _COMMAND_LINE = {
         "Points of a machine would expire at once when its protection is stopped.",
         "Look at which points those are. Have it approved, or write `existingPoints: retain`.",
     ),
+    "RCL0016": Explanation(
+        "a clone that lacks what is asked for",
+        "The clone is shallow or partial: commits or files that decide who wrote a change are not in it. They are not"
+        " fetched here, since the settings of a repository under review could name any program or server for that.",
+        "Fetch all of it: `git fetch --unshallow`; in CI `fetch-depth: 0` (GitHub), `GIT_DEPTH: 0` (GitLab),"
+        " `fetchDepth: 0` (Azure).",
+    ),
+    "RCL0017": Explanation(
+        "a Git repository of another account",
+        "Git does not read a repository whose folder belongs to somebody else, unless the account that runs it says"
+        " that the folder is safe. Only the settings of the account and of the computer count for that.",
+        "If you trust it: `git config --global --add safe.directory FOLDER`. Or run as its owner.",
+    ),
 }
 
 #: RCL1xxx: policies
@@ -1027,6 +1040,17 @@ _PLAN: dict[str, Explanation] = {
 
 #: RCL4xxx: the embedded engine and its store
 _STORE: dict[str, Explanation] = {
+    "RCL3101": Explanation(
+        "a file that is no plan of this site",
+        "Its steps name a server that the site does not have, have one id twice, or do not follow each other.",
+        "Make a new plan with `reconciler plan --out FILE`; ask where the file comes from.",
+    ),
+    "RCL3102": Explanation(
+        "a saved plan says something else than it would do",
+        "Of a saved plan only the objects and their values before and after are taken. What it says of direction, "
+        "names, cost and approvals is worked out anew, and here it differs: the file was changed by hand.",
+        "Do not apply it before you know who changed it. Make a new plan.",
+    ),
     "RCL4001": Explanation(
         "a store of another format",
         "The folder of the embedded server has a format that this version does not know.",
@@ -1135,6 +1159,25 @@ _STATE: dict[str, Explanation] = {
         "the state database cannot be opened",
         "The file or its folder cannot be made or read by this account.",
         "Correct `state` in the site, or the folder's permissions.",
+    ),
+    "RCL5040": Explanation(
+        "the state is open for reading only",
+        "A command that only reads tried to write, or the state may not be written by this account.",
+        "Run the command as the account that owns the state. Nothing was changed.",
+    ),
+    "RCL5041": Explanation(
+        "there is no state",
+        "The state database is not where the site says. Reading never makes one: a lost state is not taken for a new "
+        "one.",
+        "Mount its disk, restore it with `reconciler state restore BACKUP`, or begin with `reconciler apply`, with "
+        "--adopt where the servers hold groups.",
+    ),
+    "RCL5042": Explanation(
+        "the evidence is not the one that the state wrote",
+        "The state has on record how many records of evidence there are and the hash of the last one. The folder is "
+        "missing, has fewer, or is another one, such as that of another site. A chain never begins again by itself.",
+        "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
+        "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",
@@ -1366,4 +1409,33 @@ CATALOG: dict[str, Explanation] = {
     **_JOBS,
     **_RECOVERY,
     **_INTERNAL,
+    "RCL7012": Explanation(
+        "a name that several disks have",
+        "Several disks of the recovery point end in the name that was given.",
+        "Name the disk by its path; the message lists them.",
+    ),
+    "RCL7013": Explanation(
+        "a file that several virtual machines name",
+        "The configurations of two virtual machines name the same file as theirs, directly or through a link. A "
+        "recovery of the one would replace it under the other, and a backup of both holds what either of them wrote.",
+        "Give each virtual machine files of its own, or declare the disk as shared. Recover to a folder (--to FOLDER).",
+    ),
+    "RCL7014": Explanation(
+        "which disk is which cannot be told",
+        "A disk of the recovery point is not at its place any more, and the virtual machine has a disk that the point "
+        "does not know. Whether it is the same disk, moved and renamed, is not to be seen.",
+        "Recover to a folder (--to FOLDER) and put the file where it belongs. An `id` at each disk in vm.json "
+        "settles it.",
+    ),
+    "RCL7015": Explanation(
+        "no place for a file",
+        "What stands where a file is to be recovered to is a link, a folder, a device or a pipe. It is neither "
+        "followed nor replaced.",
+        "Look at what is there; move it away, or recover to a folder (--to FOLDER).",
+    ),
+    "RCL7016": Explanation(
+        "the configuration of the point does not read",
+        "The configuration file that was stored with the recovery point is not one of a virtual machine.",
+        "Recover the disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
+    ),
 }

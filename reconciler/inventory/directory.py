@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from reconciler import files
 from reconciler.errors import Refused, Unreachable
 from reconciler.images import data_extents, inspect
-from reconciler.inventory import layout
+from reconciler.inventory import configuration, layout, owners
 from reconciler.inventory.layout import MachineJson, NodeJson, RoleJson, Unreadable
 from reconciler.model.cluster import (
     Agent,
@@ -28,6 +28,7 @@ from reconciler.model.cluster import (
     VirtualDisk,
     VirtualMachine,
 )
+from reconciler.model.identity import vm_id
 from reconciler.protocols import Clock, DiskReader, FileFacts
 from reconciler.staging import LocalTarget
 
@@ -75,26 +76,34 @@ class DirectoryDisks(LocalTarget):
     def look(self) -> tuple[tuple[VirtualMachine, ...], tuple[Unseen, ...]]:
         """Every machine that has a role, by id; and the roles whose machine cannot be read."""
         found: dict[str, VirtualMachine] = {}
+        claims: dict[str, tuple[str, ...]] = {}
         unseen = []
         for role in _json_files(self.root / "roles"):
             try:
-                machine = self._machine(role)
+                machine, files_of = self._machine(role)
                 if machine.id in found:
                     raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
                 found[machine.id] = machine
+                claims[machine.id] = files_of
             except Unreadable as error:
-                unseen.append(Unseen(role.stem.lower(), f"roles/{role.name}", str(error)))
-        return tuple(found[each] for each in sorted(found)), tuple(sorted(unseen, key=lambda each: each.where))
+                unseen.append(Unseen(vm_id(role.stem), f"roles/{role.name}", str(error)))
+        seen = owners.with_shared(self, found, claims)
+        return tuple(seen[each] for each in sorted(seen)), tuple(sorted(unseen, key=lambda each: each.where))
 
     def machine(self, machine: str) -> VirtualMachine:
         _cluster(self._name, self.root)
-        for role in _json_files(self.root / "roles"):
-            if role.stem.lower() == machine:
-                try:
-                    return self._machine(role)
-                except Unreadable as error:
-                    raise _unknown(machine, f"cannot be read: {error}") from error
-        raise _unknown(machine, f"has no resource group on {self._name}")
+        role = self._role(machine)
+        if role is None:
+            raise _unknown(machine, f"has no resource group on {self._name}")
+        try:
+            return self._machine(role)[0]
+        except Unreadable as error:
+            raise _unknown(machine, f"cannot be read: {error}") from error
+
+    def _role(self, machine: str) -> Path | None:
+        """The role's file, however its name is written."""
+        wanted = vm_id(machine)
+        return next((role for role in _json_files(self.root / "roles") if vm_id(role.stem) == wanted), None)
 
     def open(self, path: str) -> DiskReader:
         place = self.resolve(path)
@@ -117,38 +126,68 @@ class DirectoryDisks(LocalTarget):
             return None
 
     def resource_groups(self) -> frozenset[str]:
-        return frozenset(role.stem.lower() for role in _json_files(self.root / "roles"))
+        return frozenset(vm_id(role.stem) for role in _json_files(self.root / "roles"))
 
     def checkpoint_files(self, machine: str) -> tuple[str, ...]:
-        role = self.root / "roles" / f"{machine}.json"
+        role = self._role(machine)
         try:
-            folder = layout.read(role, RoleJson).folder
-            stated = layout.read(self.resolve(f"{folder}/{CONFIGURATION}"), MachineJson)
+            _, config, stated = self._stated(role) if role else ({}, "", None)
         except Unreadable:
             return ()
-        checkpoints = stated.checkpoints if stated.checkpoints is not UNSET else ()
-        paths = (_within(folder, path) for each in checkpoints for path in each.files)
-        return tuple(path for path in paths if self.exists(path))
+        named = configuration.claims(config, stated).checkpoints if stated else ()
+        return tuple(path for path in named if self.exists(path))
+
+    # --- Whose files -------------------------------------------------------------------------------------
+
+    def configured(self, config: bytes, path: str) -> dict[str, str]:
+        return configuration.disks_of(config, path)
+
+    def relocated(self, config: bytes, before: str, after: str, places: Mapping[str, str]) -> bytes:
+        return configuration.relocated(config, before, after, places)
+
+    def other_owners(self, machine: str, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        mine = vm_id(machine)
+        theirs = owners.Owners(self)
+        for role in _json_files(self.root / "roles"):
+            if vm_id(role.stem) == mine:
+                continue
+            try:
+                _, path, stated = self._stated(role)
+            except Unreadable:
+                continue
+            theirs.add(stated.name, configuration.claims(path, stated).all)
+        found = ((path, theirs.of(path)) for path in paths)
+        return {path: tuple(sorted(names)) for path, names in found if names}
 
     def remove(self, path: str) -> None:
         files.unlink(self.resolve(path))
 
     # --- One machine -------------------------------------------------------------------------------------
 
-    def _machine(self, role_file: Path) -> VirtualMachine:
+    def _stated(self, role_file: Path) -> tuple[RoleJson, str, MachineJson]:
+        """What the role's file says, the path of its machine's configuration, and what that says."""
         role = layout.read(role_file, RoleJson)
+        path = f"{role.folder}/{CONFIGURATION}"
         try:
-            config = self.resolve(f"{role.folder}/{CONFIGURATION}")
+            config = self.resolve(path)
         except Refused as error:
             raise Unreadable(error.diagnostic.message) from error
         stated = layout.read(config, MachineJson)
-        if stated.id.lower() != role_file.stem.lower():
+        if vm_id(stated.id) != vm_id(role_file.stem):
             raise Unreadable(f"{CONFIGURATION}: its id {stated.id!r} is not that of {role_file.name}")
+        return role, path, stated
+
+    def _machine(self, role_file: Path) -> tuple[VirtualMachine, tuple[str, ...]]:
+        """The machine of a role, and every file that it names."""
+        role, config, stated = self._stated(role_file)
+        return self._described(role, config, stated), configuration.claims(config, stated).all
+
+    def _described(self, role: RoleJson, config: str, stated: MachineJson) -> VirtualMachine:
         checkpoints = stated.checkpoints
         left_out = ("id", "name", "disks", "notes", "labels", "folder", "owner_node")
         return VirtualMachine(
             declared=(*stated.stated(*left_out), *role.stated(*left_out)),
-            id=stated.id.lower(),
+            id=vm_id(stated.id),
             name=stated.name,
             node=role.owner_node,
             power=role.power,
@@ -163,21 +202,23 @@ class DirectoryDisks(LocalTarget):
             disks=tuple(self._disk(role.folder, each) for each in stated.disks),
             labels=_labels(stated.notes) | stated.labels,
             notes=stated.notes,
-            config=f"{role.folder}/{CONFIGURATION}",
+            config=config,
         )
 
     def _disk(self, folder: str, stated: layout.DiskJson) -> VirtualDisk:
-        path = _within(folder, stated.path)
-        if stated.kind in (DiskKind.PASS_THROUGH, DiskKind.SHARED):
+        path = configuration.within(folder, stated.path)
+        if stated.kind in configuration.NO_FILES:
             assert not isinstance(stated.kind, UnsetType)
-            return VirtualDisk(declared=("kind",), path=path, kind=stated.kind)
+            return VirtualDisk(declared=("kind",), path=path, kind=stated.kind, id=stated.id)
         try:
             facts = inspect(self.resolve(path))
         except OSError as error:
             kind = DiskKind.RAW if stated.kind is UNSET else stated.kind
-            return VirtualDisk(path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}")
+            return VirtualDisk(
+                path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}", id=stated.id
+            )
         except Refused as error:
-            return VirtualDisk(path=path, unreadable=error.diagnostic.message)
+            return VirtualDisk(path=path, unreadable=error.diagnostic.message, id=stated.id)
         wrong = None
         if stated.kind is not UNSET and stated.kind is not facts.kind and facts.unreadable is None:
             wrong = f"a {facts.kind} file, while its machine says {stated.kind}"
@@ -191,6 +232,7 @@ class DirectoryDisks(LocalTarget):
             log_pending=facts.log_pending,
             differencing=facts.differencing,
             unreadable=facts.unreadable or wrong,
+            id=stated.id,
         )
 
 
@@ -307,11 +349,6 @@ def _labels(notes: str) -> dict[str, str]:
     """The ``key: value`` lines of a machine's notes."""
     pairs = (line.partition(":") for line in notes.splitlines())
     return {key.strip(): value.strip() for key, colon, value in pairs if colon and key.strip() and value.strip()}
-
-
-def _within(folder: str, path: str) -> str:
-    """A disk's path relative to the cluster: it may lie on another volume than its machine's folder."""
-    return path if path.startswith(("volumes/", "local/")) else f"{folder}/{path}"
 
 
 def _volume_of(path: str) -> str:

@@ -6,17 +6,22 @@ describes the layout for people.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from reconciler import files
 from reconciler.model.cluster import DiskKind, PowerState, ReplicationMode, StorageKind
+from reconciler.model.names import LONGEST
 
 #: A JSON file of a cluster is small; a larger one is not read.
 LARGEST_JSON = 4 * 1024 * 1024
+
+#: What something is called. Hyper-V takes 100 letters; whatever is far beyond that is no name.
+Name = Annotated[str, Meta(max_length=LONGEST)]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -93,15 +98,17 @@ class CheckpointJson(Stated, frozen=True):
 
 
 class DiskJson(Stated, frozen=True):
-    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/."""
+    """A disk; `path` is relative to the machine's folder, or begins with volumes/ or local/. `id`, where one is stated,
+    stays the disk's wherever it is moved."""
 
     path: str
     kind: DiskKind | UnsetType = UNSET
+    id: str = ""
 
 
 class MachineJson(Stated, frozen=True):
-    id: str
-    name: str
+    id: Name
+    name: Name
     generation: int | UnsetType = UNSET
     guest_system: str | UnsetType = UNSET
     guest_version: str | UnsetType = UNSET
@@ -131,7 +138,17 @@ def read(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise Unreadable(f"{path.name}: {error.strerror or error}") from error
     try:
-        decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
-        return decoder.decode(data)
+        return decode(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path.name}: {error}") from error
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """The text as `kind`. Raises `msgspec.DecodeError` or UnicodeDecodeError."""
+    decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
+    return decoder.decode(without_mark(data))
+
+
+def without_mark(data: bytes) -> bytes:
+    """The text without the byte order mark that some editors begin a file with."""
+    return data.removeprefix(BOM_UTF8)

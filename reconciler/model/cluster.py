@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from reconciler.model.identity import DataSource, Level
+from reconciler.model.identity import DataSource, Level, vm_id
 
 
 class DiskKind(StrEnum):
@@ -92,6 +92,10 @@ class VirtualDisk(_Facts, frozen=True, rename="camel", omit_defaults=True):
     differencing: bool | UnsetType = UNSET
     #: the container cannot be read as what it says it is; why
     unreadable: str | None = None
+    #: tells the disk from the machine's others wherever it lies; "" where the configuration states none
+    id: str = ""
+    #: the other virtual machines whose configuration names this very file
+    shared_with: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -99,7 +103,7 @@ class VirtualDisk(_Facts, frozen=True, rename="camel", omit_defaults=True):
 
 
 class VirtualMachine(_Facts, frozen=True, rename="camel", omit_defaults=True):
-    """One virtual machine. `id` is its GUID in lower case; `node` its owner now.
+    """One virtual machine. `id` is its GUID in the form of `vm_id`; `node` its owner now.
 
     `resource_group` None means that the machine is not highly available. `guest_system` is a family:
     windows, linux or another word. `labels` come from the notes (``key: value`` lines) or the inventory file.
@@ -122,6 +126,11 @@ class VirtualMachine(_Facts, frozen=True, rename="camel", omit_defaults=True):
     labels: dict[str, str] = {}
     notes: str = ""
     config: str = ""
+
+    def __post_init__(self) -> None:
+        known = vm_id(self.id)
+        if known != self.id:
+            msgspec.structs.force_setattr(self, "id", known)
 
     def source(self, cluster: str) -> DataSource:
         """This machine, whole, seen from its host."""

@@ -6,7 +6,7 @@ editor shows. The whole language stands here; what an engine cannot do yet is re
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
@@ -427,6 +427,14 @@ class OnlinePolicy(Written, frozen=True):
 
 class Later(Written, frozen=True):
     later: LocalMinute
+
+    @property
+    def at(self) -> datetime | None:
+        """What the clocks of the site show then, written as UTC; None for a day that never comes."""
+        try:
+            return datetime.fromisoformat(self.later).replace(tzinfo=UTC)
+        except ValueError:
+            return None
 
 
 class CheckSchedule(Written, frozen=True):

@@ -24,6 +24,7 @@ from reconciler.model.documents import (
     SiteDocument,
     StoragePreference,
 )
+from reconciler.parse.days import days_that_never_come
 from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
@@ -175,6 +176,7 @@ def _group(placed: Placed[GroupDocument], sites: dict[str, SiteDocument]) -> Ite
     if not _LEAST <= retention <= _MOST:
         place = ("spec", "shortTerm", "retention")
         yield _error("RCL1027", f"retention {spec.short_term.retention} is out of range", "1d to 448d.", placed, place)
+    yield from days_that_never_come(placed)
     for index, rule in enumerate(spec.members):
         if rule.virtual_machines is not None:
             yield from _selector(placed, rule.virtual_machines, ("spec", "members", index, "virtualMachines"))

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from reconciler.model import format_duration
 from reconciler.model.documents import GroupDocument, Placed
 from reconciler.model.encode import encode, inline
-from reconciler.plan.terms import short_term_of
+from reconciler.plan.terms import short_term_of, zone_of
 
 Path = tuple[str | int, ...]
 
 
-def explained(placed: Placed[GroupDocument]) -> str:
-    """YAML text with the origin of each value as a comment."""
+def explained(placed: Placed[GroupDocument], zones: Mapping[str, ZoneInfo]) -> str:
+    """YAML text with the origin of each value as a comment. `zones` are those of the sites by name."""
     document = placed.document
     home = placed.positions.at().file
     lines = [f"# {home}: every value of {document.metadata.name} that counts, and where it comes from"]
     for path, value in _values(document.spec, ("spec",)):
-        shown, origin = _origin(placed, path, value)
+        shown, origin = _origin(placed, path, value, zones)
         lines.append(f"{'.'.join(map(str, path[1:]))}: {_shown(shown)}  # {origin}")
     return "\n".join(lines) + "\n"
 
 
-def _origin(placed: Placed[GroupDocument], path: Path, value: Any) -> tuple[Any, str]:
+def _origin(placed: Placed[GroupDocument], path: Path, value: Any, zones: Mapping[str, ZoneInfo]) -> tuple[Any, str]:
     """The value that counts, and where it comes from."""
     document = placed.document
     place, around = placed.positions.at(*path), placed.positions.at(*path[:-1])
@@ -34,7 +35,7 @@ def _origin(placed: Placed[GroupDocument], path: Path, value: Any) -> tuple[Any,
         return value, str(place)
     if path == ("spec", "shortTerm", "rpo"):
         gap = "default: the longest gap between points, plus 1h"
-        return format_duration(short_term_of(document).rpo), gap
+        return format_duration(short_term_of(document, zone_of(document, zones)).rpo), gap
     if path == ("spec", "displayName"):
         return document.metadata.name.replace("-", " "), "default: the name, with blanks for hyphens"
     return value, "default"

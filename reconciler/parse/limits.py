@@ -22,7 +22,8 @@ from reconciler.model.documents import (
     Server,
     SiteDocument,
 )
-from reconciler.plan.selectors import globs_meet
+from reconciler.model.names import fold
+from reconciler.plan.globs import globs_meet
 
 Path = tuple[str | int, ...]
 
@@ -233,8 +234,8 @@ def hosts_twice(groups: Iterable[Placed[GroupDocument]]) -> Iterator[Diagnostic]
 def _meet(one: HostSelector, other: HostSelector) -> bool:
     """Whether some name could be meant by both."""
     names = [(a, b) for a in one.names or ("*",) for b in other.names or ("*",) if globs_meet(a, b)]
-    spared = {*one.except_, *other.except_}
-    return any(not {a, b} & spared for a, b in names)
+    spared = {fold(each) for each in (*one.except_, *other.except_)}
+    return any(not {fold(a), fold(b)} & spared for a, b in names)
 
 
 def pools(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:

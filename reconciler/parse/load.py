@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.model.names import fold
 from reconciler.parse.nodes import Document, Node
 
 LARGEST_FILE = 4 * 1024 * 1024
@@ -29,7 +30,7 @@ _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_WORDS = re.compile(r"(y|n|yes|no|on|off)", re.IGNORECASE)
+_WORDS = {"Y", "N", "YES", "NO", "ON", "OFF"}
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]{1,20}(:[0-5]?[0-9]){1,20}(\.[0-9]*)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _OCTAL = re.compile(r"[-+]?0[0-9_]{1,20}")
@@ -86,7 +87,7 @@ def _plain_scalar(text: str) -> tuple[Any, str]:
         return text in _TRUE, ""
     if _SEXAGESIMAL.fullmatch(text):
         return text, "sexagesimal"
-    if _WORDS.fullmatch(text):
+    if fold(text) in _WORDS:
         return text, "word"
     if _OCTAL.fullmatch(text):
         return text, "octal"

@@ -16,6 +16,7 @@ import msgspec
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model.documents import REFERENCE_PATTERN
 from reconciler.model.encode import decode
+from reconciler.model.names import alike
 from reconciler.parse.nodes import Document, Node
 from reconciler.parse.schema import KINDS, schema_of
 from reconciler.secrets import redacted
@@ -245,7 +246,7 @@ def _description(schema: dict[str, Any]) -> str:
 
 def _nearest(word: str, known: list[str]) -> str:
     close = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(
-        word.lower(), [each for each in known if each.lower() == word.lower()], n=1, cutoff=0.0
+        word.lower(), [each for each in known if alike(each, word)], n=1, cutoff=0.0
     )
     if close:
         return f"Did you mean {close[0]}?"

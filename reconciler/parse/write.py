@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from reconciler.model.names import fold
+
 
 class _Dumper(yaml.SafeDumper):
     """Quotes what some YAML reader would take for something else than a text."""
@@ -21,7 +23,7 @@ class _Dumper(yaml.SafeDumper):
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     node = dumper.represent_str(text)
     risky = any(text[:1] == digit for digit in "0123456789") and ":" in text
-    if risky or text.lower() in ("y", "n", "on", "off", "yes", "no"):
+    if risky or fold(text) in ("Y", "N", "ON", "OFF", "YES", "NO"):
         node.style = '"'
     return node
 

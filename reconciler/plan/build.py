@@ -97,7 +97,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     held = Held(situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt)
     difference = diff(desired, held)
     within = _within(difference.changes, situation.scope)
-    world = _world(situation)
+    world = world_of(situation)
     judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
     believed, shrunk = _believed(judged, policies, situation)
     hashed, held_back = without_held(believed, situation.catalogs, desired.names)
@@ -140,7 +140,8 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     return Proposal(plan, _seal(head, weigh(order(mild), world, spec), known, ends), desired)
 
 
-def _world(situation: Situation) -> World:
+def world_of(situation: Situation) -> World:
+    """What the changes of the site are weighed in."""
     return World(
         situation.clusters,
         situation.catalogs,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import Direction, ExistingPoints
 from reconciler.model.comparison import (
@@ -16,9 +18,13 @@ from reconciler.model.comparison import (
 )
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.plan.direction import of_release
-from reconciler.plan.matching import guards
-from reconciler.plan.rules import CREATED, REMOVED, RULES, Rule, worst
+from reconciler.plan.guardrail_rules import still_asked
+from reconciler.plan.matching import guards, read_by
+from reconciler.plan.rules import CREATED, REMOVED, RULES, Rule
+from reconciler.plan.site_rules import worst
+from reconciler.plan.terms import with_rpo, zones_of
 from reconciler.plan.values import DesiredState
 
 _KINDS = {
@@ -40,11 +46,21 @@ def compare(older: PolicySet, newer: PolicySet) -> tuple[DocumentChange, ...]:
         former = _renamed(old, new) if kind == "ProtectionGroup" else {}
         for name, placed in new.items():
             before = old.get(name) or old.get(former.get(name, ""))
-            change = _created(kind, placed) if before is None else _changed(kind, before, placed, older)
+            if before is None:
+                change: DocumentChange | None = _created(kind, placed)
+            elif kind == "ProtectionGroup":
+                change = _changed(kind, _with_rpo(before, older), _with_rpo(placed, newer), older)
+            else:
+                change = _changed(kind, before, placed, older)
             found += [change] if change is not None else []
         gone = set(old) - set(new) - set(former.values())
         found += [_removed(kind, old[name]) for name in gone]
+    found = [_asked_elsewhere(change, older, newer) for change in found]
     return tuple(sorted(found, key=lambda each: (list(_KINDS).index(each.kind), each.name)))
+
+
+def _with_rpo(placed: Placed[Any], policies: PolicySet) -> Placed[Any]:
+    return msgspec.structs.replace(placed, document=with_rpo(placed.document, zones_of(policies)))
 
 
 def _renamed(old: Mapping[str, Placed[Any]], new: Mapping[str, Placed[Any]]) -> dict[str, str]:
@@ -88,6 +104,10 @@ def _changed(kind: str, before: Placed[Any], after: Placed[Any], older: PolicySe
         note = "its kind, labels and name take it out of these guardrails"
         place = after.positions.at("metadata")
         fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note))
+    if guards(older, old) and (read := read_by(older, old, new)):
+        note = f"these guardrails read what it is called and labelled with: {', '.join(read)}"
+        place = after.positions.at("metadata")
+        fields.append(_field(kind, name, "readBy", read, read, Direction.WEAKENS, place, note))
     if name != formerly:
         place = after.positions.at("metadata", "name")
         fields.insert(0, _field(kind, name, "metadata.name", formerly, name, Direction.NEUTRAL, place))
@@ -98,6 +118,26 @@ def _changed(kind: str, before: Placed[Any], after: Placed[Any], older: PolicySe
     return DocumentChange(
         kind, name, verb, direction, tuple(fields), after.positions.at(), "" if name == formerly else formerly
     )
+
+
+def _asked_elsewhere(change: DocumentChange, older: PolicySet, newer: PolicySet) -> DocumentChange:
+    """A guardrail that goes, or asks for less, weakens nothing where others ask for all that it asked for."""
+    if change.kind != "Guardrail" or not change.direction.needs_consent:
+        return change
+    before = next((each for each in older.guardrails if each.document.metadata.name == change.name), None)
+    now = [each.document for each in newer.guardrails if each.document.metadata.name != change.name]
+    own = next((each.document.spec for each in newer.guardrails if each.document.metadata.name == change.name), None)
+    others = [*(each.spec for each in now), *([own] if own is not None else [])]
+    if before is None or not still_asked(before.document.spec, others):
+        return change
+    note = "guardrails that are there ask for the same"
+    fields = tuple(
+        _field(change.kind, change.name, f.field, f.before, f.after, Direction.NEUTRAL, f.location, note)
+        if f.direction.needs_consent
+        else f
+        for f in change.fields
+    )
+    return msgspec.structs.replace(change, direction=worst(field.direction for field in fields), fields=fields)
 
 
 def _compared(kind: str, rule: Rule, before: Placed[Any], after: Placed[Any]) -> DocumentField | None:
@@ -151,7 +191,7 @@ def shifts(older: DesiredState, newer: DesiredState, machines: Mapping[str, str]
         if old != new:
             cluster = source.partition("/")[0]
             found.append(CoverageShift(name, cluster, old, new, _shift(old, new)))
-    return tuple(sorted(found, key=lambda each: (-each.direction.rank, each.cluster, each.machine.casefold())))
+    return tuple(sorted(found, key=lambda each: (-each.direction.rank, each.cluster, fold(each.machine))))
 
 
 def _places(desired: DesiredState) -> dict[str, str]:

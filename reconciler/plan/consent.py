@@ -60,8 +60,8 @@ def _written(
     ]
     newer = tuple(placed for placed in policies.groups if placed.document.metadata.name in names)
     by_name = {placed.document.metadata.name: placed for placed in older}
-    before = PolicySet((), tuple(by_name.values()), (), guardrails=policies.guardrails)
-    after = PolicySet((), newer, (), guardrails=policies.guardrails)
+    before = PolicySet(policies.sites, tuple(by_name.values()), (), guardrails=policies.guardrails)
+    after = PolicySet(policies.sites, newer, (), guardrails=policies.guardrails)
     return {(change.name, field.field): field for change in compare(before, after) for field in change.fields}
 
 
@@ -74,12 +74,15 @@ def _hashed(change: Change, field: FieldChange, written: Mapping[tuple[str, str]
     if change.reason is Reason.SERVER_CHANGED and not field.path:
         path = "spec.server"
     document = written.get((change.group, path))
-    if document is not None and _is(field, document):
-        digest = document.change_hash
-    else:
-        told = f"plan:{field.path}"
-        digest = change_hash("ProtectionGroup", change.group, told, field.before, field.after, field.direction)
+    wrote = document is not None and _is(field, document)
+    digest = document.change_hash if document is not None and wrote else own_hash(change.group, field)
     return msgspec.structs.replace(field, change_hash=digest)
+
+
+def own_hash(group: str, field: FieldChange) -> str:
+    """The hash of what is done to a field of a group, whoever asked for it."""
+    told = f"plan:{field.path}"
+    return change_hash("ProtectionGroup", group, told, field.before, field.after, field.direction)
 
 
 def _is(field: FieldChange, document: DocumentField) -> bool:
@@ -91,7 +94,8 @@ def _is(field: FieldChange, document: DocumentField) -> bool:
 
 
 def approve(changes: Iterable[Change], approvals: Iterable[Approved]) -> tuple[Change, ...]:
-    """The changes with the approval that covers each field; "" where none does."""
+    """The changes with the approval that covers each field; "" where none does. It names what a person wrote, or, from
+    a saved plan, what is done."""
     covering: dict[str, str] = {}
     for approval in approvals:
         for digest in approval.changes:
@@ -100,12 +104,18 @@ def approve(changes: Iterable[Change], approvals: Iterable[Approved]) -> tuple[C
         msgspec.structs.replace(
             change,
             fields=tuple(
-                msgspec.structs.replace(field, approved_by=covering.get(field.change_hash, ""))
+                msgspec.structs.replace(field, approved_by=_covered(covering, change.group, field))
                 for field in change.fields
             ),
         )
         for change in changes
     )
+
+
+def _covered(covering: Mapping[str, str], group: str, field: FieldChange) -> str:
+    if not covering:
+        return ""
+    return covering.get(field.change_hash) or covering.get(own_hash(group, field), "")
 
 
 def within_ceilings(

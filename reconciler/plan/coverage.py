@@ -19,6 +19,7 @@ from reconciler.model import (
     ReplicaState,
     VirtualMachine,
 )
+from reconciler.model.names import fold
 from reconciler.plan.preflight import refusals
 from reconciler.plan.values import DesiredState
 
@@ -96,7 +97,7 @@ class _Coverage:
         for source in sources:
             parts[source.home].append(source)
         rows = [self._machine(sorted(mine), machines.get(home)) for home, mine in parts.items()]
-        return tuple(sorted(rows, key=lambda row: (row.source.cluster, row.name.casefold(), row.source)))
+        return tuple(sorted(rows, key=lambda row: (row.source.cluster, fold(row.name), row.source)))
 
     def _machine(self, sources: list[DataSource], machine: VirtualMachine | None) -> MachineCoverage:
         """One row for a machine, however many of its parts are wanted: it stands as the one that stands worst."""

@@ -23,10 +23,12 @@ from reconciler.model import (
     Verb,
 )
 from reconciler.model.encode import inline
-from reconciler.plan.direction import FIELDS, of_release, taking, worst
+from reconciler.model.names import fold
+from reconciler.plan.direction import FIELDS, Field, of_release, taking, worst
+from reconciler.plan.globs import glob_matches
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
-from reconciler.plan.selectors import glob_matches
+from reconciler.plan.terms import is_default_rpo
 from reconciler.plan.values import DesiredGroup, DesiredState
 
 #: Which reason names a change that has several: what a person did comes before what the world did.
@@ -104,7 +106,7 @@ class _Differ:
         found: dict[tuple[str, str], list[ObservedGroup]] = defaultdict(list)
         for (server, ref), seen in self.observed.items():
             if (server, ref) not in self.owned:
-                for name in {seen.group.name, seen.group.display_name}:
+                for name in {fold(seen.group.name), fold(seen.group.display_name)}:
                     found[server, name].append(seen)
         return found
 
@@ -149,7 +151,7 @@ class _Differ:
 
     def _stranger(self, desired: DesiredGroup) -> ObservedGroup | None:
         """A group of the same name on the server that is not ours: the first of them."""
-        names = {desired.group.name, desired.group.display_name}
+        names = {fold(desired.group.name), fold(desired.group.display_name)}
         found = [seen for name in names for seen in self.strangers.get((desired.server, name), ())]
         return min(found, key=lambda seen: (seen.group.name, seen.ref), default=None)
 
@@ -324,7 +326,7 @@ def _fields(
                 path=field.path,
                 before=field.show(old),
                 after=field.show(new),
-                direction=field.weigh(old, new),
+                direction=Direction.NEUTRAL if _same_default(field, before, desired) else field.weigh(old, new),
                 reason=Reason.CHANGED_OUTSIDE if field.get(applied) == new else Reason.POLICY_CHANGED,
                 location=desired.place(field.path),
                 assumed=field.path in assumed,
@@ -332,6 +334,14 @@ def _fields(
             )
         )
     return changes
+
+
+def _same_default(field: Field, before: ProtectionGroup, desired: DesiredGroup) -> bool:
+    """Whether only the default RPO of the same schedule is counted anew, by the clocks of the site's zone."""
+    old, new = before.short_term, desired.group.short_term
+    written = desired.document.get("spec", {"shortTerm": {"rpo": ""}})["shortTerm"].get("rpo")
+    schedule = msgspec.structs.replace(old, rpo=new.rpo, retention=new.retention, minimum_points=new.minimum_points)
+    return field.path == "shortTerm.rpo" and written is None and schedule == new and is_default_rpo(old)
 
 
 def _members(before: tuple[Member, ...], entry: LedgerEntry, desired: DesiredGroup) -> list[FieldChange]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -20,8 +21,12 @@ from reconciler.model import (
     ShortTerm,
     format_duration,
 )
+from reconciler.schedule import longest_gap
 
 Weigh = Callable[[Any, Any], Direction]
+
+_DAY = timedelta(days=1)
+_STEADY = ZoneInfo("UTC")
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -58,9 +63,20 @@ def _interval(before: timedelta | None, after: timedelta | None) -> Direction:
 
 
 def _recurrence(before: Recurrence | None, after: Recurrence | None) -> Direction:
-    """By how many runs there are in 28 days; as many at other times is neutral."""
+    """By how many runs there are in 28 days, and by the longest time between two of them; as many at other times, no
+    farther apart, is neutral."""
     old, new = _runs(before), _runs(after)
-    return Direction.NEUTRAL if old == new else _more_is_stronger(old, new)
+    if before is None or after is None or new < old:
+        return _more_is_stronger(old, new)
+    wait, now = _longest(before), _longest(after)
+    if wait == now:
+        return Direction.NEUTRAL if old == new else Direction.STRENGTHENS
+    return _less_is_stronger(wait, now)
+
+
+def _longest(recurrence: Recurrence) -> timedelta:
+    """The longest time between two runs, as the clocks on the wall show it."""
+    return longest_gap(ShortTerm(_DAY, _DAY, None, recovery_points=recurrence), _STEADY)
 
 
 def _runs(recurrence: Recurrence | None) -> float:
@@ -68,9 +84,11 @@ def _runs(recurrence: Recurrence | None) -> float:
 
 
 def _schedule(before: tuple[time | None, int | None], after: tuple[time | None, int | None]) -> Direction:
-    if (before[0] is None) == (after[0] is None):
-        return Direction.NEUTRAL
-    return Direction.STRENGTHENS if before[0] is None else Direction.WEAKENS
+    """A check that is given fewer hours may end before it has seen all; when it begins does not matter."""
+    if before[0] is None or after[0] is None:
+        return Direction.STRENGTHENS if before[0] is None else Direction.WEAKENS
+    old, new = before[1] or 0, after[1] or 0
+    return Direction.NEUTRAL if old == new else _more_is_stronger(old, new)
 
 
 _KEEPING = [ExistingPoints.EXPIRE_NOW, ExistingPoints.RETAIN, ExistingPoints.KEEP_FOREVER]
@@ -163,7 +181,7 @@ FIELDS: tuple[Field, ...] = (
         _existing,
         "this is what happens to the points when protection is stopped; nothing happens to them now",
     ),
-    _plain("colocate", "colocate", _same, _neutral),
+    _plain("colocate", "colocate", _same, _less_is_stronger, "members that are colocated share a replica volume"),
     _plain("deletionProtection", "deletion_protection", _same, _more_is_stronger),
 )
 

@@ -17,6 +17,7 @@ import msgspec
 
 from reconciler.model import (
     ExistingPoints,
+    JobKind,
     ProtectionGroup,
     RecoveryPoint,
     Recurrence,
@@ -26,6 +27,9 @@ from reconciler.model import (
 )
 from reconciler.schedule import (
     LEAST_POINTS,
+    Made,
+    ahead,
+    answered,
     express_fulls,
     last_interval_slot,
     last_occurrence,
@@ -52,6 +56,7 @@ class Rule(msgspec.Struct, frozen=True):
     `age` None keeps them for ever, `destroyed` lets all of them go whatever their age. The newest `floor` stay, and
     with `keeps_verified` the last verified one. `prunes_from` (UTC) is when pruning begins to run, None if it does
     not. `made` are the next moments at which points are made, ascending, `floor` of them unless no more will be.
+    `now` is when that is looked at: points that lie beyond it are not believed, and stay.
     """
 
     age: timedelta | None
@@ -60,6 +65,7 @@ class Rule(msgspec.Struct, frozen=True):
     keeps_verified: bool = True
     destroyed: bool = False
     made: tuple[datetime, ...] = ()
+    now: datetime | None = None
 
 
 #: Nothing prunes the points of a data source that has no replica.
@@ -75,9 +81,11 @@ def ends(points: Sequence[RecoveryPoint], rule: Rule) -> list[End]:
         return [End(point.time, 0, start) for point in points]
     if age is None:
         return [_NEVER] * len(points)
-    verified = next((p.id for p in points if p.verified_at is not None), None) if rule.keeps_verified else None
-    found = []
-    for place, point in enumerate(points):
+    early = _early(points, rule.now) if rule.now is not None else 0
+    believed = points[early:]
+    verified = next((p.id for p in believed if p.verified_at is not None), None) if rule.keeps_verified else None
+    found = [_NEVER] * early
+    for place, point in enumerate(believed):
         if point.id == verified:
             found.append(_NEVER)
             continue
@@ -88,6 +96,11 @@ def ends(points: Sequence[RecoveryPoint], rule: Rule) -> list[End]:
             continue
         found.append(End(by_age, needs, max(start, by_age, made[needs - 1]) if needs else max(start, by_age)))
     return found
+
+
+def _early(points: Sequence[RecoveryPoint], now: datetime) -> int:
+    """How many of the points, which are from new to old, lie in the future."""
+    return next((place for place, point in enumerate(points) if not ahead(point.time, now)), len(points))
 
 
 def newest_first(points: Sequence[RecoveryPoint]) -> list[RecoveryPoint]:
@@ -108,24 +121,27 @@ def of_inactive(replica: Replica, existing: ExistingPoints, now: datetime) -> Ru
         case ExistingPoints.EXPIRE_NOW:
             return Rule(None, now, floor, destroyed=True)
         case ExistingPoints.RETAIN:
-            return Rule(replica.retention, now, floor)
+            return Rule(replica.retention, now, floor, now=now)
 
 
-def of_member(group: ProtectionGroup, replica: Replica, oldest: datetime, now: datetime, zone: ZoneInfo) -> Rule:
-    """The rule of a member's replica. `oldest` is the time of its oldest point.
+def of_member(
+    group: ProtectionGroup, replica: Replica, points: Sequence[RecoveryPoint], now: datetime, zone: ZoneInfo
+) -> Rule:
+    """The rule of a member's replica, which has these points.
 
     An inconsistent replica gets no points, and none of it are pruned, until a consistency check repairs it.
     """
     term = group.short_term
     floor = max(LEAST_POINTS, term.minimum_points)
+    there = Made(replica, points, now)
     if replica.state is not ReplicaState.INCONSISTENT:
-        made = _made(term, zone, now, floor, owed=_owed(term, replica, zone, now))
-        return Rule(term.retention, now, floor, made=made)
-    repaired = _repaired_at(group, replica, oldest, now, zone)
+        made = _made(term, zone, now, floor, owed=_owed(term, there, zone, now))
+        return Rule(term.retention, now, floor, made=made, now=now)
+    repaired = _repaired_at(group, there, zone)
     if repaired is None:
-        return Rule(term.retention, None, floor)
-    made = _made(term, zone, repaired, floor, owed=_full_owed(term, replica, zone, repaired))
-    return Rule(term.retention, repaired, floor, made=made)
+        return Rule(term.retention, None, floor, now=now)
+    made = _made(term, zone, repaired, floor, owed=_owed(term, there, zone, repaired))
+    return Rule(term.retention, repaired, floor, made=made, now=now)
 
 
 def by_age_alone(rule: Rule) -> Rule:
@@ -143,37 +159,32 @@ def _slots(term: ShortTerm, zone: ZoneInfo, start: datetime, count: int) -> tupl
     return tuple(islice(point_slots(term, zone, start, start + _FAR), count))
 
 
-def _owed(term: ShortTerm, replica: Replica, zone: ZoneInfo, now: datetime) -> bool:
-    """Whether a run is due already, so that a point is made at once."""
-    if replica.state is ReplicaState.PENDING or _full_owed(term, replica, zone, now):
+def _owed(term: ShortTerm, there: Made, zone: ZoneInfo, at: datetime) -> bool:
+    """Whether a run is due already at that time, so that a point is made at once."""
+    if there.replica.state is ReplicaState.PENDING:
+        return True
+    fulls = express_fulls(term)
+    slot = _last_full(fulls, zone, at) if fulls is not None else None
+    if slot is not None and not answered(JobKind.EXPRESS_FULL, there, slot):
         return True
     if term.synchronization is None:
         return False
-    slot = _last_slot(term.synchronization, zone, now)
-    return replica.synchronized_at is None or replica.synchronized_at < slot
-
-
-def _full_owed(term: ShortTerm, replica: Replica, zone: ZoneInfo, now: datetime) -> bool:
-    fulls = express_fulls(term)
-    slot = _last_full(fulls, zone, now) if fulls is not None else None
-    return slot is not None and (replica.express_full_at is None or replica.express_full_at < slot)
+    return not answered(JobKind.SYNCHRONIZATION, there, _last_slot(term.synchronization, zone, at))
 
 
 _last_slot = lru_cache(maxsize=256)(last_interval_slot)
 _last_full = lru_cache(maxsize=256)(last_occurrence)
 
 
-def _repaired_at(
-    group: ProtectionGroup, replica: Replica, oldest: datetime, now: datetime, zone: ZoneInfo
-) -> datetime | None:
+def _repaired_at(group: ProtectionGroup, there: Made, zone: ZoneInfo) -> datetime | None:
     """When a consistency check runs, supposing that it succeeds."""
-    check = group.consistency_check
+    check, now = group.consistency_check, there.now
     if check.when_inconsistent:
         return now
     if check.time is None:
         return None
     daily = Recurrence((check.time,))
     last = last_occurrence(daily, zone, now)
-    if last is not None and (replica.checked_at or oldest) < last:
+    if last is not None and not answered(JobKind.CONSISTENCY_CHECK, there, last):
         return now
     return next_occurrence(daily, zone, now)

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from enum import Enum
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -26,9 +27,9 @@ from reconciler.model.documents import (
     PolicySet,
 )
 from reconciler.model.units import ClockTime, Duration
+from reconciler.plan.globs import glob_matches
 from reconciler.plan.matching import looks_at
-from reconciler.plan.selectors import glob_matches
-from reconciler.plan.terms import short_term_of
+from reconciler.plan.terms import with_rpo, zones_of
 
 #: What the expressions can name.
 VARIABLES = ("object", "oldObject", "change", "params")
@@ -73,7 +74,8 @@ def wants_approval(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 def guard_documents(policies: PolicySet) -> tuple[Diagnostic, ...]:
     """What the rules over documents say of those that there are."""
     every: list[Placed[Any]] = [*policies.sites, *policies.groups, *policies.exclusions]
-    subjects = [_document(placed) for placed in every] if policies.guardrails else []
+    zones = zones_of(policies)
+    subjects = [_document(placed, zones) for placed in every] if policies.guardrails else []
     return guard(policies.guardrails, subjects)
 
 
@@ -151,8 +153,8 @@ def _matches(match: GuardrailMatch, subject: Subject) -> bool:
 # --- Subjects --------------------------------------------------------------------------------------------------
 
 
-def _document(placed: Placed[Any]) -> Subject:
-    document = placed.document
+def _document(placed: Placed[Any], zones: Mapping[str, ZoneInfo]) -> Subject:
+    document = _effective(placed.document, zones)
     return Subject(document.kind, document.metadata.name, document, location=placed.positions.at())
 
 
@@ -183,7 +185,8 @@ def planned(
     changes: Iterable[Change], policies: PolicySet, names: Mapping[str, str], ledger: Iterable[LedgerEntry]
 ) -> list[Subject]:
     """The changes of a plan, as rules see them. `gained` and `lost` are machines by name."""
-    groups = {placed.document.metadata.name: placed.document for placed in policies.groups}
+    zones = zones_of(policies)
+    groups = {placed.document.metadata.name: with_rpo(placed.document, zones) for placed in policies.groups}
     labels = {(entry.server, entry.group): entry.labels for entry in ledger}
     found = []
     for change in changes:
@@ -210,7 +213,13 @@ def _planned_field(field: FieldChange) -> dict[str, Any]:
 
 def _by_name(policies: PolicySet) -> dict[tuple[str, str], Any]:
     every: list[Placed[Any]] = [*policies.sites, *policies.groups, *policies.exclusions]
-    return {(each.document.kind, each.document.metadata.name): each.document for each in every}
+    zones = zones_of(policies)
+    return {(each.document.kind, each.document.metadata.name): _effective(each.document, zones) for each in every}
+
+
+def _effective(document: Any, zones: Mapping[str, ZoneInfo]) -> Any:
+    """A group with the RPO that counts."""
+    return with_rpo(document, zones) if isinstance(document, GroupDocument) else document
 
 
 # --- Values ----------------------------------------------------------------------------------------------------
@@ -220,8 +229,8 @@ def view(document: Any) -> dict[str, Any]:
     """A document as rules see it: every default filled in, what is not there left out; durations are durations, sizes
     bytes, clock times and dates texts."""
     seen: dict[str, Any] = _native(document)
-    if isinstance(document, GroupDocument):
-        seen["spec"]["shortTerm"]["rpo"] = _duration(short_term_of(document).rpo)
+    if isinstance(document, GroupDocument) and document.spec.short_term.rpo is None:
+        seen = _native(with_rpo(document, {}))
     return seen
 
 

@@ -72,7 +72,7 @@ def impact(change: Change, past: Past) -> Impact | None:
         assert holding is not None
         points = holding.points.get(source)
         if points and not ((change.server, source) in past.moved and not _takes(change, source)):
-            rules = _Rules(change, past, holding, source, points[-1].time)
+            rules = _Rules(change, past, holding, source, points)
             machines.append(_weigh(points, ends(points, rules.without()), ends(points, rules.after()), past.now, fates))
     exact = not past.prunes_itself(change.server)
     return Impact(tuple(machines), tuple(fates), exact) if machines else None
@@ -136,7 +136,7 @@ class _Rules(msgspec.Struct, frozen=True):
     past: Past
     holding: Holding
     source: DataSource
-    oldest: datetime
+    points: tuple[RecoveryPoint, ...]
 
     def without(self) -> Rule:
         replica = self._replica
@@ -169,7 +169,7 @@ class _Rules(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(replica, retention=before.short_term.retention)
 
     def _member(self, group: ProtectionGroup, replica: Replica) -> Rule:
-        return self._fit(of_member(group, replica, self.oldest, self.past.now, self.past.zone))
+        return self._fit(of_member(group, replica, self.points, self.past.now, self.past.zone))
 
     def _fit(self, rule: Rule) -> Rule:
         return by_age_alone(rule) if self._by_itself else rule

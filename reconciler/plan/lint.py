@@ -4,40 +4,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import format_duration
 from reconciler.model.documents import GroupDocument, GroupSpec, Later, Placed, PolicySet, Window
+from reconciler.model.names import fold
 from reconciler.model.units import ClockTime, Duration
-from reconciler.plan.terms import short_term_of
+from reconciler.plan.terms import short_term_of, zone_of, zones_of
 from reconciler.plan.windows import within, working_hours
 from reconciler.schedule import longest_gap
 
 #: How many names and places a finding lists.
 _SHOWN = 5
 
-_NO_REASONS = {"", "x", "none", "n/a", "na", "todo", "tbd", "test", "reason", "because", "later", "unknown"}
+_NO_REASONS = {"", "X", "NONE", "N/A", "NA", "TODO", "TBD", "TEST", "REASON", "BECAUSE", "LATER", "UNKNOWN"}
 
 
 def lint(policies: PolicySet, today: date) -> tuple[Diagnostic, ...]:
     """Errors that need no inventory, and warnings of what time alone brings about."""
+    zones = zones_of(policies)
     return (
         *_exclusions(policies, today),
         *_ignored(policies, today),
         *_display_names(policies),
         *_renames(policies),
         *_servers(policies),
-        *(finding for placed in policies.groups for finding in _short_term(placed)),
-        *(finding for placed in policies.groups for finding in _times(placed)),
+        *(finding for placed in policies.groups for finding in _short_term(placed, zone_of(placed.document, zones))),
+        *(finding for placed in policies.groups for finding in _times(placed, zone_of(placed.document, zones))),
         *_alike(policies),
         *_apart(policies),
     )
 
 
-def _times(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
+def _times(placed: Placed[GroupDocument], zone: ZoneInfo) -> Iterator[Diagnostic]:
     spec = placed.document.spec
     check, window = spec.consistency_check.schedule, spec.backup_window
     full = spec.short_term.express_full
@@ -52,13 +55,13 @@ def _times(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
             place = at("spec", "consistencyCheck", "schedule")
             yield _say("RCL1080", Severity.WARNING, what, "Move one of them.", place)
     if isinstance(spec.replica_creation, Later):
-        then = datetime.strptime(spec.replica_creation.later, "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
-        if working_hours(then):
+        then = spec.replica_creation.at
+        if then is not None and working_hours(then):
             what = f"the initial replica is made at {spec.replica_creation.later}, in working hours"
             place = at("spec", "replicaCreation")
             yield _say("RCL1083", Severity.ADVICE, what, "Choose an evening or a weekend.", place)
     if spec.short_term.synchronization == "beforeRecoveryPoint" and spec.short_term.recovery_points is not None:
-        gap = longest_gap(short_term_of(placed.document))
+        gap = longest_gap(short_term_of(placed.document, zone), zone)
         if gap > spec.short_term.retention.delta:
             what = f"points are up to {format_duration(gap)} apart and kept for {spec.short_term.retention}"
             place = at("spec", "shortTerm", "retention")
@@ -109,7 +112,7 @@ def _exclusions(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
                 f"Ask {placed.document.spec.owner}, then prolong it, or protect the machines.",
                 placed.positions.at("spec", "until"),
             )
-        if placed.document.spec.reason.strip(" .-?").casefold() in _NO_REASONS:
+        if fold(placed.document.spec.reason.strip(" .-?")) in _NO_REASONS:
             what = (
                 f"the exclusion {placed.document.metadata.name} gives no real reason: {placed.document.spec.reason!r}"
             )
@@ -131,9 +134,11 @@ def _display_names(policies: PolicySet) -> Iterator[Diagnostic]:
     for placed in policies.groups:
         spec = placed.document.spec
         name = spec.display_name or placed.document.metadata.name.replace("-", " ")
-        seen[spec.site, spec.server, name.casefold()].append(placed)
-    for (_, server, name), same in seen.items():
+        seen[spec.site, spec.server, fold(name)].append(placed)
+    for (_, server, _), same in seen.items():
         if len(same) > 1:
+            spec = same[0].document.spec
+            name = spec.display_name or same[0].document.metadata.name.replace("-", " ")
             paths = [
                 ("spec", "displayName") if placed.document.spec.display_name else ("metadata", "name")
                 for placed in same
@@ -191,19 +196,19 @@ def _servers(policies: PolicySet) -> Iterator[Diagnostic]:
             yield _say("RCL1035", Severity.ERROR, what, "Give each a folder of its own.", *sorted(places))
 
 
-def _short_term(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
+def _short_term(placed: Placed[GroupDocument], zone: ZoneInfo) -> Iterator[Diagnostic]:
     term = placed.document.spec.short_term
-    if term.synchronization == "beforeRecoveryPoint":
-        return
-    interval = Duration.parse(term.synchronization).delta
-    if term.rpo is not None and term.rpo.delta < interval:
+    if term.rpo is not None and (gap := longest_gap(short_term_of(placed.document, zone), zone)) > term.rpo.delta:
         yield _say(
             "RCL1031",
             Severity.WARNING,
-            f"an rpo of {term.rpo} cannot be held when points are {format_duration(interval)} apart",
-            "Synchronize more often, or write a longer rpo.",
+            f"an rpo of {term.rpo} cannot be held when points are up to {format_duration(gap)} apart",
+            "Make points more often, or write a longer rpo.",
             placed.positions.at("spec", "shortTerm", "rpo"),
         )
+    if term.synchronization == "beforeRecoveryPoint":
+        return
+    interval = Duration.parse(term.synchronization).delta
     if term.retention.delta < interval * term.minimum_points:
         yield _say(
             "RCL1034",

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from reconciler.errors import Location, Severity
 from reconciler.model import DiskKind, Node, VirtualMachine
+from reconciler.model.names import alike, fold
 from reconciler.model.preflight import Check, CheckState
 from reconciler.plan.replication import replica_checks
 
@@ -76,7 +77,7 @@ def machine_checks(machine: VirtualMachine, node: Node | None, place: Location |
     yield _integration(machine, node, place)
     if machine.guest_system is UNSET:
         yield check("RCL2208", _UNKNOWN, _ADVICE, f"which system {name} runs", "State it in the inventory.")
-    elif machine.guest_system.casefold() == "linux":
+    elif alike(machine.guest_system, "linux"):
         what = f"{name} runs Linux: its points are file-consistent, no more"
         yield check("RCL2208", _FAILED, _ADVICE, what, "Quiesce its applications yourself where that is not enough.")
     else:
@@ -94,7 +95,7 @@ def _integration(machine: VirtualMachine, node: Node | None, place: Location | N
         what = f"{name} has integration services {machine.integration_version}, its host {host} (by version)"
         return Check(code, _PASSED if same else _FAILED, _WARNING, name, what, remedy, (), place)
     if isinstance(machine.integration_state, str):
-        fine = machine.integration_state.casefold() in ("ok", "uptodate", "up to date")
+        fine = fold(machine.integration_state) in ("OK", "UPTODATE", "UP TO DATE")
         what = f"the integration services of {name} are {machine.integration_state} (by protocol state)"
         return Check(code, _PASSED if fine else _FAILED, _WARNING, name, what, remedy, (), place)
     what = f"whether the integration services of {name} fit its host"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.model.documents import GuardrailMatch, PolicySet
-from reconciler.plan.selectors import glob_matches
+from reconciler.plan.globs import glob_matches
 
 
 def guards(policies: PolicySet, document: Any) -> list[str]:
@@ -14,6 +14,29 @@ def guards(policies: PolicySet, document: Any) -> list[str]:
         placed.document.metadata.name
         for placed in policies.guardrails
         if looks_at(placed.document.spec.match, document)
+    ]
+
+
+def read_by(policies: PolicySet, before: Any, after: Any) -> list[str]:
+    """The names of the guardrails that look at the document and whose expressions read its labels, or its name, where
+    those change: what such a rule says of the document may turn with them, unseen by its `match`."""
+    words = [
+        word
+        for word, one, other in (
+            ("labels", before.metadata.labels, after.metadata.labels),
+            ("name", before.metadata.name, after.metadata.name),
+        )
+        if one != other
+    ]
+    return [
+        placed.document.metadata.name
+        for placed in policies.guardrails
+        if looks_at(placed.document.spec.match, before)
+        and any(
+            "metadata" in rule.expression and word in rule.expression
+            for rule in placed.document.spec.validations
+            for word in words
+        )
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, Change, ProtectionGroup
+from reconciler.model.names import alike
 
 
 def naming(
@@ -45,7 +46,7 @@ def _taken(changes: list[Change], catalog: CatalogSnapshot) -> dict[str, Diagnos
 
 
 def _clash(one: ProtectionGroup, other: ProtectionGroup) -> bool:
-    return one.name == other.name or one.display_name == other.display_name
+    return alike(one.name, other.name) or alike(one.display_name, other.display_name)
 
 
 def _swapped(changes: list[Change], catalog: CatalogSnapshot) -> dict[str, Diagnostic]:
@@ -74,4 +75,5 @@ def _takes(change: Change, other: Change) -> bool:
     if before is None or after is None or theirs is None:
         return False
     name = after.name != before.name and after.name == theirs.name
-    return name or (after.display_name != before.display_name and after.display_name == theirs.display_name)
+    renamed = not alike(after.display_name, before.display_name)
+    return name or (renamed and alike(after.display_name, theirs.display_name))

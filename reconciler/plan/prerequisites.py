@@ -26,6 +26,7 @@ from reconciler.model import (
     volumes_of,
 )
 from reconciler.model.documents import Cluster, GroupDocument, MemberRule, PolicySet, Server, SiteDocument
+from reconciler.model.names import fold
 from reconciler.model.preflight import Check, CheckState
 from reconciler.plan.machine_checks import Verdicts, machine_checks
 from reconciler.plan.replication import REPLICAS, mode_of
@@ -193,7 +194,7 @@ def _server(field: Field, server: Server, mine: Sequence[Wanted]) -> Iterator[Ch
 
 
 def _has_hyperv(roles: Iterable[str]) -> bool:
-    return any(role.casefold().replace(" ", "") in ("hyper-v", "hyperv") for role in roles)
+    return any(fold(role).replace(" ", "") in ("HYPER-V", "HYPERV") for role in roles)
 
 
 def _since_2012r2(system: str) -> bool:
@@ -279,7 +280,7 @@ def _hosts(field: Field, snapshot: ClusterSnapshot) -> Iterator[Check]:
             yield Check("RCL2212", state, _ERROR, node.name, what, "Install it, or set it going.")
             if rule.protect == "bareMetal":
                 parts = node.host_components
-                there = parts is not UNSET and any("serverbackup" in each.casefold().replace(" ", "") for each in parts)
+                there = parts is not UNSET and any("SERVERBACKUP" in fold(each).replace(" ", "") for each in parts)
                 state = _UNKNOWN if parts is UNSET else _PASSED if there else _FAILED
                 what = f"Windows Server Backup on {node.name}, which bare metal needs"
                 yield Check("RCL2213", state, _ERROR, node.name, what, "Install the feature on the host.")
@@ -377,4 +378,4 @@ def _about(field: Field, state: CheckState, mine: Iterable[Wanted]) -> tuple[str
 
 
 def _names(mine: Iterable[Wanted]) -> tuple[str, ...]:
-    return tuple(sorted({each.machine.name for each in mine}, key=str.casefold))
+    return tuple(sorted({each.machine.name for each in mine}, key=fold))

@@ -11,30 +11,31 @@ from msgspec import UNSET
 
 from reconciler.errors import Location, Severity
 from reconciler.model import Replication, ReplicationMode, VirtualMachine
+from reconciler.model.names import alike, fold
 from reconciler.model.preflight import Check, CheckState
 
-#: Hyper-V Replica's states in which a backup of a replica machine fails: word -> (code, what it is)
+#: Hyper-V Replica's states in which a backup of a replica machine fails: folded word -> (code, what it is)
 #: [Get-VMReplication; the article's list of conditions].
 _STATES = {
-    "resynchronizing": ("RCL2222", "is being resynchronized"),
-    "waitingforstartresynchronize": ("RCL2223", "has to be resynchronized"),
-    "resynchronizesuspended": ("RCL2223", "has to be resynchronized"),
-    "initialreplicationinprogress": ("RCL2224", "is in its initial replication"),
-    "waitingforinitialreplication": ("RCL2225", "waits for its initial replication"),
-    "readyforinitialreplication": ("RCL2225", "waits for its initial replication"),
-    "migrationinprogress": ("RCL2230", "is being migrated"),
-    "preparedforfailover": ("RCL2231", "is failing over"),
-    "failedoverwaitingcompletion": ("RCL2231", "is failing over"),
-    "failedover": ("RCL2231", "has failed over"),
-    "recoveryinprogress": ("RCL2231", "is failing over"),
-    "failbackinprogress": ("RCL2231", "is failing back"),
-    "failbackcomplete": ("RCL2231", "has failed back"),
+    "RESYNCHRONIZING": ("RCL2222", "is being resynchronized"),
+    "WAITINGFORSTARTRESYNCHRONIZE": ("RCL2223", "has to be resynchronized"),
+    "RESYNCHRONIZESUSPENDED": ("RCL2223", "has to be resynchronized"),
+    "INITIALREPLICATIONINPROGRESS": ("RCL2224", "is in its initial replication"),
+    "WAITINGFORINITIALREPLICATION": ("RCL2225", "waits for its initial replication"),
+    "READYFORINITIALREPLICATION": ("RCL2225", "waits for its initial replication"),
+    "MIGRATIONINPROGRESS": ("RCL2230", "is being migrated"),
+    "PREPAREDFORFAILOVER": ("RCL2231", "is failing over"),
+    "FAILEDOVERWAITINGCOMPLETION": ("RCL2231", "is failing over"),
+    "FAILEDOVER": ("RCL2231", "has failed over"),
+    "RECOVERYINPROGRESS": ("RCL2231", "is failing over"),
+    "FAILBACKINPROGRESS": ("RCL2231", "is failing back"),
+    "FAILBACKCOMPLETE": ("RCL2231", "has failed back"),
 }
 _LOGS = {
-    "applying": ("RCL2226", "has .hrl logs being applied"),
-    "failed": ("RCL2227", "has .hrl logs whose application failed"),
-    "canceled": ("RCL2228", "has .hrl logs whose application was canceled"),
-    "interrupted": ("RCL2229", "has .hrl logs whose application was interrupted"),
+    "APPLYING": ("RCL2226", "has .hrl logs being applied"),
+    "FAILED": ("RCL2227", "has .hrl logs whose application failed"),
+    "CANCELED": ("RCL2228", "has .hrl logs whose application was canceled"),
+    "INTERRUPTED": ("RCL2229", "has .hrl logs whose application was interrupted"),
 }
 REPLICAS = (ReplicationMode.REPLICA, ReplicationMode.TEST_REPLICA, ReplicationMode.EXTENDED_REPLICA)
 
@@ -74,12 +75,12 @@ def replica_checks(machine: VirtualMachine, place: Location | None) -> Iterator[
         "Protect its primary where applications must be consistent.",
     )
     troubles = []
-    if isinstance(replication.health, str) and replication.health.casefold() == "critical":
+    if isinstance(replication.health, str) and alike(replication.health, "critical"):
         troubles.append(("RCL2221", "is unhealthy, in a critical state"))
-    if isinstance(replication.state, str) and replication.state.casefold() in _STATES:
-        troubles.append(_STATES[replication.state.casefold()])
-    if isinstance(replication.log, str) and replication.log.casefold() in _LOGS:
-        troubles.append(_LOGS[replication.log.casefold()])
+    if isinstance(replication.state, str) and fold(replication.state) in _STATES:
+        troubles.append(_STATES[fold(replication.state)])
+    if isinstance(replication.log, str) and fold(replication.log) in _LOGS:
+        troubles.append(_LOGS[fold(replication.log)])
     for code, trouble in troubles:
         yield check(code, CheckState.FAILED, Severity.ERROR, f"the replica machine {name} {trouble}", remedy)
     facts = {"health": replication.health, "state": replication.state, "log application": replication.log}

@@ -28,8 +28,9 @@ from reconciler.model.documents import (
     ProtectedParts,
 )
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
-from reconciler.plan.terms import group_of, selectors_hash
+from reconciler.plan.terms import group_of, selectors_hash, zone_of, zones_of
 from reconciler.plan.values import AUTO, IGNORABLE, DesiredGroup, DesiredState, Excused
 
 
@@ -77,6 +78,7 @@ class _Resolver:
         self.sight = sight
         self.groups = [placed for placed in policies.groups if placed.document.spec.site == site]
         self.exclusions = [placed for placed in policies.exclusions if placed.document.spec.site == site]
+        self.zones = zones_of(policies)
         self.now = {name: Population.of(name, seen.machines) for name, seen in sight.clusters.items()}
         self.ids = {name: frozenset(machine.id for machine in seen.machines) for name, seen in sight.clusters.items()}
         #: The members that the ledger knows, without whole machines that are there; and all of them by id.
@@ -191,7 +193,7 @@ class _Resolver:
         ordered = sorted(members)
         return DesiredGroup(
             server=spec.server,
-            group=group_of(document, tuple([members[source] for source in ordered])),
+            group=group_of(document, tuple([members[source] for source in ordered]), zone_of(document, self.zones)),
             written=placed.positions,
             known=tuple([known[source] for source in ordered]),
             missing=frozenset(missing),
@@ -372,12 +374,12 @@ class _Resolver:
 
     def _renewed(self) -> None:
         """A new machine under the name of one that is gone is another machine, and people want to be told."""
-        gone = {(c, each.name.casefold()): each for c, lost in self.gone.items() for each in lost.candidates}
+        gone = {(c, fold(each.name)): each for c, lost in self.gone.items() for each in lost.candidates}
         if not gone:
             return
         for cluster, seen in sorted(self.now.items()):
             for candidate in seen.candidates:
-                old = gone.get((cluster, candidate.name.casefold()))
+                old = gone.get((cluster, fold(candidate.name)))
                 if old is None:
                     continue
                 self.findings.append(

@@ -6,9 +6,10 @@ A rule counts for its field and all that is below it. A field without a rule fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -16,22 +17,24 @@ from reconciler.model import Direction
 from reconciler.model.documents import (
     GroupDocument,
     IgnoreRule,
+    Later,
     MachineSelector,
     MemberRule,
     Paused,
-    Server,
     Verification,
     Window,
 )
-from reconciler.model.units import Size, parse_share
+from reconciler.model.groups import Week
+from reconciler.model.units import parse_share
+from reconciler.plan import guardrail_rules, site_rules
 from reconciler.plan.direction import FIELDS
-from reconciler.plan.selectors import glob_within
+from reconciler.plan.globs import glob_within
+from reconciler.plan.site_rules import NEUTRAL, STRENGTHENS, WEAKENS, order, worst
 from reconciler.plan.terms import group_of
 from reconciler.plan.values import AUTO
-from reconciler.plan.windows import length_of
+from reconciler.plan.windows import minutes_of
 
 Weigh = Callable[[Any, Any], Direction]
-NEUTRAL, STRENGTHENS, WEAKENS = Direction.NEUTRAL, Direction.STRENGTHENS, Direction.WEAKENS
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -42,10 +45,6 @@ class Rule(msgspec.Struct, frozen=True):
     weigh: Weigh
     note: str = ""
     show: Callable[[Any], Any] | None = None
-
-
-def worst(directions: Iterable[Direction]) -> Direction:
-    return max(directions, key=lambda direction: direction.rank, default=NEUTRAL)
 
 
 # --- Weighing ------------------------------------------------------------------------------------------------
@@ -68,8 +67,9 @@ def _later_is_weaker(before: Any, after: Any) -> Direction:
 
 
 def _server(before: str, after: str) -> Direction:
-    """To another server: the old one keeps what it has and makes no more points."""
-    return NEUTRAL if AUTO in (before, after) else WEAKENS
+    """To another server: the old one keeps what it has and makes no more points. With `auto` a group stays where it
+    is; a name may be that of another server than it was placed on."""
+    return NEUTRAL if after == AUTO else WEAKENS
 
 
 def _paused(before: Paused | None, after: Paused | None) -> Direction:
@@ -98,23 +98,27 @@ def _verification(before: Verification | None, after: Verification | None) -> Di
     if before is None or after is None:
         return STRENGTHENS if before is None else WEAKENS
     steps = [
-        _compare(before.max_age, after.max_age, more=WEAKENS),
-        _compare(parse_share(before.sample), parse_share(after.sample), more=STRENGTHENS),
+        order(before.max_age, after.max_age, more=WEAKENS),
+        order(parse_share(before.sample), parse_share(after.sample), more=STRENGTHENS),
     ]
     return worst(steps)
 
 
-def _compare(before: Any, after: Any, *, more: Direction) -> Direction:
-    less = WEAKENS if more is STRENGTHENS else STRENGTHENS
-    return NEUTRAL if before == after else more if after > before else less
-
-
 def _window(before: Window | None, after: Window | None) -> Direction:
-    """Without a window every hour is open."""
-    day = timedelta(days=1)
-    old = day if before is None else length_of(before)
-    new = day if after is None else length_of(after)
-    return _compare(old, new, more=STRENGTHENS)
+    """Without a window every hour is open. Weaker where an hour is closed in which jobs could run."""
+    if before is None or after is None:
+        return STRENGTHENS if after is None else WEAKENS
+    old, new = minutes_of(before), minutes_of(after)
+    return NEUTRAL if old == new else STRENGTHENS if old < new else WEAKENS
+
+
+def _replica_creation(before: str | Later, after: str | Later) -> Direction:
+    """The later the first copy, the weaker; by hand is never by itself."""
+    return order(_creation(before), _creation(after), more=WEAKENS)
+
+
+def _creation(when: str | Later) -> tuple[int, str]:
+    return (1, when.later) if isinstance(when, Later) else (2 * (when == "manual"), "")
 
 
 def _tier(before: Any, after: Any) -> Direction:
@@ -123,10 +127,31 @@ def _tier(before: Any, after: Any) -> Direction:
         return STRENGTHENS if before is None else WEAKENS
     return worst(
         [
-            _compare(before.keep, after.keep, more=STRENGTHENS),
-            _compare(_copies(before), _copies(after), more=STRENGTHENS),
+            order(before.keep, after.keep, more=STRENGTHENS),
+            order(_copies(before), _copies(after), more=STRENGTHENS),
+            order(_apart(before), _apart(after), more=WEAKENS),
         ]
     )
+
+
+def _apart(tier: Any) -> int:
+    """Days between two copies of a tier that are farthest apart, roughly."""
+    months = getattr(tier, "months", ())
+    if months:
+        return 31 * _gap((month.number for month in months), 12)
+    if getattr(tier, "days_of_month", ()):
+        return _gap(tier.days_of_month, 31)
+    days = getattr(tier, "days", ())
+    weeks = getattr(tier, "weeks", ())
+    if weeks:
+        return min(31, 7 * _gap((list(Week).index(week) for week in weeks), 5))
+    return (getattr(tier, "every", 1) - 1) * 7 + _gap((day.number for day in days), 7) if days else 1
+
+
+def _gap(places: Iterable[int], circle: int) -> int:
+    """The widest step between two places of a circle."""
+    found = sorted(set(places))
+    return max((later - earlier for earlier, later in pairwise((*found, found[0] + circle))), default=circle)
 
 
 def _copies(tier: Any) -> float:
@@ -193,49 +218,14 @@ def _excluded(before: MachineSelector, after: MachineSelector) -> Direction:
     return WEAKENS
 
 
-# --- Sites ---------------------------------------------------------------------------------------------------
-
-
-def _clusters(before: Mapping[str, Any], after: Mapping[str, Any]) -> Direction:
-    return WEAKENS if set(before) - set(after) else NEUTRAL
-
-
-def _servers(before: Mapping[str, Server], after: Mapping[str, Server]) -> Direction:
-    if set(before) - set(after):
-        return WEAKENS
-    return worst(_one_server(old, after[name]) for name, old in before.items() if old != after[name])
-
-
-def _one_server(old: Server, new: Server) -> Direction:
-    if old.engine != new.engine or (old.online_store is not None and old.online_store != new.online_store):
-        return WEAKENS
-    volumes = {volume.name: volume.capacity for volume in new.volumes}
-    steps = [_compare(each.capacity, volumes.get(each.name, Size(0)), more=STRENGTHENS) for each in old.volumes]
-    if old.bin != new.bin:
-        steps.append(WEAKENS if new.bin is None or (old.bin is not None and new.bin < old.bin) else STRENGTHENS)
-    return worst(steps)
-
-
-def _budgets(before: Any, after: Any) -> Direction:
-    return STRENGTHENS if before is None else WEAKENS
-
-
-def _approvals(before: Any, after: Any) -> Direction:
-    """Fewer approvers and no self-approval are stronger; anything else a person weighs."""
-    if before is None:
-        return STRENGTHENS
-    if after is None:
-        return WEAKENS
-    narrower = set(after.approvers) <= set(before.approvers) and after.self_approval <= before.self_approval
-    signed = before.allowed_signers in (None, after.allowed_signers)
-    return STRENGTHENS if narrower and signed else WEAKENS
+# --- The book, read ------------------------------------------------------------------------------------------
 
 
 def _by_name(parts: Iterable[Any]) -> dict[str, Any]:
     return {part.name: part for part in parts}
 
 
-# --- The book ------------------------------------------------------------------------------------------------
+_ANY = ZoneInfo("UTC")
 
 
 def _at(path: str) -> Callable[[Any], Any]:
@@ -259,7 +249,7 @@ def _rule(path: str, weigh: Weigh, note: str = "") -> Rule:
 
 
 def _effective(document: GroupDocument) -> Any:
-    return group_of(document, ())
+    return group_of(document, (), _ANY)  # its RPO is written out: see `compare`
 
 
 def _group_fields() -> tuple[Rule, ...]:
@@ -271,7 +261,8 @@ def _group_fields() -> tuple[Rule, ...]:
     return tuple(Rule(f"spec.{field.path}", reading(field), field.weigh, field.note, field.show) for field in FIELDS)
 
 
-_LOOKED_AT = "a machine cannot weigh this; a person does"
+_LOOKED_AT = "no rule can weigh this; a person does"
+_OPENED = "what differs is not opened before it is approved"
 
 RULES: dict[str, tuple[Rule, ...]] = {
     "ProtectionGroup": (
@@ -285,7 +276,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         *_group_fields(),
         *(_rule(f"spec.online.{tier}", _tier) for tier in ("daily", "weekly", "monthly", "yearly")),
         _rule("spec.backupWindow", _window),
-        _rule("spec.replicaCreation", _neutral),
+        _rule("spec.replicaCreation", _replica_creation, "until then a new member has no point"),
         _rule("spec.verification", _verification),
         _rule("spec.paused", _paused, "no job starts while it is paused"),
         _rule("spec.ignore", _ignore, "what is ignored may differ unseen"),
@@ -300,28 +291,28 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "Site": (
         _rule("metadata.labels", _neutral),
-        _rule("spec.timeZone", _neutral, "every schedule moves with it"),
+        _rule("spec.timeZone", _weakens, "every schedule, change window and last day moves with it"),
         _rule("spec.rehearsal", _true_is_weaker),
         _rule("spec.prune", _true_is_weaker),
         _rule("spec.state", _weakens, "another memory: what is owned must be adopted again"),
-        Rule("spec.clusters", lambda document: _by_name(document.spec.clusters), _clusters),
-        Rule("spec.servers", lambda document: _by_name(document.spec.servers), _servers),
-        _rule("spec.placement", _neutral),
-        _rule("spec.approvals", _approvals, _LOOKED_AT),
-        _rule("spec.budgets", _budgets, _LOOKED_AT),
-        _rule("spec.mail", _neutral),
-        _rule("spec.changeWindows", _neutral),
+        Rule("spec.clusters", lambda document: _by_name(document.spec.clusters), site_rules.clusters, _OPENED),
+        Rule("spec.servers", lambda document: _by_name(document.spec.servers), site_rules.servers, _OPENED),
+        _rule("spec.placement", _neutral, "groups that have a server stay there"),
+        _rule("spec.approvals", site_rules.approvals, "approvals are judged by it from the next change on"),
+        _rule("spec.budgets", site_rules.budgets),
+        _rule("spec.mail", site_rules.mail, _OPENED),
+        _rule("spec.changeWindows", site_rules.change_windows),
     ),
     "Guardrail": (
         _rule("metadata.labels", _neutral),
-        _rule("spec.match", _weakens, _LOOKED_AT),
+        _rule("spec.match", guardrail_rules.match, _LOOKED_AT),
         _rule("spec.params", _weakens, _LOOKED_AT),
-        _rule("spec.validations", _weakens, _LOOKED_AT),
+        _rule("spec.validations", guardrail_rules.validations, _LOOKED_AT),
         Rule(
             "spec.enforce",
-            lambda document: ("warn", "approve", "deny").index(document.spec.enforce),
-            lambda before, after: _compare(before, after, more=STRENGTHENS),
-            show=("warn", "approve", "deny").__getitem__,
+            lambda document: guardrail_rules.ENFORCE.index(document.spec.enforce),
+            lambda before, after: order(before, after, more=STRENGTHENS),
+            show=guardrail_rules.ENFORCE.__getitem__,
         ),
     ),
     "Preset": (

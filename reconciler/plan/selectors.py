@@ -1,25 +1,23 @@
 """Selectors: machines of a cluster and a rule as written -> the machines that match it, and why.
 
-Names match without regard to case, as Hyper-V's own names do; ``*`` and ``?`` are the only wildcards.
+Names match as `model.names` compares them and `plan.globs` reads patterns; ``*`` and ``?`` are the only wildcards.
 Labels match exactly. A rule with several fields wants all of them; within a list one is enough. What is not known
 of a machine matches nothing.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import msgspec
 
 from reconciler.model import KnownMember, Level, VirtualMachine
 from reconciler.model.documents import HostSelector, MachineSelector
-
-_GLOB = {"*": ".*", "?": "."}
-
+from reconciler.model.names import fold
+from reconciler.plan.globs import beginning, glob_matches, globs, is_pattern
 
 #: What a selector looks at: a machine as it is now, or as it was when it was last seen. "" and () are unknown.
 Candidate = KnownMember
@@ -69,10 +67,8 @@ class Population:
         ]
         if selector.names:
             choices.append(([found for name in selector.names for found in self._beginning(name)], True))
-        if selector.nodes and not any(map(_is_pattern, selector.nodes)):
-            choices.append(
-                ([found for node in selector.nodes for found in self._by_node.get(node.casefold(), ())], True)
-            )
+        if selector.nodes and not any(map(is_pattern, selector.nodes)):
+            choices.append(([found for node in selector.nodes for found in self._by_node.get(fold(node), ())], True))
         return min(choices, key=lambda choice: len(choice[0]), default=(self.candidates, False))
 
     def _by_label(self, key: str) -> dict[str, list[Candidate]]:
@@ -89,23 +85,23 @@ class Population:
     def _by_node(self) -> dict[str, list[Candidate]]:
         found: dict[str, list[Candidate]] = defaultdict(list)
         for candidate in self.candidates:
-            found[candidate.node.casefold()].append(candidate)
+            found[fold(candidate.node)].append(candidate)
         return found
 
     @cached_property
     def _named(self) -> tuple[list[str], list[Candidate]]:
-        """The names without regard to case, in order, and whose each is."""
-        named = sorted(((each.name.casefold(), each) for each in self.candidates), key=lambda pair: pair[0])
+        """The folded names, in order, and whose each is."""
+        named = sorted(((fold(each.name), each) for each in self.candidates), key=lambda pair: pair[0])
         return [name for name, _ in named], [each for _, each in named]
 
     def _beginning(self, pattern: str) -> Sequence[Candidate]:
         """The machines whose names begin as the pattern does, up to its first wildcard."""
         names, named = self._named
-        head = re.split(r"[*?]", pattern, maxsplit=1)[0].casefold()
+        head = beginning(pattern)
         first = bisect_left(names, head)
-        if head == pattern.casefold():
+        if not is_pattern(pattern):
             return named[first : bisect_right(names, head)]
-        return named[first : bisect_right(names, head + "\U0010ffff")] if head else named
+        return named[first : bisect_right(names, head, key=lambda name: name[: len(head)])] if head else named
 
 
 def _matching(selector: MachineSelector, few: Sequence[Candidate]) -> Iterable[Candidate]:
@@ -116,8 +112,8 @@ def _matching(selector: MachineSelector, few: Sequence[Candidate]) -> Iterable[C
     if rest != MachineSelector(selector.cluster):
         few = [each for each in few if matches(rest, each)]
     if selector.except_:
-        spared = _globs(selector.except_)
-        few = [each for each in few if not spared.fullmatch(each.name)]
+        spared = globs(selector.except_)
+        few = [each for each in few if not spared.fits(each.name)]
     return few
 
 
@@ -157,7 +153,7 @@ def unsure(selector: MachineSelector, candidate: Candidate) -> str:
 
 def reasons(selector: MachineSelector, candidate: Candidate) -> tuple[str, ...]:
     """What of the selector a machine fits by that matches: the patterns and labels themselves."""
-    found = [f"name {name}" for name in selector.names if _glob(name).fullmatch(candidate.name)][:1]
+    found = [f"name {name}" for name in selector.names if glob_matches(name, candidate.name)][:1]
     found += [f"label {key}={value}" for key, value in sorted(selector.labels.items())]
     found += [f"node {each}" for each in selector.nodes if _any((each,), (candidate.node,))]
     found += [f"volume {each}" for each in selector.volumes if _any((each,), candidate.volumes)]
@@ -166,33 +162,7 @@ def reasons(selector: MachineSelector, candidate: Candidate) -> tuple[str, ...]:
 
 
 def _any(patterns: tuple[str, ...], values: Sequence[str]) -> bool:
-    fits = _globs(patterns) if patterns else None
-    return fits is not None and any(fits.fullmatch(value) for value in values)
-
-
-@lru_cache(maxsize=4096)
-def globs_meet(one: str, other: str) -> bool:
-    """Whether some name matches both patterns."""
-    if not one and not other:
-        return True
-    if one[:1] == "*":
-        return globs_meet(one[1:], other) or (bool(other) and globs_meet(one, other[1:]))
-    if other[:1] == "*":
-        return globs_meet(other, one)
-    if not one or not other:
-        return False
-    same = "?" in (one[0], other[0]) or one[0].casefold() == other[0].casefold()
-    return same and globs_meet(one[1:], other[1:])
-
-
-@lru_cache(maxsize=4096)
-def glob_within(inner: str, outer: str) -> bool:
-    """Whether every name that matches `inner` matches `outer` as well. May say no where it is so, never yes where
-    it is not."""
-    many, one = "\ue000", "\ue001"
-    parts = {"*": ".*", "?": f"[^{many}]"}
-    pattern = "".join(parts.get(letter) or re.escape(letter) for letter in outer)
-    return re.fullmatch(pattern, inner.replace("*", many).replace("?", one), re.IGNORECASE | re.DOTALL) is not None
+    return bool(patterns) and any(map(globs(patterns).fits, values))
 
 
 def host_matches(selector: HostSelector, name: str) -> bool:
@@ -200,24 +170,3 @@ def host_matches(selector: HostSelector, name: str) -> bool:
     if selector.names and not _any(selector.names, (name,)):
         return False
     return not _any(selector.except_, (name,))
-
-
-def glob_matches(pattern: str, name: str) -> bool:
-    """Whether the name fits the pattern."""
-    return _glob(pattern).fullmatch(name) is not None
-
-
-def _is_pattern(name: str) -> bool:
-    return "*" in name or "?" in name
-
-
-@lru_cache(maxsize=4096)
-def _glob(pattern: str) -> re.Pattern[str]:
-    return _globs((pattern,))
-
-
-@lru_cache(maxsize=4096)
-def _globs(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """What fits one of the patterns."""
-    written = ("".join(_GLOB.get(letter) or re.escape(letter) for letter in pattern) for pattern in patterns)
-    return re.compile("|".join(f"(?:{each})" for each in written), re.IGNORECASE | re.DOTALL)

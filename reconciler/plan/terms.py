@@ -1,14 +1,16 @@
-"""Terms: a group as written -> the same as it is compared, with every default filled in."""
+"""Terms: a group as written, its site's zone -> the same as it is compared, with every default filled in."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from reconciler.model import ConsistencyCheck, Member, ProtectionGroup, ShortTerm
-from reconciler.model.documents import GroupDocument
+from reconciler.model.documents import GroupDocument, PolicySet
 from reconciler.model.units import Duration
 from reconciler.schedule import longest_gap
 
@@ -16,15 +18,37 @@ from reconciler.schedule import longest_gap
 RPO_GRACE = timedelta(hours=1)
 
 
-def group_of(document: GroupDocument, members: tuple[Member, ...]) -> ProtectionGroup:
-    """The group with these members."""
+_UTC = ZoneInfo("UTC")
+
+
+def zones_of(policies: PolicySet) -> Mapping[str, ZoneInfo]:
+    """The zone of each site, by name."""
+    return {placed.document.metadata.name: ZoneInfo(placed.document.spec.time_zone) for placed in policies.sites}
+
+
+def zone_of(document: GroupDocument, zones: Mapping[str, ZoneInfo]) -> ZoneInfo:
+    """The zone of the group's site; UTC where nothing is known of that site."""
+    return zones.get(document.spec.site, _UTC)
+
+
+def with_rpo(document: GroupDocument, zones: Mapping[str, ZoneInfo]) -> GroupDocument:
+    """The document with the RPO that counts written out: from here on nobody has to know the zone."""
+    if document.spec.short_term.rpo is not None:
+        return document
+    rpo = short_term_of(document, zone_of(document, zones)).rpo
+    term = msgspec.structs.replace(document.spec.short_term, rpo=Duration(seconds=int(rpo.total_seconds())))
+    return msgspec.structs.replace(document, spec=msgspec.structs.replace(document.spec, short_term=term))
+
+
+def group_of(document: GroupDocument, members: tuple[Member, ...], zone: ZoneInfo) -> ProtectionGroup:
+    """The group with these members, on a site in that zone."""
     spec = document.spec
     check = spec.consistency_check
     return ProtectionGroup(
         name=document.metadata.name,
         display_name=spec.display_name or document.metadata.name.replace("-", " "),
         members=members,
-        short_term=short_term_of(document),
+        short_term=short_term_of(document, zone),
         consistency_check=ConsistencyCheck(
             when_inconsistent=check.when_inconsistent,
             time=check.schedule.time.value if check.schedule else None,
@@ -36,8 +60,8 @@ def group_of(document: GroupDocument, members: tuple[Member, ...]) -> Protection
     )
 
 
-def short_term_of(document: GroupDocument) -> ShortTerm:
-    """The short-term protection, with its RPO."""
+def short_term_of(document: GroupDocument, zone: ZoneInfo) -> ShortTerm:
+    """The short-term protection, with its RPO: where none is written, the longest gap of the schedule and an hour."""
     written = document.spec.short_term
     interval = written.synchronization
     before_rpo = ShortTerm(
@@ -48,8 +72,14 @@ def short_term_of(document: GroupDocument) -> ShortTerm:
         express_full=written.express_full.recurrence if written.express_full else None,
         recovery_points=written.recovery_points.recurrence if written.recovery_points else None,
     )
-    rpo = written.rpo.delta if written.rpo else longest_gap(before_rpo) + RPO_GRACE
+    rpo = written.rpo.delta if written.rpo else longest_gap(before_rpo, zone) + RPO_GRACE
     return msgspec.structs.replace(before_rpo, rpo=rpo)
+
+
+def is_default_rpo(term: ShortTerm) -> bool:
+    """Whether the RPO is the default of its schedule on a site whose clocks are never changed, as version 0.1 had it
+    everywhere."""
+    return term.rpo == longest_gap(term, _UTC) + RPO_GRACE
 
 
 def selectors_hash(document: GroupDocument) -> str:

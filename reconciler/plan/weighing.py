@@ -99,6 +99,18 @@ def weigh(ordered: Sequence[Change], world: World, spec: SiteSpec | None) -> Wei
     return Weighed(tuple(parts), planned.waves, filled, planned.findings)
 
 
+def weigh_as_is(changes: Sequence[Change], world: World) -> Weighed:
+    """The changes as they are, one part each, in one wave: none is cut."""
+    past = _past(changes, world)
+    copied = with_replica(world.catalogs)
+    parts = []
+    for change in changes:
+        found = impact(change, past)
+        costs = cost(change, past.sizes, found, copied)
+        parts.append(Part(change, 1, True, costs, found, hazards(change, found, past)))
+    return Weighed(tuple(parts), (), volumes(((part.change, part.impact) for part in parts), past))
+
+
 def allowance(world: World, spec: SiteSpec | None) -> Allowance:
     """What the site allows at this moment."""
     return Allowance(

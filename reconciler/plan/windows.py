@@ -28,6 +28,12 @@ def length_of(window: Window) -> timedelta:
     return timedelta(minutes=(end - start) % _DAY_MINUTES or _DAY_MINUTES)
 
 
+def minutes_of(window: Window) -> frozenset[int]:
+    """The minutes of a day that are inside the window, counted from midnight."""
+    start, length = _minutes(window.start.value), length_of(window) // timedelta(minutes=1)
+    return frozenset((start + minute) % _DAY_MINUTES for minute in range(length))
+
+
 def within(window: Window, at: time) -> bool:
     """Whether the clock time is inside the window."""
     start, length = _minutes(window.start.value), length_of(window)
@@ -53,6 +59,27 @@ def open_now(rules: Sequence[ChangeWindow], local: datetime) -> bool:
     if any(rule.deny is not None and _covers(rule.deny, local) for rule in rules):
         return False
     return not allows or any(_covers(allow, local) for allow in allows)
+
+
+def apart(before: Sequence[ChangeWindow], after: Sequence[ChangeWindow]) -> tuple[bool, bool]:
+    """Whether there is a time at which changes may be made by the later rules alone, and one by the earlier alone.
+
+    Between two turns of any rule nothing changes, and days that no rule names are alike by weekday: looked at are a
+    week of such days, each day that is named and the one after it, at each turn.
+    """
+    rules = [each for rule in (*before, *after) for each in (rule.allow, rule.deny) if each is not None]
+    named = {day + ahead * _DAY for rule in rules for day in rule.dates for ahead in (0, 1)}
+    years = (date(year, 1, 1) for year in range(1900, 2200))
+    weeks = ([first + ahead * _DAY for ahead in range(8)] for first in years)
+    plain = next(week for week in weeks if named.isdisjoint(week))
+    turns = {0} | {minute % _DAY_MINUTES for rule in rules for minute in _span(rule)}
+    opened = closed = False
+    for day in (*plain[1:], *named):
+        for turn in turns:
+            local = datetime.combine(day, time(turn // 60, turn % 60))
+            was, now = open_now(before, local), open_now(after, local)
+            opened, closed = opened or (now and not was), closed or (was and not now)
+    return opened, closed
 
 
 def next_open(rules: Sequence[ChangeWindow], now: datetime, zone: ZoneInfo) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -74,6 +74,14 @@ class StagedFile(Protocol):
     ) -> None: ...
 
 
+class Room(msgspec.Struct, frozen=True):
+    """What a file system has left, in bytes; `file_system` tells it from others, `folder` is the one asked about."""
+
+    file_system: int
+    folder: str
+    free_bytes: int
+
+
 class Target(Protocol):
     """Somewhere files are put, whole and atomically: staged beside the target, then renamed over it.
 
@@ -100,8 +108,13 @@ class Target(Protocol):
 
     def exists(self, path: str) -> bool: ...
 
-    def free_bytes(self, path: str) -> int:
-        """Free space of the file system that holds, or would hold, `path`."""
+    def check(self, path: str) -> None:
+        """Raises `Refused`: RCL2012 where `path` leads out of the target, RCL7015 where what stands there is no regular
+        file and can therefore not be replaced."""
+        ...
+
+    def room(self, path: str) -> Room:
+        """The room of the file system that holds, or would hold, `path`."""
         ...
 
 
@@ -137,6 +150,22 @@ class Disks(Target, Protocol):
 
     def checkpoint_files(self, machine: str) -> tuple[str, ...]:
         """Paths of the files that belong to the machine's checkpoints."""
+        ...
+
+    def configured(self, config: bytes, path: str) -> dict[str, str]:
+        """The disks that a configuration with the content `config` would name if it lay at `path`: the id that it
+        states for each path, "" for none. Raises `Refused`, RCL7016, where it does not read."""
+        ...
+
+    def relocated(self, config: bytes, before: str, after: str, places: Mapping[str, str]) -> bytes:
+        """The content of a configuration that lay at `before` and goes to `after`, naming its disks where they lie by
+        then: `places` maps a path of before to the path after. The same bytes where nothing changes."""
+        ...
+
+    def other_owners(self, machine: str, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Those of `paths` that another machine than `machine` names as one of its files, with the names of these
+        machines. The file itself is compared where there is one (links lead to it), else the path without regard to
+        letter case."""
         ...
 
     def remove(self, path: str) -> None:

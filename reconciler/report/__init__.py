@@ -4,6 +4,7 @@ from reconciler.report.annotations import azure_text, github_text, junit_text, s
 from reconciler.report.comparison import comparison_html, comparison_markdown, comparison_text
 from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.drift import drift_text
+from reconciler.report.escape import json_text
 from reconciler.report.evidence import answer_text, chain_text
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
@@ -17,7 +18,7 @@ from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text
 from reconciler.report.status import GroupStatus, ReplicaStatus, Status, status_text
 from reconciler.report.waiting import waiting_text
-from reconciler.report.words import Paint, coloured, json_text, plain
+from reconciler.report.words import Paint, coloured, plain
 
 __all__ = [
     "MARKDOWN_BYTES",

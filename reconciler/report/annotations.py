@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from reconciler.errors import CATALOG, Diagnostic, Severity
-from reconciler.report.words import json_text
+from reconciler.report.escape import azure, github, github_field, json_text, sarif, xml
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
 
@@ -49,7 +49,7 @@ def _result(finding: Diagnostic, codes: list[str]) -> dict[str, Any]:
         "ruleId": finding.code,
         "ruleIndex": codes.index(finding.code),
         "level": _LEVELS[finding.severity],
-        "message": {"text": f"{finding.message}: {finding.remedy}"},
+        "message": {"text": sarif(f"{finding.message}: {finding.remedy}")},
     }
     places = [place for place in (finding.location, *finding.also) if place is not None]
     if places:
@@ -60,7 +60,7 @@ def _result(finding: Diagnostic, codes: list[str]) -> dict[str, Any]:
 
 def _place(file: str, line: int, column: int) -> dict[str, Any]:
     region = {"startLine": line, "startColumn": column}
-    return {"physicalLocation": {"artifactLocation": {"uri": quote(file)}, "region": region}}
+    return {"physicalLocation": {"artifactLocation": {"uri": quote(file, errors="backslashreplace")}, "region": region}}
 
 
 class Case(NamedTuple):
@@ -93,14 +93,14 @@ def junit_suite(name: str, cases: Iterable[Case]) -> str:
     """One suite with these cases, as XML."""
     from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
-    suite = TestSuite(name)
+    suite = TestSuite(xml(name))
     for each in cases:
-        case = TestCase(each.name, classname=each.classname)
+        case = TestCase(xml(each.name), classname=xml(each.classname))
         if each.failure:
-            failure = Failure(each.failure, "RCL")
-            failure.text = "\n".join(each.told)
+            failure = Failure(xml(each.failure), "RCL")
+            failure.text = "\n".join(map(xml, each.told))
             case.result = [failure]
-        case.system_out = "\n".join(each.output)
+        case.system_out = "\n".join(map(xml, each.output))
         suite.add_testcase(case)
     report = JUnitXml()
     report.add_testsuite(suite)
@@ -119,8 +119,8 @@ def github_text(findings: Sequence[Diagnostic]) -> str:
         if finding.location is not None:
             place = finding.location
             fields = {"file": place.file, "line": str(place.line), "col": str(place.column), **fields}
-        told = ",".join(f"{name}={_escaped(value, _GITHUB_FIELD)}" for name, value in fields.items())
-        message = _escaped(f"{finding.message}: {finding.remedy}", _GITHUB)
+        told = ",".join(f"{name}={github_field(value)}" for name, value in fields.items())
+        message = github(f"{finding.message}: {finding.remedy}")
         lines.append(f"::{words[finding.severity]} {told}::{message}\n")
     return "".join(lines)
 
@@ -133,16 +133,7 @@ def azure_text(findings: Sequence[Diagnostic]) -> str:
         if finding.location is not None:
             place = finding.location
             fields |= {"sourcepath": place.file, "linenumber": str(place.line), "columnnumber": str(place.column)}
-        told = "".join(f"{name}={_escaped(value, _AZURE)};" for name, value in fields.items())
-        message = _escaped(f"{finding.code} {finding.message}: {finding.remedy}", _AZURE)
+        told = "".join(f"{name}={azure(value)};" for name, value in fields.items())
+        message = azure(f"{finding.code} {finding.message}: {finding.remedy}")
         lines.append(f"##vso[task.logissue {told}]{message}\n")
     return "".join(lines)
-
-
-_GITHUB = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_GITHUB_FIELD = _GITHUB | {":": "%3A", ",": "%2C"}
-_AZURE = {"%": "%AZP25", "\r": "%0D", "\n": "%0A", ";": "%3B", "]": "%5D"}
-
-
-def _escaped(text: str, table: Mapping[str, str]) -> str:
-    return "".join(table.get(letter, letter) for letter in text)

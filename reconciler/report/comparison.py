@@ -8,9 +8,9 @@ from typing import Any
 from reconciler.model import Direction
 from reconciler.model.comparison import Comparison, DocumentChange, DocumentField, DocumentVerb
 from reconciler.model.encode import inline
+from reconciler.report.escape import html_templates, md, safe
 from reconciler.report.findings import findings_text
-from reconciler.report.markdown import md
-from reconciler.report.words import Paint, Tone, count, safe
+from reconciler.report.words import Paint, Tone, count
 
 _SIGNS: dict[DocumentVerb, str] = {
     DocumentVerb.CREATED: "+",
@@ -46,7 +46,7 @@ def comparison_text(comparison: Comparison, paint: Paint) -> str:
 
 def summary(comparison: Comparison) -> str:
     """One line: how many documents, in which directions, how much is not approved."""
-    between = f"{comparison.older} -> {comparison.newer}"
+    between = f"{safe(comparison.older)} -> {safe(comparison.newer)}"
     if not comparison.changes:
         return f"{between}: nothing differs."
     directions = [change.direction for change in comparison.changes]
@@ -57,7 +57,7 @@ def summary(comparison: Comparison) -> str:
 
 
 def _document(change: DocumentChange, comparison: Comparison, paint: Paint) -> list[str]:
-    where = f"  {paint(str(change.location), 'quiet')}" if change.location else ""
+    where = f"  {paint(safe(str(change.location)), 'quiet')}" if change.location else ""
     former = f" (was {safe(change.formerly)})" if change.formerly else ""
     head = f"{_SIGNS[change.verb]} {change.kind} {paint(safe(change.name), 'strong')}{former}"
     lines = [f"{head}  {paint(str(change.direction), _TONES[change.direction])}{where}"]
@@ -76,9 +76,9 @@ def _field(change: DocumentChange, field: DocumentField, comparison: Comparison,
     if field.field:
         mark = f"  {paint(str(field.direction), _TONES[field.direction])}"
         note = f"  ({safe(field.note)})" if field.note else ""
-        lines = [f"    {field.field}: {value(field.before)} -> {value(field.after)}{mark}{note}"]
+        lines = [f"    {safe(field.field)}: {value(field.before)} -> {value(field.after)}{mark}{note}"]
     else:
-        lines = [f"    {key}: {value(each)}" for key, each in content(field).items()]
+        lines = [f"    {safe(key)}: {value(each)}" for key, each in content(field).items()]
         lines += [f"    {safe(field.note)}"] if field.note else []
     if field.direction.needs_consent:
         by = comparison.approved.get(field.change_hash)
@@ -94,7 +94,7 @@ def _coverage(comparison: Comparison, paint: Paint) -> list[str]:
     for shift in comparison.shifts:
         tone = _TONES[shift.direction]
         lines.append(
-            f"    {safe(shift.machine)} on {shift.cluster}: {safe(shift.before)} -> "
+            f"    {safe(shift.machine)} on {safe(shift.cluster)}: {safe(shift.before)} -> "
             f"{safe(shift.after)}  {paint(str(shift.direction), tone)}"
         )
     return lines
@@ -126,7 +126,7 @@ def comparison_markdown(comparison: Comparison) -> str:
             lines.append("")
         for field in change.fields:
             said = content(field)
-            lines += [f"- {key}: {md(value(each))}" for key, each in said.items()] + ([""] if said else [])
+            lines += [f"- {md(key)}: {md(value(each))}" for key, each in said.items()] + ([""] if said else [])
             if field.direction.needs_consent:
                 by = comparison.approved.get(field.change_hash)
                 lines.append(
@@ -150,11 +150,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 def comparison_html(comparison: Comparison) -> str:
     """One file that needs nothing else; what it shows comes escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("reconciler.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = html_templates()
     environment.filters["value"] = value
     environment.filters["content"] = content
     return environment.get_template("comparison.html").render(

@@ -8,6 +8,7 @@ from datetime import tzinfo
 import msgspec
 
 from reconciler.plan import MachineCoverage, Standing
+from reconciler.report.escape import safe
 from reconciler.report.words import Paint, Tone, count, moment, table
 
 _TONES: dict[Standing, Tone] = {
@@ -72,7 +73,7 @@ def coverage_text(
 
 def members_text(group: str, rows: Sequence[MemberRow], near: Sequence[NearMiss], paint: Paint) -> str:
     """Who is a member of the group and why; then who nearly is."""
-    lines = [f"{group}: {count(len(rows), 'member')}"]
+    lines = [f"{safe(group)}: {count(len(rows), 'member')}"]
     if rows:
         cells = [
             (row.machine, row.cluster, row.node or "-", row.rule, row.why + (" (missing now)" if row.missing else ""))

@@ -8,8 +8,9 @@ from typing import Any
 from reconciler.model import Direction
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
 from reconciler.model.encode import inline
+from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
-from reconciler.report.words import Paint, Tone, moment, safe
+from reconciler.report.words import Paint, Tone, moment
 
 _HEADS: dict[DriftClass, tuple[str, Tone]] = {
     DriftClass.EXTERNAL: ("somebody changed it on the server", "bad"),
@@ -40,8 +41,8 @@ def drift_text(drift: Drift, zone: tzinfo, paint: Paint) -> str:
 def _item(item: DriftItem, names: dict[str, str], zone: tzinfo, paint: Paint) -> list[str]:
     field = item.path or "the whole group"
     about = f" of {safe(names.get(item.source, item.source))}" if item.source else ""
-    where = f"  {paint(str(item.location), 'quiet')}" if item.location else ""
-    head = f"  {paint(safe(item.group), 'strong')} on {safe(item.server)}: {field}{about}{where}"
+    where = f"  {paint(safe(str(item.location)), 'quiet')}" if item.location else ""
+    head = f"  {paint(safe(item.group), 'strong')} on {safe(item.server)}: {safe(field)}{about}{where}"
     notes = [str(item.direction)] if item.direction is not Direction.NEUTRAL else []
     notes += [safe(item.note)] if item.note else []
     said = f"  ({'; '.join(notes)})" if notes else ""

@@ -10,8 +10,9 @@ from reconciler.errors import Severity
 from reconciler.model import ChainCheck, format_duration
 from reconciler.model.audit import Answer, Decision, Protection
 from reconciler.model.encode import inline
+from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
-from reconciler.report.words import Paint, ago, count, moment, safe, table
+from reconciler.report.words import Paint, ago, count, moment, table
 
 #: How many findings are told one by one.
 _MOST = 20

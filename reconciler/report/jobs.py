@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 from reconciler.model import JobKind, JobRecord, JobState, format_size
-from reconciler.report.words import Paint, Tone, count, moment, safe, table
+from reconciler.report.escape import safe
+from reconciler.report.words import Paint, Tone, count, moment, table
 
 KINDS = {
     JobKind.INITIAL_REPLICA: "initial replica",

@@ -7,8 +7,9 @@ from datetime import tzinfo
 
 from reconciler.model import Direction, Origin, Outcome, OutcomeState, Plan, Step, Verb
 from reconciler.report import plan_words as words
+from reconciler.report.escape import safe
 from reconciler.report.findings import finding_line, findings_text
-from reconciler.report.words import Paint, count, moment, safe, table
+from reconciler.report.words import Paint, count, moment, table
 
 #: How many machines are listed where there are many: of members that come, and of points that change.
 _MEMBERS, _MACHINES = 50, 10

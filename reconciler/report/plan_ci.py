@@ -8,7 +8,7 @@ from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import Direction, Plan, Step
 from reconciler.report import plan_words as words
 from reconciler.report.annotations import Case, junit_suite, sarif_text
-from reconciler.report.words import safe
+from reconciler.report.escape import safe
 
 _CODES = {Direction.WEAKENS: "RCL0014", Direction.DESTROYS: "RCL0015"}
 #: Stands for the document of a group whose policy was removed.

@@ -11,7 +11,8 @@ from reconciler.errors import Location
 from reconciler.model import Direction, Origin, Plan, ProtectionGroup, Step, Verb, VolumeImpact, format_size
 from reconciler.report import plan_timeline
 from reconciler.report import plan_words as words
-from reconciler.report.words import moment, safe
+from reconciler.report.escape import html_templates, safe
+from reconciler.report.words import moment
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -74,12 +75,7 @@ def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin
 
 @cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("reconciler.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["safe_text"] = safe
+    environment = html_templates()
     environment.filters["place"] = _place
     return environment.get_template("plan.html")
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from reconciler.errors import Diagnostic
 from reconciler.model import Direction, Origin, Plan, Step, Verb
 from reconciler.report import plan_words as words
-from reconciler.report.markdown import cell, code, cut, md
-from reconciler.report.words import count, moment
+from reconciler.report.escape import cell, code, md
+from reconciler.report.words import count, cut, moment
 
 #: How many bytes (UTF-8) a comment may have on GitHub; and the fewest in which a summary can be given.
 MARKDOWN_BYTES = 65_536

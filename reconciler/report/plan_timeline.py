@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from reconciler.model import MachineImpact, Plan, PointFate, Step
 from reconciler.report import plan_words as words
-from reconciler.report.markdown import cut
-from reconciler.report.words import moment
+from reconciler.report.words import cut, moment
 
 #: Pixels: where the axis begins and ends, the whole width, the height of a machine, and what is above the first.
 LEFT, RIGHT, WIDTH, HEIGHT, TOP = 190, 850, 1000, 24, 8

@@ -24,7 +24,8 @@ from reconciler.model import (
     format_duration,
     format_size,
 )
-from reconciler.report.words import Tone, count, moment, safe
+from reconciler.report.escape import safe
+from reconciler.report.words import Tone, count, moment
 
 SIGNS: dict[Verb, tuple[str, Tone]] = {
     Verb.CREATE: ("+", "good"),

@@ -8,7 +8,9 @@ from datetime import datetime, tzinfo
 import msgspec
 
 from reconciler.model import RecoveryPoint, format_size
-from reconciler.report.words import Paint, count, safe, table
+from reconciler.model.names import fold
+from reconciler.report.escape import safe
+from reconciler.report.words import Paint, count, table
 
 _KINDS = {"initialReplica": "initial replica", "synchronization": "synchronization", "expressFull": "express full"}
 
@@ -26,7 +28,7 @@ def points_text(rows: Sequence[PointRow], zone: tzinfo, paint: Paint) -> str:
     if not rows:
         return "There is no recovery point.\n"
     lines: list[str] = []
-    machines = sorted({(row.machine.casefold(), row.machine, str(row.point.source)) for row in rows})
+    machines = sorted({(fold(row.machine), row.machine, str(row.point.source)) for row in rows})
     for _, name, source in machines:
         mine = [row for row in rows if str(row.point.source) == source]
         lines.append(paint(f"{safe(name)}: {count(len(mine), 'point')}", "strong"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.model.preflight import Check, CheckState
-from reconciler.report.words import Paint, Tone, safe
+from reconciler.report.escape import safe
+from reconciler.report.words import Paint, Tone
 
 _TONES: dict[CheckState, Tone] = {CheckState.PASSED: "good", CheckState.FAILED: "bad", CheckState.UNKNOWN: "change"}
 

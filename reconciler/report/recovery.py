@@ -6,8 +6,9 @@ from datetime import datetime, tzinfo
 
 from reconciler.model import JobRecord, format_size
 from reconciler.protocols import RecoveryPreview, StoreCheck
+from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
-from reconciler.report.words import Paint, ago, count, moment, safe
+from reconciler.report.words import Paint, ago, count, moment
 
 
 def recovery_text(preview: RecoveryPreview, now: datetime, zone: tzinfo, paint: Paint) -> str:
@@ -15,7 +16,7 @@ def recovery_text(preview: RecoveryPreview, now: datetime, zone: tzinfo, paint: 
     age = ago(now - preview.point_time)
     lines = [
         paint(f"Recovery of {safe(preview.machine)}", "strong"),
-        f"  point     {preview.point}, of {moment(preview.point_time, zone)}, {age} old",
+        f"  point     {safe(preview.point)}, of {moment(preview.point_time, zone)}, {age} old",
         f"  size      {format_size(preview.bytes)}",
     ]
     lines += [f"  writes    {safe(path)}" for path in preview.writes]
@@ -39,5 +40,5 @@ def store_check_text(check: StoreCheck, paint: Paint) -> str:
     read = f", {format_size(check.read_bytes)} of data read and hashed" if check.read_bytes else ""
     looked = f"{count(check.replicas, 'replica')}, {count(check.points, 'point')}, {count(check.packs, 'pack')}{read}"
     verdict = paint("sound", "good") if not check.findings else paint(count(len(check.findings), "finding"), "bad")
-    text = f"Store of {check.server}: {looked}: {verdict}\n"
+    text = f"Store of {safe(check.server)}: {looked}: {verdict}\n"
     return text + findings_text(check.findings, paint)

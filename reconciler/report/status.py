@@ -10,9 +10,10 @@ from msgspec import UNSET
 from reconciler.errors import Diagnostic
 from reconciler.model import JobKind, PoolVolume, ReplicaState, format_size
 from reconciler.plan import MachineCoverage, Standing
+from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import KINDS
-from reconciler.report.words import Paint, Tone, ago, count, moment, safe, table
+from reconciler.report.words import Paint, Tone, ago, count, moment, table
 
 _REPLICA = {
     ReplicaState.PENDING: "initial replica pending",

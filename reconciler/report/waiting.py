@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from reconciler.report.words import Paint, moment, safe
+from reconciler.report.escape import safe
+from reconciler.report.words import Paint, moment
 
 
 def waiting_text(rows: Sequence[tuple[str, str, datetime | None]], zone: tzinfo, paint: Paint) -> str:

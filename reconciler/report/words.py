@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
+from reconciler.report.escape import safe
 
 Tone = Literal["good", "change", "bad", "quiet", "strong"]
 Paint = Callable[[str, Tone], str]
@@ -26,13 +25,6 @@ def plain(text: str, tone: Tone) -> str:
 def coloured(text: str, tone: Tone) -> str:
     """ANSI colours."""
     return f"\x1b[{_ANSI[tone]}m{text}\x1b[0m" if text else text
-
-
-def safe(text: str) -> str:
-    """The text with everything that could move a cursor written out: names come from outside."""
-    if text.isprintable():
-        return text
-    return "".join(letter if unicodedata.category(letter)[0] != "C" else f"\\u{ord(letter):04x}" for letter in text)
 
 
 def moment(at: datetime | None, zone: tzinfo) -> str:
@@ -55,6 +47,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def cut(text: str, most: int) -> str:
+    """The text, or its first `most` characters less three, and dots."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], paint: Paint, indent: str = "") -> list[str]:
     """Columns as wide as their widest cell; the last one is not filled up."""
     cells = [[*(_short(safe(cell)) for cell in row[:-1]), safe(row[-1])] for row in rows]
@@ -70,8 +67,3 @@ def _short(cell: str) -> str:
 
 def _row(row: Sequence[str], widths: Sequence[int], indent: str) -> str:
     return (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
-
-
-def json_text(value: Any) -> str:
-    """A value as indented JSON, with the format's version where it is a report of its own."""
-    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()

@@ -5,28 +5,37 @@ from reconciler.schedule.calendar import (
     interval_slots,
     last_interval_slot,
     last_occurrence,
-    longest_gap,
     next_interval_slot,
     next_occurrence,
     occurrences,
     point_slots,
 )
-from reconciler.schedule.due import View, backoff, due, next_job
+from reconciler.schedule.due import ANSWERS, Made, View, answered, backoff, due, next_job
+from reconciler.schedule.gaps import longest_gap
 from reconciler.schedule.retain import LEAST_POINTS, Kept, Range, Retention, retain
+from reconciler.schedule.trust import SKEW, ahead, believable, believed, newest_time
 
 __all__ = [
+    "ANSWERS",
     "LEAST_POINTS",
     "Kept",
+    "Made",
     "Range",
     "Retention",
+    "SKEW",
     "View",
+    "ahead",
+    "answered",
     "backoff",
+    "believable",
+    "believed",
     "due",
     "express_fulls",
     "interval_slots",
     "last_interval_slot",
     "last_occurrence",
     "longest_gap",
+    "newest_time",
     "next_interval_slot",
     "next_job",
     "next_occurrence",

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from heapq import merge
-from itertools import groupby, pairwise
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from reconciler.model import Recurrence, ShortTerm, Week
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
+_WEEKS = list(Week)
+_MIDNIGHT = datetime(2021, 1, 1, tzinfo=UTC)
 
 #: A recurrence that has not come within so many days does not come: yearly ones do, with leap days.
 _FAR = 366 * 8 + 2
@@ -92,12 +94,12 @@ def _falls_on(recurrence: Recurrence, day: date) -> bool:
         return day.day in recurrence.days_of_month
     if recurrence.days and day.weekday() not in {each.number for each in recurrence.days}:
         return False
-    return not recurrence.weeks or bool(set(recurrence.weeks) & _weeks_of(day))
+    return not recurrence.weeks or bool(set(recurrence.weeks) & weeks_of(day))
 
 
-def _weeks_of(day: date) -> set[Week]:
+def weeks_of(day: date) -> set[Week]:
     """Which ones of its month the day's weekday is: the fourth may be the last, too."""
-    weeks = {list(Week)[(day.day - 1) // 7]} if day.day <= 28 else set()
+    weeks = {_WEEKS[(day.day - 1) // 7]} if day.day <= 28 else set()
     return weeks | {Week.LAST} if (day + 7 * _DAY).month != day.month else weeks
 
 
@@ -125,12 +127,16 @@ def next_interval_slot(interval: timedelta, zone: ZoneInfo, now: datetime) -> da
     return min(interval_slots(interval, zone, now, now + 2 * _DAY))
 
 
+def clock_times(interval: timedelta) -> tuple[time, ...]:
+    """The clock times of a day at which an interval above an hour runs."""
+    steps = range(_DAY // interval if interval < _DAY else 1)
+    return tuple((_MIDNIGHT + step * interval).time() for step in steps)
+
+
 def _slots_of(interval: timedelta, day: date, zone: ZoneInfo) -> list[datetime]:
     start = instant(day, time(0), zone)
     if interval > _HOUR:
-        steps = range(_DAY // interval if interval < _DAY else 1)
-        clock = (datetime.combine(day, time(0)) + step * interval for step in steps)
-        return sorted({instant(day, moment.time(), zone) for moment in clock})
+        return sorted({instant(day, at, zone) for at in clock_times(interval)})
     end = instant(day + _DAY, time(0), zone)
     return [start + step * interval for step in range(-(-(end - start) // interval))]
 
@@ -153,19 +159,3 @@ def point_slots(term: ShortTerm, zone: ZoneInfo, after: datetime, until: datetim
     if fulls is not None:
         runs.append(occurrences(fulls, zone, after, until))
     return (moment for moment, _ in groupby(merge(*runs)))
-
-
-# --- Gaps ----------------------------------------------------------------------------------------------------
-
-
-def longest_gap(short_term: ShortTerm) -> timedelta:
-    """The longest time between two scheduled recovery points, by the clock of a zone that never changes."""
-    if short_term.synchronization is not None:
-        return short_term.synchronization
-    recurrence = short_term.recovery_points or short_term.express_full
-    if recurrence is None:
-        return _DAY
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    zone = ZoneInfo("UTC")
-    moments = list(occurrences(recurrence, zone, start, start + 800 * _DAY))
-    return max((later - earlier for earlier, later in pairwise(moments)), default=366 * _DAY)

@@ -1,13 +1,15 @@
 """Due: what a backup server holds, which jobs ran last, the time -> the jobs that should run now.
 
-The applied groups are read from the catalog, never from policies. What the replica itself says decides whether a
-slot was answered, so runs that were missed, however many, come to one.
+The applied groups are read from the catalog, never from policies. What is there decides whether a slot was answered,
+by the one table `ANSWERS`: a recovery point, where the slot is to make one. So runs that were missed, however many,
+come to one, and a job that failed, was cancelled or did something else answers nothing. Times that lie in the future
+are not believed (`trust`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from zoneinfo import ZoneInfo
@@ -22,6 +24,7 @@ from reconciler.model import (
     JobKind,
     JobRecord,
     JobState,
+    PointKind,
     ProtectionGroup,
     RecoveryPoint,
     Recurrence,
@@ -37,6 +40,7 @@ from reconciler.schedule.calendar import (
     next_occurrence,
 )
 from reconciler.schedule.retain import Range, retain
+from reconciler.schedule.trust import ahead, believable, believed, newest_time
 
 _BACKOFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 _SHORT = {
@@ -50,7 +54,7 @@ _PRIORITY = list(_SHORT)
 
 
 class View(msgspec.Struct, frozen=True):
-    """What `due` looks at. `latest` has the newest record of each data source and kind."""
+    """What `due` looks at. `latest` has the newest record of each data source and kind that began by now."""
 
     now: datetime
     zone: ZoneInfo
@@ -58,6 +62,50 @@ class View(msgspec.Struct, frozen=True):
     latest: Mapping[tuple[DataSource, JobKind], JobRecord]
     running: tuple[JobRecord, ...] = ()
     prune_allowed: bool = True
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What there is of one data source at a moment: its replica and its recovery points."""
+
+    replica: Replica
+    points: Sequence[RecoveryPoint]
+    now: datetime
+
+    def newest(self, *kinds: PointKind) -> datetime | None:
+        """The time of the newest believable point, of these kinds where some are given."""
+        return newest_time((each for each in self.points if not kinds or each.kind in kinds), self.now)
+
+    @property
+    def whole_at(self) -> datetime | None:
+        """When all of the source was last read into a point."""
+        mark = believed(self.replica.express_full_at, self.now)  # the point of a monthly one may have expired
+        point = self.newest(PointKind.EXPRESS_FULL, PointKind.INITIAL_REPLICA)
+        return max((at for at in (mark, point) if at is not None), default=None)
+
+    @property
+    def checked_at(self) -> datetime | None:
+        """When replica and source were last compared: by a check, else when the oldest point was made."""
+        checked = believed(self.replica.checked_at, self.now)
+        oldest = min((each.time for each in believable(self.points, self.now)), default=None)
+        return checked or oldest or believed(self.replica.synchronized_at, self.now)
+
+
+#: What there is, a slot -> whether the slot was answered. Kinds of jobs that are not here have no slots: they are due
+#: by what state something is in.
+ANSWERS: Mapping[JobKind, Callable[[Made, datetime], bool]] = {
+    JobKind.SYNCHRONIZATION: lambda made, slot: _since(made.newest(), slot),
+    JobKind.EXPRESS_FULL: lambda made, slot: _since(made.whole_at, slot),
+    JobKind.CONSISTENCY_CHECK: lambda made, slot: _since(made.checked_at, slot),
+}
+
+
+def answered(kind: JobKind, made: Made, slot: datetime) -> bool:
+    """Whether the slot of such a job needs no run any more."""
+    return ANSWERS[kind](made, slot)
+
+
+def _since(at: datetime | None, slot: datetime) -> bool:
+    return at is not None and at >= slot
 
 
 def backoff(attempt: int) -> timedelta | None:
@@ -109,6 +157,8 @@ def _retry(view: View, replica: Replica, kind: JobKind) -> tuple[JobKind, dateti
     record = view.latest.get((replica.source, kind))
     if record is None or record.status.state is not JobState.FAILED or record.retry_at is None:
         return None
+    if ahead(record.started_at, view.now):
+        return None
     return kind, record.retry_at
 
 
@@ -127,9 +177,10 @@ def _due_for(view: View, replica: Replica, group: ProtectionGroup | None, points
             slot = _slot(view, group.short_term)
             job = _job(view, replica, JobKind.CONSISTENCY_CHECK, slot, because)
         return job or _scheduled_check(view, replica, group, points)
+    made = Made(replica, points, view.now)
     return (
-        _express_full(view, replica, group.short_term)
-        or _synchronization(view, replica, group.short_term)
+        _express_full(view, made, group.short_term)
+        or _synchronization(view, made, group.short_term)
         or _scheduled_check(view, replica, group, points)
         or _pruning(view, replica, group, points)
     )
@@ -140,21 +191,21 @@ def _slot(view: View, term: ShortTerm) -> datetime:
     return last_interval_slot(term.synchronization or timedelta(hours=24), view.zone, view.now)
 
 
-def _express_full(view: View, replica: Replica, term: ShortTerm) -> Job | None:
+def _express_full(view: View, made: Made, term: ShortTerm) -> Job | None:
     recurrence = express_fulls(term)
     slot = last_occurrence(recurrence, view.zone, view.now) if recurrence else None
-    if slot is None or _answered(replica.express_full_at, slot):
+    if slot is None or answered(JobKind.EXPRESS_FULL, made, slot):
         return None
-    return _job(view, replica, JobKind.EXPRESS_FULL, slot, "scheduled")
+    return _job(view, made.replica, JobKind.EXPRESS_FULL, slot, "scheduled")
 
 
-def _synchronization(view: View, replica: Replica, term: ShortTerm) -> Job | None:
+def _synchronization(view: View, made: Made, term: ShortTerm) -> Job | None:
     if term.synchronization is None:
         return None
     slot = last_interval_slot(term.synchronization, view.zone, view.now)
-    if _answered(replica.synchronized_at, slot):
+    if answered(JobKind.SYNCHRONIZATION, made, slot):
         return None
-    return _job(view, replica, JobKind.SYNCHRONIZATION, slot, "scheduled")
+    return _job(view, made.replica, JobKind.SYNCHRONIZATION, slot, "scheduled")
 
 
 def _scheduled_check(view: View, replica: Replica, group: ProtectionGroup, points: list[RecoveryPoint]) -> Job | None:
@@ -162,8 +213,8 @@ def _scheduled_check(view: View, replica: Replica, group: ProtectionGroup, point
     if check.time is None:
         return None
     slot = last_occurrence(Recurrence((check.time,)), view.zone, view.now)
-    since = replica.checked_at or min((point.time for point in points), default=replica.synchronized_at)
-    if slot is None or since is None or since >= slot:
+    made = Made(replica, points, view.now)
+    if slot is None or made.checked_at is None or answered(JobKind.CONSISTENCY_CHECK, made, slot):
         return None
     job = _job(view, replica, JobKind.CONSISTENCY_CHECK, slot, "scheduled")
     return msgspec.structs.replace(job, max_hours=check.max_hours) if job else None
@@ -187,10 +238,6 @@ def _pruning(view: View, replica: Replica, group: ProtectionGroup | None, points
     return msgspec.structs.replace(job, points=ids) if job else None
 
 
-def _answered(done: datetime | None, slot: datetime) -> bool:
-    return done is not None and done >= slot
-
-
 def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: str, what: str = "") -> Job | None:
     """The job for the slot, unless it is running, has failed for good, or waits for its next try."""
     job = Job(
@@ -203,11 +250,19 @@ def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: st
         reason=reason,
     )
     record = view.latest.get((replica.source, kind))
-    if record is None or record.job.id != job.id:
+    if record is None or record.job.id != job.id or ahead(record.started_at, view.now):
         return job
     if record.status.state is JobState.FAILED:
-        return job if record.retry_at is not None and record.retry_at <= view.now else None
+        again = record.retry_at is not None and record.retry_at <= view.now
+        return job if again or _repaired_since(view, replica, record) else None
     return job if record.status.state in (JobState.INTERRUPTED, JobState.CANCELLED) else None
+
+
+def _repaired_since(view: View, replica: Replica, record: JobRecord) -> bool:
+    """Whether a consistency check put right what the job may have failed for: then its slot still wants its point."""
+    checked = believed(replica.checked_at, view.now)
+    makes_a_point = record.job.kind in (JobKind.SYNCHRONIZATION, JobKind.EXPRESS_FULL)
+    return makes_a_point and checked is not None and record.ended_at is not None and checked >= record.ended_at
 
 
 def _id(kind: JobKind, server: str, source: DataSource, slot: datetime, what: str) -> str:

@@ -1,7 +1,8 @@
 """Retention: the recovery points of one replica, the range they live under, the time -> which stay, and why.
 
 A point expires when it is older than the range, unless a floor holds it: the newest never expires, nor the last
-verified one, nor the newest few that the group wants at least.
+verified one, nor the newest few that the group wants at least. A point whose time lies in the future stays until that
+time has come, and counts for none of these: nothing good goes because of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from reconciler.model import RecoveryPoint
+from reconciler.schedule.trust import ahead
 
 #: The least number of points that retention ever leaves, whatever a group says.
 LEAST_POINTS = 3
@@ -41,9 +43,11 @@ class Range(msgspec.Struct, frozen=True):
 def retain(points: Sequence[RecoveryPoint], under: Range, now: datetime) -> Retention:
     """Decides for every point."""
     ordered = sorted(points, key=lambda point: (point.time, point.id), reverse=True)
+    future = [point for point in ordered if ahead(point.time, now)]
+    ordered = ordered[len(future) :]
     verified = next((point.id for point in ordered if point.verified_at is not None), None)
     floor = max(LEAST_POINTS, under.minimum_points)
-    keep, expire = [], []
+    keep, expire = [Kept(point, ("its time lies in the future",)) for point in future], []
     for place, point in enumerate(ordered):
         reasons = []
         if under.age is None:

@@ -64,7 +64,7 @@ def keep_raw(database: Path, copy: Path) -> tuple[Path, ...]:
             files.announce("write", target)
             shutil.copyfile(source, target)
             target.chmod(0o600)
-            with target.open("rb") as handle:
+            with files.open_regular(target) as handle:
                 files.fsync(handle.fileno(), target)
             made.append(target)
     files.fsync_folder(copy.parent)

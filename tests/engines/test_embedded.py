@@ -126,7 +126,7 @@ def test_every_point_restores_what_the_source_held(
             with disk.open("r+b") as file:
                 for kind, offset, length in changes:
                     if kind == "cut":
-                        file.truncate(offset)
+                        file.truncate(max(1, offset))
                     else:
                         file.seek(offset if kind != "grow" else 8 * BLOCK + offset)
                         data = {"zeros": bytes(length), "text": b"word " * (length // 5)}

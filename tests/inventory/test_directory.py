@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from msgspec import UNSET
 
-from reconciler.errors import Refused, Unreachable
+from reconciler.errors import Refused, Severity, Unreachable
 from reconciler.model import DiskKind
 from reconciler.plan.preflight import refusals
 from tests.fakes import DiskCluster, SetClock, machine_id
+
+#: A name that is none, by its length.
+NAMELESS = json.dumps({"id": machine_id(1), "name": "n" * 2000})
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def test_a_missing_roles_folder_is_not_an_empty_one(cluster: DiskCluster) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"id": 1}', '{"id": "x", "name": "y", "hobby": 1}', "\xff\xfe", "null"]
+    "text", ["", "{", "[]", '{"id": 1}', '{"id": "x", "name": "y", "hobby": 1}', "\xff\xfe", "null", NAMELESS]
 )
 def test_a_machine_that_cannot_be_read_is_there_but_unseen(cluster: DiskCluster, text: str) -> None:
     cluster.add(1, "one")
@@ -165,8 +168,9 @@ def test_a_disk_that_is_no_regular_file_is_unreadable_and_the_others_are_as_befo
         disk.symlink_to(tmp_path / "secret")
     one, two = cluster.inventory(SetClock()).observe().machines
     assert called in (one.disks[0].unreadable or "")
-    assert [each.code for each in refusals(one)] == ["RCL2104"]
-    assert refusals(two) == ()
+    assert [each.code for each in refusals(one) if each.severity is Severity.ERROR] == ["RCL2104"]
+    linked = {each.code for machine in (one, two) for each in refusals(machine)} - {"RCL2104"}
+    assert linked == ({"RCL7013"} if what == "link inside" else set())
     with pytest.raises(Refused) as refused:
         cluster.inventory(SetClock()).disks.open(one.disks[0].path)
     assert refused.value.diagnostic.code == "RCL2011"

@@ -6,6 +6,7 @@ import json
 import types
 import typing
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
         {"times": ["20:00", "22:00"]},
         {"times": ["20:00"]},
         {"times": ["20:00"], "days": ["Sa"]},
+        {"times": ["20:00"], "days": ["Sa", "Su"], "weeks": ["First", "Third"]},
         {"times": ["20:00"], "days": ["Sa"], "weeks": ["First"]},
+        {"times": ["20:00"], "days": ["Sa", "Su"], "weeks": ["First"], "months": ["Jan", "Feb", "Mar"]},
         None,
     ],
     ("ProtectionGroup", "spec.shortTerm.recoveryPoints"): [
@@ -96,10 +99,23 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
         None,
         {"from": "18:00", "to": "06:00"},
         {"from": "20:00", "to": "06:00"},
+        {"from": "02:00", "to": "06:00"},
         {"from": "02:00", "to": "03:00"},
     ],
     ("ProtectionGroup", "spec.consistencyCheck.whenInconsistent"): [True, False],
-    ("ProtectionGroup", "spec.consistencyCheck.schedule"): [{"time": "02:00"}, None],
+    ("ProtectionGroup", "spec.consistencyCheck.schedule"): [
+        {"time": "02:00", "maxHours": 8},
+        {"time": "23:00"},
+        {"time": "02:00", "maxHours": 1},
+        None,
+    ],
+    ("ProtectionGroup", "spec.colocate"): [None, True],
+    ("ProtectionGroup", "spec.replicaCreation"): [
+        "now",
+        {"later": "2026-12-01 22:00"},
+        {"later": "2099-12-01 22:00"},
+        "manual",
+    ],
     ("ProtectionGroup", "spec.verification"): [
         {"maxAge": "1d"},
         {"maxAge": "7d"},
@@ -128,10 +144,6 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
     ("Exclusion", "spec.until"): ["2026-12-01", "2027-01-01", "2030-01-01"],
     ("Site", "spec.rehearsal"): [None, True],
     ("Site", "spec.prune"): [False, True],
-    ("Site", "spec.clusters"): [
-        [{"name": n, "inventory": {"directory": {"path": n}}} for n in ("a", "b")],
-        [{"name": n, "inventory": {"directory": {"path": n}}} for n in ("a",)],
-    ],
     ("Site", "spec.servers"): [
         [
             {
@@ -165,7 +177,38 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
         {"approvers": ["a", "b"], "selfApproval": True},
         None,
     ],
-    ("Site", "spec.budgets"): [{"minimumPopulation": 5}, None],
+    ("Site", "spec.budgets"): [
+        {"perDay": {"newMembers": 1, "initialReplication": "1 TB", "expiredPoints": 0}, "shareAtOnce": "5%"},
+        {"perDay": {"newMembers": 1, "initialReplication": "1 TB", "expiredPoints": 9}, "shareAtOnce": "5%"},
+        {"perDay": {"newMembers": 1, "initialReplication": "2 TB", "expiredPoints": 9}, "shareAtOnce": "5%"},
+        {"perDay": {"newMembers": 4, "initialReplication": "2 TB", "expiredPoints": 9}, "shareAtOnce": "5%"},
+        {"perDay": {"newMembers": 4, "initialReplication": "2 TB", "expiredPoints": 9}, "shareAtOnce": "50%"},
+        {"perDay": {"newMembers": 4, "expiredPoints": 9}, "shareAtOnce": "50%"},
+        {"shareAtOnce": "50%"},
+        {"shareAtOnce": "50%", "minimumPopulation": 6},
+        {"minimumPopulation": 7},
+    ],
+    ("Site", "spec.changeWindows"): [
+        [{"allow": {"days": ["Mo"], "from": "08:00", "to": "09:00"}}],
+        [{"allow": {"days": ["Mo"], "from": "08:00", "to": "12:00"}}],
+        [{"allow": {"days": ["Mo", "Tu"], "from": "08:00", "to": "06:00"}}],
+        [{"deny": {"days": ["Fr"]}}, {"deny": {"dates": ["2026-12-24"], "from": "18:00", "to": "06:00"}}],
+        [{"deny": {"days": ["Fr"]}}],
+        [{"deny": {"days": ["Fr"], "from": "12:00"}}],
+        [],
+    ],
+    ("Guardrail", "spec.match"): [
+        {"kinds": ["Site", "ProtectionGroup"]},
+        {"kinds": ["ProtectionGroup"]},
+        {"kinds": ["ProtectionGroup"], "labels": {"tier": "gold"}},
+        {"kinds": ["ProtectionGroup"], "labels": {"tier": "gold"}, "names": ["a-*", "b"]},
+        {"kinds": ["ProtectionGroup"], "labels": {"tier": "gold"}, "names": ["a-1"]},
+    ],
+    ("Guardrail", "spec.validations"): [
+        [{"expression": "has(object.spec.a) && size(object.spec.b) > 1"}, {"expression": "true"}],
+        [{"expression": "has(object.spec.a)"}, {"expression": "size(object.spec.b) > 1", "message": "m"}],
+        [{"expression": "size(object.spec.b) > 1"}],
+    ],
     ("Guardrail", "spec.enforce"): ["deny", "approve", "warn"],
 }
 
@@ -175,9 +218,14 @@ ALWAYS: dict[tuple[str, str], list[Any]] = {
     ("ProtectionGroup", "spec.server"): ["mabs-01", "mabs-02"],
     ("Exclusion", "spec.site"): ["hq", "branch"],
     ("Site", "spec.state"): [{"sqlite": {"path": "a"}}, {"sqlite": {"path": "b"}}],
-    ("Guardrail", "spec.match"): [{"kinds": ["Site"]}, {"kinds": ["Site", "Exclusion"]}],
+    ("Site", "spec.timeZone"): ["UTC", "Europe/Berlin"],
+    ("Site", "spec.mail"): [None, {"smtp": "s", "from": "f"}, {"smtp": "s", "from": "f", "credential": "env:X"}],
+    ("Site", "spec.clusters"): [
+        [{"name": "a", "inventory": {"directory": {"path": "a"}}}],
+        [{"name": "a", "inventory": {"directory": {"path": "b"}}}],
+        [{"name": n, "inventory": {"directory": {"path": "a"}}} for n in ("a", "b")],
+    ],
     ("Guardrail", "spec.params"): [{"least": "1h"}, {"least": "2h"}],
-    ("Guardrail", "spec.validations"): [[{"expression": "true"}], [{"expression": "1 == 1"}]],
 }
 
 #: Field -> values of which any change of one into another is neutral.
@@ -187,14 +235,9 @@ NEVER: dict[tuple[str, str], list[Any]] = {
     ("ProtectionGroup", "spec.renamedFrom"): [None, ["older"]],
     ("ProtectionGroup", "spec.storage"): [None, {"volume": "vol-a"}, {"volume": "vol-b"}],
     ("ProtectionGroup", "spec.displayName"): ["A", "B"],
-    ("ProtectionGroup", "spec.colocate"): [True, False],
-    ("ProtectionGroup", "spec.replicaCreation"): ["now", "manual", {"later": "2026-12-01 22:00"}],
     ("Exclusion", "spec.reason"): ["a", "b"],
     ("Exclusion", "spec.owner"): ["a", "b"],
-    ("Site", "spec.timeZone"): ["UTC", "Europe/Berlin"],
     ("Site", "spec.placement"): [[], [{"labels": {"a": "b"}, "server": "mabs-01"}]],
-    ("Site", "spec.mail"): [None, {"smtp": "s", "from": "f"}],
-    ("Site", "spec.changeWindows"): [[], [{"allow": {"days": ["Mo"]}}]],
     ("Preset", "for"): ["ProtectionGroup"],
     ("Preset", "spec"): [{"colocate": True}, {"colocate": False}],
     ("Approval", "spec"): [],
@@ -202,13 +245,19 @@ NEVER: dict[tuple[str, str], list[Any]] = {
 
 
 def _base(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_whole()[kind])
+    return found
+
+
+@lru_cache(maxsize=1)
+def _whole() -> dict[str, str]:
     documents, _ = load("whole.yaml", WHOLE.read_bytes())
-    return next(plain for document in documents if (plain := document.root.plain())["kind"] == kind)
+    plain = [document.root.plain() for document in documents]
+    return {each["kind"]: json.dumps(each, default=str) for each in reversed(plain)}
 
 
 def _with(kind: str, path: str, value: Any) -> PolicySet:
-    plain: dict[str, Any] = json.loads(json.dumps(_base(kind)))
-    node = plain
+    plain = node = _base(kind)
     *steps, last = path.split(".")
     for step in steps:
         node = node.setdefault(step, {})
@@ -299,6 +348,187 @@ def test_every_rule_is_in_one_of_the_tables() -> None:
     tabled = [*LADDERS, *ALWAYS, *NEVER]
     assert len(set(tabled)) == len(tabled)
     assert set(tabled) == {(kind, rule.path) for kind, rules in RULES.items() for rule in rules}
+
+
+# --- What lies deeper: fields of what stands in lists ------------------------------------------------------------
+
+_HYPERV = {"endpoint": "https://n1:5986", "transport": "kerberos", "credential": "env:A"}
+_MABS = {"engine": {"mabs": _HYPERV}, "volumes": [{"name": "v", "capacity": "9 TB"}], "name": "s"}
+_S3 = {"s3": {"bucket": "b", "credential": "env:A", "endpoint": "https://s3.example", "region": "r"}}
+
+
+def _cluster(inventory: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return {"name": "c", "inventory": {"hyperv": _HYPERV | (inventory or {})}, **more}
+
+
+def _backup_server(engine: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return _MABS | {"engine": {"mabs": _HYPERV | (engine or {})}} | more
+
+
+def _store(**more: Any) -> dict[str, Any]:
+    return {"onlineStore": {"s3": _S3["s3"] | more}}
+
+
+_RATE = {"default": "1%/d"}
+#: What is changed deep in a Site -> (path of the rule, before, after, weaker there, weaker back).
+DEEP: dict[str, tuple[str, Any, Any, bool, bool]] = {
+    "clusters[].inventory.hyperv.endpoint": ("clusters", [_cluster()], [_cluster({"endpoint": "x"})], True, True),
+    "clusters[].inventory.hyperv.transport": ("clusters", [_cluster()], [_cluster({"transport": "ntlm"})], True, True),
+    "clusters[].inventory.hyperv.credential": (
+        "clusters",
+        [_cluster()],
+        [_cluster({"credential": "env:B"})],
+        True,
+        True,
+    ),
+    "clusters[].inventory.directory.path": (
+        "clusters",
+        [_cluster() | {"inventory": {"directory": {"path": "a"}}}],
+        [_cluster() | {"inventory": {"directory": {"path": "b"}}}],
+        True,
+        True,
+    ),
+    "clusters[].inventory.snapshot.path": (
+        "clusters",
+        [_cluster() | {"inventory": {"snapshot": {"path": "a"}}}],
+        [_cluster() | {"inventory": {"snapshot": {"path": "b"}}}],
+        True,
+        True,
+    ),
+    "clusters[].domain.name": (
+        "clusters",
+        [_cluster(domain={"name": "a.example", "relation": "same"})],
+        [_cluster(domain={"name": "b.example", "relation": "same"})],
+        True,
+        True,
+    ),
+    "clusters[].domain.relation": (
+        "clusters",
+        [_cluster(domain={"name": "a.example", "relation": "same"})],
+        [_cluster(domain={"name": "a.example", "relation": "untrusted"})],
+        True,
+        True,
+    ),
+    "clusters[].churn": ("clusters", [_cluster()], [_cluster(churn=_RATE)], False, False),
+    "clusters[]": ("clusters", [_cluster()], [_cluster(), _cluster() | {"name": "d"}], True, True),
+    "servers[].engine.mabs.endpoint": ("servers", [_MABS], [_backup_server({"endpoint": "x"})], True, True),
+    "servers[].engine.mabs.transport": ("servers", [_MABS], [_backup_server({"transport": "ntlm"})], True, True),
+    "servers[].engine.mabs.credential": ("servers", [_MABS], [_backup_server({"credential": "env:B"})], True, True),
+    "servers[].engine.embedded.path": (
+        "servers",
+        [_MABS | {"engine": {"embedded": {"path": "a"}}}],
+        [_MABS | {"engine": {"embedded": {"path": "b"}}}],
+        True,
+        True,
+    ),
+    "servers[].agentAuthentication": ("servers", [_MABS], [_MABS | {"agentAuthentication": "ntlm"}], True, True),
+    "servers[].volumes[].capacity": (
+        "servers",
+        [_MABS],
+        [_MABS | {"volumes": [{"name": "v", "capacity": "8 TB"}]}],
+        True,
+        False,
+    ),
+    "servers[].volumes[]": (
+        "servers",
+        [_MABS],
+        [_MABS | {"volumes": [{"name": "w", "capacity": "99 TB"}]}],
+        True,
+        True,
+    ),
+    "servers[].itemLevelRecovery": ("servers", [_MABS | {"itemLevelRecovery": True}], [_MABS], True, False),
+    "servers[].throughput": ("servers", [_MABS], [_MABS | {"throughput": "1 MB/s"}], False, False),
+    "servers[].bin": ("servers", [_MABS], [_MABS | {"bin": "1d"}], True, False),
+    "servers[].bin, longer than the default": ("servers", [_MABS], [_MABS | {"bin": "9d"}], False, True),
+    "servers[].onlineStore": ("servers", [_MABS], [_MABS | _store()], True, True),
+    "servers[].onlineStore.s3.bucket": ("servers", [_MABS | _store()], [_MABS | _store(bucket="x")], True, True),
+    "servers[].onlineStore.s3.credential": (
+        "servers",
+        [_MABS | _store()],
+        [_MABS | _store(credential="env:X")],
+        True,
+        True,
+    ),
+    "servers[].onlineStore.s3.endpoint": ("servers", [_MABS | _store()], [_MABS | _store(endpoint="x")], True, True),
+    "servers[].onlineStore.encryptionKey": (
+        "servers",
+        [_MABS | {"onlineStore": _S3 | {"encryptionKey": "env:K"}}],
+        [_MABS | {"onlineStore": _S3}],
+        True,
+        True,
+    ),
+    "servers[]": ("servers", [_MABS], [_MABS, _MABS | {"name": "t"}], True, True),
+    "mail.smtp": ("mail", {"smtp": "a", "from": "f"}, {"smtp": "b", "from": "f"}, True, True),
+    "mail.credential": (
+        "mail",
+        {"smtp": "a", "from": "f"},
+        {"smtp": "a", "from": "f", "credential": "env:X"},
+        True,
+        True,
+    ),
+    "mail.from": ("mail", {"smtp": "a", "from": "f"}, {"smtp": "a", "from": "g"}, False, False),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_what_is_changed_deep_in_a_site(name: str) -> None:
+    path, before, after, there, back = DEEP[name]
+    rule = f"spec.{path}"
+    assert _direction("Site", rule, before, after)[1].needs_consent is there
+    assert _direction("Site", rule, after, before)[1].needs_consent is back
+    assert compare(_with("Site", rule, after), _with("Site", rule, after)) == ()
+
+
+# --- Guardrails that are moved, and what they read -----------------------------------------------------------------
+
+
+def _guardrail(name: str, *expressions: str, **spec: Any) -> dict[str, Any]:
+    plain = _base("Guardrail")
+    plain["metadata"] = {"name": name}
+    rules = [{"expression": each} for each in expressions]
+    plain["spec"] = {"match": {"kinds": ["ProtectionGroup"]}, "validations": rules, "enforce": "deny"} | spec
+    return plain
+
+
+SPLIT = [
+    ([_guardrail("a", "x && y")], [_guardrail("a", "x"), _guardrail("b", "y")], False),
+    ([_guardrail("a", "x", "y")], [_guardrail("b", "y"), _guardrail("c", "x")], False),
+    ([_guardrail("a", "x && y")], [_guardrail("a", "x"), _guardrail("b", "y", enforce="warn")], True),
+    ([_guardrail("a", "x && y")], [_guardrail("a", "x"), _guardrail("b", "y", params={"p": 1})], True),
+    ([_guardrail("a", "x && y")], [_guardrail("a", "x && y || z")], True),
+    ([_guardrail("a", "x")], [_guardrail("a", "x || y && x")], True),
+    ([_guardrail("a", "x")], [_guardrail("a", "true ? true : z && x")], True),
+    ([_guardrail("a", "x")], [_guardrail("a", "true // && x")], True),
+    ([_guardrail("a", "x")], [_guardrail("a", "'&& x' != 'b'")], True),
+    ([_guardrail("a", "x")], [_guardrail("a", '"""" && x && """" != ""')], True),
+    ([_guardrail("a", "x")], [_guardrail("a", "(true || y && x)")], True),
+    ([_guardrail("a", "x")], [_guardrail("a", "x", match={"kinds": ["ProtectionGroup"], "names": ["none"]})], True),
+    (
+        [_guardrail("a", "x")],
+        [_guardrail("a", "x", match={"kinds": ["ProtectionGroup"], "operations": ["update"]})],
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "weaker"), SPLIT)
+def test_a_rule_may_be_cut_in_two_and_no_more(before: list[Any], after: list[Any], weaker: bool) -> None:
+    changes = compare(_set("Guardrail", *before), _set("Guardrail", *after))
+    assert any(change.direction.needs_consent for change in changes) is weaker
+
+
+@pytest.mark.parametrize(
+    ("expression", "weaker"),
+    [("object.metadata.labels['tier'] != 'gold' || size(object.spec.members) > 0", True), ("true", False)],
+)
+def test_a_label_that_a_guardrail_reads(expression: str, weaker: bool) -> None:
+    old, new = _base("ProtectionGroup"), _base("ProtectionGroup")
+    new["metadata"]["labels"] = {"tier": "tin"}
+    guards = _set("Guardrail", _guardrail("a", expression)).guardrails
+    before = msgspec.structs.replace(_set("ProtectionGroup", old), guardrails=guards)
+    after = msgspec.structs.replace(_set("ProtectionGroup", new), guardrails=guards)
+    (change,) = compare(before, after)
+    assert change.direction.needs_consent is weaker
 
 
 # --- Documents -------------------------------------------------------------------------------------------------

@@ -52,8 +52,8 @@ def histories(draw: st.DrawFn) -> list[RecoveryPoint]:
 def test_a_point_is_gone_when_its_end_says_so(
     made: list[RecoveryPoint], age: int, minimum: int, later: int, new: int
 ) -> None:
-    now = NOON + later * HOUR
-    newer = [point(ONE, -(later + 1) * MINUTE * number) for number in range(1, new + 1)]
+    now = NOON + later * HOUR + 10 * MINUTE
+    newer = [point(ONE, -MINUTE * number) for number in range(1, new + 1)]
     newer = [msgspec.structs.replace(each, id=f"new-{each.id}") for each in newer]
     expired = retain([*made, *newer], Range(age * HOUR, minimum), now).expire
     ordered = newest_first(made)

@@ -15,7 +15,8 @@ from reconciler.model.cluster import Replication, ReplicationMode
 from reconciler.model.documents import MachineSelector, Placed, SiteDocument
 from reconciler.parse.validate import typed
 from reconciler.plan import desire
-from reconciler.plan.selectors import Candidate, Population, glob_within, globs_meet, matches, remembered, unmet
+from reconciler.plan.globs import glob_within, globs_meet
+from reconciler.plan.selectors import Candidate, Population, matches, remembered, unmet
 from tests.fakes import machine_id
 from tests.worlds import NOW, Game, Nowhere, by_name, cluster, document, machine, policies
 

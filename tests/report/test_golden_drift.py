@@ -11,7 +11,7 @@ from reconciler.errors import Diagnostic, Severity
 from reconciler.model import DataSource
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
 from reconciler.report import coloured, drift_text, plain
-from reconciler.report.words import json_text
+from reconciler.report.escape import json_text
 from tests.drifting import NORMALISATION, Play, labels, on_volume, only, put, vm
 from tests.worlds import NOW
 

@@ -37,10 +37,10 @@ from reconciler.model import (
     Wave,
 )
 from reconciler.report import coloured, plan_html, plan_markdown, plan_sarif, plan_text
-from reconciler.report.markdown import cell, code, md
+from reconciler.report.escape import cell, code, md, safe
 from reconciler.report.plan_markdown import MARKDOWN_LEAST
 from reconciler.report.plan_words import by_risk
-from reconciler.report.words import plain, safe
+from reconciler.report.words import plain
 from tests.plans import DAY, NAMES, NOW, ZONE, example, group, impact, saved, shortened, source
 
 SARIF = Path(__file__).parent.parent / "data" / "sarif-schema-2.1.0.json"

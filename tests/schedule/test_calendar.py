@@ -6,17 +6,15 @@ import itertools
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import Recurrence, ShortTerm
+from reconciler.model import Recurrence
 from reconciler.model.groups import Week, Weekday
 from reconciler.schedule import (
     interval_slots,
     last_interval_slot,
     last_occurrence,
-    longest_gap,
     next_interval_slot,
     next_occurrence,
     occurrences,
@@ -107,21 +105,3 @@ def test_a_leap_day_is_waited_for() -> None:
     assert coming is not None
     assert before is not None
     assert (coming.month, coming.day, before.month) == (3, 29, 1)
-
-
-@pytest.mark.parametrize(
-    ("term", "gap"),
-    [
-        (ShortTerm(timedelta(5), timedelta(0), timedelta(hours=4)), timedelta(hours=4)),
-        (
-            ShortTerm(timedelta(5), timedelta(0), None, recovery_points=Recurrence((time(8), time(20)))),
-            timedelta(hours=12),
-        ),
-        (
-            ShortTerm(timedelta(5), timedelta(0), None, recovery_points=Recurrence((time(20),), (Weekday.SATURDAY,))),
-            timedelta(days=7),
-        ),
-    ],
-)
-def test_the_longest_gap(term: ShortTerm, gap: timedelta) -> None:
-    assert longest_gap(term) == gap

@@ -32,7 +32,7 @@ from reconciler.model import (
 )
 from reconciler.model.catalog import Consistency
 from reconciler.model.groups import Weekday
-from reconciler.schedule import View, backoff, due, next_job
+from reconciler.schedule import ANSWERS, View, backoff, due, next_job
 from tests.fakes import group
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -72,9 +72,10 @@ class Little:
         elif job.kind is JobKind.CONSISTENCY_CHECK:
             changed |= {"state": ReplicaState.VALID, "checked_at": self.now}
         else:
+            kind = PointKind.SYNCHRONIZATION
             if job.kind is not JobKind.SYNCHRONIZATION:
                 changed |= {"express_full_at": self.now, "state": ReplicaState.VALID}
-            kind = PointKind.SYNCHRONIZATION
+                kind = PointKind(job.kind)
             point = RecoveryPoint(
                 f"{self.now:%m%d%H%M}-{len(self.points)}", ONE, self.now, kind, Consistency.CRASH, 1, 1
             )
@@ -214,3 +215,99 @@ def test_whatever_is_due_once_done_is_due_no_more(steps: list[int]) -> None:
         coming = next_job(world.view(), replica, wanted)
         assert coming is not None
         assert coming[1] > world.now
+
+
+# --- What answers a slot --------------------------------------------------------------------------------------
+
+
+def _world_at(kind: JobKind) -> Little:
+    """A world in which a job of that kind has a slot that nothing has answered yet."""
+    if kind is JobKind.CONSISTENCY_CHECK:
+        world = little()
+        assert world.group is not None
+        check = ConsistencyCheck(time=time(2), max_hours=4)
+        world.group = msgspec.structs.replace(world.group, consistency_check=check)
+        world.settle()
+        world.now = datetime(2026, 3, 11, 1, 0, 1, tzinfo=UTC)  # two o'clock in Berlin
+        assert world.due()[0].kind is JobKind.SYNCHRONIZATION
+        world.do(world.due()[0])
+        return world
+    world = little() if kind is JobKind.SYNCHRONIZATION else little(express_full=Recurrence((time(22),)))
+    world.settle()
+    at_22 = datetime(2026, 3, 10, 21, 0, 1, tzinfo=UTC)
+    world.now = START + timedelta(hours=1) if kind is JobKind.SYNCHRONIZATION else at_22
+    return world
+
+
+@pytest.mark.parametrize("kind", list(ANSWERS))
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED])
+def test_a_job_that_came_to_nothing_answers_no_slot(kind: JobKind, state: JobState) -> None:
+    world = _world_at(kind)
+    (job,) = world.due()
+    assert job.kind is kind
+    world.note(job, state, retry=timedelta(0))
+    assert world.due() == (job,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers"),
+    [
+        (JobKind.SYNCHRONIZATION, {JobKind.SYNCHRONIZATION, JobKind.EXPRESS_FULL}),
+        (JobKind.EXPRESS_FULL, {JobKind.EXPRESS_FULL}),
+        (JobKind.CONSISTENCY_CHECK, {JobKind.CONSISTENCY_CHECK}),
+    ],
+)
+def test_what_answers_the_slot_of_each_kind(kind: JobKind, answers: set[JobKind]) -> None:
+    assert set(ANSWERS) == {JobKind.SYNCHRONIZATION, JobKind.EXPRESS_FULL, JobKind.CONSISTENCY_CHECK}
+    for done in ANSWERS:
+        world = _world_at(kind)
+        (job,) = world.due()
+        world.do(msgspec.structs.replace(job, kind=done))
+        still = {each.kind for each in world.due()}
+        assert (kind not in still) == (done in answers), (kind, done)
+
+
+def test_a_check_does_not_eat_the_slot_of_the_run_that_failed_before_it() -> None:
+    """A pack is damaged: the run of the night fails for good, a check repairs the replica; the slot wants its point."""
+    world = little(synchronization=timedelta(hours=24))
+    assert world.group is not None
+    world.group = msgspec.structs.replace(world.group, consistency_check=ConsistencyCheck(True))
+    world.settle()
+    world.now = datetime(2026, 3, 10, 23, 0, 1, tzinfo=UTC)
+    (nightly,) = world.due()
+    world.replica = msgspec.structs.replace(world.replica, state=ReplicaState.INCONSISTENT)
+    world.note(nightly, JobState.FAILED)
+    world.now += timedelta(minutes=3)
+    assert world.settle() == [JobKind.CONSISTENCY_CHECK, JobKind.SYNCHRONIZATION]
+    assert world.points[-1].time == world.now
+
+
+# --- Times that cannot be -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(hours=1), timedelta(days=10), timedelta(days=3650)])
+def test_backups_go_on_from_the_next_slot_after_a_clock_was_ahead(ahead: timedelta) -> None:
+    world = little(express_full=Recurrence((time(22),)))
+    world.settle()
+    right = world.now
+    world.now = right + ahead
+    world.settle()
+    made = len(world.points)
+    for minutes in range(0, 30 * 60, 5):
+        world.now = right + timedelta(minutes=minutes)
+        world.settle()
+    assert len(world.points) == made + 30
+    assert {point.time for point in world.points[made:]} == {
+        datetime(2026, 3, 10, 13, 2, tzinfo=UTC) + timedelta(hours=hour) for hour in range(30)
+    }
+
+
+def test_a_failure_that_lies_in_the_future_does_not_end_the_waiting_of_a_real_one() -> None:
+    world = little()
+    world.settle()
+    world.now += timedelta(hours=1)
+    (job,) = world.due()
+    world.note(job, JobState.FAILED, retry=timedelta(minutes=1))
+    assert world.due() == ()
+    world.now -= timedelta(days=3650)  # the clock goes back: the record lies in the future, and binds nobody
+    assert [each.kind for each in world.due()] == [JobKind.SYNCHRONIZATION]

@@ -50,7 +50,7 @@ def test_the_floors_hold(made: list[RecoveryPoint], under: Range) -> None:
     result = retain(made, under, NOW)
     kept = [each.point for each in result.keep]
     assert len(kept) >= min(len(made), max(3, under.minimum_points))
-    newest_first = sorted(made, key=lambda point: point.time, reverse=True)
+    newest_first = sorted((p for p in made if p.time <= NOW), key=lambda point: point.time, reverse=True)
     assert {p.id for p in newest_first[:3]} <= {p.id for p in kept}
     verified = [point for point in newest_first if point.verified_at]
     assert not verified or verified[0] in kept
@@ -74,3 +74,12 @@ def test_what_expired_stays_expired_as_time_goes_on(made: list[RecoveryPoint], u
 @given(points(), ranges, st.randoms())
 def test_the_order_of_points_means_nothing(made: list[RecoveryPoint], under: Range, chance: object) -> None:
     assert retain(made, under, NOW) == retain(made[::-1], under, NOW)
+
+
+@settings(max_examples=300)
+@given(points(), ranges)
+def test_what_lies_in_the_future_stays_and_lets_nothing_else_go(made: list[RecoveryPoint], under: Range) -> None:
+    come = [point for point in made if point.time <= NOW]
+    result = retain(made, under, NOW)
+    assert result.expire == retain(come, under, NOW).expire
+    assert all(point.time <= NOW for point in result.expire)

@@ -30,6 +30,7 @@ from reconciler.model import (
     ReplicaState,
     VirtualMachine,
 )
+from reconciler.model.names import alike
 from reconciler.plan.preflight import refusals
 from reconciler.protocols import Clock, Disks
 
@@ -232,4 +233,5 @@ def _renewed(facts: Facts, machine: VirtualMachine, at: datetime, state: Replica
 def _consistency(machine: VirtualMachine) -> Consistency:
     if machine.power is PowerState.OFF:
         return Consistency.APPLICATION
-    return Consistency.FILE if machine.guest_system == "linux" else Consistency.CRASH
+    linux = isinstance(machine.guest_system, str) and alike(machine.guest_system, "linux")
+    return Consistency.FILE if linux else Consistency.CRASH

@@ -198,9 +198,10 @@ class EmbeddedEngine:
         with ReplicaStore(self._server.replica_folder(assignment), job.source) as store:
             point = next((each for each in store.points() if each.id == job.recovery.point), None)
             machine = store.map_of(job.recovery.point) if point else None
-        if point is None or machine is None:
-            raise recover.no_such_point(job.recovery.point)
-        placed, destroys, refused = recover.preview(job, machine, self._disks(job.source))
+            if point is None or machine is None:
+                raise recover.no_such_point(job.recovery.point)
+            config = recover.configuration(machine, store)
+        placed, destroys, refused = recover.preview(job, machine, config, self._disks(job.source))
         return RecoveryPreview(
             machine=point.machine_name,
             point=point.id,

@@ -6,7 +6,7 @@ recovery is rolled forward, before it nothing of the target was touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,13 +17,18 @@ from reconciler.engines.embedded.backup import Work
 from reconciler.engines.embedded.blocks import BLOCK, HOLE, name_of
 from reconciler.engines.embedded.maps import FileMap, MachineMap, file_digest
 from reconciler.engines.embedded.packs import PackReader
+from reconciler.engines.embedded.replica import ReplicaStore
+from reconciler.engines.places import Configured, chosen, folder_names, original_places
 from reconciler.errors import Damaged, Diagnostic, Refused, Severity
-from reconciler.model import Job, JobResult, PowerState, Recovery, RecoveryTarget, VirtualMachine
+from reconciler.model import Job, JobResult, PowerState, Recovery, RecoveryTarget, VirtualMachine, format_size
 from reconciler.protocols import Disks, StagedFile, Target
 from reconciler.staging import LocalTarget
 
 #: Free space that is left alone, whatever is recovered.
 _RESERVE = 16 * 1024 * 1024
+
+#: A configuration is small; a larger one is not read into memory.
+_LARGEST_CONFIGURATION = 16 * 1024 * 1024
 
 #: How many blocks of a staged file are read back at once.
 _RUN = 32
@@ -31,10 +36,12 @@ _ZEROS = bytes(_RUN * BLOCK)
 
 
 class Placed(msgspec.Struct, frozen=True, rename="camel"):
-    """One file of a recovery: what is written, and where."""
+    """One file of a recovery: what is written, and where. `content` is what is written instead of the point's bytes: a
+    configuration that names its disks where they lie now."""
 
     file: FileMap
     path: str
+    content: bytes | None = None
 
 
 class CutOver(msgspec.Struct, frozen=True, rename="camel"):
@@ -60,47 +67,64 @@ def target_of(recovery: Recovery, disks: Disks) -> Target:
     return disks if recovery.target is RecoveryTarget.ORIGINAL else LocalTarget(Path(recovery.folder))
 
 
-def placed_files(job: Job, machine: MachineMap, disks: Disks) -> tuple[Placed, ...]:
-    """Which files go where. Raises `Refused`, RCL7005, for a disk that the point does not have."""
+def placed_files(job: Job, machine: MachineMap, config: bytes, disks: Disks) -> tuple[Placed, ...]:
+    """Which files go where; `config` is the content of the point's configuration. Raises `Refused`, RCL7005, for a disk
+    that the point does not have, RCL7014 where it cannot be told which disk now is the one of then."""
     recovery = _recovery(job)
-    wanted = set(recovery.disks)
-    unknown = wanted - {name for file in machine.files for name in (file.file_name, file.path)}
-    if unknown:
-        names = ", ".join(file.file_name for file in machine.files if not file.config)
-        raise Refused(
-            "RCL7005",
-            f"the point has no disk {min(unknown)!r}",
-            f"It has: {names}.",
-            subject=recovery.point,
-        )
-    chosen = [file for file in machine.files if not wanted or wanted & {file.file_name, file.path}]
+    paths = [file.path for file in machine.files]
+    configured = next((file.path for file in machine.files if file.config), "")
+    wanted = set(chosen(paths, configured, recovery.disks, recovery.point))
     if recovery.target is RecoveryTarget.FOLDER:
-        return _in_folder(chosen)
-    now = _now_at(job, disks)
-    return tuple(Placed(file, now.get(file.file_name, file.path)) for file in chosen)
+        places = folder_names(paths, configured)
+    else:
+        then = Configured(configured, _disks_then(machine, config, disks))
+        places = original_places(then, _disks_now(job, disks), recovery.point)
+    placed = tuple(Placed(file, places[file.path]) for file in machine.files if file.path in wanted)
+    if recovery.target is RecoveryTarget.FOLDER:
+        return placed
+    return tuple(_relocated(each, config, places, disks) if each.file.config else each for each in placed)
 
 
-def _in_folder(chosen: list[FileMap]) -> tuple[Placed, ...]:
-    taken: set[str] = set()
-    placed = []
-    for number, file in enumerate(chosen):
-        name = file.file_name if file.file_name not in taken else f"{number}-{file.file_name}"
-        taken.add(name)
-        placed.append(Placed(file, name))
-    return tuple(placed)
+def _disks_then(machine: MachineMap, config: bytes, disks: Disks) -> dict[str, str]:
+    """The point's disks, with the ids that its configuration states for them."""
+    configured = next((file.path for file in machine.files if file.config), "")
+    ids = disks.configured(config, configured)
+    return {file.path: ids.get(file.path, "") for file in machine.files if not file.config}
 
 
-def _now_at(job: Job, disks: Disks) -> dict[str, str]:
-    """Where the machine's disks are now: its storage may have moved since the point."""
+def _disks_now(job: Job, disks: Disks) -> Configured:
     machine = disks.machine(job.source.machine)
-    paths = [disk.path for disk in machine.disks] + [machine.config]
-    return {path.replace("\\", "/").rpartition("/")[2]: path for path in paths if path}
+    return Configured(machine.config, {disk.path: disk.id for disk in machine.disks})
+
+
+def _relocated(placed: Placed, config: bytes, places: Mapping[str, str], disks: Disks) -> Placed:
+    """The configuration, naming the disks where they are put."""
+    content = disks.relocated(config, placed.file.path, placed.path, places)
+    return placed if content == config else msgspec.structs.replace(placed, content=content)
 
 
 # --- Looking first -------------------------------------------------------------------------------------------
 
 
-def preview(job: Job, machine_map: MachineMap, disks: Disks) -> tuple[tuple[Placed, ...], list[str], list[Diagnostic]]:
+def configuration(machine: MachineMap, store: ReplicaStore) -> bytes:
+    """The content of the point's configuration. Raises `Damaged`, and `Refused` where it is larger than one can be."""
+    file = next((file for file in machine.files if file.config), None)
+    if file is None:
+        return b""
+    if file.size > _LARGEST_CONFIGURATION:
+        what = f"the configuration {file.path!r} of the point has {format_size(file.size)}"
+        raise Refused("RCL7016", what, "Recover its disks to a folder (--to FOLDER).", subject=file.path)
+    content = bytearray(file.size)
+    with PackReader(store.packs) as reader:
+        for index, name in file.stored():
+            block = store.read_block(name, reader)
+            content[index * BLOCK : index * BLOCK + len(block)] = block
+    return bytes(content)
+
+
+def preview(
+    job: Job, machine_map: MachineMap, config: bytes, disks: Disks
+) -> tuple[tuple[Placed, ...], list[str], list[Diagnostic]]:
     """The files with their places, what is destroyed, and the reasons why it would be refused."""
     recovery = _recovery(job)
     target = target_of(recovery, disks)
@@ -111,20 +135,52 @@ def preview(job: Job, machine_map: MachineMap, disks: Disks) -> tuple[tuple[Plac
         refused += _machine_refusals(machine, disks)
         if not recovery.keep_original and not recovery.disks:
             destroys += disks.checkpoint_files(job.source.machine)
-    placed = placed_files(job, machine_map, disks)
+    placed = placed_files(job, machine_map, config, disks)
+    for each in placed:
+        target.check(each.path)
     existing = [each.path for each in placed if target.exists(each.path)]
     if recovery.target is RecoveryTarget.FOLDER:
         refused += [
             _refusal("RCL7006", path, "is already in the folder", "Choose an empty folder.") for path in existing
         ]
-    elif not recovery.keep_original:
-        destroys = existing + destroys
-    needed = sum(length for each in placed for length in _lengths(each.file))
-    free = target.free_bytes(placed[0].path) if placed else 0
-    if needed + _RESERVE > free:
-        what = f"{needed} bytes are to be written, {free} are free at the target"
-        refused.append(_refusal("RCL7007", recovery.point, what, "Make room, or recover to another folder."))
-    return placed, destroys, refused
+    else:
+        refused += _owned_by_others(job, [each.path for each in placed] + destroys, disks)
+        destroys = ([] if recovery.keep_original else existing) + destroys
+    return placed, destroys, refused + _no_room(recovery, placed, target)
+
+
+def _owned_by_others(job: Job, paths: list[str], disks: Disks) -> list[Diagnostic]:
+    """A file that another virtual machine names too is never written over or removed, whatever its power state."""
+    return [
+        _refusal(
+            "RCL7013",
+            path,
+            f"is named by {', '.join(map(repr, owners))} too: it would be replaced under it",
+            "Recover to a folder (--to FOLDER), and see which virtual machine the file belongs to.",
+        )
+        for path, owners in disks.other_owners(job.source.machine, paths).items()
+    ]
+
+
+def _no_room(recovery: Recovery, placed: tuple[Placed, ...], target: Target) -> list[Diagnostic]:
+    """What does not fit, for each file system that is written to."""
+    needed: dict[int, int] = {}
+    rooms: dict[int, tuple[str, int]] = {}
+    for each in placed:
+        room = target.room(each.path)
+        rooms.setdefault(room.file_system, (room.folder, room.free_bytes))
+        needed[room.file_system] = needed.get(room.file_system, 0) + sum(_lengths(each.file))
+    return [
+        Diagnostic(
+            "RCL7007",
+            Severity.ERROR,
+            f"{folder} is full: {format_size(needed[system] + _RESERVE)} needed, {format_size(free)} free",
+            "Make room there, or recover to another folder (--to FOLDER).",
+            subject=folder,
+        )
+        for system, (folder, free) in rooms.items()
+        if needed[system] + _RESERVE > free
+    ]
 
 
 def _machine_refusals(machine: VirtualMachine, disks: Disks) -> list[Diagnostic]:
@@ -160,7 +216,8 @@ def recover(work: Work) -> JobResult:
         machine = work.store.map_of(recovery.point)
         if machine is None:
             raise no_such_point(recovery.point)
-        placed, destroys, refused = preview(work.job, machine, work.disks)
+        config = configuration(machine, work.store)
+        placed, destroys, refused = preview(work.job, machine, config, work.disks)
         if refused:
             first = refused[0]
             raise Refused(first.code, first.message, first.remedy, subject=first.subject)
@@ -183,6 +240,11 @@ def _stage(work: Work, target: Target, placed: tuple[Placed, ...], remove: tuple
         with PackReader(work.store.packs) as reader:
             for each in placed:
                 target.discard(each.path, token)
+                if each.content is not None:
+                    with target.stage(each.path, token, len(each.content)) as staged:
+                        staged.write(0, each.content)
+                        digests[each.path] = blake3(staged.read(0, len(each.content))).hexdigest()
+                    continue
                 with target.stage(each.path, token, each.file.size) as staged:
                     for index, name in each.file.stored():
                         staged.write(index * BLOCK, work.store.read_block(name, reader))

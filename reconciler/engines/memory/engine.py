@@ -14,6 +14,7 @@ from blake3 import blake3
 from reconciler import __version__
 from reconciler.engines import EngineSetup
 from reconciler.engines.memory.server import Copy, MemoryServer
+from reconciler.engines.places import chosen, folder_names
 from reconciler.errors import (
     OutcomeUnknown,
     ReconcilerError,
@@ -336,11 +337,14 @@ class MemoryEngine:
         target: Target = disks if original else LocalTarget(Path(recovery.folder))
         written = {}
         token = sha256(job.id.encode()).hexdigest()[:12]
-        for path, copy in contents.items():
-            name = path.rpartition("/")[2]
-            if recovery.disks and name not in recovery.disks and path not in recovery.disks:
-                continue
-            place = path if original else name
+        paths, config = tuple(contents), tuple(contents)[-1]
+        places = {path: path for path in paths} if original else folder_names(paths, config)
+        if original and (owned := disks.other_owners(job.source.machine, paths)):
+            raise Refused("RCL7013", f"{min(owned)!r} is named by another virtual machine too", "Recover to a folder.")
+        for path in chosen(paths, config, recovery.disks, recovery.point):
+            copy, place = contents[path], places[path]
+            target.check(place)
+            target.discard(place, token)
             with target.stage(place, token, len(copy.data)) as staged:
                 staged.write(0, copy.data)
             target.cut_over(place, token, copy.facts.mode, copy.facts.mtime_ns, keep_original=recovery.keep_original)

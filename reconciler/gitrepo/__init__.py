@@ -1,0 +1,29 @@
+"""Git, asked through its own program: a revision's files, and who wrote what. Changes nothing, runs nothing of the
+repository's, fetches nothing.
+
+Every call goes through `call.git`: settings of the repository that name programs, servers or other places are
+overridden, the caller's are not read, and only commands are used that look at objects, never at the work tree, whose
+attributes can name filters (ADR 12).
+"""
+
+from reconciler.gitrepo.checkout import changed_files, identity, state
+from reconciler.gitrepo.history import Commit, authors, commits
+from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, head, read_files, read_objects, resolve
+
+__all__ = [
+    "FOLDER",
+    "LINK",
+    "SUBMODULE",
+    "Commit",
+    "Entry",
+    "authors",
+    "changed_files",
+    "commits",
+    "entries",
+    "head",
+    "identity",
+    "read_files",
+    "read_objects",
+    "resolve",
+    "state",
+]

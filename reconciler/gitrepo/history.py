@@ -1,0 +1,128 @@
+"""History: two commits -> every commit between them, who wrote it, and which files are its own work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from reconciler.errors import Unreachable, UsageError
+from reconciler.gitrepo.call import git
+from reconciler.gitrepo.objects import objects, resolve, too_shallow
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """One commit: who wrote it and who made it (e-mail addresses as they stand in it), and the files that are theirs.
+
+    `paths` are relative to the folder that was asked for, in any bytes (surrogates for those that are no UTF-8); a
+    renamed file is there under both names. Of a merge they are the files whose content is not what the two sides
+    together give: what the merge itself decided.
+    """
+
+    id: str
+    author: str
+    committer: str
+    paths: frozenset[str]
+
+
+def commits(folder: Path, older: str, newer: str) -> list[Commit]:
+    """Every commit that `newer` has and `older` has not (all that `newer` has where `older` is ""), oldest first.
+
+    What `older` has and `newer` dropped is asked for the other way round. Raises `ConsentNeeded`, RCL0016, where the
+    clone is shallow and the range is not whole; `UsageError`, RCL0009, for a commit that is not there.
+    """
+    span = [resolve(folder, newer), *([f"^{resolve(folder, older)}"] if older else [])]
+    listed = git(folder, "rev-list", "--topo-order", "--reverse", "--parents", "--end-of-options", *span).decode()
+    walked = {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
+    headers = {name: _headers(data) for name, data in objects(folder, walked)}
+    for name, parents in walked.items():
+        if headers[name].parents != parents:
+            raise too_shallow(folder, f"the parents of {name[:12]}")
+    changed = _changed(folder, [(name, parent) for name, parents in walked.items() for parent in parents or ("",)])
+    found = []
+    for name, parents in walked.items():
+        if len(parents) > 1:
+            paths = _merged(folder, parents, {parent: changed[name, parent] for parent in parents})
+        else:
+            paths = changed[name, parents[0] if parents else ""]
+        found.append(Commit(name, headers[name].author, headers[name].committer, paths))
+    return found
+
+
+def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, ...]]]:
+    """E-mail of the author and files (relative to `folder`) of each commit that `newer` has and `older` has not; of
+    all that `newer` has where `older` is ""."""
+    return [(commit.author, tuple(sorted(commit.paths))) for commit in commits(folder, older, newer)]
+
+
+class _Headers(msgspec.Struct, frozen=True):
+    parents: list[str]
+    author: str
+    committer: str
+
+
+def _headers(data: bytes) -> _Headers:
+    """From the commit itself: neither a mailmap nor a graft has a say."""
+    parents: list[str] = []
+    people = {b"author": "", b"committer": ""}
+    for line in data.partition(b"\n\n")[0].split(b"\n"):
+        word, _, rest = line.partition(b" ")
+        if word == b"parent":
+            parents.append(rest.decode("ascii", "replace"))
+        elif word in people and not people[word]:
+            people[word] = rest.rpartition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
+    return _Headers(parents, people[b"author"], people[b"committer"])
+
+
+#: So many commits are compared by one call, which bounds what is held of its answer.
+_AT_ONCE = 2_000
+
+
+def _changed(folder: Path, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], frozenset[str]]:
+    """Of each (commit, parent) the paths that differ; of a commit without a parent all that it has."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for first in range(0, len(pairs), _AT_ONCE):
+        chunk = pairs[first : first + _AT_ONCE]
+        found.update(zip(chunk, _compared(folder, chunk), strict=True))
+    return found
+
+
+def _compared(folder: Path, pairs: Sequence[tuple[str, str]]) -> list[frozenset[str]]:
+    """In the order of the pairs: the name of each one's commit stands before its paths in what git answers."""
+    given = "".join(f"{commit} {parent}".strip() + "\n" for commit, parent in pairs).encode()
+    options = ("-r", "-z", "--root", "--always", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
+    shown = ("--raw", "--no-abbrev", "--relative", "--", ".")
+    fields = iter(git(folder, "diff-tree", "--stdin", *options, *shown, given=given).split(b"\0"))
+    found: list[set[str]] = []
+    told: list[str] = []
+    for field in fields:
+        if field.startswith(b":"):
+            found[-1].add(next(fields).decode("utf-8", "surrogateescape"))
+        elif field:
+            found.append(set())
+            told.append(field.decode("ascii", "replace").strip())
+    if told != [commit for commit, _ in pairs]:
+        raise Unreachable("RCL0009", "git diff-tree answers otherwise than it was asked", "Install a newer Git.")
+    return [frozenset(paths) for paths in found]
+
+
+def _merged(folder: Path, parents: Sequence[str], changed: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The paths that a merge decided: other than all its parents, or taken from one although another had changed
+    them. `changed`: what differs from each parent."""
+    decided = set(frozenset.intersection(*changed.values()))
+    for parent in parents:
+        for other in parents:
+            taken = changed[parent] - changed[other] - decided
+            if taken:
+                decided |= taken & _since_parting(folder, parent, other, taken)
+    return frozenset(decided)
+
+
+def _since_parting(folder: Path, one: str, other: str, without: frozenset[str] | set[str]) -> frozenset[str]:
+    """What `one` has changed since it parted from `other`; `without` a common past all that is asked about."""
+    try:
+        bases = git(folder, "merge-base", "--all", one, other).decode().split()
+    except UsageError:
+        return frozenset(without)
+    return frozenset().union(*_changed(folder, [(one, base) for base in bases]).values())

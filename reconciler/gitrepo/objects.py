@@ -1,0 +1,136 @@
+"""Objects: what a commit holds, by path and by content, and whether the clone holds all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from reconciler.errors import ConsentNeeded, Refused, Unreachable, UsageError
+from reconciler.gitrepo.call import git
+
+#: The mode of a link in a tree, of a folder, and of a commit of another repository (a submodule).
+LINK, FOLDER, SUBMODULE = "120000", "040000", "160000"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a tree holds under one name: its mode, as Git writes it, and the id of its object."""
+
+    mode: str
+    object: str
+
+
+def resolve(folder: Path, revision: str) -> str:
+    """The commit that a revision names. Raises `UsageError`, RCL0009; `ConsentNeeded`, RCL0016, where the clone is
+    shallow and may lack it for that."""
+    try:
+        told = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except UsageError:
+        if is_shallow(folder):
+            raise too_shallow(folder, repr(revision)) from None
+        raise UsageError(
+            "RCL0009",
+            f"{revision!r} is neither a folder or file nor a revision of a Git repository here",
+            "Name a folder, a file, a branch, a tag or a commit; in CI fetch enough history.",
+            subject=revision,
+        ) from None
+    return told.decode().strip()
+
+
+def head(folder: Path) -> str:
+    """The commit that is checked out; "" where there is no repository that can be read, or nothing is committed yet."""
+    try:
+        return git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").decode().strip()
+    except (UsageError, Unreachable, Refused):
+        return ""
+
+
+def entries(folder: Path, commit: str, below: str) -> dict[str, Entry]:
+    """Path, relative to `folder`, -> every file, link, folder and submodule that the commit has at and below a path."""
+    listing = git(folder, "ls-tree", "-r", "-t", "-z", commit, "--", below).decode("utf-8", "surrogateescape")
+    found: dict[str, Entry] = {}
+    for entry in filter(None, listing.split("\0")):
+        meta, _, name = entry.partition("\t")
+        mode, _, blob = meta.split()
+        if below == "." or name == below or name.startswith(f"{below}/"):
+            found[name] = Entry(mode, blob)
+    return found
+
+
+def read_objects(folder: Path, wanted: Iterable[str], largest: int) -> dict[str, bytes | None]:
+    """Content of files by the ids of their objects; None for one of more than `largest` bytes.
+
+    Raises `ConsentNeeded`, RCL0016, for one that the clone does not have: it is never fetched.
+    """
+    names = list(dict.fromkeys(wanted))
+    if not names:
+        return {}
+    sizes = git(folder, "cat-file", "--batch-check=%(objectname) %(objectsize)", given=_lines(names)).decode()
+    found: dict[str, bytes | None] = dict.fromkeys(names)
+    small = []
+    for name, line in zip(names, sizes.splitlines(), strict=True):
+        size = line.split()[1]
+        if not size.isdigit():
+            raise _partial(folder, name)
+        if int(size) <= largest:
+            small.append(name)
+    found.update(objects(folder, small))
+    return found
+
+
+def read_files(folder: Path, commit: str) -> dict[str, bytes]:
+    """Path, relative to `folder`, -> content of every file that the commit has below it. Links are left out."""
+    files = {
+        name: entry.object
+        for name, entry in entries(folder, commit, ".").items()
+        if entry.mode not in (LINK, FOLDER, SUBMODULE)
+    }
+    contents = dict(objects(folder, dict.fromkeys(files.values())))
+    return {name: contents[blob] for name, blob in files.items()}
+
+
+def objects(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    wanted = list(names)
+    if not wanted:
+        return
+    answer = git(folder, "cat-file", "--batch", given=_lines(wanted))
+    at = 0
+    for name in wanted:
+        end = answer.index(b"\n", at)
+        words = answer[at:end].split()
+        if len(words) != 3:
+            raise _partial(folder, name)
+        size = int(words[2])
+        yield name, answer[end + 1 : end + 1 + size]
+        at = end + 1 + size + 1
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
+
+
+def _partial(folder: Path, name: str) -> ConsentNeeded:
+    return ConsentNeeded(
+        "RCL0016",
+        f"this clone does not have the object {name[:12]}; it is partial or damaged, and nothing is fetched here",
+        "Fetch all of it: clone without `--filter`, or `git fetch --refetch` with the filter taken out.",
+        subject=str(folder),
+    )
+
+
+def is_shallow(folder: Path) -> bool:
+    try:
+        return git(folder, "rev-parse", "--is-shallow-repository").strip() == b"true"
+    except (UsageError, Unreachable, Refused):
+        return False
+
+
+def too_shallow(folder: Path, what: str) -> ConsentNeeded:
+    return ConsentNeeded(
+        "RCL0016",
+        f"the history is cut off: this clone does not have {what}, so who wrote the change cannot be told",
+        "Fetch all of it: `git fetch --unshallow`; in CI `fetch-depth: 0` (GitHub), `GIT_DEPTH: 0` (GitLab),"
+        " `fetchDepth: 0` (Azure).",
+        subject=str(folder),
+    )

@@ -1,0 +1,112 @@
+"""A small site in a Git repository whose weakening changes want an approval, and means to attack it with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.shop import Said, Shop
+
+T1 = ("--now", "2026-03-10T12:00Z")
+BY = ("--reason", "storage", "--until", "2026-12-31", "--yes")
+ALICE, BOB, MALLORY = "security@corp.example", "dev@corp.example", "mallory@corp.example"
+APPROVERS = f"prune: true\n  approvals: {{approvers: [{ALICE}, {BOB}]}}"
+
+
+class Reviewed:
+    """The site, applied once; `rules` stand where the site's approvers do."""
+
+    def __init__(self, shop: Shop, rules: str = APPROVERS, files: dict[str, str] | None = None) -> None:
+        self.shop = shop
+        self.root = shop.root
+        self.policy = shop.root / "policies" / "site.yaml"
+        shop.policy("prune: false", rules)
+        for name, text in (files or {}).items():
+            self.write(name, text)
+        self.git("init", "-q", "-b", "main")
+        self.git("config", "user.email", BOB)
+        self.commit("first")
+        first = shop("apply", "--yes", *T1)
+        assert first.code == 0, first.err + first.out
+
+    def git(self, *words: str) -> str:
+        who = ("-c", "user.name=n", "-c", "commit.gpgsign=false")
+        command = ("git", "-C", str(self.root), *who, *words)
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self, message: str, author: str = BOB, committer: str = "") -> None:
+        self.git("add", "-A", "policies")
+        who = ("-c", f"user.email={committer or author}")
+        self.git(*who, "commit", "-qm", message, f"--author=n <{author}>")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def __call__(self, *words: str) -> Said:
+        return self.shop(*words)
+
+    def edit(self, old: str, new: str) -> None:
+        self.shop.policy(old, new)
+
+    def approve(self, *words: str, by: str = ALICE) -> Said:
+        return self("approve", *(words or ("HEAD~1", "HEAD")), "--by", by, *BY)
+
+    def approved(self, *words: str, by: str = ALICE) -> None:
+        """An approval of the last commit, committed by its approver."""
+        said = self.approve(*words, by=by)
+        assert said.code == 0, said.err
+        self.commit("approved", author=by)
+
+    def plan(self, *words: str) -> dict[str, Any]:
+        said = self("plan", "--format", "json", *T1, *words)
+        assert said.code in (0, 2), said.err
+        found: dict[str, Any] = json.loads(said.out)
+        return found
+
+    def steps(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.plan()["steps"]
+        return found
+
+    def groups(self) -> dict[str, tuple[str, int]]:
+        """What the server has: name -> retention and how many members, past every command."""
+        from reconciler.control.policies import read_good
+        from reconciler.wiring import RehearsedClock, choose_site, open_site
+        from tests.fakes import NOON
+
+        document = choose_site(read_good(self.root).policies, None)
+        site = open_site(self.root, document, RehearsedClock(NOON))
+        try:
+            groups = site.engines["mabs-01"].observe().groups
+        finally:
+            site.close()
+        days = {each.group.name: f"P{each.group.short_term.retention.days}D" for each in groups}
+        return {each.group.name: (days[each.group.name], len(each.group.members)) for each in groups}
+
+    def apply(self, *words: str) -> Said:
+        return self("apply", "--yes", *T1, *words)
+
+    def tick(self, *words: str) -> Said:
+        return self("run", "--once", *(words or T1))
+
+
+def sealed(plan: dict[str, Any]) -> str:
+    """The text of a plan file with a seal that fits, as anybody can make it."""
+    plan = plan | {"seal": ""}
+    text = json.dumps(plan, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(plan | {"seal": hashlib.sha256(text).hexdigest()})
+
+
+def forge(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of the plan file that `change` was done to, sealed anew."""
+    plan = json.loads(path.read_text())
+    change(plan)
+    forged = path.with_name("forged.json")
+    forged.write_text(sealed(plan))
+    return forged

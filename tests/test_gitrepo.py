@@ -1,0 +1,391 @@
+"""Git: what a range holds and who wrote it; a repository under review runs nothing and fetches nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reconciler import gitrepo
+from reconciler.errors import ConsentNeeded, Refused, UsageError
+from reconciler.gitrepo import call
+
+
+class Repo:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *words: str, author: str = "ann@corp.example", given: bytes = b"") -> str:
+        who = {f"GIT_{role}_{what}": author for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        environment = os.environ | who | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        told = subprocess.run(
+            ("git", "-C", str(self.root), "-c", "protocol.file.allow=always", *words),
+            check=True,
+            capture_output=True,
+            input=given,
+            env=environment,
+        )
+        return told.stdout.decode("utf-8", "surrogateescape").strip()
+
+    def write(self, name: str, text: str = "x\n") -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def commit(self, author: str = "ann@corp.example", **files: str) -> str:
+        for name, text in files.items():
+            self.write(f"policies/{name}.yaml", text)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "m", author=author)
+        return self.git("rev-parse", "HEAD")
+
+    def merge(self, *words: str, author: str) -> str:
+        self.git("merge", "-q", "--no-ff", "-m", "merge", *words, author=author)
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    return Repo(tmp_path / "repo")
+
+
+def _told(repo: Repo, older: str, newer: str = "HEAD") -> list[tuple[str, set[str]]]:
+    return [
+        (each.author.split("@")[0], {path.removeprefix("policies/").removesuffix(".yaml") for path in each.paths})
+        for each in gitrepo.commits(repo.root, older, newer)
+    ]
+
+
+# --- Who wrote what --------------------------------------------------------------------------------------------
+
+
+def test_every_commit_of_the_range_with_its_files_oldest_first(repo: Repo) -> None:
+    first = repo.commit(gold="1", silver="1")
+    repo.commit("bob@corp.example", gold="2")
+    repo.commit("eve@corp.example")
+    assert _told(repo, first) == [("bob", {"gold"}), ("eve", set())]
+    assert _told(repo, "") == [("ann", {"gold", "silver"}), ("bob", {"gold"}), ("eve", set())]
+    assert _told(repo, "HEAD", first) == []
+
+
+def test_a_rename_belongs_to_both_names(repo: Repo) -> None:
+    first = repo.commit(gold="long enough to be taken for the same file\n" * 9)
+    repo.git("mv", "policies/gold.yaml", "policies/other.yaml")
+    repo.commit("bob@corp.example")
+    assert _told(repo, first) == [("bob", {"gold", "other"})]
+
+
+def test_author_and_committer_are_those_of_the_commit_whatever_a_mailmap_says(repo: Repo) -> None:
+    first = repo.commit(gold="1")
+    repo.write(".mailmap", "Ann <ann@corp.example> <eve@corp.example>\n")
+    repo.git("config", "log.mailmap", "true")
+    repo.commit("eve@corp.example", gold="2")
+    (found,) = gitrepo.commits(repo.root, first, "HEAD")
+    assert (found.author, found.committer) == ("eve@corp.example", "eve@corp.example")
+
+
+def test_names_of_any_bytes(repo: Repo) -> None:
+    first = repo.commit(gold="1")
+    names = [
+        b"gr\xf6\xdfe.yaml",
+        b"new\nline.yaml",
+        b":100644 000000 x.yaml",
+        b"esc\x1b[2J.yaml",
+        b"tab\t.yaml",
+        b"'q\".yaml",
+    ]
+    for name in names:
+        path = os.fsencode(repo.root) + b"/" + name
+        with open(path, "wb") as file:  # noqa: PTH123 (bytes)
+            file.write(b"x")
+    repo.commit()
+    (found,) = gitrepo.commits(repo.root, first, "HEAD")
+    assert found.paths == {os.fsdecode(name) for name in names}
+    assert set(gitrepo.entries(repo.root, "HEAD", ".")) >= found.paths
+
+
+def test_a_clean_merge_is_not_its_maker_s_work(repo: Repo) -> None:
+    first = repo.commit(gold="1", silver="1")
+    repo.git("checkout", "-qb", "side")
+    repo.commit("bob@corp.example", gold="2")
+    repo.git("checkout", "-q", "main")
+    repo.commit("cat@corp.example", silver="2")
+    repo.merge("side", author="eve@corp.example")
+    assert sorted(_told(repo, first)) == [("bob", {"gold"}), ("cat", {"silver"}), ("eve", set())]
+
+
+def test_what_a_merge_writes_itself_is_its_maker_s_work(repo: Repo) -> None:
+    first = repo.commit(gold="1", silver="1")
+    repo.git("checkout", "-qb", "side")
+    repo.commit("bob@corp.example", silver="2")
+    repo.git("checkout", "-q", "main")
+    repo.commit("cat@corp.example", bronze="1")
+    repo.git("merge", "-q", "--no-ff", "--no-commit", "side", author="eve@corp.example")
+    repo.commit("eve@corp.example", gold="slipped in")
+    assert ("eve", {"gold"}) in _told(repo, first)
+
+
+def test_a_merge_that_drops_what_one_side_changed_is_its_maker_s_work(repo: Repo) -> None:
+    repo.commit(gold="14d", silver="1")
+    repo.git("checkout", "-qb", "side")
+    repo.commit("bob@corp.example", silver="2")
+    repo.git("checkout", "-q", "main")
+    settled = repo.commit("cat@corp.example", gold="30d")
+    repo.merge("-s", "ours", "side", author="mia@corp.example")  # silver of the side is dropped
+    assert ("mia", {"silver"}) in _told(repo, settled)
+    repo.git("checkout", "-q", "side")
+    repo.merge("-s", "ours", settled, author="eve@corp.example")  # and so is gold of main: 30d is 14d again
+    assert _told(repo, settled) == [("bob", {"silver"}), ("eve", {"gold"})]
+
+
+def test_a_merge_of_three(repo: Repo) -> None:
+    first = repo.commit(gold="1")
+    for name in ("one", "two"):
+        repo.git("checkout", "-qb", name, first)
+        repo.commit(f"{name}@corp.example", **{name: "1"})
+    repo.git("checkout", "-q", "main")
+    repo.commit("cat@corp.example", gold="2")
+    repo.merge("one", "two", author="eve@corp.example")
+    assert dict(_told(repo, first))["eve"] == set()
+
+
+def test_only_what_is_below_the_root_and_by_its_name_there(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "mono")
+    repo.write("backup/policies/gold.yaml")
+    repo.write("elsewhere.txt")
+    repo.commit()
+    (found,) = gitrepo.commits(repo.root / "backup", "", "HEAD")
+    assert found.paths == {"policies/gold.yaml"}
+
+
+# --- What is not the whole history --------------------------------------------------------------------------------
+
+
+def test_a_shallow_clone_that_lacks_the_range_names_what_ci_has_to_fetch(repo: Repo, tmp_path: Path) -> None:
+    first = repo.commit(gold="1")
+    repo.commit("bob@corp.example", gold="2")
+    repo.commit("eve@corp.example", gold="3")
+    repo.git("clone", "-q", "--depth=2", f"file://{repo.root}", str(tmp_path / "shallow"))
+    shallow = tmp_path / "shallow"
+    for older in (first, ""):
+        with pytest.raises(ConsentNeeded, match="history is cut off") as refused:
+            gitrepo.commits(shallow, older, "HEAD")
+        assert refused.value.diagnostic.code == "RCL0016"
+        assert "fetch-depth: 0" in refused.value.diagnostic.remedy
+    assert [each.author for each in gitrepo.commits(shallow, "HEAD~1", "HEAD")] == ["eve@corp.example"]
+
+
+def test_a_side_branch_that_begins_before_the_shallow_edge_is_not_left_out(repo: Repo, tmp_path: Path) -> None:
+    repo.commit(gold="1")
+    repo.git("checkout", "-qb", "side")
+    repo.commit("eve@corp.example", silver="1")
+    repo.commit("eve@corp.example", silver="2")
+    repo.git("checkout", "-q", "main")
+    settled = repo.commit("bob@corp.example", gold="2")
+    repo.merge("side", author="ann@corp.example")
+    repo.git("clone", "-q", "--depth=2", f"file://{repo.root}", str(tmp_path / "shallow"))
+    with pytest.raises(ConsentNeeded, match="history is cut off"):
+        gitrepo.commits(tmp_path / "shallow", settled, "HEAD")
+
+
+def test_replaced_and_grafted_commits_hide_nobody(repo: Repo) -> None:
+    first = repo.commit(gold="1")
+    evil = repo.commit("eve@corp.example", gold="2")
+    last = repo.commit("bob@corp.example", silver="1")
+    repo.git("replace", "--graft", last, first)
+    (repo.root / ".git/info/grafts").write_text(f"{last} {first}\n", encoding="utf-8")
+    assert [each.id for each in gitrepo.commits(repo.root, first, "HEAD")] == [evil, last]
+
+
+# --- What a repository's own settings would run ------------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile(repo: Repo, tmp_path: Path) -> tuple[Repo, Path]:
+    """A repository whose settings, attributes and hooks name programs that leave a mark when they are run."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def evil(name: str) -> str:
+        path = tmp_path / f"evil-{name}"
+        path.write_text(f"#!/bin/sh\n: > '{marks}/{name}'\ncat\nexit 0\n", encoding="utf-8")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return str(path)
+
+    repo.write(".gitattributes", "*.yaml diff=ev filter=ev merge=ev\n")
+    repo.write(".gitmodules", '[submodule "policies/sub"]\n path = policies/sub\n url = ../x\n ignore = all\n')
+    repo.commit(gold="1")
+    repo.commit("eve@corp.example", gold="2")
+    signed = repo.git("cat-file", "commit", "HEAD").split("\n\n", 1)
+    data = f"{signed[0]}\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ\n -----END PGP SIGNATURE-----\n\n{signed[1]}\n"
+    made = repo.git("hash-object", "-t", "commit", "-w", "--stdin", given=data.encode())
+    repo.git("update-ref", "refs/heads/main", made)
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("post-index-change", "reference-transaction", "post-checkout", "pre-commit", "fsmonitor-watchman"):
+        Path(evil(f"hook-{name}")).rename(hooks / name)
+    settings = {
+        "core.fsmonitor": evil("fsmonitor"),
+        "core.hooksPath": str(hooks),
+        "diff.external": evil("external"),
+        "diff.ev.textconv": evil("textconv"),
+        "diff.ev.command": evil("command"),
+        "filter.ev.clean": evil("clean"),
+        "filter.ev.smudge": evil("smudge"),
+        "filter.ev.process": evil("process"),
+        "merge.ev.driver": evil("merge"),
+        "core.pager": evil("pager"),
+        "pager.log": evil("pager-log"),
+        "pager.rev-list": evil("pager-rev-list"),
+        "pager.config": evil("pager-config"),
+        "log.showSignature": "true",
+        "gpg.program": evil("gpg"),
+        "core.editor": evil("editor"),
+        "core.sshCommand": evil("ssh"),
+        "credential.helper": evil("credential"),
+        "core.askPass": evil("askpass"),
+        "core.gitProxy": evil("proxy"),
+        "core.alternateRefsCommand": evil("alternates"),
+        "alias.rev-list": "!" + evil("alias"),
+        "uploadpack.packObjectsHook": evil("packobjects"),
+        "protocol.ext.allow": "always",
+        "protocol.allow": "always",
+        "core.worktree": str(tmp_path),
+    }
+    with (repo.root / ".git/config").open("a", encoding="utf-8") as file:
+        file.write(f"[include]\n path = {tmp_path / 'included'}\n")
+    (tmp_path / "included").write_text(f"[core]\n fsmonitor = {evil('included')}\n", encoding="utf-8")
+    for name, value in settings.items():
+        repo.git("config", name, value)
+    for path in marks.iterdir():
+        path.unlink()
+    return repo, marks
+
+
+def _everything(root: Path) -> None:
+    gitrepo.resolve(root, "HEAD~1")
+    gitrepo.commits(root, "HEAD~1", "HEAD")
+    gitrepo.read_files(root, gitrepo.resolve(root, "HEAD"))
+    gitrepo.state(root, "policies")
+    gitrepo.changed_files(root, "policies")
+    gitrepo.identity(root)
+
+
+def test_nothing_that_the_repository_names_is_run(hostile: tuple[Repo, Path]) -> None:
+    repo, marks = hostile
+    os.utime(repo.root / "policies/gold.yaml", (1, 1))  # looked at again by whoever trusts times
+    repo.write("policies/new.yaml")
+    _everything(repo.root)
+    assert [path.name for path in marks.iterdir()] == []
+
+
+def test_the_marks_would_show(hostile: tuple[Repo, Path]) -> None:
+    """Git itself runs them: the test above looks at something."""
+    repo, marks = hostile
+    repo.git("config", "--unset", "core.worktree")
+    os.utime(repo.root / "policies/gold.yaml", (1, 1))
+    repo.git("status")
+    repo.git("diff", "HEAD~1")
+    repo.git("log", "--show-signature", "-1")
+    assert {path.name for path in marks.iterdir()} >= {"included", "process", "command", "gpg"}
+
+
+def test_an_object_that_is_not_there_is_never_fetched(hostile: tuple[Repo, Path], tmp_path: Path) -> None:
+    repo, marks = hostile
+    blob = repo.git("rev-parse", "HEAD~1:policies/gold.yaml")
+    helper = tmp_path / "evil-ssh"
+    for url in ("ssh://host.example/x", f"ext::{helper} %S", f"file://{tmp_path}/other"):
+        for name, value in {
+            "remote.origin.url": url,
+            "remote.origin.promisor": "true",
+            "remote.origin.partialclonefilter": "blob:none",
+            "remote.origin.uploadpack": str(helper),
+            "extensions.partialClone": "origin",
+            "core.repositoryformatversion": "1",
+        }.items():
+            repo.git("config", name, value)
+        (repo.root / ".git/objects" / blob[:2] / blob[2:]).unlink(missing_ok=True)
+        with pytest.raises(ConsentNeeded, match="does not have the object"):
+            gitrepo.read_files(repo.root, gitrepo.resolve(repo.root, "HEAD~1"))
+    assert [path.name for path in marks.iterdir()] == []
+
+
+def test_the_caller_s_environment_leads_git_nowhere_else(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit(gold="1")
+    other = Repo(tmp_path / "other")
+    other.commit(other="1")
+    monkeypatch.setenv("GIT_DIR", str(other.root / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other.root / ".git/index"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.worktree")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", str(other.root))
+    assert set(gitrepo.read_files(repo.root, "HEAD")) == {"policies/gold.yaml"}
+
+
+def test_another_work_tree_in_the_settings_leads_nowhere(repo: Repo, tmp_path: Path) -> None:
+    repo.commit(gold="1")
+    repo.write("repo/policies/gold.yaml", "what the settings would show")
+    repo.commit()
+    repo.git("config", "core.worktree", str(tmp_path))
+    assert "policies/gold.yaml" in gitrepo.read_files(repo.root, "HEAD")
+
+
+def test_a_bare_repository_in_a_folder_of_a_repository_is_not_taken_for_it(tmp_path: Path) -> None:
+    outer = Repo(tmp_path / "outer")
+    outer.write("backup/policies/gold.yaml", "30d")
+    inner = Repo(tmp_path / "inner")
+    inner.commit(gold="1d")
+    for name in ("HEAD", "config", "objects", "refs"):
+        (inner.root / ".git" / name).rename(outer.root / "backup" / name)
+    with pytest.raises(UsageError):
+        gitrepo.read_files(outer.root / "backup", "HEAD")
+
+
+# --- A repository of somebody else ---------------------------------------------------------------------------------
+
+
+def test_a_repository_of_another_owner_is_told_with_what_to_do(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.commit(gold="1")
+    monkeypatch.setenv("HOME", str(repo.root))
+    monkeypatch.setattr(call, "_ENVIRONMENT", call._ENVIRONMENT | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "true"})
+    with pytest.raises(Refused, match="another account") as refused:
+        gitrepo.resolve(repo.root, "HEAD")
+    assert refused.value.diagnostic.code == "RCL0017"
+    assert f"safe.directory {repo.root}" in refused.value.diagnostic.remedy
+    assert gitrepo.head(repo.root) == ""
+    (repo.root / ".gitconfig").write_text(f"[safe]\n directory = {repo.root}\n", encoding="utf-8")
+    assert gitrepo.resolve(repo.root, "HEAD") == repo.git("rev-parse", "HEAD")
+
+
+# --- What differs from the commit ----------------------------------------------------------------------------------
+
+
+def test_what_is_not_committed(repo: Repo) -> None:
+    repo.write(".gitignore", "*.swp\nbuild/\n")
+    repo.commit(gold="1\n", silver="1\n", bronze="1\n")
+    assert gitrepo.state(repo.root, "policies") == (repo.git("rev-parse", "HEAD"), False)
+    repo.write("policies/gold.yaml", "1\r\n")
+    repo.write("policies/x.swp")
+    repo.write("policies/build/x.yaml")
+    assert not gitrepo.state(repo.root, "policies")[1]
+    repo.write("policies/gold.yaml", "2\n")
+    (repo.root / "policies/silver.yaml").unlink()
+    (repo.root / "policies/bronze.yaml").unlink()
+    (repo.root / "policies/bronze.yaml").symlink_to("gold.yaml")
+    repo.write("policies/new.yaml")
+    assert gitrepo.changed_files(repo.root, "policies") == {
+        f"policies/{name}.yaml" for name in ("gold", "silver", "bronze", "new")
+    }
+
+
+def test_outside_of_a_repository(tmp_path: Path) -> None:
+    assert gitrepo.state(tmp_path, "policies") == ("", False)
+    with pytest.raises(UsageError):
+        gitrepo.resolve(tmp_path, "HEAD")
