@@ -25,12 +25,13 @@ from reconciler.model import (
     Outcome,
     OutcomeState,
     Plan,
+    Presence,
     ProtectionGroup,
     Step,
     Verb,
 )
 from reconciler.plan.direction import told_apart
-from reconciler.protocols import Run
+from reconciler.protocols import KeepsStore, Run
 
 
 class Mandate(msgspec.Struct, frozen=True):
@@ -82,6 +83,15 @@ class Applied(msgspec.Struct, frozen=True, rename="camel"):
         return len(self.plan.steps) - len(self.done)
 
 
+def _first_uses(site: Site, plan: Plan, held: Holding) -> None:
+    """Makes the stores of servers that are used for the first time."""
+    state = site.memory.lineage()
+    for server in sorted({step.action.server for step in plan.steps}):
+        keeper = site.engines[server]
+        if isinstance(keeper, KeepsStore) and state is not None and keeper.lineage().presence is not Presence.PRESENT:
+            keeper.establish(state, held.fence)
+
+
 def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     """Does the steps of the plan that may be done now, safest first.
 
@@ -96,6 +106,7 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     stuck: list[Step] = []
     spent = spent_today(site)
     try:
+        _first_uses(site, plan, held)
         for step in plan.steps:
             site.stop.check(run)
             if step.id in past:

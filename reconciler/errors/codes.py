@@ -1126,6 +1126,41 @@ _STORE: dict[str, Explanation] = {
         "The backup lies on the same file system as the machines that it is of.",
         "Put the store on other disks, in another room if you can.",
     ),
+    "RCL4021": Explanation(
+        "a part of the store is missing",
+        "A server's store, a volume, a replica store or its catalog is on record and is not there. Nothing was made in "
+        "its place: it may be on a disk that is not mounted.",
+        "Mount the disk. If a database was lost, run `reconciler store rebuild SERVER` or put a backup of it back. If "
+        "the store is gone for good, run `reconciler store declare-lost SERVER [--volume V] --reason TEXT`.",
+    ),
+    "RCL4022": Explanation(
+        "a damaged row of the store",
+        "A row of the catalog or of the server's database is not as it was written, or rows are missing. Points that "
+        "are not named are listed and can be recovered.",
+        "Look at the disk that the store lies on, then run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4023": Explanation(
+        "a store that was exchanged",
+        "A store, volume, replica store or catalog is another one than that on record: two were exchanged, or one was "
+        "copied over another.",
+        "Put back what was there. Nothing was written.",
+    ),
+    "RCL4024": Explanation(
+        "a damaged copy",
+        "A small file or a copy of a map is missing or not as it was written. What it is a copy of may be sound.",
+        "Look at the disk that the store lies on; `reconciler store check` says what else is damaged.",
+    ),
+    "RCL4025": Explanation(
+        "a database of the store is older than it was",
+        "The catalog or the server's database has been further before: an old copy was put in its place, or a snapshot "
+        "of the disk was rolled back. Points that it does not know would be lost if it were written to.",
+        "Put the newest copy back, or run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4027": Explanation(
+        "nothing says whose it is",
+        "A database cannot be made anew: no identity file, copy of a map or record says whose folder it is.",
+        "Restore the database from a backup, or put back the folders that were exchanged.",
+    ),
     "RCL4026": Explanation(
         "no right to read or write",
         "The account that runs the command may not read, or not write, the file that the message names.",

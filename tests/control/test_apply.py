@@ -27,7 +27,7 @@ from reconciler.model import CreateGroup, JobState, Outcome, OutcomeState, Prote
 from reconciler.protocols import Fence
 from reconciler.store import open_memory
 from reconciler.wiring import choose_site
-from tests.fakes import DiskCluster, SetClock, setup_for
+from tests.fakes import DiskCluster, SetClock, first_use, setup_for
 from tests.kill.test_kill import write_policies
 
 
@@ -125,6 +125,7 @@ def test_a_stale_object_keeps_the_whole_plan_from_being_begun(desk: Desk) -> Non
         taken = plan.steps[1].action
         assert isinstance(taken, CreateGroup)
         mine = msgspec.structs.replace(taken.group, display_name="Made by hand")
+        first_use(desk.site.engines["mabs-01"])
         desk.site.engines["mabs-01"].apply(CreateGroup("mabs-01", mine), held.fence)
         with pytest.raises(Refused) as refused:
             apply(desk.site, plan, held, Mandate("apply"))

@@ -39,7 +39,7 @@ def older(path: Path, what: str) -> Damaged:
     return Damaged(
         "RCL4025",
         f"{path} is older than it was: {what}",
-        "Put the newest copy back, or run `reconciler store rebuild`, which makes it anew from the packs and the copies "
-        "of maps. Until then nothing is written to it.",
+        "Put the newest copy back, or run `reconciler store rebuild`, which makes it anew from packs and copies of "
+        "maps. Until then nothing is written to it.",
         subject=str(path),
     )

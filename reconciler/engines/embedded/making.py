@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +14,7 @@ from reconciler import files, sqlite
 from reconciler.engines.embedded.catalog import MIGRATIONS, REPLICA
 from reconciler.engines.embedded.records import FORMAT, IDENTITY, Facts, Identity, KnownReplica
 from reconciler.engines.embedded.sealed import Head, Rows, new_identity, open_file, seal_file
+from reconciler.errors import TemporaryError
 from reconciler.model import DataSource, Lineage
 from reconciler.protocols import Fence
 
@@ -38,6 +41,24 @@ def identity_of(folder: Path) -> Identity | None:
 def begun(folder: Path) -> bool:
     """Whether there is anything of a replica store but its identity."""
     return any((folder / name).exists() for name in ("catalog.db", "packs", "points"))
+
+
+def take_lock(folder: Path) -> int:
+    """Takes the replica store for one writer; the descriptor that is returned holds it until it is closed. Raises
+    `TemporaryError`, RCL4007, while another one has it."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TemporaryError(
+            "RCL4007",
+            f"another job is at work in {folder.name}",
+            "It is tried again by itself.",
+            subject=folder.name,
+            retry_after=timedelta(seconds=60),
+        ) from None
+    return descriptor
 
 
 def create(place: Place, fence: Fence) -> KnownReplica:

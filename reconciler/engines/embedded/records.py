@@ -26,6 +26,9 @@ from reconciler.model import (
 
 FORMAT = 2
 
+#: What a folder's name may have as it is: no two of these are one on any file system.
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+
 
 class Marker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """`format.json`, in the server's folder: the version of the format, and whose the folder is. Version 0.1 wrote the
@@ -219,7 +222,7 @@ def source_key(source: DataSource) -> str:
 
 
 def _plain(text: str) -> str:
-    kept = "".join(letter if letter in "abcdefghijklmnopqrstuvwxyz0123456789" else "-" for letter in text.lower())
+    kept = "".join(letter if letter in _PLAIN else "-" for letter in text)
     return kept[:24].strip("-")
 
 

@@ -6,10 +6,9 @@ writes the copy of the map and makes block rows, map, recovery point and job tru
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,12 +20,12 @@ from reconciler.engines.embedded import copies, maps, upgrade
 from reconciler.engines.embedded.catalog import MIGRATIONS, REPLICA, Catalog
 from reconciler.engines.embedded.committing import put_copy, put_pack, record_of, write_old_copies
 from reconciler.engines.embedded.lost import exchanged, older, unreachable
-from reconciler.engines.embedded.making import Place, identity_of, write_identity
+from reconciler.engines.embedded.making import Place, identity_of, take_lock, write_identity
 from reconciler.engines.embedded.maps import MachineMap
 from reconciler.engines.embedded.packs import PackWriter, Sealed, abandoned, pack_path, read_footer, sealed_packs
 from reconciler.engines.embedded.records import Assignment, Commit, JobRow, PackRecord, PointRecord
 from reconciler.engines.embedded.sealed import Head, Rows, new_identity
-from reconciler.errors import Damaged, ReconcilerError, TemporaryError
+from reconciler.errors import Damaged, ReconcilerError
 from reconciler.model import JobKind, JobResult, Lineage, ReplicaState
 from reconciler.protocols import Fence
 
@@ -45,7 +44,7 @@ class ReplicaStore(Catalog):
             raise unreachable(place.folder, f"the replica store of {place.source}")
         try:
             if fence is not None:
-                self._take()
+                self._lock = take_lock(place.folder)
             super().__init__(place.folder, place.source, place.known.store if place.known else "")
             wrong = self.lineage_faults()
             if wrong and (fence is not None or wrong[0].diagnostic.code == "RCL4023"):
@@ -137,21 +136,6 @@ class ReplicaStore(Catalog):
                 files.unlink(path)
 
     # --- One job at a time -------------------------------------------------------------------------------
-
-    def _take(self) -> None:
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise TemporaryError(
-                "RCL4007",
-                f"another job is at work in {self.folder.name}",
-                "It is tried again by itself.",
-                subject=self.folder.name,
-                retry_after=timedelta(seconds=60),
-            ) from None
-        self._lock = descriptor
 
     def tidy(self) -> None:
         """Removes what a dead job left unfinished, and takes over the packs that it had sealed.

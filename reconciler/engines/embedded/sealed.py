@@ -224,7 +224,7 @@ class Rows:
             self.db.execute("DELETE FROM record WHERE kind = ? AND key = ?", (kind, key))
             self.tally(kind, [row["seal"]], gone=True)
 
-    def tally(self, table: str, marks: Iterable[bytes], *, gone: bool = False) -> None:
+    def tally(self, table: str, marks: Iterable[object], *, gone: bool = False) -> None:
         """Counts rows that were written, or taken out."""
         assert self._head is not None, "rows are written inside a transaction"
         count, total = self._head.tallies.get(table, (0, _hex(0)))
@@ -245,13 +245,18 @@ class Rows:
 def _check(head: Head, fence: Fence, path: Path) -> None:
     seen = head.tokens.get(fence.lease, 0)
     if fence.token < seen:
-        raise StaleFence(
-            "RCL5004",
-            f"the fencing token {fence.token} of {fence.lease} is older than {seen}, which {path.parent.name} has seen",
-            "Another process took over. Start the command again.",
-            subject=path.parent.name,
-        )
+        raise stale(fence, seen, path.parent.name)
     head.tokens[fence.lease] = fence.token
+
+
+def stale(fence: Fence, seen: int, where: str) -> StaleFence:
+    """RCL5004: a larger token of the lease was seen there."""
+    return StaleFence(
+        "RCL5004",
+        f"the fencing token {fence.token} of the lease {fence.lease} is older than {seen}, which {where} has seen",
+        "Another process took over. Start the command again.",
+        subject=where,
+    )
 
 
 def _hex(number: int) -> str:

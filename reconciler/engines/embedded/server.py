@@ -5,9 +5,8 @@ Reading opens it for reading alone, each time anew, and makes nothing. It is mad
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +18,12 @@ from reconciler.engines.embedded import upgrade
 from reconciler.engines.embedded.grouping import assignment_of, change, groups_of
 from reconciler.engines.embedded.lost import exchanged, unreachable
 from reconciler.engines.embedded.making import Place
+from reconciler.engines.embedded.making_server import make_server, read_marker, upgrade_server, volume_marker
 from reconciler.engines.embedded.records import (
     ASSIGNMENT,
     FORMAT,
     KNOWN_REPLICA,
     KNOWN_VOLUME,
-    MARKER,
-    VOLUME,
     Assignment,
     KnownReplica,
     KnownVolume,
@@ -33,8 +31,8 @@ from reconciler.engines.embedded.records import (
     VolumeMarker,
     source_key,
 )
-from reconciler.engines.embedded.sealed import Head, Rows, new_identity, open_file, seal_file
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity
+from reconciler.engines.embedded.sealed import Head, Rows, new_identity, seal_file
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import (
     Action,
     DataSource,
@@ -87,16 +85,14 @@ class ServerStore:
         with self._lock:
             if self._rows is not None:
                 return Presence.PRESENT
-        marker = self._marker()
+        marker = read_marker(self.path)
         if self._database.exists():
             with self._reading() as rows:
                 return Presence.UNNAMED if rows.head().store == upgrade.UNNAMED else Presence.PRESENT
         there = self._there()
         if not there or (there == {"format.json"} and (marker is None or marker.format < FORMAT)):
             return Presence.ABSENT
-        raise unreachable(
-            self._database, "the database of this server's store", f"{', '.join(sorted(there))} are there"
-        )
+        raise unreachable(self._database, "the database of this server's store", f"{', '.join(sorted(there))} is there")
 
     def _there(self) -> set[str]:
         try:
@@ -107,30 +103,6 @@ class ServerStore:
             raise sqlite.unreadable(self.path, error) from error
         return {name for name in names if name not in _NOTHING and not name.startswith(LOST)}
 
-    def _marker(self) -> Marker | None:
-        """`format.json`; None where it is missing or not as it was written. A newer format is refused."""
-        path = self.path / "format.json"
-        try:
-            data = files.read_regular(path, 65536)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise sqlite.unreadable(path, error) from error
-        try:
-            said = MARKER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return None
-        if said.format > FORMAT or said.needs:
-            raise Refused(
-                "RCL4001",
-                f"the store {self.path} has format {said.format}; this version knows up to format {FORMAT}",
-                "Use the version that wrote it, or a newer one. Nothing was changed.",
-                subject=str(self.path),
-            )
-        if said.format == 1:
-            return said
-        return open_file(data, MARKER)
-
     def lineage(self) -> StoreLineage:
         """See `protocols.KeepsStore`."""
         presence = self.presence()
@@ -139,18 +111,8 @@ class ServerStore:
         with self._reading() as rows:
             head = rows.head()
         store = None if presence is Presence.UNNAMED else Lineage(head.store, head.generation)
-        token = max((*head.tokens.values(), *self._tokens_of_replicas()), default=0)
+        token = max(head.tokens.values(), default=0)  # every job comes by here before it writes to its replica store
         return StoreLineage(presence, str(self.path), store, head.state, token)
-
-    def _tokens_of_replicas(self) -> Iterator[int]:
-        from reconciler.engines.embedded.replica import ReplicaStore
-
-        for assignment in self.assignments():
-            try:
-                with ReplicaStore(self.place(assignment)) as store:
-                    yield from store.rows.head().tokens.values()
-            except ReconcilerError:
-                continue
 
     def faults(self) -> list[Diagnostic]:
         """What is wrong with the store as a whole: its marker, its volumes, rows of its database. Changes nothing."""
@@ -165,7 +127,7 @@ class ServerStore:
             volumes = {name: KNOWN_VOLUME.decode(body) for name, body in rows.all("volume").bodies.items()}
         if head.store == upgrade.UNNAMED:
             return found
-        marker = self._marker()
+        marker = read_marker(self.path)
         if marker is None:
             what = f"{self.path / 'format.json'} is missing or damaged"
             remedy = "It is written anew by the next job; look at the disk that the store lies on."
@@ -182,7 +144,7 @@ class ServerStore:
         folder = self.volume_folder(name)
         if not folder.is_dir() or not any(folder.iterdir()):
             return unreachable(folder, f"the volume {name}")
-        said = _volume_marker(folder)
+        said = volume_marker(folder)
         if said is None:
             return None  # the replica stores in it say themselves whose they are
         if said.id != known.id or said.server != store or said.volume != name:
@@ -243,7 +205,7 @@ class ServerStore:
         if upgrade.is_old(db, "protection_group"):
             db = upgrade.server_in_memory(db)
         try:
-            marker = self._marker()
+            marker = read_marker(self.path)
             yield Rows(db, self._database, marker.store if marker else "")
         finally:
             db.close()
@@ -254,7 +216,7 @@ class ServerStore:
         """See `protocols.KeepsStore`."""
         with self._lock:
             if self._rows is None and self.presence() is Presence.ABSENT:
-                self._make()
+                make_server(self.path, Head(new_identity()))
             return self.note_state(state, fence)
 
     def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
@@ -281,24 +243,25 @@ class ServerStore:
         """Makes sure that the volume's folder is the one on record; makes it at its first use. Raises `Unreachable`,
         RCL4021, where one that is on record is not there, `Damaged`, RCL4023, where another one is."""
         folder = self.volume_folder(name)
+        said = volume_marker(folder)
+        with self._reading() as rows:
+            store, body = rows.head().store, rows.get("volume", name)
+        if body is not None:
+            known = KNOWN_VOLUME.decode(body)
+            error = self._volume_fault(name, known, store)
+            if error is not None:
+                raise error
+            if said is not None:
+                return
         with self._writing(fence) as rows:
             store = rows.head().store
-            body = rows.get("volume", name)
-            said = _volume_marker(folder)
-            if body is not None:
-                known = KNOWN_VOLUME.decode(body)
-                error = self._volume_fault(name, known, store)
-                if error is not None:
-                    raise error
-            else:
+            if body is None:
                 if said is not None and said.server != store:
                     raise exchanged(folder, f"it is the volume {said.volume} of the store {said.server}")
                 known = KnownVolume(said.id if said is not None else new_identity())
                 rows.put("volume", name, msgspec.json.encode(known))
-            if said is None:
-                files.make_folder(folder)
-                marker = VolumeMarker(FORMAT, known.id, name, store)
-                files.write_whole(folder / "volume.json", seal_file(marker))
+            files.make_folder(folder)
+            files.write_whole(folder / "volume.json", seal_file(VolumeMarker(FORMAT, known.id, name, store)))
 
     def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
         """Gives up what is missing or damaged beyond repair: the replica stores of a volume, or the whole store. What
@@ -349,10 +312,10 @@ class ServerStore:
         db = sqlite.connect(self._database, migrations=MIGRATIONS)
         try:
             if upgrade.is_old(db, "protection_group"):
-                self._upgrade(db)
+                upgrade_server(db, self._database, self.replica_folder)
             rows = Rows(db, self._database)
             store = rows.head().store
-            marker = self._marker()
+            marker = read_marker(self.path)
             if marker is not None and marker.format == FORMAT and marker.store != store:
                 raise exchanged(self._database, f"the folder is of the store {marker.store}")
             if marker is None or marker.format != FORMAT:
@@ -362,44 +325,30 @@ class ServerStore:
             raise
         return rows
 
-    def _make(self) -> None:
-        """The first use. The database is made whole beside its place; the marker follows."""
-        files.make_folder(self.path)
-        path = self._database.with_suffix(".new")
-        os.close(files.create(path))
-        db = sqlite.connect(path, migrations=MIGRATIONS)
-        head = Head(new_identity())
-        try:
-            with sqlite.transaction(db, path):
-                for table in ("fence", "protection_group", "replica", "job"):
-                    db.execute(f"DROP TABLE {table}")
-                rows = Rows(db, path)
-                rows.begin(head)
-                rows.end()
-        finally:
-            db.close()
-        files.rename(path, self._database)
-        files.write_whole(self.path / "format.json", seal_file(Marker(FORMAT, head.store)))
+    def make_again(
+        self,
+        head: Head,
+        assignments: Iterable[Assignment],
+        known: Mapping[str, KnownReplica],
+        volumes: Mapping[str, KnownVolume],
+    ) -> None:
+        """Makes a database that is gone anew, with what is known of it."""
 
-    def _upgrade(self, db: sqlite.Connection) -> None:
-        """Format 1 -> 2, after a copy of the database was put beside it. Replica stores that are there get their ids;
-        their catalogs are upgraded by the next job of each."""
-        upgrade.keep_old(self._database)
-        rows = Rows(db, self._database)
-        with sqlite.transaction(db, self._database), upgrade.said_of(self._database):
-            rows.begin(Head(new_identity()))
-            found = [ASSIGNMENT.decode(row["body"]) for row in db.execute("SELECT body FROM replica").fetchall()]
-            known = {
-                source_key(each.source): KnownReplica(new_identity(), 0)
-                for each in found
-                if (self.replica_folder(each) / "catalog.db").exists()
-            }
-            upgrade.convert_server(rows, known)
-            rows.end()
+        def fill(rows: Rows) -> None:
+            for each in assignments:
+                rows.put("replica", source_key(each.source), msgspec.json.encode(each))
+            for key, replica in known.items():
+                rows.put("known", key, msgspec.json.encode(replica))
+            for name, volume in volumes.items():
+                rows.put("volume", name, msgspec.json.encode(volume))
 
+        with self._lock:
+            make_server(self.path, head, fill)
 
-def _volume_marker(folder: Path) -> VolumeMarker | None:
-    try:
-        return open_file(files.read_regular(folder / "volume.json", 65536), VOLUME)
-    except OSError:
-        return None
+    def marked(self) -> str:
+        """Whose store the folder is by its marker; "" where that does not say."""
+        marker = read_marker(self.path)
+        return marker.store if marker is not None else ""
+
+    def marker_of(self, volume: str) -> VolumeMarker | None:
+        return volume_marker(self.volume_folder(volume))
