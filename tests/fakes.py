@@ -107,10 +107,11 @@ def setup_for(folder: Path, cluster: DiskCluster, clock: SetClock, capacity: int
 STATE = Lineage("5" * 32, 7)
 
 
-def first_use(engine: Engine) -> None:
+def first_use(engine: Engine, state: Lineage | None = STATE) -> None:
     """What `apply` does before its first step on a server."""
     assert isinstance(engine, KeepsStore)
-    engine.establish(STATE, Fence(1))
+    assert state is not None
+    engine.establish(state, Fence(1))
 
 
 def group(name: str, *sources: DataSource, **changed: Any) -> ProtectionGroup:

@@ -125,7 +125,7 @@ def test_a_stale_object_keeps_the_whole_plan_from_being_begun(desk: Desk) -> Non
         taken = plan.steps[1].action
         assert isinstance(taken, CreateGroup)
         mine = msgspec.structs.replace(taken.group, display_name="Made by hand")
-        first_use(desk.site.engines["mabs-01"])
+        first_use(desk.site.engines["mabs-01"], desk.site.memory.lineage())
         desk.site.engines["mabs-01"].apply(CreateGroup("mabs-01", mine), held.fence)
         with pytest.raises(Refused) as refused:
             apply(desk.site, plan, held, Mandate("apply"))
@@ -167,6 +167,7 @@ def test_a_run_that_died_is_settled_by_what_the_server_shows(desk: Desk, applied
         (step,) = proposal.plan.steps
         desk.site.memory.journal.started(run, step.id, desk.clock.now())
         if applied:
+            first_use(desk.site.engines["mabs-01"], desk.site.memory.lineage())
             desk.site.engines["mabs-01"].apply(step.action, held.fence)
         assert settle(desk.site) == (run,)
         assert [entry.group for entry in desk.site.memory.ledger.entries()] == (["gold"] if applied else [])
@@ -176,6 +177,7 @@ def test_a_run_that_died_is_settled_by_what_the_server_shows(desk: Desk, applied
 
 def test_a_lease_that_was_lost_stops_everything(desk: Desk) -> None:
     with holding(desk.site) as held:
+        first_use(desk.site.engines["mabs-01"], desk.site.memory.lineage())
         desk.site.engines["mabs-01"].apply(  # somebody else has worked on the server since
             propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan.steps[0].action, Fence(99)
         )
