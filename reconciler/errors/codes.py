@@ -112,6 +112,13 @@ _COMMAND_LINE = {
         " that the folder is safe. Only the settings of the account and of the computer count for that.",
         "If you trust it: `git config --global --add safe.directory FOLDER`. Or run as its owner.",
     ),
+    "RCL0021": Explanation(
+        "a cluster, server or job that the system refused",
+        "The operating system refused to read or write something of the cluster, server or job that the message names:"
+        " a disk that fails, a missing right, a network share that went away. Only that one is affected; nothing is"
+        " concluded about it meanwhile.",
+        "Look at the file or disk that is named. It is tried again at the next tick, or when the command is run again.",
+    ),
 }
 
 #: RCL1xxx: policies
@@ -450,6 +457,34 @@ _POLICIES: dict[str, Explanation] = {
         "Some checks compare the policies with the cluster, and none could be seen.",
         "Give --inventory FILE (`reconciler inventory snapshot` writes one), or run where the cluster's "
         "folder can be read.",
+    ),
+    "RCL1091": Explanation(
+        "a link that cannot be followed",
+        "A link in the policy folder leads out of the root, to nothing, in a circle, or to a folder that it is in. What"
+        " it should lead to would be missing without a word, and a commit cannot hold what is outside of it.",
+        "Let it lead to a file or folder below the root (the folder that holds policies/), or remove it.",
+    ),
+    "RCL1092": Explanation(
+        "something that looks like policies and is not read",
+        "Policy files are those whose names end in .yaml or .yml. Names that begin with a dot are read only where a"
+        " link leads to them, as Kubernetes mounts a ConfigMap.",
+        "Rename it if it holds policies; else move it out of the policy folder.",
+    ),
+    "RCL1093": Explanation(
+        "a policy folder beyond all bounds",
+        "The folder is nested deeper, or holds more names, than is read. Nothing is planned from a part of it.",
+        "Divide the policies among sites, or move what is none out of the policy folder.",
+    ),
+    "RCL1094": Explanation(
+        "policies of another Git repository",
+        "A submodule, or a folder with a .git of its own, lies in the policy folder. Its files are in no commit of this"
+        " repository, so no review would see a change of them.",
+        "Add the files themselves, or keep it outside of the policy folder and let a link lead to it.",
+    ),
+    "RCL1095": Explanation(
+        "file names that differ in letter case alone",
+        "On disks that do not tell letter case apart, as on Windows and macOS, only one of the files is there.",
+        "Rename one of them.",
     ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
@@ -1214,6 +1249,29 @@ _STATE: dict[str, Explanation] = {
         "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
         "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
+    "RCL5043": Explanation(
+        "the store of a server is missing",
+        "The state has this store on record, or groups that were applied there, and nothing is at its path: the disk "
+        "is not mounted, or the store was removed. It is never taken for a new one.",
+        "Mount the disk. Where it is lost, `reconciler store declare-lost SERVER --reason TEXT` says so on record.",
+    ),
+    "RCL5044": Explanation(
+        "the store of a server is not the one on record",
+        "Another store is at its path, or an older copy of it: its identity or its generation is not as it was seen.",
+        "Put back what was there. Nothing is written to another one.",
+    ),
+    "RCL5045": Explanation(
+        "the state is an older copy",
+        "A store has on record that a later generation of this state wrote to it: the state was rolled back, by a copy "
+        "or a snapshot of its disk. State and stores that were rolled back together look alike: only an anchor of the "
+        "evidence that is kept elsewhere shows that.",
+        "Put the newest state back, or restore a backup: that goes on past every generation that was reached.",
+    ),
+    "RCL5046": Explanation(
+        "first use of a server",
+        "The server has no store yet, and the state has never used one there: applying makes it, on record.",
+        "If a store should be there, mount its disk first.",
+    ),
     "RCL5020": Explanation(
         "the evidence does not read",
         "A line of the evidence is no record: it was edited, cut or overwritten.",
@@ -1430,7 +1488,8 @@ _INTERNAL = {
     "RCL9001": Explanation(
         "internal error",
         "The program met a state that its authors did not foresee.",
-        "Please report it with the printed trace. What was begun is in the journal; nothing is half-written.",
+        "Please report it with the printed trace, or with the file below .reconciler/traces that the message names."
+        " What was begun is in the journal; nothing is half-written. A watching loop goes on with everything else.",
     ),
 }
 
@@ -1472,5 +1531,38 @@ CATALOG: dict[str, Explanation] = {
         "the configuration of the point does not read",
         "The configuration file that was stored with the recovery point is not one of a virtual machine.",
         "Recover the disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
+    ),
+    "RCL7019": Explanation(
+        "single disks of a virtual machine that is gone",
+        "The cluster knows neither the role nor the configuration of the virtual machine: a disk of it has no place.",
+        "Recover the whole virtual machine, which is then made anew, or the disks to a folder (--to FOLDER).",
+    ),
+    "RCL7020": Explanation(
+        "a recovery that was cut off",
+        "The process of a recovery ended before anything was replaced. What it had staged is removed, and it does not "
+        "go on by itself, since by then the target may be in use.",
+        "Ask for the recovery anew, if it is still wanted.",
+    ),
+    "RCL7021": Explanation(
+        "a recovery that was not carried out",
+        "What was agreed to does not hold any more: the virtual machine is on, a file that would be replaced was "
+        "written to, a staged file is gone, or more than 24 hours have passed. Nothing was replaced.",
+        "Look at the target, and ask for the recovery anew.",
+    ),
+    "RCL7022": Explanation(
+        "a recovery that is half done",
+        "Something came in between after the first file was replaced, so nothing more was written. What was replaced "
+        "is beside its place, under a name that ends in `.original-` and the token of the recovery.",
+        "`reconciler recover --continue VM` finishes it, `reconciler recover --undo VM` goes back; both show and ask.",
+    ),
+    "RCL7023": Explanation(
+        "no recovery is half done",
+        "--continue and --undo are about a recovery that was interrupted after its first file was replaced.",
+        "Ask for a recovery: `reconciler recover VM`.",
+    ),
+    "RCL7024": Explanation(
+        "a recovery that was asked for and not done",
+        "The last recovery of the virtual machine was refused, failed or was cut off. It is not done by itself.",
+        "`reconciler jobs` says more. Ask for it anew, if it is still wanted.",
     ),
 }

@@ -23,6 +23,7 @@ from reconciler.model.cluster import (
     DiskKind,
     LocalStorage,
     Node,
+    PowerState,
     Replication,
     Unseen,
     VirtualDisk,
@@ -85,8 +86,10 @@ class DirectoryDisks(LocalTarget):
                     raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
                 found[machine.id] = machine
                 claims[machine.id] = files_of
-            except Unreadable as error:
-                unseen.append(Unseen(vm_id(role.stem), f"roles/{role.name}", str(error)))
+            except (Unreadable, Refused, OSError, ValueError, RecursionError) as error:
+                # One that is not even text in its names harms no other.
+                name = _shown(role.name)
+                unseen.append(Unseen(vm_id(_shown(role.stem)), f"roles/{name}", _shown(str(error) or repr(error))))
         seen = owners.with_shared(self, found, claims)
         return tuple(seen[each] for each in sorted(seen)), tuple(sorted(unseen, key=lambda each: each.where))
 
@@ -159,8 +162,23 @@ class DirectoryDisks(LocalTarget):
         found = ((path, theirs.of(path)) for path in paths)
         return {path: tuple(sorted(names)) for path, names in found if names}
 
-    def remove(self, path: str) -> None:
-        files.unlink(self.resolve(path))
+    # --- Making known ------------------------------------------------------------------------------------
+
+    def make_known(self, machine: str, config: str, name: str, node: str) -> None:
+        if self._role(machine) is not None:
+            return
+        nodes = [each.name for each in _nodes(self.root)]
+        if not nodes:
+            raise _unknown(machine, f"cannot be made known: {self._name} has no node")
+        owner = node if node in nodes else nodes[0]
+        role = RoleJson(owner, configuration.folder_of(config), name, PowerState.OFF)
+        text = msgspec.json.format(msgspec.json.encode(role), indent=2)
+        files.write_whole(self.root / "roles" / f"{vm_id(machine)}.json", text, mode=0o644)
+
+    def make_unknown(self, machine: str) -> None:
+        role = self._role(machine)
+        if role is not None:
+            files.unlink(role)
 
     # --- One machine -------------------------------------------------------------------------------------
 
@@ -198,6 +216,7 @@ class DirectoryDisks(LocalTarget):
             integration_version=stated.integration_version,
             integration_state=stated.integration_state,
             replication=_replication(stated),
+            quiesced_export=stated.quiesced_export,
             checkpoints=UNSET if checkpoints is UNSET else tuple(each.name for each in checkpoints),
             disks=tuple(self._disk(role.folder, each) for each in stated.disks),
             labels=_labels(stated.notes) | stated.labels,
@@ -319,7 +338,7 @@ def _nodes(path: Path) -> tuple[Node, ...]:
         try:
             nodes.append(_node(layout.read(file, NodeJson)))
         except Unreadable:
-            nodes.append(Node(name=file.stem))
+            nodes.append(Node(name=_shown(file.stem)))
     return tuple(sorted(nodes, key=lambda node: node.name))
 
 
@@ -354,6 +373,11 @@ def _labels(notes: str) -> dict[str, str]:
 def _volume_of(path: str) -> str:
     parts = path.split("/")
     return "/".join(parts[1:2]) if parts[0] == "volumes" else "/".join(parts[:3])
+
+
+def _shown(name: str) -> str:
+    """A name as text: bytes that are none are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _unknown(machine: str, what: str) -> Refused:

@@ -12,6 +12,7 @@ from reconciler.protocols.backup import (
     RecoveryPreview,
     StoreCheck,
     StoreRebuild,
+    UnfinishedRecovery,
     diagnostics_of,
 )
 from reconciler.protocols.memory import (
@@ -33,7 +34,7 @@ from reconciler.protocols.memory import (
     Run,
     Stores,
 )
-from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target
+from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 
 __all__ = [
     "ApprovalUse",
@@ -72,5 +73,7 @@ __all__ = [
     "StoreRebuild",
     "Stores",
     "Target",
+    "UnfinishedRecovery",
+    "Which",
     "diagnostics_of",
 ]

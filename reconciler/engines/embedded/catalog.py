@@ -186,3 +186,7 @@ class Catalog:
 
     def planned_cut_over(self, job: str) -> bytes | None:
         return self._rows.get("cutOver", job)
+
+    def cut_overs(self) -> dict[str, bytes]:
+        """What recoveries were about to do that never ended, by job."""
+        return self._rows.all("cutOver").bodies

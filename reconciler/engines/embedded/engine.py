@@ -14,8 +14,10 @@ from reconciler.engines.embedded import recover
 from reconciler.engines.embedded.backup import Work, back_up, check_consistency, prune
 from reconciler.engines.embedded.check import Counts, check_replica
 from reconciler.engines.embedded.jobs import Running, failed
+from reconciler.engines.embedded.look import no_such_point
 from reconciler.engines.embedded.making import begun, create
 from reconciler.engines.embedded.observe import distinct, observe
+from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
 from reconciler.engines.embedded.rebuild import Rebuilt, rebuild_catalog, rebuild_server
 from reconciler.engines.embedded.records import Assignment, KnownReplica
 from reconciler.engines.embedded.replica import ReplicaStore
@@ -38,10 +40,10 @@ from reconciler.model import (
     Lineage,
     ObservedGroup,
     Presence,
-    Recovery,
+    RecoveryStep,
     StoreLineage,
 )
-from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild
+from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild, UnfinishedRecovery
 
 _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
     JobKind.INITIAL_REPLICA: back_up,
@@ -278,25 +280,30 @@ class EmbeddedEngine:
         """What a recovery would write and destroy. Raises `Refused` where there is no such point or disk."""
         assert job.recovery is not None
         assignment = self._assignment(job.source)
+        disks = self._disks(job.source)
         place = self._server.place(assignment)
         if place.known is None and not begun(place.folder):
-            raise recover.no_such_point(job.recovery.point)
+            raise no_such_point(job.recovery.point)
         with ReplicaStore(place) as store:
-            point = next((each for each in store.points() if each.id == job.recovery.point), None)
-            machine = store.map_of(job.recovery.point) if point else None
-            if point is None or machine is None:
-                raise recover.no_such_point(job.recovery.point)
-            config = recover.configuration(machine, store)
-        placed, destroys, refused = recover.preview(job, machine, config, self._disks(job.source))
-        return RecoveryPreview(
-            machine=point.machine_name,
-            point=point.id,
-            point_time=point.time,
-            writes=tuple(_shown(job.recovery, each.path) for each in placed),
-            destroys=tuple(destroys),
-            bytes=sum(each.file.size for each in placed),
-            refusals=tuple(refused),
-        )
+            if job.recovery.step is not RecoveryStep.RECOVER:
+                return preview_unfinished(job, store, disks)
+            return preview(job, store, disks)
+
+    def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
+        """See `protocols.Recovers`."""
+        if self._server.presence() is Presence.ABSENT:
+            return ()
+        found: list[UnfinishedRecovery] = []
+        for assignment, place in self._server.places():
+            disks = self._setup.disks.get(assignment.source.cluster)
+            if disks is None or not begun(place.folder):
+                continue
+            try:
+                with ReplicaStore(place) as store:
+                    found += unfinished_of(store, disks)
+            except ReconcilerError:
+                continue  # `observe` says what is wrong with it
+        return tuple(found)
 
     def check_store(self, part: tuple[int, int] | None) -> StoreCheck:
         """See `protocols.ChecksStore`."""
@@ -321,7 +328,3 @@ class EmbeddedEngine:
             read_bytes=counts.read_bytes,
             findings=distinct(findings),
         )
-
-
-def _shown(recovery: Recovery, path: str) -> str:
-    return f"{recovery.folder}/{path}" if recovery.folder else path

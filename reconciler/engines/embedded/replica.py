@@ -260,13 +260,19 @@ class ReplicaStore(Catalog):
         return result
 
     def plan_cut_over(self, job: str, body: bytes) -> None:
-        """From here on a recovery is rolled forward, whatever happens."""
+        """Writes down what a recovery is about to do, over what was written for it before."""
         with self._rows.writing(self._fence):
             self._rows.put("cutOver", job, body)
 
-    def end_cut_over(self, job: str, at: datetime, result: JobResult) -> None:
+    def withdraw_cut_over(self, job: str) -> None:
+        """Nothing of it was done, and nothing will be."""
         with self._rows.writing(self._fence):
             self._rows.delete("cutOver", job)
+
+    def end_cut_over(self, job: str, at: datetime, result: JobResult, *, of: str = "") -> None:
+        """Makes the recovery `job` true, and ends what was written down for it, or for the job `of` that it ended."""
+        with self._rows.writing(self._fence):
+            self._rows.delete("cutOver", of or job)
             self._put_job(job, JobKind.RECOVERY, at, result)
 
     def _base(self, what: Commit) -> tuple[int | None, int]:
