@@ -140,8 +140,9 @@ def test_a_run_is_on_record_from_its_commit_to_what_the_server_showed(desk: Desk
     with holding(desk.site) as held:
         plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
         apply(desk.site, plan, held, Mandate("apply", "--yes", commit="c0ffee"))
-    run, step, ended = desk.site.memory.evidence.records()
-    assert [each.kind for each in (run, step, ended)] == ["run", "step", "runEnded"]
+    run, first, step, ended = desk.site.memory.evidence.records()
+    assert [each.kind for each in (run, first, step, ended)] == ["run", "state", "step", "runEnded"]
+    assert first.body["what"] == "firstUse"
     assert (run.body["commit"], run.body["consent"], run.body["planHash"]) == ("c0ffee", "--yes", plan.plan_hash)
     assert step.body["shownHash"] == plan.steps[0].desired_hash
     assert ended.body["done"] == 1

@@ -30,7 +30,7 @@ from reconciler.model import (
     RecoveryTarget,
 )
 from reconciler.protocols import Fence
-from tests.fakes import BLOCK, DiskCluster, SetClock, group, job, recovery_of, setup_for
+from tests.fakes import BLOCK, DiskCluster, SetClock, first_use, group, job, recovery_of, setup_for
 
 BLOCKS = 6
 
@@ -46,6 +46,7 @@ class Site:
         self.disk = self.cluster.disk(1)
         self.folder = folder
         self.engine: EmbeddedEngine = open_engine(setup_for(folder / "store", self.cluster, self.clock))
+        first_use(self.engine)
         self.engine.apply(CreateGroup("mabs-01", group("gold", self.one)), Fence(1))
         self.number = 0
 

@@ -142,8 +142,6 @@ class MemoryEngine:
             )
         self._server.tokens[fence.lease] = fence.token
 
-    # --- The store ---------------------------------------------------------------------------------------
-
     def lineage(self) -> StoreLineage:
         """See `protocols.KeepsStore`."""
         server = self._server
@@ -166,11 +164,11 @@ class MemoryEngine:
 
     def _written(self, fence: Fence) -> None:
         """A write under the fence, to a server that was established."""
-        if self._server.lineage is None:
-            what = "the store of this server is not there"
-            raise Unreachable("RCL4021", what, "It is made by the first apply.", subject=self.name)
+        lineage = self._server.lineage
+        if lineage is None:
+            raise Unreachable("RCL4021", "the store of this server is not there", "Apply makes it.", subject=self.name)
         self._check_fence(fence)
-        self._server.lineage = Lineage(self._server.lineage.id, self._server.lineage.generation + 1)
+        self._server.lineage = Lineage(lineage.id, lineage.generation + 1)
 
     def _apply(self, action: Action) -> str:
         behaviour = self._server.behaviour
