@@ -20,21 +20,7 @@ from reconciler import files
 from reconciler.errors import Refused
 from reconciler.protocols import Room
 
-#: The longest name of a file, in bytes: that of ext4, XFS, Btrfs, ZFS, APFS.
-LONGEST_NAME = 255
-
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-def bounded(stem: str, tail: str) -> str:
-    """`stem` and `tail` as one name of at most `LONGEST_NAME` bytes: a stem that is too long is cut, and its hash put
-    in, so that two long ones stay two."""
-    room = LONGEST_NAME - len(tail.encode("utf-8", "surrogateescape"))
-    whole = stem.encode("utf-8", "surrogateescape")
-    if len(whole) <= room:
-        return stem + tail
-    mark = "~" + sha256(whole).hexdigest()[:16]
-    return whole[: room - len(mark)].decode("utf-8", "ignore") + mark + tail
 
 
 class LocalStagedFile:
@@ -114,7 +100,7 @@ class LocalTarget:
 
     def _keep(self, place: Path, token: str) -> None:
         """A second name for what stands there, so that the first one is never without a file."""
-        original = place.with_name(bounded(place.name, f".original-{token}"))
+        original = place.with_name(files.bounded(place.name, f".original-{token}"))
         if not original.exists():
             files.announce("rename", original)
             original.hardlink_to(place)

@@ -541,6 +541,12 @@ _INVENTORY: dict[str, Explanation] = {
         "A disk was written to while it was read, twice; a point of it would hold no moment that ever was.",
         "See what holds the disk open. Nothing was stored as a point; the job is tried again.",
     ),
+    "RCL2111": Explanation(
+        "two sites or servers in one place",
+        "Two states, two stores, or a state and a store would lie under one path, and each would take the other's "
+        "records for its own. The evidence of a state lies beside it under its name without the last ending.",
+        "Give each a path of its own. Paths that differ by letter case or by the last ending alone are one here.",
+    ),
     "RCL2001": Explanation(
         "a cluster that cannot be seen",
         "The cluster's folder, or its cluster.json, is not there or not readable, as when it is not mounted.",
