@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, past_glass, state_lost
+from reconciler.control.recovery import recovery_findings
 from reconciler.control.site import Site
 from reconciler.control.tick import HEARTBEAT
 from reconciler.errors import Diagnostic, Severity
@@ -40,7 +41,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
         volumes={server: catalog.volumes for server, catalog in observation.catalogs.items()},
         heartbeat=site.memory.marks.read(HEARTBEAT),
         holder=lease.holder if lease else "",
-        findings=(*observation.findings, *_lost(observation), *past_glass(site)),
+        findings=(*observation.findings, *_lost(observation), *past_glass(site), *recovery_findings(site)),
     )
 
 
