@@ -85,6 +85,7 @@ class _Resolver:
         self.lost: dict[DataSource, KnownMember] = {}
         self.owned: dict[str, set[str]] = defaultdict(set)
         self._remember()
+        self.unread = {(c, each.id) for c, seen in sight.clusters.items() for each in seen.unseen if each.id}
         self.gone = self._gone()
         self.incomplete = self._incomplete()
         #: Members that are not whole machines as they are now.
@@ -96,15 +97,18 @@ class _Resolver:
         self.claims: dict[DataSource, Claim] = {}
         self.rivals: dict[DataSource, list[Claim]] = {}
         self.parts: dict[DataSource, list[Claim]] = defaultdict(list)
+        self.lapsed: list[Excused] = []
 
     def resolve(self) -> DesiredState:
         desired = self._given_up(tuple(self._group(placed) for placed in self.groups))
         excused = self._excused()
         self._contested()
         self._renewed()
+        self._unread()
         return DesiredState(
             groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
             excused=excused,
+            lapsed=tuple(self.lapsed),
             incomplete=frozenset(self.incomplete),
             names=self._names(),
             findings=tuple(self.findings),
@@ -292,17 +296,21 @@ class _Resolver:
     # --- Exclusions --------------------------------------------------------------------------------------
 
     def _excused(self) -> tuple[Excused, ...]:
+        """The machines of each exclusion, by machine; those of exclusions that have ended are put into `lapsed`."""
         excused: dict[DataSource, Excused] = {}
         for placed in self.exclusions:
             spec = placed.document.spec
-            if spec.until < self.sight.today:
-                continue
+            ended = spec.until < self.sight.today
             cluster = spec.virtual_machines.cluster
             seen = self.now.get(cluster)
             for candidate in seen.select(spec.virtual_machines) if seen else ():
-                name = placed.document.metadata.name
-                excused.setdefault(candidate.source, Excused(candidate.source, name, spec.reason, spec.owner))
-                for claim in self._claims_on(candidate.source):
+                source, name = candidate.source, placed.document.metadata.name
+                found = Excused(source, name, spec.reason, spec.owner, spec.until)
+                if ended:
+                    self.lapsed.append(found)
+                    continue
+                excused.setdefault(source, found)
+                for claim in self._claims_on(source):
                     self._excluded_too(
                         candidate.name, claim.group, claim.place, placed.positions.at("spec", "virtualMachines")
                     )
@@ -327,6 +335,8 @@ class _Resolver:
 
     def _missing(self, group: str, member: KnownMember, where: Location) -> None:
         cluster = member.source.cluster
+        if (cluster, member.source.machine) in self.unread:
+            return  # it is there: `_unread` tells why it cannot be read
         why = "shows under half of its known machines" if cluster in self.incomplete else "does not show it"
         self.findings.append(
             Diagnostic(
@@ -374,7 +384,12 @@ class _Resolver:
 
     def _renewed(self) -> None:
         """A new machine under the name of one that is gone is another machine, and people want to be told."""
-        gone = {(c, fold(each.name)): each for c, lost in self.gone.items() for each in lost.candidates}
+        gone = {
+            (c, fold(each.name)): each
+            for c, lost in self.gone.items()
+            for each in lost.candidates
+            if (c, each.source.machine) not in self.unread
+        }
         if not gone:
             return
         for cluster, seen in sorted(self.now.items()):
@@ -390,6 +405,21 @@ class _Resolver:
                         f"{candidate.source.machine}, it was {old.source.machine}",
                         "The new one gets a replica of its own; the points of the old one are kept under its id.",
                         subject=candidate.name,
+                    )
+                )
+
+    def _unread(self) -> None:
+        """A machine that is there and cannot be read is told; what it is to be stays as the ledger has it."""
+        for cluster, seen in sorted(self.sight.clusters.items()):
+            for each in seen.unseen:
+                name = self._name(DataSource(cluster, each.id)) or each.where
+                self.findings.append(
+                    Diagnostic(
+                        "RCL2026",
+                        Severity.WARNING,
+                        f"the virtual machine {name!r} on {cluster} cannot be read ({each.where}): {each.why}",
+                        "Correct that file, or make it readable. Until then its protection is neither begun nor ended.",
+                        subject=name,
                     )
                 )
 

@@ -22,8 +22,11 @@ _REPLICA = {
 }
 _TONES: dict[Standing, Tone] = {
     Standing.PROTECTED: "good",
-    Standing.PENDING: "change",
     Standing.EXCLUDED: "quiet",
+    Standing.PENDING: "change",
+    Standing.LATE: "bad",
+    Standing.DAMAGED: "bad",
+    Standing.UNSEEN: "bad",
     Standing.UNPROTECTED: "bad",
 }
 

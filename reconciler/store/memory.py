@@ -203,7 +203,7 @@ class SqliteJobs:
     def latest(self) -> Mapping[tuple[DataSource, JobKind], JobRecord]:
         records = self._decoded(
             "SELECT body FROM (SELECT body, row_number() OVER "
-            "(PARTITION BY source, kind ORDER BY started_at DESC, sequence DESC) AS place FROM job) WHERE place = 1"
+            "(PARTITION BY source, kind ORDER BY sequence DESC) AS place FROM job) WHERE place = 1"
         )
         return {(record.job.source, record.job.kind): record for record in records}
 
