@@ -51,7 +51,7 @@ def test_migrations_run_once(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     for _ in range(2):
         connection = sqlite.connect(path, migrations=MIGRATIONS)
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
         connection.close()
 
 

@@ -126,9 +126,20 @@ def end(site: Site, run: str, ended_as: str, applied: Applied | None = None) -> 
 
 
 def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str:
-    """Opens a run in the journal; returns its id."""
+    """Opens a run in the journal, and tells the evidence; returns its id."""
+    run = new_run(site, plan, held, mandate)
+    site.memory.journal.begin(run, plan)
+    record_run(site, run, run.plan_hash, mandate.consent)
+    record_approvals(site, run.id, plan.approvals if plan is not None else ())
+    if mandate.glass:
+        record_glass(site, run)
+    return run.id
+
+
+def new_run(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> Run:
+    """A run that begins now; nobody has written it down yet."""
     now = site.now()
-    run = Run(
+    return Run(
         id=f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
         command=mandate.command,
         actor=actor(),
@@ -142,12 +153,6 @@ def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str
         withheld=tuple(sorted(mandate.withheld)),
         took_over=held.took_over,
     )
-    site.memory.journal.begin(run, plan)
-    record_run(site, run, run.plan_hash, mandate.consent)
-    record_approvals(site, run.id, plan.approvals if plan is not None else ())
-    if mandate.glass:
-        record_glass(site, run)
-    return run.id
 
 
 def passed(site: Site, plan: Plan) -> frozenset[str]:

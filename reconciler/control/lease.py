@@ -15,6 +15,9 @@ from reconciler.protocols import Fence, Lease
 #: How long the lease lasts without a sign of life. A holder that died on the same machine is noticed at once.
 TTL = timedelta(seconds=60)
 
+#: How the names of leases begin: of a site's, of the jobs' of a replica store, of a loop.
+SITE_LEASES, JOB_LEASES, LOOP_LEASES = "site:", "job:", "loop:"
+
 _ASK_AGAIN = 0.5
 
 
@@ -98,7 +101,7 @@ def keeping(site: Site, lease: Lease) -> Iterator[Holding]:
 
 def lease_name(site: Site) -> str:
     """What the site's lease is called."""
-    return f"site:{site.name}"
+    return f"{SITE_LEASES}{site.name}"
 
 
 def held_by(site: Site) -> Lease | None:

@@ -6,9 +6,8 @@ place in one step. What comes before that step only adds files; what comes after
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +16,9 @@ import msgspec
 
 from reconciler import files
 from reconciler.control.agreeing import mandate_of
-from reconciler.control.apply import begin, end
+from reconciler.control.apply import end, new_run
 from reconciler.control.evidence import record_run, record_state
-from reconciler.control.lease import keeping
+from reconciler.control.lease import JOB_LEASES, SITE_LEASES, keeping
 from reconciler.control.site import Site
 from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
 from reconciler.errors import Damaged, Refused
@@ -28,6 +27,7 @@ from reconciler.report import Holdings
 from reconciler.store import (
     EvidenceFolder,
     Merged,
+    Opening,
     copy_database,
     count_and_head,
     holder_identity,
@@ -93,7 +93,7 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
         present, trouble = None, f"there is no {database}"
         if database.exists():
             try:
-                _refuse_if_held(site, database)
+                _refuse_if_held(database)
                 present, trouble = _holdings(database, EvidenceFolder.of(database).folder), ""
             except Damaged as error:
                 trouble = error.diagnostic.message
@@ -113,7 +113,7 @@ def restore(name: str, database: Path, found: Opened, build: Build, consent: str
         beside = _free(evidence, "from-backup")
         merged = merge_evidence(found.folder / EVIDENCE, evidence, beside)
         lease = _lease(name, new_token(old.token if old else 0, found.coming.token, time.time()))
-        run = _make_ready(found.folder / DATABASE, lease, build, consent)
+        run = _make_ready(found, lease, build, consent, EvidenceFolder.of(database))
         (put_database if readable else replace_database)(found.folder / DATABASE, database)
     except BaseException:
         if old is not None:
@@ -145,27 +145,39 @@ def new_token(present: int, backed_up: int, now: float) -> int:
     return max(present, backed_up, int(now)) + 1
 
 
+def new_generation(reached: Sequence[int], now: float) -> int:
+    """A generation of the state above every one that a copy of it can have reached since the backup. `now` is in
+    seconds since the epoch: a state is not written to a thousand times a second, each time to the disk."""
+    return max((*reached, int(now * 1000))) + 1
+
+
 def _holdings(database: Path, evidence: Path) -> Holdings:
     """What a state holds. Raises `Damaged`, RCL5002, where it does not read."""
-    try:
-        with closing(open_memory(database)) as memory:
-            runs = memory.journal.runs(None)
-            groups, token = len(memory.ledger.entries()), memory.locks.token()
-    except sqlite3.DatabaseError as error:
-        what = f"the database {database} cannot be read: {error}"
-        raise Damaged("RCL5002", what, "Keep the file.", subject=str(database)) from error
+    with closing(open_memory(database, opening=Opening.READ)) as memory:
+        runs = memory.journal.runs(None)
+        groups, token = len(memory.ledger.entries()), memory.locks.token()
+        lineage = memory.lineage()
     records, head = count_and_head(evidence)
     newest = runs[0] if runs else None
     return Holdings(
-        len(runs), newest.id if newest else "", newest.started_at if newest else None, groups, token, records, head
+        len(runs),
+        newest.id if newest else "",
+        newest.started_at if newest else None,
+        groups,
+        token,
+        records,
+        head,
+        lineage,
     )
 
 
-def _refuse_if_held(site: str, database: Path) -> None:
-    with closing(open_memory(database)) as memory:
-        lease = memory.locks.holder(f"site:{site}")
-    if lease is not None:
-        raise lock_held(lease)
+def _refuse_if_held(database: Path) -> None:
+    """Raises `LockHeld` where somebody is at work, on the groups or on a replica. A loop that rests is at nothing."""
+    with closing(open_memory(database, opening=Opening.READ)) as memory:
+        for prefix in (SITE_LEASES, JOB_LEASES):
+            for lease in memory.locks.every(prefix):
+                if memory.locks.holder(lease.name) is not None:
+                    raise lock_held(lease)
 
 
 def _acquired(site: str, database: Path) -> Lease:
@@ -194,17 +206,24 @@ def _keep(database: Path, *, readable: bool) -> tuple[Path, ...]:
     return keep_raw(database, copy)
 
 
-def _make_ready(staged: Path, lease: Lease, build: Build, consent: str) -> str:
-    """Writes into the state that is to come: the lease, which is ours already, and a run that has begun. Whoever
-    finds that run open knows that the process died before it had told of the restore. What the run writes into the
-    evidence goes beside the staged state, and is thrown away with it."""
-    with closing(open_memory(staged)) as memory:
+def _make_ready(found: Opened, lease: Lease, build: Build, consent: str, evidence: EvidenceFolder) -> str:
+    """Writes into the state that is to come: whose it is and how far it has come, the lease, which is ours already, and
+    a run that has begun. Whoever finds that run open knows that the process died before it had told of the restore."""
+    present = found.present.lineage if found.present is not None else None
+    coming = found.coming.lineage
+    reached = new_generation([each.generation for each in (present, coming) if each is not None], time.time())
+    identity = present.id if coming is None and present is not None else ""
+    with closing(open_memory(found.folder / DATABASE)) as memory:
+        memory.verify()
+        memory.come_from_backup(reached, identity, evidence)
+        memory.locks.raise_floor(lease.token)
         site = build(memory)
         memory.locks.hand(lease)
         with keeping(site, lease) as held:
-            run = begin(site, None, held, mandate_of(site, "state restore", consent))
+            run = new_run(site, None, held, mandate_of(site, "state restore", consent))
+            memory.journal.begin(run, None)
         memory.locks.hand(lease)
-    return run
+    return run.id
 
 
 def _facts(found: Opened, restored: Restored, took_over: str) -> dict[str, str | int | datetime]:

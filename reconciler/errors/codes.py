@@ -1160,6 +1160,25 @@ _STATE: dict[str, Explanation] = {
         "The file or its folder cannot be made or read by this account.",
         "Correct `state` in the site, or the folder's permissions.",
     ),
+    "RCL5040": Explanation(
+        "the state is open for reading only",
+        "A command that only reads tried to write, or the state may not be written by this account.",
+        "Run the command as the account that owns the state. Nothing was changed.",
+    ),
+    "RCL5041": Explanation(
+        "there is no state",
+        "The state database is not where the site says. Reading never makes one: a lost state is not taken for a new "
+        "one.",
+        "Mount its disk, restore it with `reconciler state restore BACKUP`, or begin with `reconciler apply`, with "
+        "--adopt where the servers hold groups.",
+    ),
+    "RCL5042": Explanation(
+        "the evidence is not the one that the state wrote",
+        "The state has on record how many records of evidence there are and the hash of the last one. The folder is "
+        "missing, has fewer, or is another one, such as that of another site. A chain never begins again by itself.",
+        "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
+        "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
+    ),
     "RCL5020": Explanation(
         "the evidence does not read",
         "A line of the evidence is no record: it was edited, cut or overwritten.",

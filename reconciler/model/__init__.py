@@ -54,7 +54,7 @@ from reconciler.model.jobs import (
     RecoveryTarget,
 )
 from reconciler.model.ledger import KnownMember, LedgerEntry, Ownership, Remembrance, Sighting, volumes_of
-from reconciler.model.lineage import Lineage, Presence, StoreLineage
+from reconciler.model.lineage import KnownStore, Lineage, Presence, StoreLineage
 from reconciler.model.plans import (
     FORMAT_VERSION,
     Action,
@@ -169,6 +169,7 @@ __all__ = [
     "format_duration",
     "format_size",
     "volumes_of",
+    "KnownStore",
     "Lineage",
     "Presence",
     "StoreLineage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -37,3 +38,14 @@ class StoreLineage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     store: Lineage | None = None
     state: Lineage | None = None
     token: int = 0
+
+
+class KnownStore(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What our own state has on record of a server's store: who it is and how far it had come when we saw it last, its
+    path then, when we used it first and saw it last (UTC)."""
+
+    server: str
+    store: Lineage
+    path: str
+    first_used_at: datetime
+    last_seen_at: datetime

@@ -12,6 +12,8 @@ from reconciler.protocols.backup import (
     diagnostics_of,
 )
 from reconciler.protocols.memory import (
+    ApprovalUse,
+    ApprovalUses,
     Evidence,
     JobStore,
     Journal,
@@ -21,11 +23,18 @@ from reconciler.protocols.memory import (
     Locks,
     Marks,
     Memory,
+    Request,
+    RequestKind,
+    Requests,
+    RequestState,
     Run,
+    Stores,
 )
 from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target
 
 __all__ = [
+    "ApprovalUse",
+    "ApprovalUses",
     "ChecksStore",
     "Clock",
     "DiskReader",
@@ -47,10 +56,15 @@ __all__ = [
     "ReadsGroups",
     "Recovers",
     "RecoveryPreview",
+    "Request",
+    "RequestKind",
+    "RequestState",
+    "Requests",
     "Room",
     "Run",
     "StagedFile",
     "StoreCheck",
+    "Stores",
     "Target",
     "diagnostics_of",
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
@@ -11,9 +13,12 @@ import msgspec
 from reconciler.model import (
     DataSource,
     EvidenceKind,
+    Job,
     JobKind,
     JobRecord,
+    KnownStore,
     LedgerEntry,
+    Lineage,
     Outcome,
     Plan,
     Record,
@@ -105,6 +110,11 @@ class Ledger(Protocol):
         ...
 
     def record_site(self, document: dict[str, Any]) -> None: ...
+    def settled(self, kind: str) -> dict[str, Any] | None:
+        """What was in force of this kind (JSON values) when the site was last settled; None: nothing yet."""
+        ...
+
+    def record_settled(self, kind: str, document: dict[str, Any]) -> None: ...
 
 
 class JobStore(Protocol):
@@ -137,7 +147,7 @@ class Lease(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class Locks(Protocol):
-    """Leases with a fencing token, by real time (never the rehearsal's)."""
+    """Leases with a fencing token, by real time (never the rehearsal's). Each name is a series of tokens of its own."""
 
     def acquire(self, name: str, holder: str, ttl: timedelta, *, taken_from: int = 0) -> Lease:
         """Takes the lease, over an expired one, one whose holder's process on this machine is gone, or the one with
@@ -155,7 +165,16 @@ class Locks(Protocol):
 
     def guard(self, lease: Lease | None) -> None:
         """From now on this memory writes nothing unless the lease still stands: `StaleFence` in the same transaction.
-        None: it writes again without one."""
+        None: it writes again without one. Evidence is written under the same guard."""
+        ...
+
+    def under(self, lease: Lease) -> AbstractContextManager[None]:
+        """What this thread writes inside stands under this lease, whichever guards the memory as a whole."""
+        ...
+
+    def raise_floor(self, token: int) -> None:
+        """From now on every token that is given out, in every series, is larger than this one: what servers have seen
+        of a state that is gone."""
         ...
 
     def release(self, lease: Lease) -> None: ...
@@ -165,6 +184,18 @@ class Locks(Protocol):
 
     def last(self, name: str) -> Lease | None:
         """The lease as it was last written, whether or not it still counts; None where it was released."""
+        ...
+
+    def every(self, prefix: str = "") -> tuple[Lease, ...]:
+        """All leases whose names begin so and that were not released, whether or not they still count, by name."""
+        ...
+
+    def tokens(self) -> Mapping[str, int]:
+        """The last token of each series that was ever begun, by name."""
+        ...
+
+    def token(self) -> int:
+        """The largest token that this memory ever gave out; 0 for none."""
         ...
 
 
@@ -189,9 +220,130 @@ class Evidence(Protocol):
         ...
 
 
+class Stores(Protocol):
+    """Which stores of servers this state has written to, and how far each of them had come."""
+
+    def known(self) -> Mapping[str, KnownStore]:
+        """By server."""
+        ...
+
+    def note(self, store: KnownStore) -> None:
+        """Writes it over an earlier one of the same server."""
+        ...
+
+    def forget(self, server: str) -> None: ...
+
+
+class ApprovalUse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What became of an approval: its random id, the commit that it was read from, how many recovery points were given
+    up by it so far, over all waves, and when (UTC) the last wave that it allowed was done."""
+
+    id: str
+    commit: str
+    spent: int = 0
+    used_up_at: datetime | None = None
+
+
+class ApprovalUses(Protocol):
+    """Which approvals were used, and how far."""
+
+    def all(self) -> Mapping[str, ApprovalUse]:
+        """By id."""
+        ...
+
+    def record(self, use: ApprovalUse) -> None:
+        """Writes it over an earlier one of the same id."""
+        ...
+
+
+class RequestKind(StrEnum):
+    """What a person can ask for while a loop lives."""
+
+    CHECK = "check"
+    RECOVER = "recover"
+    CANCEL = "cancel"
+    BACKUP = "backup"
+    PAUSE = "pause"
+
+
+class RequestState(StrEnum):
+    """WAITING: nobody has taken it up. SERVED: somebody is at it. The others have ended: DONE, FAILED (with the reason
+    in `answer`), WITHDRAWN by whoever asked, EXPIRED before anybody took it up."""
+
+    WAITING = "waiting"
+    SERVED = "served"
+    DONE = "done"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+    @property
+    def ended(self) -> bool:
+        return self not in (RequestState.WAITING, RequestState.SERVED)
+
+
+class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What somebody asks for: `subject` is the virtual machine, group or job by its id, `asked_by` the account, `until`
+    (UTC) when it is asked for no more. `job` is the job to run, where one was prepared. `served_by` is the process that
+    took it up, `answer` what came of it, for people."""
+
+    id: str
+    kind: RequestKind
+    subject: str
+    asked_by: str
+    asked_at: datetime
+    until: datetime
+    state: RequestState = RequestState.WAITING
+    answer: str = ""
+    served_by: str = ""
+    job: Job | None = None
+
+
+class Requests(Protocol):
+    """What persons ask for while a loop lives: rows that it serves at once. Asking needs no lease."""
+
+    def ask(self, request: Request) -> None: ...
+    def get(self, request: str) -> Request | None: ...
+    def open(self) -> tuple[Request, ...]:
+        """Those that have not ended, oldest first."""
+        ...
+
+    def take(self, request: str, holder: str) -> Request | None:
+        """Takes a waiting request up; None where it is not waiting any more. One of many callers gets it."""
+        ...
+
+    def answer(self, request: str, state: RequestState, answer: str = "") -> None:
+        """Ends it, unless it has ended."""
+        ...
+
+    def withdraw(self, request: str) -> bool:
+        """Whoever asked asks no more; False where somebody has taken it up already, or it has ended."""
+        ...
+
+
 class Memory(Protocol):
     """Our memory of one site, whole."""
 
+    @property
+    def writable(self) -> bool:
+        """Whether anything can be noted: False for a memory that is open for reading, or that is not there."""
+        ...
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a state: False where an empty one stands for it, for reading."""
+        ...
+
+    def lineage(self) -> Lineage | None:
+        """Who this state is and how far it has come; None for one of version 0.1, and for none at all."""
+        ...
+
+    @property
+    def stores(self) -> Stores: ...
+    @property
+    def approvals(self) -> ApprovalUses: ...
+    @property
+    def requests(self) -> Requests: ...
     @property
     def journal(self) -> Journal: ...
     @property

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from reconciler.model import Lineage
 from reconciler.protocols import Lease, Run
 from reconciler.report.escape import safe
 from reconciler.report.words import Paint, count
@@ -28,7 +29,8 @@ class LeaseView(msgspec.Struct, frozen=True, rename="camel"):
 
 class Holdings(msgspec.Struct, frozen=True, rename="camel"):
     """What a state holds: how many runs, which was the newest and when it began, how many groups are in the ledger,
-    the largest fencing token; how many records of evidence there are, and the SHA-256 of the last one ("" for none)."""
+    the largest fencing token; how many records of evidence there are, and the SHA-256 of the last one ("" for none);
+    who the state is and how far it has come, None for one of version 0.1."""
 
     runs: int
     newest_run: str
@@ -37,6 +39,7 @@ class Holdings(msgspec.Struct, frozen=True, rename="camel"):
     token: int
     records: int
     head: str
+    lineage: Lineage | None = None
 
 
 def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
@@ -44,7 +47,11 @@ def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
     lease = shown.lease
     if lease is None:
         return f"{safe(shown.site)} is free: nobody holds its lease.\n"
-    process = {True: "lives", False: "died", None: "of another machine; whether it lives is not known here"}
+    process = {
+        True: "lives",
+        False: "died",
+        None: "of another machine or container; whether it lives is not known here",
+    }
     over = "" if shown.held or shown.alive is False else ", which is over"
     rows = [
         ("holder", safe(lease.holder)),
@@ -72,8 +79,14 @@ def holdings_text(name: str, held: Holdings | None, zone: tzinfo) -> str:
     head = f", the last {held.head[:12]}" if held.head else ""
     return (
         f"{name:<9}{count(held.runs, 'run')}{newest}; {count(held.groups, 'group')} in the ledger; "
-        f"{count(held.records, 'record')} of evidence{head}\n"
+        f"{count(held.records, 'record')} of evidence{head}; {_lineage(held.lineage)}\n"
     )
+
+
+def _lineage(lineage: Lineage | None) -> str:
+    if lineage is None:
+        return "of version 0.1, without an identity"
+    return f"state {lineage.id[:8]}, generation {lineage.generation}"
 
 
 def _second(at: datetime, zone: tzinfo) -> str:

@@ -38,8 +38,8 @@ class Place(NamedTuple):
     line: bytes
 
 
-class _End(NamedTuple):
-    """Where the chain ends: in which segment, how long that is, and the last record's number and hash."""
+class End(NamedTuple):
+    """Where the chain ends: in which segment, how long that is in bytes, and the last record's number and hash."""
 
     path: Path
     size: int
@@ -57,7 +57,7 @@ class EvidenceFolder:
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
         self._segment_bytes = segment_bytes
-        self._end: _End | None = None
+        self._end: End | None = None
 
     @classmethod
     def of(cls, database: Path) -> EvidenceFolder:
@@ -68,11 +68,22 @@ class EvidenceFolder:
         """The segment files, oldest first."""
         return sorted(path for path in self.folder.glob("*.jsonl") if _SEGMENT.fullmatch(path.name))
 
-    def append(self, kind: EvidenceKind, at: datetime, run: str, body: dict[str, Any]) -> Record:
+    def append(
+        self,
+        kind: EvidenceKind,
+        at: datetime,
+        run: str,
+        body: dict[str, Any],
+        check: Callable[[End], None] = lambda end: None,
+    ) -> Record:
+        """See `protocols.Evidence`. `check` is shown where the chain ends before anything is written there, and refuses
+        by raising."""
         try:
+            if not self.folder.exists():
+                check(_beginning(self.folder))
             files.make_folder(self.folder)
             with self.locked():
-                return self._append(kind, at, run, body)
+                return self._append(kind, at, run, body, check)
         except OSError as error:
             self._end = None
             what = f"the evidence cannot be written in {self.folder}: {error.strerror or error}"
@@ -127,23 +138,47 @@ class EvidenceFolder:
         finally:
             os.close(descriptor)
 
+    def end(self) -> End:
+        """Where the chain ends. Changes nothing: bytes after the last whole line do not count."""
+        segments = self.segments()
+        if not segments:
+            return _beginning(self.folder)
+        last = segments[-1]
+        if self._end is not None and (self._end.path, self._end.size) == (last, last.stat().st_size):
+            return self._end
+        return End(last, last.stat().st_size, *_last_record(segments))
+
+    def hash_of(self, seq: int) -> str:
+        """The hash of the record with this number, looked for from the end; "" where there is none."""
+        for segment in reversed(self.segments()):
+            for line in _backwards(segment):
+                bare = line.removesuffix(b"\n")
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    found = msgspec.json.decode(bare, type=Record).seq
+                    if found <= seq:
+                        return sha256(bare).hexdigest() if found == seq else ""
+        return ""
+
     # --- Writing -----------------------------------------------------------------------------------------
 
-    def _append(self, kind: EvidenceKind, at: datetime, run: str, body: dict[str, Any]) -> Record:
+    def _append(
+        self, kind: EvidenceKind, at: datetime, run: str, body: dict[str, Any], check: Callable[[End], None]
+    ) -> Record:
         end = self._find_end()
+        check(end)
         aside = sorted(self.folder.glob("torn-*.new"))
         if aside:
             body = body | {"setAside": [_told(path) for path in aside]}
         record = Record(end.seq + 1, end.head, at, kind, run, body)
         line = record_line(record)
         self._write(end, line + b"\n")
-        self._end = _End(end.path, end.size + len(line) + 1, record.seq, sha256(line).hexdigest())
+        self._end = End(end.path, end.size + len(line) + 1, record.seq, sha256(line).hexdigest())
         for path in aside:
             with suppress(OSError):  # the record is written; the next one tells of it again
                 files.rename(path, path.with_suffix(""))
         return record
 
-    def _write(self, end: _End, data: bytes) -> None:
+    def _write(self, end: End, data: bytes) -> None:
         """Appends to the segment, durably. Where that fails, what got there is taken away again."""
         files.announce("write", end.path)
         descriptor = os.open(end.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -161,19 +196,19 @@ class EvidenceFolder:
         finally:
             os.close(descriptor)
 
-    def _find_end(self) -> _End:
+    def _find_end(self) -> End:
         """Where the next record goes. Bytes after the last newline are put aside first."""
         segments = self.segments()
         if not segments:
-            return _End(self.folder / _FIRST, 0, 0, "")
+            return _beginning(self.folder)
         last = segments[-1]
         end = self._end
         if end is None or (end.path, end.size) != (last, last.stat().st_size):
             if not self._sealed(last):
                 self._put_torn_aside(last)
-            end = _End(last, last.stat().st_size, *_last_record(segments))
+            end = End(last, last.stat().st_size, *_last_record(segments))
         if end.size and (end.size >= self._segment_bytes or self._sealed(last)):
-            return _End(self.folder / f"{int(last.stem) + 1:06d}.jsonl", 0, end.seq, end.head)
+            return End(self.folder / f"{int(last.stem) + 1:06d}.jsonl", 0, end.seq, end.head)
         return end
 
     def _sealed(self, segment: Path) -> bool:
@@ -194,6 +229,10 @@ class EvidenceFolder:
             files.fsync(handle.fileno(), segment)
 
 
+def _beginning(folder: Path) -> End:
+    return End(folder / _FIRST, 0, 0, "")
+
+
 def _told(path: Path) -> dict[str, Any]:
     """What a record says of bytes that were put aside: they get the name without `.new` once it is written."""
     torn = files.read_regular(path)
@@ -206,6 +245,8 @@ def _last_record(segments: list[Path]) -> tuple[int, str]:
     head, unread = "", 0
     for segment in reversed(segments):
         for line in _backwards(segment):
+            if not line.endswith(b"\n"):
+                continue
             bare = line.removesuffix(b"\n")
             head = head or sha256(bare).hexdigest()
             with suppress(msgspec.DecodeError, UnicodeDecodeError):

@@ -1,6 +1,7 @@
-"""Which process this is, in words that tell whether it still lives.
+"""Which process this is: host, boot, process namespace, number and start, in words that tell whether it still lives.
 
-The start time of a process is told apart from that of a later one with the same number [proc(5), field 22].
+A number alone is nobody: it is used again later, and at once in another container. Only where host, boot and namespace
+are ours can the number be looked up; the start tells a process from a later one with its number [proc(5), field 22].
 """
 
 from __future__ import annotations
@@ -10,49 +11,115 @@ import re
 import socket
 from pathlib import Path
 
-_HOLDER = re.compile(r"(?P<host>.+) pid (?P<pid>\d+) started (?P<start>\d+)")
+import msgspec
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
+_HOLDER = re.compile(
+    r"(?P<host>\S+) pid (?P<pid>\d{1,10}) started (?P<start>\d{1,20})"
+    r"(?: boot (?P<boot>[0-9a-f]{12}))?(?: namespace (?P<namespace>\d{1,20}))?"
+)
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """A process of some machine. `boot` is the beginning of the kernel's boot id, `namespace` the number of the process
+    namespace; both are "" where the system does not tell, and then nothing of it can be looked up. `start` counts the
+    clock's ticks from the boot, 0 where that is not known."""
+
+    host: str
+    pid: int
+    start: int
+    boot: str = ""
+    namespace: str = ""
+
+    @classmethod
+    def mine(cls) -> ProcessIdentity:
+        """This process."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), pid, _start_of(pid) or 0, _boot(), _namespace())
+
+    @classmethod
+    def parse(cls, text: str) -> ProcessIdentity | None:
+        """What `str` made of one, by version 0.1 too; None for anything else."""
+        found = _HOLDER.fullmatch(text)
+        if found is None:
+            return None
+        return cls(found["host"], int(found["pid"]), int(found["start"]), found["boot"] or "", found["namespace"] or "")
+
+    def __str__(self) -> str:
+        boot = f" boot {self.boot}" if self.boot else ""
+        namespace = f" namespace {self.namespace}" if self.namespace else ""
+        return f"{self.host} pid {self.pid} started {self.start}{boot}{namespace}"
+
+    @property
+    def visible(self) -> bool:
+        """Whether its number means the same here: this host, this boot, this namespace, and all of them known."""
+        mine = (socket.gethostname(), _boot(), _namespace())
+        return all(mine) and (self.host, self.boot, self.namespace) == mine
+
+    @property
+    def alive(self) -> bool | None:
+        """Whether it lives; None where that cannot be known from here."""
+        if not self.visible:
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except (PermissionError, OverflowError):
+            pass
+        ticks = _start_of(self.pid)
+        if ticks is None:
+            return not _is_zombie(self.pid)
+        return not self.start or ticks == self.start
 
 
 def holder_identity() -> str:
-    """Host, process and start of this process, such as ``vault pid 812 started 95581``."""
-    return f"{socket.gethostname()} pid {os.getpid()} started {_start_of(os.getpid()) or 0}"
+    """This process, such as ``vault pid 812 started 95581 boot 5f0c1d2e3a4b namespace 4026531836``."""
+    return str(ProcessIdentity.mine())
 
 
 def has_died(holder: str) -> bool:
-    """Whether the holder was a process of this machine that is there no more; False where that cannot be known."""
-    match = _HOLDER.fullmatch(holder)
-    if match is None or match["host"] != socket.gethostname():
-        return False
-    pid = int(match["pid"])
-    if not Path("/proc/self").exists():
-        return not _answers(pid)
-    start = _start_of(pid)
-    return start is None or (match["start"] != "0" and start != int(match["start"]))
+    """Whether the holder was a process that can be seen from here and is there no more; False where that cannot be
+    known: its lease then counts until it ends."""
+    return lives(holder) is False
 
 
 def lives(holder: str) -> bool | None:
-    """Whether the holder's process lives; None where it is of another machine, or of no form that says."""
-    match = _HOLDER.fullmatch(holder)
-    if match is None or match["host"] != socket.gethostname():
-        return None
-    return not has_died(holder)
+    """Whether the holder's process lives; None where it is of another machine, boot or container, or of no form that
+    says."""
+    found = ProcessIdentity.parse(holder)
+    return found.alive if found is not None else None
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text(encoding="ascii").strip().replace("-", "")[:12]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return str(_NAMESPACE.stat().st_ino)
+    except OSError:
+        return ""
+
+
+def _stat_of(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name; none where it cannot be read."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return stat.rpartition(")")[2].split()
 
 
 def _start_of(pid: int) -> int | None:
     """Clock ticks after boot at which a process began; None where there is none, or no /proc, or it is a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    after_name = stat.rpartition(")")[2].split()
-    return None if after_name[0] == "Z" else int(after_name[19])
+    fields = _stat_of(pid)
+    return int(fields[19]) if len(fields) > 19 and fields[0] != "Z" else None
 
 
-def _answers(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _is_zombie(pid: int) -> bool:
+    return _stat_of(pid)[:1] == ["Z"]

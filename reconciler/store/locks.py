@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 import msgspec
@@ -12,6 +13,7 @@ from reconciler.errors import LockHeld, StaleFence
 from reconciler.protocols import Lease
 from reconciler.store.database import Database
 from reconciler.store.holder import has_died
+from reconciler.store.tables import LEASE, Values
 
 
 class SqliteLocks:
@@ -24,68 +26,28 @@ class SqliteLocks:
     def acquire(self, name: str, holder: str, ttl: timedelta, *, taken_from: int = 0) -> Lease:
         def act(write: sqlite3.Connection) -> Lease:
             now = self._now()
-            row = write.execute("SELECT token, body FROM lease WHERE name = ?", (name,)).fetchone()
+            row = self._database.row(LEASE, name)
             before = self._lease(row)
             if before is not None and before.token != taken_from and self._counts(before):
                 raise lock_held(before)
-            token = (row["token"] if row else 0) + 1
+            token = max(row["token"] if row else 0, self._database.line()["floor"]) + 1
             lease = Lease(name, holder, token, now, now + ttl, took_over=before.holder if before else "")
-            values = (name, token, msgspec.json.encode(lease))
-            write.execute("INSERT OR REPLACE INTO lease (name, token, body) VALUES (?, ?, ?)", values)
+            self._put(write, name, token, lease)
             return lease
 
         return self._database.write(act, guarded=False)
 
     def renew(self, lease: Lease, ttl: timedelta) -> Lease:
         def act(write: sqlite3.Connection) -> Lease:
-            self._check(write, lease)
+            self.check(lease)
             renewed = msgspec.structs.replace(lease, expires_at=self._now() + ttl)
-            write.execute("UPDATE lease SET body = ? WHERE name = ?", (msgspec.json.encode(renewed), lease.name))
+            self._put(write, lease.name, lease.token, renewed)
             return renewed
 
         return self._database.write(act, guarded=False)
 
     def check(self, lease: Lease) -> None:
-        self._compare(lease, self._row(lease.name))
-
-    def guard(self, lease: Lease | None) -> None:
-        self._database.guard = None if lease is None else lambda write: self._check(write, lease)
-
-    def hand(self, lease: Lease) -> None:
-        """Writes the lease as it is, whatever stood there: for a state that is about to be put in place."""
-        row = (lease.name, lease.token, msgspec.json.encode(lease))
-        query = "INSERT OR REPLACE INTO lease (name, token, body) VALUES (?, ?, ?)"
-        self._database.write(lambda write: write.execute(query, row), guarded=False)
-
-    def token(self) -> int:
-        """The largest token that this memory ever gave out; 0 for none."""
-        return int(self._database.rows("SELECT coalesce(max(token), 0) AS token FROM lease")[0]["token"])
-
-    def release(self, lease: Lease) -> None:
-        query = "UPDATE lease SET body = NULL WHERE name = ? AND token = ?"
-        self._database.write(lambda write: write.execute(query, (lease.name, lease.token)), guarded=False)
-
-    def holder(self, name: str) -> Lease | None:
-        lease = self.last(name)
-        return lease if lease is not None and self._counts(lease) else None
-
-    def last(self, name: str) -> Lease | None:
-        return self._lease(self._row(name))
-
-    def _counts(self, lease: Lease) -> bool:
-        return lease.expires_at > self._now() and not has_died(lease.holder)
-
-    def _row(self, name: str) -> sqlite3.Row | None:
-        rows = self._database.rows("SELECT token, body FROM lease WHERE name = ?", name)
-        return rows[0] if rows else None
-
-    def _lease(self, row: sqlite3.Row | None) -> Lease | None:
-        return self._database.decode(row["body"], Lease) if row is not None and row["body"] is not None else None
-
-    def _check(self, write: sqlite3.Connection, lease: Lease) -> None:
-        self._compare(lease, write.execute("SELECT token, body FROM lease WHERE name = ?", (lease.name,)).fetchone())
-
-    def _compare(self, lease: Lease, row: sqlite3.Row | None) -> None:
+        row = self._database.row(LEASE, lease.name)
         if row is not None and row["token"] == lease.token and row["body"] is not None:
             return
         now = self._lease(row)
@@ -97,6 +59,59 @@ class SqliteLocks:
             subject=lease.name,
         )
 
+    def guard(self, lease: Lease | None) -> None:
+        self._database.guard = None if lease is None else lambda: self.check(lease)
+
+    def under(self, lease: Lease) -> AbstractContextManager[None]:
+        return self._database.guarded_by(lambda: self.check(lease))
+
+    def hand(self, lease: Lease) -> None:
+        """Writes the lease as it is, whatever stood there: for a state that is about to be put in place."""
+        self._database.write(lambda write: self._put(write, lease.name, lease.token, lease), guarded=False)
+
+    def raise_floor(self, token: int) -> None:
+        def act(write: sqlite3.Connection) -> None:
+            self._database.move(write, floor=max(token, self._database.line()["floor"]))
+
+        self._database.write(act, guarded=False)
+
+    def token(self) -> int:
+        floor = self._database.line()["floor"] if self._database.sealed else 0
+        return max((floor, *self.tokens().values()))
+
+    def tokens(self) -> Mapping[str, int]:
+        return {row["name"]: row["token"] for row in self._database.rows(LEASE, order="name", whole="lease")}
+
+    def release(self, lease: Lease) -> None:
+        def act(write: sqlite3.Connection) -> None:
+            row = self._database.row(LEASE, lease.name)
+            if row is not None and row["token"] == lease.token:
+                self._put(write, lease.name, lease.token, None)
+
+        self._database.write(act, guarded=False)
+
+    def holder(self, name: str) -> Lease | None:
+        lease = self.last(name)
+        return lease if lease is not None and self._counts(lease) else None
+
+    def last(self, name: str) -> Lease | None:
+        return self._lease(self._database.row(LEASE, name))
+
+    def every(self, prefix: str = "") -> tuple[Lease, ...]:
+        rows = self._database.rows(LEASE, order="name", whole="lease")
+        leases = (self._lease(row) for row in rows if row["name"].startswith(prefix))
+        return tuple(lease for lease in leases if lease is not None)
+
+    def _put(self, write: sqlite3.Connection, name: str, token: int, lease: Lease | None) -> None:
+        body = msgspec.json.encode(lease) if lease is not None else None
+        self._database.put(write, LEASE, name=name, token=token, body=body)
+
+    def _counts(self, lease: Lease) -> bool:
+        return lease.expires_at > self._now() and not has_died(lease.holder)
+
+    def _lease(self, row: Values | None) -> Lease | None:
+        return self._database.decode(row["body"], Lease) if row is not None and row["body"] is not None else None
+
 
 def lock_held(lease: Lease) -> LockHeld:
     """What is said to whoever comes second."""
@@ -104,6 +119,7 @@ def lock_held(lease: Lease) -> LockHeld:
         "RCL5003",
         f"{lease.holder} is at work on {lease.name} since {lease.acquired_at:%Y-%m-%d %H:%M:%S} UTC, "
         f"and holds it until {lease.expires_at:%H:%M:%S} UTC unless it prolongs it",
-        "Wait for it to end, or stop it; a process that died here is noticed at once. See `reconciler lock show`.",
+        "Wait for it to end, or stop it; a process of this machine and container that died is noticed at once. See "
+        "`reconciler lock show`.",
         subject=lease.name,
     )

@@ -5,60 +5,179 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from reconciler import files, sqlite
-from reconciler.errors import Refused
-from reconciler.model import DataSource, JobKind, JobRecord, LedgerEntry, Outcome, Plan, Sighting
+from reconciler.errors import Refused, Unreachable
+from reconciler.model import (
+    DataSource,
+    JobKind,
+    JobRecord,
+    LedgerEntry,
+    Lineage,
+    Outcome,
+    Plan,
+    Sighting,
+)
 from reconciler.protocols import JournalStep, Run
+from reconciler.store.chained import ChainedEvidence
 from reconciler.store.database import Database
 from reconciler.store.evidence import EvidenceFolder
+from reconciler.store.known import SqliteApprovals, SqliteStores
 from reconciler.store.locks import SqliteLocks
+from reconciler.store.requests import SqliteRequests
+from reconciler.store.tables import DOCUMENT, JOB, LEDGER, MARK, RUN, SIGHTING, STEP
 
 Now = Callable[[], datetime]
+
+_SQL = "reconciler.store.sql"
+
+
+class Opening(Enum):
+    """How a state is opened. READ makes and changes nothing; where there is no state an empty one stands for it.
+    NOTE is READ that writes down what it saw where that can be. WRITE takes one that is there; CREATE makes it if need
+    be."""
+
+    READ = "read"
+    NOTE = "note"
+    WRITE = "write"
+    CREATE = "create"
 
 
 def _real_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_memory(path: Path, now: Now = _real_now) -> SqliteMemory:
-    """Opens (making it if need be) the state database at `path`.
+def open_memory(path: Path, now: Now = _real_now, opening: Opening = Opening.CREATE) -> SqliteMemory:
+    """Opens the state database at `path`. Whoever writes brings one of version 0.1 to this format.
 
-    `now` is real time, for leases. Raises `Refused` where the file cannot be made, `Damaged` where it cannot be
-    read, RCL5002.
+    `now` is real time, for leases. Raises `Refused`, RCL5005, where the file cannot be made, opened or read,
+    `Unreachable`, RCL5041, where it is to be there and is not, `Damaged`, RCL5002, where it cannot be read.
     """
     try:
-        files.make_folder(path.parent)
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        connection = sqlite.connect(path, migrations="reconciler.store.sql")
+        if opening is Opening.NOTE:
+            opening = Opening.WRITE if _may_be_noted(path) else Opening.READ
+        if opening is Opening.READ:
+            return _reading(path, now)
+        if opening is Opening.CREATE:
+            _make(path)
+        elif not path.exists():
+            raise missing_state(path)
+        return SqliteMemory(Database(sqlite.connect(path, migrations=_SQL), path), path, now)
     except OSError as error:
-        raise Refused(
-            "RCL5005",
-            f"the state database {path} cannot be opened: {error.strerror or error}",
-            "Make the folder writable for this account, or correct `state` in the site.",
-            subject=str(path),
-        ) from error
-    return SqliteMemory(connection, path, now)
+        raise _cannot_open(path, error) from error
+
+
+def missing_state(path: Path) -> Unreachable:
+    """What is said where a state should be."""
+    return Unreachable(
+        "RCL5041",
+        f"there is no state {path}",
+        "If its disk is not mounted, mount it. If it is lost: `reconciler state restore BACKUP`. A site begins with "
+        "`reconciler apply`; where its servers hold groups, `reconciler apply --adopt NAME` takes them over.",
+        subject=str(path),
+    )
+
+
+def format_of(path: Path) -> int | None:
+    """The format of the state at `path`: 1 for version 0.1's, 2; None where there is none that reads."""
+    if not path.exists():
+        return None
+    with closing(open_memory(path, opening=Opening.READ)) as memory:
+        return 2 if memory.lineage() is not None else 1
+
+
+def _make(path: Path) -> None:
+    files.make_folder(path.parent)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
+def _reading(path: Path, now: Now) -> SqliteMemory:
+    """A memory that only reads; an empty one in memory where there is no file."""
+    if not path.exists():
+        nothing = Database(sqlite.connect(Path(":memory:"), migrations=_SQL), path)
+        nothing.reading = True
+        return SqliteMemory(nothing, path, now, present=False)
+    return SqliteMemory(Database(sqlite.connect_reading(path, migrations=_SQL), path, reading=True), path, now)
+
+
+def _may_be_noted(path: Path) -> bool:
+    """Whether what is seen can be noted: the state is there, in this format, and may be written."""
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return False
+    return format_of(path) == 2
+
+
+def _cannot_open(path: Path, error: OSError) -> Refused:
+    account = f"uid {os.geteuid()}"
+    if path.exists() and not os.access(path, os.R_OK):
+        may = "it may not be read"
+    elif path.exists() and not os.access(path, os.W_OK):
+        may = "you may read it, not write it"
+    else:
+        may = str(error.strerror or error)
+    return Refused(
+        "RCL5005",
+        f"the state database {path} cannot be opened by this account ({account}): {may}",
+        "Reading commands need read access to the file, to `-wal` beside it and to its folder; commands that change "
+        "something need to write there. Correct the permissions, or `state` in the site.",
+        subject=str(path),
+    )
 
 
 class SqliteMemory:
-    """Journal, ledger, jobs, locks, marks and evidence of one site; the evidence lies in a folder beside the
-    database."""
+    """Journal, ledger, jobs, locks, marks, evidence, requests and what is known of stores and approvals, of one site;
+    the evidence lies in a folder beside the database."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, now: Now) -> None:
-        self._database = Database(connection, path)
-        self.journal = SqliteJournal(self._database)
-        self.ledger = SqliteLedger(self._database)
-        self.jobs = SqliteJobs(self._database)
-        self.locks = SqliteLocks(self._database, now)
-        self.marks = SqliteMarks(self._database)
-        self.evidence = EvidenceFolder.of(path)
+    def __init__(self, database: Database, path: Path, now: Now, *, present: bool = True) -> None:
+        self._database = database
+        self.path = path
+        self.present = present
+        self.journal = SqliteJournal(database)
+        self.ledger = SqliteLedger(database)
+        self.jobs = SqliteJobs(database)
+        self.locks = SqliteLocks(database, now)
+        self.marks = SqliteMarks(database)
+        self.stores = SqliteStores(database)
+        self.approvals = SqliteApprovals(database)
+        self.requests = SqliteRequests(database, now)
+        self.evidence = ChainedEvidence(database, EvidenceFolder.of(path))
+
+    @property
+    def writable(self) -> bool:
+        return not self._database.reading
+
+    def lineage(self) -> Lineage | None:
+        return self._database.lineage() if self.present else None
+
+    def come_from_backup(self, generation: int, identity: str, evidence: EvidenceFolder) -> None:
+        """Makes this state, which comes from a backup, go on: past every generation that one of its copies can have
+        reached, under the identity of the one that it replaces where it has none of its own, and from the end of the
+        evidence that is there."""
+        end = evidence.end()
+
+        def act(write: sqlite3.Connection) -> None:
+            line = self._database.line()
+            self._database.move(
+                write,
+                generation=max(generation, line["generation"]),
+                id=identity or line["id"],
+                seq=end.seq or None,
+                head=end.head or None,
+            )
+
+        self._database.write(act)
+
+    def verify(self) -> int:
+        """Reads every row; how many there are. Raises `Damaged`, RCL5002."""
+        return self._database.verify()
 
     def close(self) -> None:
         self._database.close()
@@ -71,48 +190,63 @@ class SqliteJournal:
         self._database = database
 
     def begin(self, run: Run, plan: Plan | None) -> None:
-        body, sealed = msgspec.json.encode(run), msgspec.json.encode(plan) if plan else None
-        query = "INSERT INTO run (id, body, plan, glass) VALUES (?, ?, ?, ?)"
-        self._database.write(lambda write: write.execute(query, (run.id, body, sealed, bool(run.glass))))
+        values = {
+            "id": run.id,
+            "body": msgspec.json.encode(run),
+            "plan": msgspec.json.encode(plan) if plan else None,
+            "ended": 0,
+            "glass": int(bool(run.glass)),
+        }
+        self._database.write(lambda write: self._database.put(write, RUN, **values))
 
     def started(self, run: str, step: str, at: datetime) -> None:
-        query = "INSERT OR IGNORE INTO step (run, step, started_at) VALUES (?, ?, ?)"
-        self._database.write(lambda write: write.execute(query, (run, step, at.isoformat())))
+        def act(write: sqlite3.Connection) -> None:
+            if not self._database.rows(STEP, STEP.here, run, step):
+                values = {"run": run, "step": step, "started_at": at.isoformat(), "outcome": None, "ended_at": None}
+                self._database.put(write, STEP, **values)
+
+        self._database.write(act)
 
     def finished(self, run: str, outcome: Outcome) -> None:
-        query = "UPDATE step SET outcome = ?, ended_at = ? WHERE run = ? AND step = ?"
-        row = (msgspec.json.encode(outcome), outcome.at.isoformat(), run, outcome.step)
-        self._database.write(lambda write: write.execute(query, row))
+        def act(write: sqlite3.Connection) -> None:
+            row = self._database.row(STEP, run, outcome.step)
+            if row is not None:
+                ended = {"outcome": msgspec.json.encode(outcome), "ended_at": outcome.at.isoformat()}
+                self._database.put(write, STEP, **{**row, **ended})
+
+        self._database.write(act)
 
     def end(self, run: str, at: datetime, ended_as: str) -> None:
         def act(write: sqlite3.Connection) -> None:
-            row = write.execute("SELECT body FROM run WHERE id = ?", (run,)).fetchone()
+            row = self._database.row(RUN, run)
+            assert row is not None
             ended = msgspec.structs.replace(self._database.decode(row["body"], Run), ended_at=at, ended_as=ended_as)
-            write.execute("UPDATE run SET body = ?, ended = 1 WHERE id = ?", (msgspec.json.encode(ended), run))
+            self._database.put(write, RUN, **{**row, "body": msgspec.json.encode(ended), "ended": 1})
 
         self._database.write(act)
 
     def runs(self, limit: int | None = 50) -> tuple[Run, ...]:
-        return self._runs("SELECT body FROM run ORDER BY sequence DESC LIMIT ?", -1 if limit is None else limit)
+        if limit is None:
+            return self._runs("1", order="sequence DESC", whole="run")
+        return self._runs("1", order=f"sequence DESC LIMIT {limit:d}")
 
     def open_runs(self) -> tuple[Run, ...]:
-        return self._runs("SELECT body FROM run WHERE ended = 0 ORDER BY sequence")
+        return self._runs("ended = 0", order="sequence", whole="run.open")
 
     def since(self, at: datetime) -> tuple[Run, ...]:
         return self._runs(
-            "SELECT body FROM run WHERE plan IS NOT NULL AND id IN (SELECT run FROM step WHERE ended_at >= ?) "
-            "ORDER BY sequence",
-            at.isoformat(),
+            "plan IS NOT NULL AND id IN (SELECT run FROM step WHERE ended_at >= ?)", at.isoformat(), order="sequence"
         )
 
     def broken_glass(self) -> tuple[Run, ...]:
-        return self._runs("SELECT body FROM run WHERE glass = 1 ORDER BY sequence")
+        return self._runs("glass = 1", order="sequence", whole="run.glass")
 
-    def _runs(self, query: str, *values: object) -> tuple[Run, ...]:
-        return tuple(self._database.decode(row["body"], Run) for row in self._database.rows(query, *values))
+    def _runs(self, where: str, *values: object, order: str, whole: str = "") -> tuple[Run, ...]:
+        rows = self._database.rows(RUN, where, *values, order=order, whole=whole)
+        return tuple(self._database.decode(row["body"], Run) for row in rows)
 
     def steps(self, run: str) -> tuple[JournalStep, ...]:
-        rows = self._database.rows("SELECT * FROM step WHERE run = ? ORDER BY sequence", run)
+        rows = self._database.rows(STEP, "run = ?", run, order="sequence", whole=f"step.{run}")
         return tuple(
             JournalStep(
                 run,
@@ -124,8 +258,8 @@ class SqliteJournal:
         )
 
     def plan(self, run: str) -> Plan | None:
-        rows = self._database.rows("SELECT plan FROM run WHERE id = ?", run)
-        return self._database.decode(rows[0]["plan"], Plan) if rows and rows[0]["plan"] is not None else None
+        row = self._database.row(RUN, run)
+        return self._database.decode(row["plan"], Plan) if row is not None and row["plan"] is not None else None
 
 
 class SqliteLedger:
@@ -135,39 +269,47 @@ class SqliteLedger:
         self._database = database
 
     def entries(self) -> tuple[LedgerEntry, ...]:
-        rows = self._database.rows("SELECT body FROM ledger ORDER BY server, name")
+        rows = self._database.rows(LEDGER, order="server, name", whole="ledger")
         return tuple(self._database.decode(row["body"], LedgerEntry) for row in rows)
 
     def record(self, entry: LedgerEntry, *, formerly: str = "") -> None:
         def act(write: sqlite3.Connection) -> None:
             if formerly and formerly != entry.group:
-                write.execute("DELETE FROM ledger WHERE server = ? AND name = ?", (entry.server, formerly))
-            row = (entry.server, entry.group, msgspec.json.encode(entry))
-            write.execute("INSERT OR REPLACE INTO ledger (server, name, body) VALUES (?, ?, ?)", row)
+                self._database.drop(write, LEDGER, entry.server, formerly)
+            body = msgspec.json.encode(entry)
+            self._database.put(write, LEDGER, server=entry.server, name=entry.group, body=body)
 
         self._database.write(act)
 
     def forget(self, server: str, group: str) -> None:
-        query = "DELETE FROM ledger WHERE server = ? AND name = ?"
-        self._database.write(lambda write: write.execute(query, (server, group)))
+        self._database.write(lambda write: self._database.drop(write, LEDGER, server, group))
 
     def sightings(self) -> tuple[Sighting, ...]:
-        rows = self._database.rows("SELECT body FROM sighting ORDER BY server, ref")
+        rows = self._database.rows(SIGHTING, order="server, ref", whole="sighting")
         return tuple(self._database.decode(row["body"], Sighting) for row in rows)
 
     def sight(self, *sightings: Sighting) -> None:
-        query = "INSERT OR REPLACE INTO sighting (server, ref, body) VALUES (?, ?, ?)"
-        rows = [(each.server, each.ref, msgspec.json.encode(each)) for each in sightings]
-        self._database.write(lambda write: write.executemany(query, rows))
+        def act(write: sqlite3.Connection) -> None:
+            for each in sightings:
+                body = msgspec.json.encode(each)
+                self._database.put(write, SIGHTING, server=each.server, ref=each.ref, body=body)
+
+        self._database.write(act)
 
     def site_document(self) -> dict[str, Any] | None:
-        rows = self._database.rows("SELECT body FROM document WHERE kind = 'Site'")
-        return self._database.decode(rows[0]["body"], dict[str, Any]) if rows else None
+        return self.settled("Site")
 
     def record_site(self, document: dict[str, Any]) -> None:
+        self.record_settled("Site", document)
+
+    def settled(self, kind: str) -> dict[str, Any] | None:
+        rows = self._database.rows(DOCUMENT, whole="document")
+        found = next((row for row in rows if row["kind"] == kind), None)
+        return self._database.decode(found["body"], dict[str, Any]) if found is not None else None
+
+    def record_settled(self, kind: str, document: dict[str, Any]) -> None:
         body = msgspec.json.encode(document, order="deterministic")
-        query = "INSERT OR REPLACE INTO document (kind, body) VALUES ('Site', ?)"
-        self._database.write(lambda write: write.execute(query, (body,)))
+        self._database.write(lambda write: self._database.put(write, DOCUMENT, kind=kind, body=body))
 
 
 class SqliteJobs:
@@ -177,44 +319,42 @@ class SqliteJobs:
         self._database = database
 
     def record(self, record: JobRecord) -> None:
-        running = not record.status.state.ended
-        row = (
-            record.job.id,
-            str(record.job.source),
-            str(record.job.kind),
-            running,
-            record.started_at.isoformat(),
-            msgspec.json.encode(record),
-        )
-        query = (
-            "INSERT INTO job (id, source, kind, running, started_at, body) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET running = excluded.running, started_at = excluded.started_at, "
-            "body = excluded.body"
-        )
-        self._database.write(lambda write: write.execute(query, row))
+        values = {
+            "id": record.job.id,
+            "source": str(record.job.source),
+            "kind": str(record.job.kind),
+            "running": int(not record.status.state.ended),
+            "started_at": record.started_at.isoformat(),
+            "body": msgspec.json.encode(record),
+        }
+        self._database.write(lambda write: self._database.put(write, JOB, **values))
 
     def get(self, job: str) -> JobRecord | None:
-        found = self._decoded("SELECT body FROM job WHERE id = ?", job)
-        return found[0] if found else None
+        row = self._database.row(JOB, job)
+        return self._database.decode(row["body"], JobRecord) if row is not None else None
 
     def running(self) -> tuple[JobRecord, ...]:
-        return self._decoded("SELECT body FROM job WHERE running = 1 ORDER BY sequence")
+        return self._decoded("running = 1", order="sequence", whole="job.running")
 
     def latest(self) -> Mapping[tuple[DataSource, JobKind], JobRecord]:
         records = self._decoded(
-            "SELECT body FROM (SELECT body, row_number() OVER "
-            "(PARTITION BY source, kind ORDER BY sequence DESC) AS place FROM job) WHERE place = 1"
+            "place = 1",
+            source="(SELECT *, row_number() OVER "
+            "(PARTITION BY source, kind ORDER BY sequence DESC) AS place FROM job)",
         )
         return {(record.job.source, record.job.kind): record for record in records}
 
     def history(self, limit: int = 100, source: DataSource | None = None) -> Sequence[JobRecord]:
-        order = "ORDER BY started_at DESC, sequence DESC LIMIT ?"
+        order = f"started_at DESC, sequence DESC LIMIT {limit:d}"
         if source is None:
-            return self._decoded(f"SELECT body FROM job {order}", limit)
-        return self._decoded(f"SELECT body FROM job WHERE source = ? {order}", str(source), limit)
+            return self._decoded("1", order=order)
+        return self._decoded("source = ?", str(source), order=order)
 
-    def _decoded(self, query: str, *values: object) -> tuple[JobRecord, ...]:
-        return tuple(self._database.decode(row["body"], JobRecord) for row in self._database.rows(query, *values))
+    def _decoded(
+        self, where: str, *values: object, order: str = "", whole: str = "", source: str = ""
+    ) -> tuple[JobRecord, ...]:
+        rows = self._database.rows(JOB, where, *values, order=order, whole=whole, source=source)
+        return tuple(self._database.decode(row["body"], JobRecord) for row in rows)
 
 
 class SqliteMarks:
@@ -224,9 +364,8 @@ class SqliteMarks:
         self._database = database
 
     def read(self, name: str) -> datetime | None:
-        rows = self._database.rows("SELECT at FROM mark WHERE name = ?", name)
-        return datetime.fromisoformat(rows[0]["at"]) if rows else None
+        rows = self._database.rows(MARK, whole="mark")
+        return next((datetime.fromisoformat(row["at"]) for row in rows if row["name"] == name), None)
 
     def write(self, name: str, at: datetime) -> None:
-        query = "INSERT OR REPLACE INTO mark (name, at) VALUES (?, ?)"
-        self._database.write(lambda write: write.execute(query, (name, at.isoformat())))
+        self._database.write(lambda write: self._database.put(write, MARK, name=name, at=at.isoformat()))

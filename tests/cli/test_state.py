@@ -311,7 +311,7 @@ def test_evidence_that_differs_is_kept_and_the_backups_beside_it(shop: Shop, bac
     segment = EvidenceFolder.of(database(shop)).folder / "000001.jsonl"
     whole = segment.read_bytes()
     shutil.rmtree(segment.parent)
-    tell(shop, "other")
+    EvidenceFolder.of(database(shop)).append(EvidenceKind.DRIFT, NOON, "", {"word": "other"})
     said = shop("state", "restore", str(backup), "--yes")
     assert said.code == 0, said.err
     assert told(shop) == ["other", "restored"]
