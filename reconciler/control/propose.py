@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reconciler.control.clock import future_times
 from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
@@ -44,7 +45,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         spent=spent_today(site),
         glass=wish.glass,
     )
-    found = (*verdict.findings, *past_glass(site))
+    found = (*verdict.findings, *past_glass(site), *future_times(site, observation))
     return said_too(checked(plan_propose(policies, situation)), found)
 
 

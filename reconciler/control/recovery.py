@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import msgspec
 
+from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import Watcher, run_jobs, start
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site, actor
-from reconciler.errors import Refused, UsageError
+from reconciler.errors import Diagnostic, Refused, UsageError
 from reconciler.model import (
     DataSource,
     Job,
@@ -41,18 +42,19 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A recovery that could start, and what it would write and destroy."""
+    """A recovery that could start, what it would write and destroy, and what its user should know besides."""
 
     job: Job
     point: RecoveryPoint
     preview: RecoveryPreview
+    warning: Diagnostic | None = None
 
 
 def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
-    server, point = _point(observation, wish)
     now = site.now()
+    server, point, warning = _point(observation, wish, now)
     job = Job(
         id=f"recover-{point.source.machine[:8]}-{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
         kind=JobKind.RECOVERY,
@@ -78,7 +80,7 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
             "Recover with the server's own console.",
             subject=server,
         )
-    return Prepared(job, point, preview(job))
+    return Prepared(job, point, preview(job), warning)
 
 
 def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
@@ -138,7 +140,9 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     return found.pop()
 
 
-def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
+def _point(observation: Observation, wish: Wish, now: datetime) -> tuple[str, RecoveryPoint, Diagnostic | None]:
+    """The point with its server, and what is to be said of it. Without a time or an id it is the newest whose time
+    can be believed."""
     source = find_machine(observation, wish.machine)
     points = [
         (server, point)
@@ -151,8 +155,11 @@ def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
         for server, point in points
         if (not wish.point or point.id == wish.point) and (wish.at is None or point.time <= wish.at)
     ]
-    if fitting:
-        return max(fitting, key=lambda found: found[1].time)
+    if fitting and (wish.point or wish.at is not None):
+        return *max(fitting, key=lambda found: found[1].time), None
+    best = newest_of(observation, fitting, now)
+    if best is not None:
+        return *best, passed_over((point for _, point in points), best[1], now)
     what = "at all"
     if points and wish.point:
         what = f"with the id {wish.point!r}"

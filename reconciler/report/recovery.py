@@ -13,10 +13,10 @@ from reconciler.report.words import Paint, ago, count, moment
 
 def recovery_text(preview: RecoveryPreview, now: datetime, zone: tzinfo, paint: Paint) -> str:
     """Which machine, which point, how old, what is written and what is destroyed."""
-    age = ago(now - preview.point_time)
+    age = f"{ago(now - preview.point_time)} old" if preview.point_time <= now else "which lies in the future"
     lines = [
         paint(f"Recovery of {safe(preview.machine)}", "strong"),
-        f"  point     {safe(preview.point)}, of {moment(preview.point_time, zone)}, {age} old",
+        f"  point     {safe(preview.point)}, of {moment(preview.point_time, zone)}, {age}",
         f"  size      {format_size(preview.bytes)}",
     ]
     lines += [f"  writes    {safe(path)}" for path in preview.writes]
