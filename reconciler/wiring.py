@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from reconciler.control.begun import begun, note_begun, state_gone
+from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site, Stop
+from reconciler.control.statefile import write_backup
+from reconciler.control.stores import keeper_of
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
-from reconciler.model import ClusterSnapshot
+from reconciler.model import ClusterSnapshot, Presence
 from reconciler.model.documents import Cluster, PolicySet, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.snapshots import read_inventory
-from reconciler.store import holder_identity, open_memory
+from reconciler.store import EvidenceFolder, Opening, SqliteMemory, format_of, holder_identity, open_memory
 
 
 class SystemClock:
@@ -49,8 +53,20 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
     raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
 
 
-def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | None = None) -> Site:
-    """Opens inventories, engines and memory of the site. Relative paths count from the root."""
+def open_site(
+    root: Path,
+    document: SiteDocument,
+    clock: Clock,
+    stop: Stop | None = None,
+    opening: Opening = Opening.CREATE,
+    *,
+    adopting: bool = False,
+) -> Site:
+    """Opens inventories, engines and memory of the site. Relative paths count from the root.
+
+    Raises `Unreachable`, RCL5041, where the site has begun and neither its state nor any store is there, unless a new
+    state is to take over what is left (`adopting`).
+    """
     spec = document.spec
     inventories: dict[str, Inventory] = {}
     disks: dict[str, Disks] = {}
@@ -59,7 +75,6 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
         inventories[cluster.name] = opened
         if opened.disks is not None:
             disks[cluster.name] = opened.disks
-    memory = open_memory(state_path(root, document))
     engines: dict[str, Engine] = {}
     try:
         for server in spec.servers:
@@ -74,10 +89,14 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
                 bin=server.bin.delta if server.bin else DEFAULT_BIN,
             )
             engines[server.name] = _load("reconciler.engines", "embedded")(setup)
+        said = begun(root, document.metadata.name)
+        path = state_path(root, document)
+        if said is not None and not adopting and not path.exists() and not any(map(_has_store, engines.values())):
+            raise state_gone(said, path)
+        memory = open_memory_of(root, document, opening)
     except BaseException:
         for engine in engines.values():
             engine.close()
-        memory.close()
         raise
     return Site(
         document=document,
@@ -92,13 +111,38 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
     )
 
 
+def open_memory_of(root: Path, document: SiteDocument, opening: Opening) -> SqliteMemory:
+    """The site's memory. Before one of version 0.1 is brought to this format, a backup of it is written beside it."""
+    path = state_path(root, document)
+    name = document.metadata.name
+    if opening in (Opening.WRITE, Opening.CREATE) and format_of(path) == 1:
+        backup = path.with_name(f"{path.name}.format-1.tar")
+        if not backup.exists():
+            write_backup(name, path, EvidenceFolder.of(path).folder, backup, datetime.now(UTC))
+    memory = open_memory(path, opening=opening)
+    if memory.writable:
+        note_begun(root, name, memory.lineage(), path, datetime.now(UTC))
+    return memory
+
+
+def _has_store(engine: Engine) -> bool:
+    """Whether a store is there, or may be."""
+    keeper = keeper_of(engine)
+    try:
+        return keeper is None or keeper.lineage().presence is not Presence.ABSENT
+    except ReconcilerError:
+        return True
+
+
 def state_path(root: Path, document: SiteDocument) -> Path:
     """Where the site's state database is."""
     assert document.spec.state.sqlite is not None
     return root / document.spec.state.sqlite.path
 
 
-def open_state(root: Path, document: SiteDocument, clock: Clock, memory: Memory | None = None) -> Site:
+def open_state(
+    root: Path, document: SiteDocument, clock: Clock, memory: Memory | None = None, opening: Opening = Opening.WRITE
+) -> Site:
     """The site with its memory alone, no cluster and no server: for what must work while those do not answer."""
     return Site(
         document=document,
@@ -106,7 +150,7 @@ def open_state(root: Path, document: SiteDocument, clock: Clock, memory: Memory 
         zone=ZoneInfo(document.spec.time_zone),
         inventories={},
         engines={},
-        memory=memory or open_memory(state_path(root, document)),
+        memory=memory or open_memory_of(root, document, opening),
         clock=clock,
         holder=holder_identity(),
     )
@@ -130,13 +174,11 @@ def look(
     if exported is not None:
         return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
-    troubles: list[ReconcilerError] = []
+    bounds = Bounds(root)
     for cluster in document.spec.clusters:
-        try:
+        with bounds.about(f"the cluster {cluster.name}"):
             seen[cluster.name] = open_inventory(root, cluster, clock).observe()
-        except ReconcilerError as error:
-            troubles.append(error)
-    return seen, tuple(troubles)
+    return seen, tuple(bounds.troubles)
 
 
 def _load(group: str, name: str) -> Callable[..., Any]:

@@ -44,6 +44,7 @@ from reconciler.errors import (
 from reconciler.model import Plan, Reason
 from reconciler.plan import Proposal, Scope
 from reconciler.report import applied_text, plan_text, waiting_text
+from reconciler.store import Opening
 
 #: How long a command waits for another process that is at work on the site.
 _PATIENCE = timedelta(seconds=30)
@@ -64,7 +65,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
     policies = read_good(place)
-    with session(place, name, now, policies) as site:
+    with session(place, name, now, policies, Opening.CREATE, adopting=bool(wish.adopt)) as site:
         tidy(site)
         _, proposal = _propose(site, policies, wish)
         to.show(proposal.plan, site.zone)
@@ -113,7 +114,7 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
     """Does what an earlier run left."""
     place = find_root(root)
     policies = read_or_last_good(place)
-    with session(place, name, now, policies) as site:
+    with session(place, name, now, policies, Opening.WRITE) as site:
         tidy(site)
         found = unfinished(site, run)
         if not found.left.steps:
@@ -132,7 +133,7 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
 
 def tidy(site: Site) -> None:
     """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
-    if site.memory.journal.open_runs():
+    if site.memory.writable and site.memory.journal.open_runs():
         try:
             with holding(site) as held:
                 _settle(site, held)

@@ -15,11 +15,12 @@ from reconciler.cli.session import find_root, session, target
 from reconciler.cli.sinks import Reporter
 from reconciler.control.observe import observe_whole
 from reconciler.control.policies import read_good
-from reconciler.control.propose import PlanWish, propose
+from reconciler.control.propose import PlanWish, check_state, propose
 from reconciler.control.saved import origin_of, read, save, shown
 from reconciler.errors import ExitCode
 from reconciler.parse.explain import explained
 from reconciler.plan.terms import zones_of
+from reconciler.store import Opening
 
 
 class Look(NamedTuple):
@@ -36,9 +37,10 @@ def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, loo
     if look.save is not None:
         target(look.save)
     policies = read_good(place)
-    with session(place, name, now, policies) as site:
+    with session(place, name, now, policies, Opening.NOTE) as site:
         tidy(site)
         observation = observe_whole(site)
+        check_state(observation, wish)
         proposal = propose(site, policies.policies, observation, wish)
         to.show(proposal.plan, site.zone)
         if to.format is PlanFormat.text:

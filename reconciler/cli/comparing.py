@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from reconciler.cli.options import Report
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, target
 from reconciler.control.approvals import NAMESPACE, payload
-from reconciler.control.compare import Asked, State, compare, read_state, rules_of
+from reconciler.control.compare import Asked, State, compare, judged_by, judges_of, read_state
 from reconciler.control.policies import FOLDER, read_good
 from reconciler.control.saved import read, shown
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
@@ -86,13 +87,22 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
     if unknown:
         what = f"{unknown[0]} is no change of {older} -> {newer or _WORKING} that needs an approval"
         raise UsageError("RCL0003", what, "See `reconciler diff` for the hashes.")
-    chosen = tuple(sorted(set(consent.changes) or set(wanted)))
+    chosen = frozenset(consent.changes) or frozenset(wanted)
     if not chosen:
         note("Nothing needs an approval.")
         return ExitCode.SUCCESS
-    spec = _spec(rules_of(before), before.called, consent, chosen)
+    judges = judges_of(before)
+    mine: dict[str, set[str]] = {}
+    for change, field in found.unapproved:
+        for site in judged_by(change, before.policies, after.policies, judges) or ("",):
+            mine.setdefault(site, set()).update({field.change_hash} & chosen)
+    specs = tuple(
+        _spec(judges.get(site), f"{before.called}, site {site}", consent, tuple(sorted(hashes)), site)
+        for site, hashes in sorted(mine.items())
+        if hashes
+    )
     out(comparison_text(found, paint_for(sys.stdout)))
-    return _written(place, spec, consent, yes=yes)
+    return _written(place, specs, consent, yes=yes)
 
 
 def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) -> int:
@@ -124,25 +134,31 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
         for step in plan.steps
         if step.impact is not None and any(own_hash(step.change.group, f) in chosen for f in step.change.fields)
     )
-    spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, Ceilings(lost))
+    spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, Ceilings(lost))
     out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
-    return _written(place, spec, consent, yes=yes)
+    return _written(place, (spec,), consent, yes=yes)
 
 
-def _written(place: Path, spec: ApprovalSpec, consent: Consent, *, yes: bool) -> int:
-    """Asks, and writes the document."""
+def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, yes: bool) -> int:
+    """Asks, and writes the documents, one for each site."""
+    many = len({change for spec in specs for change in spec.changes})
     if not yes:
         if not somebody_there():
             raise ConsentNeeded("RCL3016", "nobody is there to say yes", "Give --yes where nobody can answer.")
-        if not ask(f"\nApprove {count(len(spec.changes), 'change')} as {consent.by}?"):
+        if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
             raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
-    path = _write(place, spec, consent)
+    path = _write(place, specs, consent)
     note(f"Written: {path}. Commit it; it approves these changes and no other.")
     return ExitCode.SUCCESS
 
 
 def _spec(
-    rules: Approvals | None, where: str, consent: Consent, chosen: tuple[str, ...], ceilings: Ceilings | None = None
+    rules: Approvals | None,
+    where: str,
+    consent: Consent,
+    chosen: tuple[str, ...],
+    site: str,
+    ceilings: Ceilings | None = None,
 ) -> ApprovalSpec:
     for option, text in (("--by", consent.by), ("--reason", consent.reason), ("--until", consent.until)):
         if not text.strip():
@@ -157,21 +173,25 @@ def _spec(
     if rules.allowed_signers is not None and consent.key is None:
         what = "the site names allowed signers, so an approval is signed"
         raise UsageError("RCL0003", what, "Give --key with your SSH key.")
-    spec = ApprovalSpec(chosen, consent.by, consent.reason, until, ceilings)
+    spec = ApprovalSpec(chosen, consent.by, consent.reason, until, ceilings, id=secrets.token_hex(16), site=site)
     if consent.key is None:
         return spec
     return msgspec.structs.replace(spec, signature=sign(payload(spec), consent.key, NAMESPACE))
 
 
-def _write(place: Path, spec: ApprovalSpec, consent: Consent) -> Path:
+def _write(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent) -> Path:
     stamp = datetime.now(UTC).strftime("%Y-%m-%d")
-    name = f"approval-{stamp}-{spec.changes[0].removeprefix('sha256:')[:8]}"
-    path = consent.output or place / FOLDER / "approvals" / f"{name}.yaml"
-    document = ApprovalDocument("reconciler/v1", "Approval", Metadata(name), spec)
+    names = [f"approval-{stamp}-{spec.id[:12]}" for spec in specs]
+    path = consent.output or place / FOLDER / "approvals" / f"{names[0]}.yaml"
+    documents = [
+        ApprovalDocument("reconciler/v1", "Approval", Metadata(name), spec)
+        for name, spec in zip(names, specs, strict=True)
+    ]
     files.make_folder(path.parent, 0o755)
     if path.exists():
         raise UsageError("RCL0003", f"{path} is already there", "Give another name with --output.")
-    files.write_whole(path, yaml_text(encode(document)).encode(), 0o644)
+    text = "---\n".join(yaml_text(encode(document)) for document in documents)
+    files.write_whole(path, text.encode(), 0o644)
     return path
 
 

@@ -11,17 +11,19 @@ from reconciler.cli.session import find_root, session
 from reconciler.control.drift import drift_now, settle_what_was_cut_off
 from reconciler.control.observe import observe
 from reconciler.control.policies import read_or_last_good
+from reconciler.control.propose import state_lost
 from reconciler.errors import ExitCode, UsageError, worst
 from reconciler.model.drift import DriftClass
 from reconciler.report import drift_text, json_text
+from reconciler.store import Opening
 
 
 def drift(root: Path | None, name: str | None, output: Format, classes: str | None, now: str | None) -> int:
     """Shows what does not agree; 3 where a server was changed by somebody else."""
     wanted = _classes(classes)
     place = find_root(root)
-    policies = read_or_last_good(place)
-    with session(place, name, now, policies) as site:
+    policies = read_or_last_good(place, reading=True)
+    with session(place, name, now, policies, Opening.NOTE) as site:
         settle_what_was_cut_off(site)
         observation = observe(site)
         found = drift_now(site, policies.policies, observation, wanted)
@@ -31,6 +33,7 @@ def drift(root: Path | None, name: str | None, output: Format, classes: str | No
             out(drift_text(found, site.zone, paint_for(sys.stdout)))
     tell(() if policies.current else policies.diagnostics)
     codes = [error.exit_code for error in observation.troubles]
+    codes += [ExitCode.PRECONDITION_FAILED] if state_lost(observation) is not None else []
     codes += [] if policies.current else [ExitCode.INVALID_POLICY]
     return worst([*codes, *([ExitCode.EXTERNAL_DRIFT] if found.external else [])])
 

@@ -121,7 +121,7 @@ def _kept(root: Path | None, name: str | None, folder: Path | None) -> _Kept:
         kept = _Kept(EvidenceFolder(folder), folder.absolute().name, UTC)
     else:
         place = find_root(root)
-        site = choose_site(read_or_last_good(place).policies, name)
+        site = choose_site(read_or_last_good(place, reading=True).policies, name)
         assert site.spec.state.sqlite is not None
         evidence = EvidenceFolder.of(place / site.spec.state.sqlite.path)
         kept = _Kept(evidence, site.metadata.name, ZoneInfo(site.spec.time_zone))

@@ -15,19 +15,20 @@ from reconciler.control.policies import read_or_last_good
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, ExitCode
 from reconciler.report import LeaseView, json_text, lease_text
+from reconciler.store import Opening
 from reconciler.wiring import SystemClock, choose_site, open_state
 
 
 def show(root: Path | None, name: str | None, output: Format) -> int:
     """Shows the lease."""
-    with _opened(find_root(root), name) as (site, shown):
+    with _opened(find_root(root), name, Opening.READ) as (site, shown):
         out(json_text(shown) + "\n" if output is Format.json else lease_text(shown, site.zone, paint_for(sys.stdout)))
     return ExitCode.SUCCESS
 
 
 def release(root: Path | None, name: str | None, yes: bool) -> int:
     """Names the holder, asks, takes the lease away."""
-    with _opened(find_root(root), name) as (site, shown):
+    with _opened(find_root(root), name, Opening.WRITE) as (site, shown):
         out(lease_text(shown, site.zone, paint_for(sys.stdout)))
         if shown.lease is None:
             return ExitCode.SUCCESS
@@ -61,10 +62,10 @@ def _agreed(yes: bool) -> str:
 
 
 @contextmanager
-def _opened(root: Path, name: str | None) -> Iterator[tuple[Site, LeaseView]]:
+def _opened(root: Path, name: str | None, opening: Opening) -> Iterator[tuple[Site, LeaseView]]:
     """The site's memory alone and its lease: servers and clusters need not answer."""
-    document = choose_site(read_or_last_good(root).policies, name)
-    site = open_state(root, document, SystemClock())
+    document = choose_site(read_or_last_good(root, reading=True).policies, name)
+    site = open_state(root, document, SystemClock(), opening=opening)
     try:
         yield site, locking.look(site)
     finally:

@@ -97,4 +97,4 @@ def exit_code(summary: Summary, *, interrupted: bool) -> int:
         (summary.denied, ExitCode.GUARDRAIL_DENIED),
         (summary.waits_for_consent, ExitCode.CONSENT_NEEDED),
     ]
-    return worst(code for applies, code in codes if applies)
+    return worst([*summary.troubles, *(code for applies, code in codes if applies)])

@@ -25,6 +25,7 @@ from reconciler.plan import coverage as covered
 from reconciler.report import coverage_text, json_text, members_text, preflight_text
 from reconciler.report.words import count
 from reconciler.snapshots import inventory_parts, write_inventory
+from reconciler.store import Opening
 from reconciler.wiring import SystemClock, choose_site, look
 
 
@@ -94,7 +95,7 @@ def preflight(root: Path | None, name: str | None, output: Format, inventory: Pa
         sight = _sight(place, choose_site(policies.policies, name), inventory)
         checks = offline.checks_offline(policies.policies, sight)
     else:
-        with session(place, name, None, policies) as site:
+        with session(place, name, None, policies, Opening.READ) as site:
             observation = observe_whole(site)
             checks = checks_now(site, policies.policies, observation)
     if output is Format.json:
@@ -127,7 +128,7 @@ def inventory_snapshot(root: Path | None, name: str | None, output: Path | None)
 def _as_held(
     place: Path, name: str | None, policies: Policies, now: str | None
 ) -> tuple[tuple[MachineCoverage, ...], list[ExitCode]]:
-    with session(place, name, now, policies) as site:
+    with session(place, name, now, policies, Opening.READ) as site:
         observation = observe(site)
         desired = desired_now(site, policies.policies, observation)
         rows = covered(Seen(observation.at, observation.clusters, observation.catalogs, desired))

@@ -29,6 +29,7 @@ from reconciler.plan.terms import zones_of
 from reconciler.report.escape import safe
 from reconciler.report.words import count, moment
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
+from reconciler.store import Opening
 from reconciler.wiring import SystemClock, choose_site, look
 
 #: What the last plan was made from. A process that is about to end need not take a million values apart.
@@ -78,7 +79,7 @@ def catalog_snapshot(root: Path | None, name: str | None, output: Path | None) -
     place = find_root(root)
     if output is not None:
         target(output)
-    with session(place, name, None, read_good(place)) as site:
+    with session(place, name, None, read_good(place), Opening.READ) as site:
         held = held_now(site)
     if output is None:
         for part in catalog_parts(held, lines=False):
@@ -121,7 +122,10 @@ def _held(place: Path, policies: Policies, document: SiteDocument, inventory: Pa
     site = [Placed(there, each.positions) for each in policies.policies.sites if each.document is document]
     known = msgspec.structs.replace(policies.policies, sites=tuple(site))
     opened = msgspec.structs.replace(policies, policies=known)
-    with _needing("--catalog FILE", "catalog"), session(place, document.metadata.name, now, opened) as site_now:
+    with (
+        _needing("--catalog FILE", "catalog"),
+        session(place, document.metadata.name, now, opened, Opening.READ) as site_now,
+    ):
         return held_now(site_now)
 
 

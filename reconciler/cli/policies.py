@@ -16,9 +16,9 @@ from reconciler.cli.session import find_root
 from reconciler.control.offline import Sight, lint_all
 from reconciler.control.policies import read_good
 from reconciler.control.rule_tests import CaseResult, run_cases
-from reconciler.errors import CATALOG, Diagnostic, ExitCode, Severity, UsageError, sort_key
+from reconciler.errors import CATALOG, Diagnostic, ExitCode, PolicyError, Severity, UsageError, sort_key
 from reconciler.model.documents import PolicySet
-from reconciler.parse import read_policies
+from reconciler.parse import FolderTree, find_policy_files, read_policies
 from reconciler.plan.guard import denied, guard_documents
 from reconciler.report import azure_text, findings_text, github_text, json_text, junit_text, sarif_text
 from reconciler.report.escape import safe
@@ -90,13 +90,24 @@ def policy_test(root: Path | None, paths: list[Path], output: Format) -> int:
     """Runs the cases; 1 when one gives something else than expected."""
     place = find_root(root)
     policies = read_good(place).policies
-    results = run_cases(policies, paths or sorted((place / "tests" / "policies").glob("*.yaml")))
+    results = run_cases(policies, paths or _cases(place))
     if output is Format.json:
         said = [msgspec.structs.asdict(each) | {"passed": each.passed} for each in results]
         out(json_text({"formatVersion": "1.0", "kind": "GuardrailTests", "results": said}) + "\n")
     else:
         out(rule_tests_text(results, paint_for(sys.stdout)))
     return ExitCode.SUCCESS if all(each.passed for each in results) else ExitCode.FAILURE
+
+
+def _cases(place: Path) -> list[Path]:
+    """The files below tests/policies, found as policies are."""
+    if not (place / "tests" / "policies").is_dir():
+        return []
+    found = find_policy_files(FolderTree(place), "tests/policies")
+    wrong = [each for each in found.diagnostics if each.severity is Severity.ERROR]
+    if wrong:
+        raise PolicyError(wrong)
+    return [place / each.name for each in found.files]
 
 
 def explain(code: str) -> int:

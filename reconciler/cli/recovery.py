@@ -28,6 +28,7 @@ from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
 from reconciler.model import Job, JobKind, JobState
 from reconciler.protocols import StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
+from reconciler.store import Opening
 
 _PATIENCE = timedelta(seconds=30)
 _PART = re.compile(r"(\d{1,4})/(\d{1,4})")
@@ -99,7 +100,7 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     """Checks every store of the site."""
     part = _part(read_data)
     found: list[StoreCheck] = []
-    with session(find_root(root), name, None) as site:
+    with session(find_root(root), name, None, opening=Opening.READ) as site:
         for engine in site.engines.values():
             check = getattr(engine, "check_store", None)
             if check is not None:

@@ -16,6 +16,7 @@ from reconciler.control.site import Site, Stop
 from reconciler.errors import UsageError
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock
+from reconciler.store import Opening
 from reconciler.wiring import RehearsedClock, SystemClock, choose_site, open_site
 
 
@@ -54,13 +55,22 @@ def target(path: Path) -> Path:
 
 
 @contextmanager
-def session(root: Path, name: str | None, now: str | None, policies: Policies | None = None) -> Iterator[Site]:
-    """The site, open. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
-    policies = policies or read_or_last_good(root)
+def session(
+    root: Path,
+    name: str | None,
+    now: str | None,
+    policies: Policies | None = None,
+    opening: Opening = Opening.CREATE,
+    *,
+    adopting: bool = False,
+) -> Iterator[Site]:
+    """The site, open; `opening` says whether for reading alone, `adopting` that a new state may take over what a
+    lost one left. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
+    policies = policies or read_or_last_good(root, reading=opening in (Opening.READ, Opening.NOTE))
     document = choose_site(policies.policies, name)
     clock = clock_for(document, now)
     stop = Stop()
-    site = open_site(root, document, clock, stop)
+    site = open_site(root, document, clock, stop, opening, adopting=adopting)
     try:
         if now is not None:
             check_rehearsal(site, clock.now())

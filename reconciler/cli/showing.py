@@ -11,20 +11,22 @@ from reconciler.cli.session import find_root, session
 from reconciler.control import status as control
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import read_or_last_good
+from reconciler.control.propose import state_lost
 from reconciler.control.recovery import find_machine
 from reconciler.errors import ExitCode, UsageError, worst
 from reconciler.model import DataSource, Duration
 from reconciler.report import findings_text, jobs_text, json_text, points_text, status_text
+from reconciler.store import Opening
 
 
 def status(root: Path | None, name: str | None, output: Format, now: str | None, heartbeat: str | None) -> int:
     """Shows everything; with a `heartbeat` it is a check."""
     place = find_root(root)
-    policies = read_or_last_good(place)
-    with session(place, name, now, policies) as site:
+    policies = read_or_last_good(place, reading=True)
+    with session(place, name, now, policies, Opening.READ) as site:
         observation = observe(site)
         shown = control.status(site, observation, policies.policies if policies.current else None)
-        codes = [error.exit_code for error in observation.troubles]
+        codes = _codes(observation)
         if output is Format.json:
             out(json_text(shown) + "\n")
         else:
@@ -39,7 +41,7 @@ def status(root: Path | None, name: str | None, output: Format, now: str | None,
 
 def jobs(root: Path | None, name: str | None, output: Format, machine: str | None, limit: int) -> int:
     """Shows what ran."""
-    with session(find_root(root), name, None) as site:
+    with session(find_root(root), name, None, opening=Opening.READ) as site:
         observation = observe(site)
         records = site.memory.jobs.history(limit, _source(observation, machine))
         if output is Format.json:
@@ -51,7 +53,7 @@ def jobs(root: Path | None, name: str | None, output: Format, machine: str | Non
 
 def points(root: Path | None, name: str | None, output: Format, machine: str | None) -> int:
     """Shows what can be recovered."""
-    with session(find_root(root), name, None) as site:
+    with session(find_root(root), name, None, opening=Opening.READ) as site:
         observation = observe(site)
         source = _source(observation, machine)
         rows = control.points(observation, control.names_of(observation))
@@ -60,7 +62,14 @@ def points(root: Path | None, name: str | None, output: Format, machine: str | N
             out(json_text({"formatVersion": "1.0", "kind": "RecoveryPoints", "points": mine}) + "\n")
         else:
             out(points_text(mine, site.zone, paint_for(sys.stdout)))
-    return ExitCode.SUCCESS
+        tell([error.diagnostic for error in observation.troubles])
+    return worst(error.exit_code for error in observation.troubles)
+
+
+def _codes(observation: Observation) -> list[ExitCode]:
+    """What could not be seen, and a state that does not know what is there."""
+    lost = [ExitCode.PRECONDITION_FAILED] if state_lost(observation) is not None else []
+    return [*(error.exit_code for error in observation.troubles), *lost]
 
 
 def _source(observation: Observation, machine: str | None) -> DataSource | None:

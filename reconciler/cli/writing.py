@@ -14,12 +14,13 @@ from reconciler.control.policies import FOLDER, read_good
 from reconciler.control.starting import HEADER, Answers, first_policies
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError
 from reconciler.model.names import fold
-from reconciler.parse import read_texts
+from reconciler.parse import FolderTree, find_policy_files, read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
 from reconciler.plan.terms import zones_of
 from reconciler.report.words import count
+from reconciler.store import Opening
 
 
 def schema(kind: str | None) -> int:
@@ -63,15 +64,23 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
 
 
 def _chosen(root: Path | None, paths: list[Path]) -> list[Path]:
-    if not paths:
-        paths = [find_root(root) / FOLDER]
     found: list[Path] = []
-    for path in paths:
+    for path in paths or [find_root(root) / FOLDER]:
         if not path.exists():
             raise UsageError("RCL0003", f"there is no {path}", "Name files or folders, or none for all policies.")
-        below = sorted(p for p in path.rglob("*") if p.suffix in (".yaml", ".yml") and p.is_file())
-        found += below if path.is_dir() else [path]
+        if path.is_dir():
+            above = path.absolute().parent
+            below = find_policy_files(FolderTree(above), path.absolute().name)
+            tell([each for each in below.diagnostics if each.severity is Severity.ERROR])
+            found += [_seen_from_here(above / each.name) for each in below.files]
+        else:
+            found.append(path.resolve() if path.is_symlink() else path)
     return found
+
+
+def _seen_from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _explain(place: Path) -> int:
@@ -156,7 +165,7 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
     """Writes what a server holds and nobody owns as policies."""
     place = find_root(root)
     policies = read_good(place)
-    with session(place, name, None, policies) as site:
+    with session(place, name, None, policies, Opening.READ) as site:
         observation = observe_whole(site)
         known = sorted(observation.catalogs)
         if server is not None and server not in known:

@@ -11,7 +11,7 @@ from reconciler import gitrepo
 from reconciler.control.apply import Mandate
 from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import FOLDER
+from reconciler.control.policies import policy_paths
 from reconciler.control.propose import past_glass, situation_now
 from reconciler.control.saved import ci_identity
 from reconciler.control.site import Site
@@ -97,7 +97,7 @@ def mandate_of(
     site: Site, command: str, consent: str, *, glass: str = "", withheld: frozenset[str] = frozenset()
 ) -> Mandate:
     """On whose word a plan of the policies as they are now is applied."""
-    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    commit, dirty = gitrepo.state(site.folder, *policy_paths(site.folder))
     return Mandate(command, consent, commit, dirty, ci_identity(os.environ), glass, withheld)
 
 

@@ -16,6 +16,8 @@ from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site, actor
 from reconciler.control.spending import kept_by_time, spent_today
 from reconciler.control.standing import Stands, groups_on, object_of, resolved, shown_by, stands, told_stale
+from reconciler.control.stores import use_stores
+from reconciler.control.using import use_for_step
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Refused, StaleFence
 from reconciler.model import (
     Adopt,
@@ -95,7 +97,9 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     waiting: list[Waiting] = []
     stuck: list[Step] = []
     spent = spent_today(site)
+    adopting = any(isinstance(step.action, Adopt) for step in plan.steps)
     try:
+        use_stores(site, frozenset(step.action.server for step in plan.steps), held.fence, run, adopting=adopting)
         for step in plan.steps:
             site.stop.check(run)
             if step.id in past:
@@ -232,6 +236,8 @@ def _one(site: Site, step: Step, held: Holding, of: tuple[str, Plan], mandate: M
     run, plan = of
     site.memory.journal.started(run, step.id, site.now())
     outcome, shown = _do(site, step, held, run, mandate)
+    if outcome.state in (OutcomeState.DONE, OutcomeState.ALREADY):
+        use_for_step(site, run, plan, step, mandate.commit)
     record_step(site, run, step, outcome, shown, plan.names)
     site.memory.journal.finished(run, outcome)
     return outcome

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,27 +12,31 @@ import msgspec
 
 from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved, covering
+from reconciler.control.authorship import Side, wrote
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import FOLDER
 from reconciler.errors import Diagnostic, PolicyError, Severity, UsageError
-from reconciler.model import Approved, ClusterSnapshot
-from reconciler.model.comparison import Comparison, CoverageShift
+from reconciler.model import ClusterSnapshot
+from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
 from reconciler.model.documents import Approvals, GuardrailDocument, Placed, PolicySet, SiteDocument
-from reconciler.parse import read_texts
+from reconciler.parse import FolderTree, PolicyFile, Reading, read_one, read_texts, read_tree
 from reconciler.plan import compare as plan_compare
 from reconciler.plan.compare import deletions, shifts
 from reconciler.plan.guard import compared, guard, guard_documents
+from reconciler.protocols.tree import Tree
 
 _LARGEST = 8 * 1024 * 1024
 _EMPTY = PolicySet((), (), ())
 
 
 class State(msgspec.Struct, frozen=True):
-    """One state of the policies: what it is called, its files by path from the root, the commit if it is one."""
+    """One state of the policies: what it is called, its files with the links that lead to them, the commit if it is
+    one. `read` gives another file of the same state, by its path from the root."""
 
     called: str
-    files: dict[str, bytes]
+    sources: tuple[PolicyFile, ...]
     policies: PolicySet
+    read: Callable[[str], bytes | None]
     commit: str = ""
 
 
@@ -47,44 +52,51 @@ def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
     """A folder, a file, or a revision. Raises `PolicyError` with every mistake of it; with `may_be_empty` a state
     without any policy document counts as an empty one, so that a first commit can be compared."""
     path = (root / what) if not Path(what).is_absolute() else Path(what)
-    commit = ""
+    if path.is_file():
+        return _state(what, read_texts({path.name: _bytes(path)}, what), _no_others)
+    tree: Tree
+    folder, commit = FOLDER, ""
     if path.is_dir():
-        folder = path if path.name == FOLDER or not (path / FOLDER).is_dir() else path / FOLDER
-        files = {name.relative_to(folder.parent).as_posix(): _bytes(name) for name in _files(folder)}
-    elif path.is_file():
-        files = {path.name: _bytes(path)}
+        within = path.name == FOLDER or not (path / FOLDER).is_dir()
+        tree, folder = (FolderTree(path.parent), path.name) if within else (FolderTree(path), FOLDER)
     else:
         commit = gitrepo.resolve(root, what)
-        files = {name: data for name, data in gitrepo.read_files(root, commit).items() if name.startswith(f"{FOLDER}/")}
+        tree = gitrepo.CommitTree(root, commit)
+    others = partial(read_one, tree, largest=_LARGEST)
     try:
-        reading = read_texts(files, what)
-    except PolicyError:
-        if not may_be_empty or any(name.endswith((".yaml", ".yml")) for name in files):
+        return _state(what, read_tree(tree, folder, what), others, commit)
+    except PolicyError as error:
+        if not may_be_empty or error.diagnostics[0].code not in ("RCL1001", "RCL1003"):
             raise
-        return State(what, files, _EMPTY, commit)
+        return State(what, (), _EMPTY, others, commit)
+
+
+def _state(called: str, reading: Reading, others: Callable[[str], bytes | None], commit: str = "") -> State:
     if reading.policies is None:
         raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR])
-    return State(what, files, reading.policies, commit)
+    return State(called, reading.sources, reading.policies, others, commit)
+
+
+def _no_others(path: str) -> bytes | None:
+    return None
 
 
 def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
     """Everything that differs."""
     changes = plan_compare(older.policies, newer.policies)
-    counting, not_counted = _approvals(root, older, newer, asked)
-    covered = covering(counting)
-    hashes = {field.change_hash for change in changes for field in change.fields}
+    judged = _judged(root, older, newer, asked)
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
     findings = [
         *deletions(changes, older.policies),
         *guard_documents(newer.policies),
         *guard(rules, compared(changes, older.policies, newer.policies)),
-        *not_counted,
+        *judged.findings,
     ]
     return Comparison(
         older.called,
         newer.called,
         changes,
-        {digest: covered[digest] for digest in sorted(hashes) if digest in covered},
+        _approved_by(changes, older.policies, newer.policies, judged),
         _shifts(older.policies, newer.policies, asked.clusters),
         tuple(findings),
     )
@@ -103,43 +115,87 @@ def _lost(older: PolicySet, newer: PolicySet) -> list[Placed[GuardrailDocument]]
 # --- Approvals -------------------------------------------------------------------------------------------------
 
 
-def _approvals(
-    root: Path, older: State, newer: State, asked: Asked
-) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
-    """Judged by the rules of the older state: a change cannot bring its own judge."""
-    rules = rules_of(older)
-    signers = older.files.get(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
+class _Judged(msgspec.Struct, frozen=True):
+    """What counts for each site that judges: hash -> name of the approval; and what does not count."""
+
+    covered: dict[str, dict[str, str]]
+    findings: tuple[Diagnostic, ...]
+
+
+def _judged(root: Path, older: State, newer: State, asked: Asked) -> _Judged:
+    """Judged by the rules of the older state, of each site by its own: a change cannot bring its own judge. What stood
+    in the older state approves nothing that was changed since."""
     today = asked.today or datetime.now(UTC).date()
-    court = Court(rules, signers, _authors(root, older, newer, asked), today)
-    return approved(newer.policies.approvals, court)
+    wrote_it = _authors(root, older, newer, asked)
+    before = frozenset(placed.document.spec.id for placed in older.policies.approvals)
+    covered: dict[str, dict[str, str]] = {}
+    found: list[Diagnostic] = []
+    judges = judges_of(older)
+    for site, rules in judges.items() or {"": None}.items():
+        signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
+        court = Court(site, rules, signers, wrote_it, today, older=before)
+        mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
+        counting, wrong = approved(mine, court)
+        covered[site] = covering(counting)
+        found += [each for each in wrong if each not in found]
+    return _Judged(covered, tuple(found))
+
+
+def judged_by(change: DocumentChange, older: PolicySet, newer: PolicySet, judges: Iterable[str]) -> tuple[str, ...]:
+    """The sites by whose approvals the change is judged: its own, or all where it concerns all of them."""
+    own = _site_of(change, older) or _site_of(change, newer)
+    every = tuple(judges)
+    return (own,) if own in every else every
+
+
+def _site_of(change: DocumentChange, policies: PolicySet) -> str:
+    if change.kind == "Site":
+        return change.formerly or change.name
+    named = {change.name, change.formerly}
+    groups = [(each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.groups]
+    others = [
+        (each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.exclusions
+    ]
+    return next((site for kind, name, site in (*groups, *others) if kind == change.kind and name in named), "")
+
+
+def _approved_by(
+    changes: Iterable[DocumentChange], older: PolicySet, newer: PolicySet, judged: _Judged
+) -> dict[str, str]:
+    """Hash of each change that is approved -> the approval; of what concerns several sites, by all of them."""
+    found: dict[str, str] = {}
+    for change in changes:
+        sites = judged_by(change, older, newer, judged.covered)
+        for field in change.fields:
+            names = [judged.covered[site].get(field.change_hash, "") for site in sites]
+            if names and all(names):
+                found[field.change_hash] = names[0]
+    return dict(sorted(found.items()))
 
 
 def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[str] | None:
-    """Who wrote the change: the authors of its commits, but for those that only bring approvals; else whom the
-    command names, else whoever is at work."""
+    """Who wrote the change: by its commits, else whom the command names, else whoever is at work."""
     if asked.authors:
         return frozenset(asked.authors)
     own = gitrepo.identity(root)
     if not older.commit:
         return frozenset({own}) if own else None
-    found = set() if newer.commit else {own}
-    approvals = {placed.positions.at().file for placed in newer.policies.approvals}
-    others = {
-        placed.positions.at().file
-        for kind in ("sites", "groups", "exclusions", "presets", "guardrails")
-        for placed in getattr(newer.policies, kind)
-    }
-    only = approvals - others
-    for author, names in gitrepo.authors(root, older.commit, newer.commit or "HEAD"):
-        if any(name.startswith(f"{FOLDER}/") and name not in only for name in names):
-            found.add(author)
-    return frozenset(found - {""}) or None
+    found = frozenset() if newer.commit else frozenset({own})
+    found |= wrote(root, side_of(older), side_of(newer))
+    return found - {""} or None
 
 
-def rules_of(older: State) -> Approvals | None:
-    """The approval rules of a state."""
-    found = (placed.document.spec.approvals for placed in older.policies.sites)
-    return next((each for each in found if each is not None), None)
+def side_of(state: State) -> Side:
+    """The state as authorship sees it: with all the files that it is made of."""
+    files = {path for source in state.sources for path in (source.name, *source.links)}
+    signers = {rules.allowed_signers for rules in judges_of(state).values() if rules.allowed_signers is not None}
+    return Side(state.commit, state.policies, frozenset(files | signers))
+
+
+def judges_of(older: State) -> dict[str, Approvals]:
+    """The approval rules of each site of a state that has some."""
+    every = (placed.document for placed in older.policies.sites)
+    return {each.metadata.name: each.spec.approvals for each in every if each.spec.approvals is not None}
 
 
 # --- Coverage --------------------------------------------------------------------------------------------------
@@ -174,10 +230,6 @@ def _site(policies: PolicySet, name: str) -> SiteDocument | None:
 
 
 # --- Files -----------------------------------------------------------------------------------------------------
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _bytes(path: Path) -> bytes:

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import msgspec
 
+from reconciler.control.bounds import Bounds, explained
 from reconciler.control.evidence import job_recorded, record_job
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
-from reconciler.errors import ReconcilerError, StaleFence, TemporaryError
+from reconciler.errors import Interrupted, ReconcilerError, StaleFence, TemporaryError
 from reconciler.model import Job, JobHandle, JobRecord, JobState, JobStatus
 from reconciler.schedule import View, backoff, due
 
@@ -25,8 +26,8 @@ POLL_SECONDS = 0.05
 Watcher = Callable[[JobRecord], None]
 
 
-def jobs_due(site: Site, observation: Observation, *, prune: bool) -> tuple[Job, ...]:
-    """What should run now, on the servers whose schedules are ours."""
+def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: bool) -> tuple[Job, ...]:
+    """What should run now, on the servers whose schedules are ours; a server that fails is a trouble of `bounds`."""
     jobs: list[Job] = []
     latest = site.memory.jobs.latest()
     running = site.memory.jobs.running()
@@ -40,12 +41,14 @@ def jobs_due(site: Site, observation: Observation, *, prune: bool) -> tuple[Job,
                 running=running,
                 prune_allowed=prune,
             )
-            jobs += due(view)
+            with bounds.about(f"the schedules of {name}"):
+                jobs += due(view)
     return tuple(jobs)
 
 
 def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
-    """Starts a job and records it; the record is written before the engine is asked, so nothing runs unknown."""
+    """Starts a job and records it; the record is written before the engine is asked, so nothing runs unknown. A job
+    that cannot be started, whatever the reason, has failed."""
     earlier = site.memory.jobs.get(job.id)
     attempt = earlier.attempt + 1 if earlier else 1
     record = JobRecord(job, JobStatus(JobState.RUNNING), attempt, site.now(), run=run)
@@ -53,30 +56,47 @@ def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
     site.started[job.id] = time.monotonic()
     try:
         site.engines[job.server].start(job, held.fence)
-    except StaleFence:
+    except (StaleFence, Interrupted):
         raise
-    except ReconcilerError as error:
-        return _ended(site, record, _refused(error))
+    except Exception as error:
+        return _ended(site, record, _refused(explained(error, _called(job), site.folder)))
     return record
 
 
 def poll(site: Site) -> tuple[JobRecord, ...]:
-    """Asks after every running job; returns them as they stand now. Ended ones are recorded as ended."""
+    """Asks after every running job; returns them as they stand now. Ended ones are recorded as ended. Raises, after all
+    of them, the first error of those whose end could not be recorded."""
     records = []
+    bounds = Bounds(site.folder)
     for record in site.memory.jobs.running():
-        engine = site.engines.get(record.job.server)
-        if engine is None:
-            continue
-        status = engine.poll(JobHandle(record.job.server, record.job.id))
-        hours = record.job.max_hours
-        if status.state.ended:
-            records.append(_ended(site, record, status))
-        elif hours is not None and _running_for(site, record) > timedelta(hours=hours):
-            engine.cancel(JobHandle(record.job.server, record.job.id))
-            records.append(_ended(site, record, _too_long(hours)))
-        else:
-            records.append(msgspec.structs.replace(record, status=status))
+        if record.job.server in site.engines:
+            with bounds.about(_called(record.job)):
+                records.append(_polled(site, record))
+    for error in bounds.troubles:
+        raise error
     return tuple(records)
+
+
+def _polled(site: Site, record: JobRecord) -> JobRecord:
+    engine, handle = site.engines[record.job.server], JobHandle(record.job.server, record.job.id)
+    try:
+        status = engine.poll(handle)
+    except (StaleFence, TemporaryError, Interrupted):
+        raise
+    except Exception as error:
+        # Nobody will learn any more what came of it: a job that cannot be asked after would run for ever.
+        return _ended(site, record, _refused(explained(error, _called(record.job), site.folder)))
+    hours = record.job.max_hours
+    if status.state.ended:
+        return _ended(site, record, status)
+    if hours is not None and _running_for(site, record) > timedelta(hours=hours):
+        engine.cancel(handle)
+        return _ended(site, record, _too_long(hours))
+    return msgspec.structs.replace(record, status=status)
+
+
+def _called(job: Job) -> str:
+    return f"the job {job.id}"
 
 
 def run_jobs(

@@ -10,11 +10,11 @@ from reconciler.control.evidence import record_drift
 from reconciler.control.flight import in_flight
 from reconciler.control.lease import holding
 from reconciler.control.observe import Observation
-from reconciler.control.propose import desired_now
+from reconciler.control.propose import desired_now, state_lost
 from reconciler.control.settle import settle
 from reconciler.control.sightings import note_sightings, unreadable
 from reconciler.control.site import Site
-from reconciler.errors import LockHeld, ReconcilerError
+from reconciler.errors import LockHeld, ReconcilerError, TemporaryError
 from reconciler.model import FieldChange, Reason
 from reconciler.model.documents import PolicySet
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
@@ -27,8 +27,10 @@ def drift_now(
 ) -> Drift:
     """Everything that does not agree, of these classes. Notes what was seen, so that a later look can tell since when
     it is so; where somebody is at work on the site, that is left to him."""
-    with suppress(LockHeld), holding(site):
-        note_and_record(site, observation)
+    if site.memory.writable:
+        with suppress(LockHeld, TemporaryError), holding(site):
+            note_and_record(site, observation)
+    lost = state_lost(observation)
     desired = desired_now(site, policies, observation)
     moving = in_flight(site, observation)
     wanted = tuple(klass for klass in DriftClass if klass in classes)
@@ -40,7 +42,11 @@ def drift_now(
         items=items,
         in_flight=moving,
         names={each.source: desired.names[each.source] for each in items if each.source in desired.names},
-        findings=(*(error.diagnostic for error in observation.troubles), *future_times(site, observation)),
+        findings=(
+            *(error.diagnostic for error in observation.troubles),
+            *((lost,) if lost is not None else ()),
+            *future_times(site, observation),
+        ),
     )
 
 
@@ -85,7 +91,7 @@ def _items(
 def settle_what_was_cut_off(site: Site) -> None:
     """Brings our own memory in line with what a run that died had done, where nobody is at work. Where that cannot be
     found out now, the groups of that run are shown as in flight."""
-    if not site.memory.journal.open_runs():
+    if not site.memory.writable or not site.memory.journal.open_runs():
         return
     try:
         with holding(site):

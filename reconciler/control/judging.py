@@ -6,6 +6,7 @@ that a change cannot bring its own judge. Whoever wrote the policies since then 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ import msgspec
 
 from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved
-from reconciler.control.policies import FOLDER
+from reconciler.control.authorship import EMPTY, Side, wrote
+from reconciler.control.compare import read_state, side_of
+from reconciler.control.policies import policy_paths
 from reconciler.control.site import Site
-from reconciler.errors import Diagnostic, ReconcilerError, Severity
+from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Severity
 from reconciler.model import Approved
 from reconciler.model.documents import Approvals, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode
 from reconciler.plan.rules import RULES
+from reconciler.protocols import ApprovalUse
 
 _APPROVALS = next(rule for rule in RULES["Site"] if rule.path == "spec.approvals")
 
@@ -42,12 +46,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
 class Bench(msgspec.Struct, frozen=True):
     """What is judged from: the root, the site as it is written now, what the ledger has of the site as it was last
-    applied, and the day in its zone."""
+    applied, the day in its zone, and what became of approvals, by id."""
 
     root: Path
     document: SiteDocument
     told: dict[str, Any] | None
     today: date
+    uses: Mapping[str, ApprovalUse] = {}
 
 
 def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
@@ -62,14 +67,17 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     since = known.commit if known is not None else ""
     wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
     signing = signers.encode() if signers is not None else None
-    counting, found = approved(policies.approvals, Court(rules, signing, wrote, bench.today, changed or frozenset()))
+    name = bench.document.metadata.name
+    court = Court(name, rules, signing, wrote, bench.today, changed or frozenset(), bench.uses)
+    counting, found = approved(policies.approvals, court)
     return Verdict(counting, (*found, *others))
 
 
 def bench_of(site: Site) -> Bench:
     """Where approvals are judged for a site that is open."""
     today = site.now().astimezone(site.zone).date()
-    return Bench(site.folder, site.document, site.memory.ledger.site_document(), today)
+    uses = site.memory.approvals.all()
+    return Bench(site.folder, site.document, site.memory.ledger.site_document(), today, uses)
 
 
 def wants_approvers(site: Site) -> bool:
@@ -98,7 +106,7 @@ def record_site(site: Site, *, settled: bool, glass: bool = False) -> None:
     """
     known = last_applied(site)
     document = site.document
-    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    commit, dirty = gitrepo.state(site.folder, *policy_paths(site.folder))
     signers = _signers(site.folder, document.spec.approvals)
     if known is not None and _widened(known, document) and not glass:
         document = _with_approvals(document, known.document.spec.approvals)
@@ -145,8 +153,8 @@ def _signers(root: Path, rules: Approvals | None) -> str | None:
 def _uncommitted(root: Path) -> frozenset[str] | None:
     """The policy files that Git does not have as they are; None where there is no repository."""
     try:
-        commit, _ = gitrepo.state(root, FOLDER)
-        return frozenset(gitrepo.changed_files(root, FOLDER)) if commit else None
+        commit, _ = gitrepo.state(root, *policy_paths(root))
+        return frozenset(gitrepo.changed_files(root, *policy_paths(root))) if commit else None
     except ReconcilerError:
         return None
 
@@ -156,18 +164,17 @@ def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str
     cannot tell."""
     if changed is None:
         return None
-    approvals = {placed.positions.at().file for placed in policies.approvals}
-    others = {
-        placed.positions.at().file
-        for kind in ("sites", "groups", "exclusions", "presets", "guardrails")
-        for placed in getattr(policies, kind)
-    }
-    only = approvals - others
     found = {gitrepo.identity(root)} if changed else set()
     try:
-        for author, files in gitrepo.authors(root, since, "HEAD"):
-            if any(name.startswith(f"{FOLDER}/") and name not in only for name in files):
-                found.add(author)
+        older = _then(root, since) if since else Side("", EMPTY)
+        return frozenset((found | wrote(root, older, Side("", policies, frozenset(policy_paths(root))))) - {""})
     except ReconcilerError:
         return None
-    return frozenset(found - {""})
+
+
+def _then(root: Path, commit: str) -> Side:
+    """The policies of a commit."""
+    try:
+        return side_of(read_state(root, commit, may_be_empty=True))
+    except PolicyError:
+        return Side(commit, None)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from reconciler.control.evidence import record_lock
 from reconciler.control.site import Site
+from reconciler.control.stores import largest_token, note_stores
 from reconciler.errors import LockHeld, ReconcilerError
 from reconciler.protocols import Fence, Lease
 
@@ -78,6 +79,7 @@ def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
         if held.took_over:
             record_lock(site, "takenOver", held.lease)
         yield held
+        note_stores(site, held.fence)
 
 
 @contextmanager
@@ -111,6 +113,9 @@ def held_by(site: Site) -> Lease | None:
 
 def _acquire(site: Site, wait: timedelta) -> Lease:
     patience = wait.total_seconds()
+    if not site.memory.locks.token():
+        # A new state: servers may have seen the tokens of one that is gone.
+        site.memory.locks.raise_floor(largest_token(site))
     while True:
         try:
             return site.memory.locks.acquire(lease_name(site), site.holder, TTL)

@@ -1,4 +1,4 @@
-"""The loop: ticks until there is nothing left to do, or until somebody asks to stop."""
+"""The loop: ticks until there is nothing left to do, or until somebody asks to stop: nothing else ends it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 from watchfiles import watch
 
+from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
@@ -18,13 +19,26 @@ from reconciler.control.recovery import resume_recoveries
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
-from reconciler.errors import Diagnostic, LockHeld, PolicyError, ReconcilerError, Severity, sort_key
+from reconciler.errors import (
+    Diagnostic,
+    ExitCode,
+    Interrupted,
+    LockHeld,
+    PolicyError,
+    Refused,
+    Severity,
+    StaleFence,
+    sort_key,
+)
 from reconciler.model import JobRecord, JobState
 from reconciler.model.documents import PolicySet
 from reconciler.plan.guard import denied
 
 #: How often the loop looks at everything anew, in seconds, where nothing wakes it earlier.
 TICK_SECONDS = 15.0
+
+#: How long the loop rests at most after ticks that failed altogether, in seconds; it begins with one tick's length.
+LONGEST_REST_SECONDS = 300.0
 
 #: How long a command waits for another process that is at work on the site.
 PATIENCE = timedelta(seconds=30)
@@ -53,6 +67,7 @@ class Summary(msgspec.Struct, rename="camel"):
     invalid_policies: bool = False
     denied: bool = False
     unreachable: bool = False
+    troubles: tuple[ExitCode, ...] = ()
     last: Tick | None = None
 
     def count(self, done: Tick) -> None:
@@ -71,6 +86,8 @@ class Summary(msgspec.Struct, rename="camel"):
         self.denied = bool(forbidden)
         self.invalid_policies = len(forbidden) < len(wrong)
         self.unreachable = not done.observation.whole
+        by_findings = (PolicyError, Refused)
+        self.troubles = tuple(error.exit_code for error in done.troubles if not isinstance(error, by_findings))
 
     def count_job(self, record: JobRecord) -> None:
         if record.status.state is JobState.SUCCEEDED:
@@ -109,13 +126,58 @@ def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> 
     document that changed is opened anew once the running jobs have ended.
     """
     summary = Summary()
+    watcher = _Careful(watcher, root)
+    failures = 0
     while not stop.asked:
-        site = open_site(read_or_last_good(root).policies)
+        site, bounds = None, Bounds(root)
+        with bounds.about("opening the site"):
+            site = open_site(read_or_last_good(root).policies)
+        if site is None:
+            if not summary.ticks:
+                raise bounds.troubles[0]
+            for finding in bounds.findings if not failures else ():
+                watcher.said(finding)
+            stop.wait(_rest_seconds(failures))
+            failures += 1
+            continue
+        failures = 0
         try:
             _Worker(site, root, watcher, summary).serve()
         finally:
             site.close()
     return summary
+
+
+def _rest_seconds(failures: int) -> float:
+    """How long to rest after so many ticks in a row that failed altogether."""
+    return min(TICK_SECONDS * 2.0 ** min(failures, 16), LONGEST_REST_SECONDS)
+
+
+class _Careful:
+    """A watcher whose own troubles do not end the loop: where nobody reads any more, nothing more is told."""
+
+    def __init__(self, watcher: Watcher, root: Path) -> None:
+        self._watcher = watcher
+        self._root = root
+        self._gone = False
+
+    def ticked(self, done: Tick) -> None:
+        self._tell(lambda: self._watcher.ticked(done))
+
+    def job(self, record: JobRecord) -> None:
+        self._tell(lambda: self._watcher.job(record))
+
+    def said(self, finding: Diagnostic) -> None:
+        self._tell(lambda: self._watcher.said(finding))
+
+    def _tell(self, act: Callable[[], None]) -> None:
+        if self._gone:
+            return
+        with Bounds(self._root).about("telling what the loop does"):
+            try:
+                act()
+            except OSError:
+                self._gone = True
 
 
 class _Worker:
@@ -127,22 +189,28 @@ class _Worker:
         self.watcher = watcher
         self.summary = summary
         self._told: frozenset[Diagnostic] = frozenset()
+        self._before: tuple[Diagnostic, ...] = ()
         self._read = ""
 
     def prepare(self, held: Holding) -> None:
-        """Cleans up after a process that died."""
-        settle(self.site)
-        for record in resume_recoveries(self.site, held):
-            self.note(record)
-        for record in poll(self.site):
-            if record.status.state.ended:
+        """Cleans up after a process that died. What cannot be cleaned up is told with the findings of the tick."""
+        bounds = Bounds(self.root)
+        with bounds.about("the runs that were cut off"):
+            settle(self.site)
+        with bounds.about("the recoveries that were cut off"):
+            for record in resume_recoveries(self.site, held):
                 self.note(record)
+        with bounds.about("the jobs that ran"):
+            for record in poll(self.site):
+                if record.status.state.ended:
+                    self.note(record)
+        self._before = bounds.findings
 
     def tick(self, held: Holding, confirm_clock: bool = False) -> Tick:
         self._read = fingerprint(self.root)  # before reading, so that no change falls between
         done = tick(self.site, read_or_last_good(self.root), held, confirm_clock=confirm_clock)
         self.summary.count(done)
-        self.tell(done.findings)
+        self.tell((*self._before, *done.findings))
         self.watcher.ticked(done)
         return done
 
@@ -178,27 +246,37 @@ class _Worker:
             self.site.stop.wait(POLL_SECONDS)
 
     def serve(self) -> None:
-        """Works, then rests, until somebody asks to stop or the site's own document changes."""
+        """Works, then rests, until somebody asks to stop or the site's own document changes. A tick that fails
+        altogether is told, and the next one is tried, later from failure to failure."""
+        failures = 0
         while not self.site.stop.asked:
+            bounds = Bounds(self.root)
             try:
-                if self._site_changed():
-                    return
-                with holding(self.site) as held:
-                    self.work(held)
+                with bounds.about("the tick"):
+                    if self._site_changed():
+                        return
+                    with holding(self.site) as held:
+                        self.work(held)
             except LockHeld as error:
                 self.tell((error.diagnostic,))
                 self.site.stop.wait(_ASK_AGAIN_SECONDS)
                 continue
-            except PolicyError as error:
-                self.tell(error.diagnostics)
-            except ReconcilerError as error:
+            except (StaleFence, Interrupted) as error:
                 self.tell((error.diagnostic,))
-            self._rest()
+            if bounds.troubles:
+                self.tell(bounds.findings)
+            failures = failures + 1 if bounds.troubles else 0
+            seconds = _rest_seconds(max(0, failures - 1))
+            watching = Bounds(self.root)
+            with watching.about("watching the policy folder"):
+                self._rest(seconds)
+            if watching.troubles:
+                self.site.stop.wait(seconds)
 
-    def _rest(self) -> None:
+    def _rest(self, seconds: float) -> None:
         """Waits for a change of the policy folder, for a while, or for somebody who asks to stop."""
         folder = self.root / FOLDER
-        deadline = time.monotonic() + TICK_SECONDS
+        deadline = time.monotonic() + seconds
         if not folder.is_dir():
             self.site.stop.wait(_ASK_AGAIN_SECONDS)
             return

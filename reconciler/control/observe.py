@@ -6,19 +6,23 @@ from datetime import datetime
 
 import msgspec
 
+from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site
+from reconciler.control.stores import StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings."""
+    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings.
+    `stores` are those of engines that keep one of their own."""
 
     at: datetime
     clusters: dict[str, ClusterSnapshot]
     catalogs: dict[str, CatalogSnapshot]
     ledger: tuple[LedgerEntry, ...]
     troubles: tuple[ReconcilerError, ...] = ()
+    stores: dict[str, StoreView] = {}
 
     @property
     def whole(self) -> bool:
@@ -34,21 +38,25 @@ class Observation(msgspec.Struct, frozen=True):
 
 
 def observe(site: Site) -> Observation:
-    """Everything that can be seen now. Never raises for a cluster or a server that does not answer."""
+    """Everything that can be seen now. Never raises for a cluster or a server that cannot be, whatever the reason."""
     clusters: dict[str, ClusterSnapshot] = {}
     catalogs: dict[str, CatalogSnapshot] = {}
-    troubles: list[ReconcilerError] = []
+    bounds = Bounds(site.folder)
     for name, inventory in site.inventories.items():
-        try:
+        with bounds.about(f"the cluster {name}"):
             clusters[name] = inventory.observe()
-        except ReconcilerError as error:
-            troubles.append(error)
+    stores: dict[str, StoreView] = {}
+    judged = views(site)
     for name, engine in site.engines.items():
-        try:
+        with bounds.about(f"the server {name}"):
+            view = judged.get(name)
+            if isinstance(view, ReconcilerError):
+                raise view
+            if view is not None:
+                stores[name] = view
             catalogs[name] = engine.observe()
-        except ReconcilerError as error:
-            troubles.append(error)
-    return Observation(site.now(), clusters, catalogs, site.memory.ledger.entries(), tuple(troubles))
+    ledger = site.memory.ledger.entries()
+    return Observation(site.now(), clusters, catalogs, ledger, tuple(bounds.troubles), stores)
 
 
 def observe_whole(site: Site) -> Observation:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from reconciler import files
+from reconciler.control.bounds import Bounds
 from reconciler.errors import Diagnostic, PolicyError
 from reconciler.model.documents import PolicySet
-from reconciler.parse import read_policies
+from reconciler.parse import FolderTree, Reading, find_policy_files, read_policies, read_policy_files, read_texts
+from reconciler.parse.load import LARGEST_FILE
 
 FOLDER = "policies"
 _KEEP = ".reconciler"
@@ -18,11 +22,12 @@ _KEEP = ".reconciler"
 
 class Policies(msgspec.Struct, frozen=True):
     """What was read. `current` is False when the folder is wrong now and these are the last good ones:
-    enough to go on with jobs, never to change anything."""
+    enough to go on with jobs, never to change anything. `texts` is what was read of each file."""
 
     policies: PolicySet
     current: bool
     diagnostics: tuple[Diagnostic, ...]
+    texts: Mapping[str, bytes]
 
 
 def read_good(root: Path) -> Policies:
@@ -30,61 +35,90 @@ def read_good(root: Path) -> Policies:
     reading = read_policies(root, FOLDER)
     if reading.policies is None:
         raise PolicyError(reading.diagnostics)
-    return Policies(reading.policies, True, reading.diagnostics)
+    return Policies(reading.policies, True, reading.diagnostics, reading.texts)
 
 
-def read_or_last_good(root: Path) -> Policies:
-    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong.
+def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
+    """The policies, kept for later; or, where they are wrong now, the last good ones with what is wrong. Who is only
+    `reading` keeps them where that can be.
 
     Raises `PolicyError` when they are wrong and no good ones were ever kept.
     """
-    try:
+    good = None
+    bounds = Bounds(root)
+    with bounds.about("the policies"):
         good = read_good(root)
-    except PolicyError as error:
+    if good is None:
         kept = _kept(root)
-        if kept is None:
-            raise
-        return Policies(kept, False, error.diagnostics)
-    _keep(root)
-    return good
+        if kept is None or kept.policies is None:
+            raise bounds.troubles[0]
+        return Policies(kept.policies, False, bounds.findings, kept.texts)
+    with bounds.about("keeping the policies for a day on which they are wrong"):
+        _keep(root, good.texts)
+    found = () if reading else bounds.findings
+    return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found))
+
+
+def policy_paths(root: Path) -> tuple[str, ...]:
+    """Where the policies lie, from the root: their folder, and what its links lead to outside of it. Whoever changes
+    one of these changes the policies."""
+    try:
+        found = find_policy_files(FolderTree(root), FOLDER)
+    except PolicyError:
+        return (FOLDER,)
+    paths = {path for each in found.files for path in (each.name, *each.links)}
+    return (FOLDER, *sorted(path for path in paths if not path.startswith(f"{FOLDER}/") and path != FOLDER))
 
 
 def fingerprint(root: Path) -> str:
-    """A hash of the folder's policy files, by name and content; "" where it cannot be read."""
-    digest = hashlib.sha256()
+    """A hash of what readers see of the folder: names and content of its policy files, and what is wrong with finding
+    them; "" where it cannot be read."""
+    tree = FolderTree(root)
     try:
-        for path in _policy_files(root / FOLDER):
-            digest.update(f"{path.relative_to(root)}\0".encode())
-            digest.update(hashlib.sha256(files.read_regular(path)).digest())
-    except OSError:
+        found = find_policy_files(tree, FOLDER)
+    except PolicyError:
         return ""
+    texts, unreadable = read_policy_files(tree, found, LARGEST_FILE + 1)
+    return _digest(texts, "".join(f"{each}\n" for each in (*found.diagnostics, *unreadable)))
+
+
+def _digest(texts: Mapping[str, bytes], told: str = "") -> str:
+    digest = hashlib.sha256(told.encode("utf-8", "surrogateescape"))
+    for name in sorted(texts):
+        digest.update(os.fsencode(name) + b"\0")
+        digest.update(hashlib.sha256(texts[name]).digest())
     return digest.hexdigest()[:16]
 
 
-def _policy_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
+#: The list of a copy's files, by name, each ended by NUL: what was read may lie in hidden folders, or behind links,
+#: and the copy is not searched again.
+_LIST = "files"
 
 
-def _keep(root: Path) -> None:
-    """Copies the folder under a name of its content, then points at the copy."""
+def _keep(root: Path, texts: Mapping[str, bytes]) -> None:
+    """Copies what was read under a name of its content, then points at the copy."""
     pointer = root / _KEEP / "last-good"
-    name = f"last-good-{fingerprint(root)}"
+    name = f"last-good-{_digest(texts)}"
     if pointer.exists() and files.read_text(pointer) == name:
         return
     copy = root / _KEEP / name
-    for path in _policy_files(root / FOLDER):
-        target = copy / path.relative_to(root)
+    for path, data in texts.items():
+        target = copy / FOLDER / path
         files.make_folder(target.parent)
-        files.write_whole(target, files.read_regular(path))
+        files.write_whole(target, data)
+    files.write_whole(copy / _LIST, b"".join(os.fsencode(path) + b"\0" for path in sorted(texts)))
     files.write_whole(pointer, name.encode())
     for old in pointer.parent.glob("last-good-*"):
         if old.name != name:
             files.remove_folder(old)
 
 
-def _kept(root: Path) -> PolicySet | None:
+def _kept(root: Path) -> Reading | None:
     try:
-        name = files.read_text(root / _KEEP / "last-good")
-        return read_policies(root / _KEEP / name, FOLDER).policies
-    except (OSError, PolicyError):
+        copy = root / _KEEP / files.read_text(root / _KEEP / "last-good")
+        if not (copy / _LIST).exists():  # of version 0.1
+            return read_policies(copy, FOLDER)
+        listed = [os.fsdecode(name) for name in files.read_regular(copy / _LIST).split(b"\0") if name]
+        return read_texts({path: files.read_regular(copy / FOLDER / path) for path in listed}, FOLDER)
+    except (OSError, ValueError, PolicyError):
         return None

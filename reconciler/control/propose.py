@@ -9,6 +9,7 @@ from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
+from reconciler.control.stores import foreign, foreign_store, said_of
 from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Refused, Severity, UsageError
 from reconciler.model import Plan
 from reconciler.model.documents import PolicySet, SiteDocument
@@ -45,7 +46,8 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         spent=spent_today(site),
         glass=wish.glass,
     )
-    found = (*verdict.findings, *past_glass(site), *future_times(site, observation))
+    first = tuple(each for each in said_of(observation.stores) if each.severity is Severity.ADVICE)
+    found = (*verdict.findings, *past_glass(site), *first, *future_times(site, observation))
     return said_too(checked(plan_propose(policies, situation)), found)
 
 
@@ -127,18 +129,29 @@ def checks_now(site: Site, policies: PolicySet, observation: Observation) -> tup
 
 
 def check_state(observation: Observation, wish: PlanWish = EVERYTHING) -> None:
-    """Refuses to change servers that hold groups when our own memory is empty, since it may be the wrong one; unless
-    groups are to be adopted."""
+    """Refuses to change servers that hold groups when our own memory is empty, or whose stores it has never used, since
+    it may be the wrong one; unless groups are to be adopted."""
+    lost = state_lost(observation)
+    if lost is not None and not wish.adopt:
+        raise Refused(lost.code, lost.message, lost.remedy, subject=lost.subject)
+
+
+def state_lost(observation: Observation) -> Diagnostic | None:
+    """RCL3012: our own memory does not know what the servers hold; None where it does."""
+    for view in foreign(observation.stores):
+        return foreign_store(view)
     held = sum(len(catalog.groups) for catalog in observation.catalogs.values())
-    if held and not observation.ledger and not wish.adopt:
-        servers = ", ".join(sorted(name for name, catalog in observation.catalogs.items() if catalog.groups))
-        raise Refused(
-            "RCL3012",
-            f"the state knows no group, but {servers} holds {held}: the state may be lost, or be the wrong one",
-            "Restore the state with `reconciler state restore`, correct `state` in the site, or take the groups over "
-            "with --adopt NAME. Nothing was changed.",
-            subject=servers,
-        )
+    if not held or observation.ledger:
+        return None
+    servers = ", ".join(sorted(name for name, catalog in observation.catalogs.items() if catalog.groups))
+    return Diagnostic(
+        "RCL3012",
+        Severity.ERROR,
+        f"the state knows no group, but {servers} holds {held}: the state may be lost, or be the wrong one",
+        "Restore the state with `reconciler state restore`, correct `state` in the site, or take the groups over "
+        "with --adopt NAME. Nothing was changed.",
+        subject=servers,
+    )
 
 
 def _forbids(finding: Diagnostic) -> bool:

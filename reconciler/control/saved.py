@@ -12,7 +12,7 @@ import msgspec
 
 from reconciler import __version__, files, gitrepo
 from reconciler.control.observe import Observation
-from reconciler.control.policies import FOLDER
+from reconciler.control.policies import policy_paths
 from reconciler.control.site import Site, actor
 from reconciler.errors import Refused, UsageError
 from reconciler.model import FORMAT_VERSION, Origin, Plan, SavedPlan
@@ -34,7 +34,7 @@ def origin_of(site: Site, observation: Observation) -> Origin:
 
 def origin_for(root: Path, observation: Observation) -> Origin:
     """Where a plan of the policies below `root` comes from, by what was observed."""
-    commit, dirty = gitrepo.state(root, FOLDER)
+    commit, dirty = gitrepo.state(root, *policy_paths(root))
     seen = {name: snapshot.taken_at for name, snapshot in observation.clusters.items()}
     seen |= {name: catalog.taken_at for name, catalog in observation.catalogs.items()}
     return Origin(actor(), platform.node(), __version__, commit, dirty, ci_identity(os.environ), seen)

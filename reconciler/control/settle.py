@@ -9,6 +9,7 @@ from reconciler.control.evidence import record_end, record_step, recorded
 from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site
 from reconciler.control.standing import Stands, groups_on, resolved, shown_by, stands
+from reconciler.control.using import use_for_step
 from reconciler.model import Outcome, OutcomeState, Step
 
 
@@ -30,6 +31,8 @@ def settle(site: Site) -> tuple[str, ...]:
                 outcome = Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL0005", reason="interrupted")
             else:
                 shown = remember_step(site, step, ref, run.id, run.commit)
+                if plan is not None:
+                    use_for_step(site, run.id, plan, step, run.commit)
                 outcome = Outcome(step.id, OutcomeState.DONE, site.now(), ref)
             if plan is not None and step.id not in on_record:
                 record_step(site, run.id, step, outcome, shown, plan.names)

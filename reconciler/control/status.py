@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from reconciler.control.clock import ALARMS, HEARTBEAT, future_times
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
-from reconciler.control.propose import desired_now, past_glass
+from reconciler.control.propose import desired_now, past_glass, state_lost
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
@@ -43,8 +43,18 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
         volumes={server: catalog.volumes for server, catalog in observation.catalogs.items()},
         heartbeat=site.memory.marks.read(HEARTBEAT),
         holder=lease.holder if lease else "",
-        findings=(*observation.findings, *future_times(site, observation), *past_glass(site)),
+        findings=(
+            *observation.findings,
+            *_lost(observation),
+            *future_times(site, observation),
+            *past_glass(site),
+        ),
     )
+
+
+def _lost(observation: Observation) -> tuple[Diagnostic, ...]:
+    found = state_lost(observation)
+    return (found,) if found is not None else ()
 
 
 def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnostic, ...]:

@@ -6,6 +6,7 @@ import msgspec
 
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import Applied, apply
+from reconciler.control.bounds import Bounds
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
 from reconciler.control.dispatch import jobs_due
 from reconciler.control.drift import note_and_record
@@ -18,18 +19,20 @@ from reconciler.control.remembering import refresh_ledger
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
 from reconciler.control.spending import kept_by_time, spent_today
-from reconciler.errors import Diagnostic, PolicyError, Refused, Severity
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Cost, Job, Plan
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """What one tick saw and did. `pending` are the steps that wait for consent, `jobs` what is due now."""
+    """What one tick saw and did. `pending` are the steps that wait for consent, `jobs` what is due now, `troubles` what
+    kept the policies from being applied, or a server's jobs from being found."""
 
     observation: Observation
     jobs: tuple[Job, ...]
     applied: Applied | None = None
     pending: Plan | None = None
     findings: tuple[Diagnostic, ...] = ()
+    troubles: tuple[ReconcilerError, ...] = ()
 
     @property
     def waits_for_consent(self) -> bool:
@@ -39,28 +42,30 @@ class Tick(msgspec.Struct, frozen=True):
 def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool = False) -> Tick:
     """Brings the site as near to its policies as may be without asking, and says which jobs are due."""
     now = site.now()
+    bounds = Bounds(site.folder)
     findings = list(policies.diagnostics)
     prune = trust_clock(site, now, confirm_clock)
     if prune is not None:
         findings.append(prune)
     observation = observe(site)
-    note_and_record(site, observation)
+    with bounds.about("the record of drift"):
+        note_and_record(site, observation)
     applied, pending = None, None
     if policies.current and observation.whole:
-        try:
+        with bounds.about("applying the policies"):
             applied, pending = _converge(site, policies, held, observation, findings)
-        except (PolicyError, Refused) as error:
-            findings += error.diagnostics if isinstance(error, PolicyError) else [error.diagnostic]
         if applied is not None:
             observation = observe(site)
-            note_and_record(site, observation)
+            with bounds.about("the record of drift"):
+                note_and_record(site, observation)
     findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
     if confirm_clock:
         acknowledge(site, observation)
     findings += future_times(site, observation)
     site.memory.marks.write(HEARTBEAT, now)
-    jobs = jobs_due(site, observation, prune=prune is None)
-    return Tick(observation, jobs, applied, pending, tuple(dict.fromkeys(findings)))
+    jobs = jobs_due(site, observation, bounds, prune=prune is None)
+    findings += bounds.findings
+    return Tick(observation, jobs, applied, pending, tuple(dict.fromkeys(findings)), tuple(bounds.troubles))
 
 
 def _converge(

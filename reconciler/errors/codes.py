@@ -112,6 +112,13 @@ _COMMAND_LINE = {
         " that the folder is safe. Only the settings of the account and of the computer count for that.",
         "If you trust it: `git config --global --add safe.directory FOLDER`. Or run as its owner.",
     ),
+    "RCL0021": Explanation(
+        "a cluster, server or job that the system refused",
+        "The operating system refused to read or write something of the cluster, server or job that the message names:"
+        " a disk that fails, a missing right, a network share that went away. Only that one is affected; nothing is"
+        " concluded about it meanwhile.",
+        "Look at the file or disk that is named. It is tried again at the next tick, or when the command is run again.",
+    ),
 }
 
 #: RCL1xxx: policies
@@ -450,6 +457,34 @@ _POLICIES: dict[str, Explanation] = {
         "Some checks compare the policies with the cluster, and none could be seen.",
         "Give --inventory FILE (`reconciler inventory snapshot` writes one), or run where the cluster's "
         "folder can be read.",
+    ),
+    "RCL1091": Explanation(
+        "a link that cannot be followed",
+        "A link in the policy folder leads out of the root, to nothing, in a circle, or to a folder that it is in. What"
+        " it should lead to would be missing without a word, and a commit cannot hold what is outside of it.",
+        "Let it lead to a file or folder below the root (the folder that holds policies/), or remove it.",
+    ),
+    "RCL1092": Explanation(
+        "something that looks like policies and is not read",
+        "Policy files are those whose names end in .yaml or .yml. Names that begin with a dot are read only where a"
+        " link leads to them, as Kubernetes mounts a ConfigMap.",
+        "Rename it if it holds policies; else move it out of the policy folder.",
+    ),
+    "RCL1093": Explanation(
+        "a policy folder beyond all bounds",
+        "The folder is nested deeper, or holds more names, than is read. Nothing is planned from a part of it.",
+        "Divide the policies among sites, or move what is none out of the policy folder.",
+    ),
+    "RCL1094": Explanation(
+        "policies of another Git repository",
+        "A submodule, or a folder with a .git of its own, lies in the policy folder. Its files are in no commit of this"
+        " repository, so no review would see a change of them.",
+        "Add the files themselves, or keep it outside of the policy folder and let a link lead to it.",
+    ),
+    "RCL1095": Explanation(
+        "file names that differ in letter case alone",
+        "On disks that do not tell letter case apart, as on Windows and macOS, only one of the files is there.",
+        "Rename one of them.",
     ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
@@ -1185,6 +1220,29 @@ _STATE: dict[str, Explanation] = {
         "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
         "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
+    "RCL5043": Explanation(
+        "the store of a server is missing",
+        "The state has this store on record, or groups that were applied there, and nothing is at its path: the disk "
+        "is not mounted, or the store was removed. It is never taken for a new one.",
+        "Mount the disk. Where it is lost, `reconciler store declare-lost SERVER --reason TEXT` says so on record.",
+    ),
+    "RCL5044": Explanation(
+        "the store of a server is not the one on record",
+        "Another store is at its path, or an older copy of it: its identity or its generation is not as it was seen.",
+        "Put back what was there. Nothing is written to another one.",
+    ),
+    "RCL5045": Explanation(
+        "the state is an older copy",
+        "A store has on record that a later generation of this state wrote to it: the state was rolled back, by a copy "
+        "or a snapshot of its disk. State and stores that were rolled back together look alike: only an anchor of the "
+        "evidence that is kept elsewhere shows that.",
+        "Put the newest state back, or restore a backup: that goes on past every generation that was reached.",
+    ),
+    "RCL5046": Explanation(
+        "first use of a server",
+        "The server has no store yet, and the state has never used one there: applying makes it, on record.",
+        "If a store should be there, mount its disk first.",
+    ),
     "RCL5020": Explanation(
         "the evidence does not read",
         "A line of the evidence is no record: it was edited, cut or overwritten.",
@@ -1418,7 +1476,8 @@ _INTERNAL = {
     "RCL9001": Explanation(
         "internal error",
         "The program met a state that its authors did not foresee.",
-        "Please report it with the printed trace. What was begun is in the journal; nothing is half-written.",
+        "Please report it with the printed trace, or with the file below .reconciler/traces that the message names."
+        " What was begun is in the journal; nothing is half-written. A watching loop goes on with everything else.",
     ),
 }
 

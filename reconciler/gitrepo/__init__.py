@@ -9,12 +9,14 @@ attributes can name filters (ADR 12).
 from reconciler.gitrepo.checkout import changed_files, identity, state
 from reconciler.gitrepo.history import Commit, authors, commits
 from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, head, read_files, read_objects, resolve
+from reconciler.gitrepo.tree import CommitTree
 
 __all__ = [
     "FOLDER",
     "LINK",
     "SUBMODULE",
     "Commit",
+    "CommitTree",
     "Entry",
     "authors",
     "changed_files",

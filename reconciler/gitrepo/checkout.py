@@ -12,22 +12,25 @@ from reconciler.gitrepo.call import git
 from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, head, objects, resolve
 
 
-def state(folder: Path, below: str) -> tuple[str, bool]:
+def state(folder: Path, *below: str) -> tuple[str, bool]:
     """The commit that is checked out, and whether anything `below` differs from it; "" outside of a repository."""
     commit = head(folder)
-    return commit, bool(commit) and bool(changed_files(folder, below))
+    return commit, bool(commit) and bool(changed_files(folder, *below))
 
 
-def changed_files(folder: Path, below: str) -> set[str]:
-    """The files `below` that differ from the commit that is checked out, or that it does not have.
+def changed_files(folder: Path, *below: str) -> set[str]:
+    """The files at and `below` some paths that differ from the commit that is checked out, or that it does not have.
 
     Compared here, byte for byte but for the ends of lines: Git would ask the filters that attributes name.
     """
-    held = {name: each for name, each in entries(folder, resolve(folder, "HEAD"), below).items() if each.mode != FOLDER}
-    unwanted = ("--others", "--ignored", "--exclude-standard", "--directory", "-z", "--", below)
+    commit = resolve(folder, "HEAD")
+    known = [each for path in below for each in entries(folder, commit, path).items()]
+    held = {name: entry for name, entry in known if entry.mode != FOLDER}
+    unwanted = ("--others", "--ignored", "--exclude-standard", "--directory", "-z", "--", *below)
     ignored = git(folder, "ls-files", *unwanted).decode("utf-8", "surrogateescape").split("\0")
     left_out = tuple(filter(None, ignored))
-    here = {name: path for name, path in _on_disk(folder, below) if not _is_below(name, left_out)}
+    every = (found for path in below for found in _on_disk(folder, path))
+    here = {name: path for name, path in every if not _is_below(name, left_out)}
     both = [name for name in held.keys() & here.keys() if held[name].mode != SUBMODULE]
     contents = dict(objects(folder, sorted({held[name].object for name in both})))
     differing = held.keys() ^ here.keys()
@@ -36,6 +39,9 @@ def changed_files(folder: Path, below: str) -> set[str]:
 
 
 def _on_disk(folder: Path, below: str) -> Iterator[tuple[str, Path]]:
+    if (folder / below).is_symlink() or (folder / below).is_file():
+        yield below, folder / below
+        return
     for parent, folders, names in os.walk(folder / below):
         folders[:] = [name for name in folders if name != ".git"]
         links = [name for name in folders if (Path(parent) / name).is_symlink()]

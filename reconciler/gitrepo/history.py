@@ -10,10 +10,12 @@ import msgspec
 from reconciler.errors import Unreachable, UsageError
 from reconciler.gitrepo.call import git
 from reconciler.gitrepo.objects import objects, resolve, too_shallow
+from reconciler.model.names import fold
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """One commit: who wrote it and who made it (e-mail addresses as they stand in it), and the files that are theirs.
+    """One commit: who wrote it, who made it and whom it names as co-authors (e-mail addresses as they stand in it),
+    and the files that are theirs.
 
     `paths` are relative to the folder that was asked for, in any bytes (surrogates for those that are no UTF-8); a
     renamed file is there under both names. Of a merge they are the files whose content is not what the two sides
@@ -24,6 +26,7 @@ class Commit(msgspec.Struct, frozen=True):
     author: str
     committer: str
     paths: frozenset[str]
+    co_authors: tuple[str, ...] = ()
 
 
 def commits(folder: Path, older: str, newer: str) -> list[Commit]:
@@ -46,7 +49,8 @@ def commits(folder: Path, older: str, newer: str) -> list[Commit]:
             paths = _merged(folder, parents, {parent: changed[name, parent] for parent in parents})
         else:
             paths = changed[name, parents[0] if parents else ""]
-        found.append(Commit(name, headers[name].author, headers[name].committer, paths))
+        told = headers[name]
+        found.append(Commit(name, told.author, told.committer, paths, told.co_authors))
     return found
 
 
@@ -56,23 +60,35 @@ def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, 
     return [(commit.author, tuple(sorted(commit.paths))) for commit in commits(folder, older, newer)]
 
 
+#: What a line of a message begins with that names somebody who wrote the commit too.
+_BESIDE = fold("Co-authored-by:")
+
+
 class _Headers(msgspec.Struct, frozen=True):
     parents: list[str]
     author: str
     committer: str
+    co_authors: tuple[str, ...]
 
 
 def _headers(data: bytes) -> _Headers:
     """From the commit itself: neither a mailmap nor a graft has a say."""
     parents: list[str] = []
     people = {b"author": "", b"committer": ""}
-    for line in data.partition(b"\n\n")[0].split(b"\n"):
+    header, _, message = data.partition(b"\n\n")
+    for line in header.split(b"\n"):
         word, _, rest = line.partition(b" ")
         if word == b"parent":
             parents.append(rest.decode("ascii", "replace"))
         elif word in people and not people[word]:
-            people[word] = rest.rpartition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
-    return _Headers(parents, people[b"author"], people[b"committer"])
+            people[word] = _address(rest)
+    said = [line.strip() for line in message.split(b"\n")]
+    beside = tuple(_address(line) for line in said if fold(line[: len(_BESIDE)].decode("ascii", "replace")) == _BESIDE)
+    return _Headers(parents, people[b"author"], people[b"committer"], beside)
+
+
+def _address(person: bytes) -> str:
+    return person.rpartition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
 
 
 #: So many commits are compared by one call, which bounds what is held of its answer.

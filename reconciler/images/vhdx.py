@@ -1,29 +1,48 @@
-"""VHDX: the headers, regions, metadata and block table of a file -> its facts [MS-VHDX]."""
+"""VHDX: the headers, regions, metadata and block table of a file -> its facts [MS-VHDX 2.2 to 2.6].
+
+Headers and region tables are there twice, each with a checksum: the newer valid header counts, and the first valid
+region table. Metadata and block table are there once and have none: what in them contradicts itself, the file or
+the other structures is refused.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import BinaryIO
 from uuid import UUID
 
 import msgspec
 
+from reconciler.images.crc32c import crc32c
+from reconciler.images.reading import NotReadable, Taken, parts_of, read_at
+
 _KIB, _MIB = 1024, 1024 * 1024
 _HEADERS = (64 * _KIB, 128 * _KIB)
 _REGION_TABLES = (192 * _KIB, 256 * _KIB)
+_MOST_ENTRIES = 2047
 _BAT = UUID("2dc27766-f623-4200-9d64-115e9bfd4a08").bytes_le
 _METADATA = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
 _FILE_PARAMETERS = UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
 _VIRTUAL_DISK_SIZE = UUID("2fa54224-cd1b-4876-b211-5dbed83bf4b8").bytes_le
 _LOGICAL_SECTOR_SIZE = UUID("8141bf1d-a96f-4709-ba47-f233a8faab5f").bytes_le
+_PHYSICAL_SECTOR_SIZE = UUID("cda348c7-445d-4471-9cc9-e9885251c556").bytes_le
+_DISK_ID = UUID("beca12ab-b2e6-4523-93ef-c309e000c746").bytes_le
+_PARENT_LOCATOR = UUID("a8d35f2d-b30b-454d-abf7-d3d84834ab0c").bytes_le
+_KNOWN_ITEMS = {
+    _FILE_PARAMETERS,
+    _VIRTUAL_DISK_SIZE,
+    _LOGICAL_SECTOR_SIZE,
+    _PHYSICAL_SECTOR_SIZE,
+    _DISK_ID,
+    _PARENT_LOCATOR,
+}
+_OF_USER, _ITEM_REQUIRED, _REGION_REQUIRED = 1, 4, 1
 
-#: Block tables that are larger are not walked; the file is then judged by its headers alone.
-_LARGEST_BAT = 32 * _MIB
-_PRESENT = (6, 7)
+#: The specification's limit of a disk; no file of one is twice as long.
+_LARGEST_DISK = 64 * 1024**4
 
-
-class NotReadable(Exception):
-    """The file is not what it says it is; the text goes on from «a disk that is ...»."""
+_ABSENT, _PRESENT, _PARTLY = (0, 1, 2, 3), 6, 7
 
 
 class VhdxFacts(msgspec.Struct, frozen=True):
@@ -39,23 +58,54 @@ class VhdxFacts(msgspec.Struct, frozen=True):
 class _Header(msgspec.Struct, frozen=True):
     sequence: int
     log_guid: bytes
+    log_version: int
+    log_length: int
+    log_offset: int
+
+
+class _Geometry(msgspec.Struct, frozen=True):
+    """Block size, sector size, virtual size and file length, in bytes; and the flags of the file parameters."""
+
+    block: int
+    sector: int
+    virtual: int
+    file: int
+    flags: int
+
+    @property
+    def has_parent(self) -> bool:
+        return bool(self.flags & 2)
+
+    @property
+    def ratio(self) -> int:
+        """How many entries of payload stand before each entry of a sector bitmap."""
+        return (2**23 * self.sector) // self.block
+
+    @property
+    def entries(self) -> int:
+        """How many entries the block table has."""
+        payload = -(-self.virtual // self.block)
+        bitmaps = -(-payload // self.ratio)
+        return bitmaps * (self.ratio + 1) if self.has_parent else payload + max(0, payload - 1) // self.ratio
 
 
 def read_vhdx(file: BinaryIO, size: int) -> VhdxFacts:
     """Raises `NotReadable` where the file is cut, damaged, or no VHDX."""
-    file.seek(0)
-    if file.read(8) != b"vhdxfile":
+    if read_at(file, 0, 8) != b"vhdxfile":
         raise NotReadable("not a VHDX: it does not begin as one")
+    if size > 2 * _LARGEST_DISK:
+        raise NotReadable("damaged: the VHDX is longer than any can be")
     header = current_header(file)
-    regions = _regions(file, size)
-    if _BAT not in regions or _METADATA not in regions:
-        raise NotReadable("damaged: the VHDX has no block table or no metadata")
-    block, flags, virtual, sector = _metadata(file, *regions[_METADATA])
-    _check_blocks(file, regions[_BAT], _Geometry(block, sector, virtual, size))
+    taken = Taken(size, _MIB)
+    taken.take(0, min(_MIB, size))
+    regions = _regions(file, size, taken)
+    _check_log(header, size, taken)
+    geometry = _metadata(file, *regions[_METADATA], size)
+    _check_blocks(file, regions[_BAT], geometry, taken)
     return VhdxFacts(
-        virtual_bytes=virtual,
-        dynamic=not flags & 1,
-        has_parent=bool(flags & 2),
+        virtual_bytes=geometry.virtual,
+        dynamic=not geometry.flags & 1,
+        has_parent=geometry.has_parent,
         log_pending=header.log_guid != bytes(16),
         sequence=header.sequence,
     )
@@ -65,106 +115,145 @@ def current_header(file: BinaryIO) -> _Header:
     """The valid header with the higher sequence number."""
     found = []
     for offset in _HEADERS:
-        file.seek(offset)
-        data = file.read(4 * _KIB)
-        if len(data) < 4 * _KIB or data[:4] != b"head":
-            continue
-        (checksum,) = struct.unpack_from("<I", data, 4)
-        if crc32c(data[:4] + bytes(4) + data[8:]) == checksum:
+        data = read_at(file, offset, 4 * _KIB)
+        if len(data) == 4 * _KIB and _whole(data, b"head") and data[66:68] == b"\1\0":
             (sequence,) = struct.unpack_from("<Q", data, 8)
-            found.append(_Header(sequence, data[48:64]))
+            log_version, _, length, start = struct.unpack_from("<HHIQ", data, 64)
+            found.append(_Header(sequence, data[48:64], log_version, length, start))
     if not found:
         raise NotReadable("damaged: neither header of the VHDX is valid")
+    if len(found) == 2 and found[0].sequence == found[1].sequence and found[0] != found[1]:
+        raise NotReadable("damaged: the two headers of the VHDX contradict each other")
     return max(found, key=lambda header: header.sequence)
 
 
-def _regions(file: BinaryIO, size: int) -> dict[bytes, tuple[int, int]]:
+def _whole(data: bytes, signature: bytes) -> bool:
+    """Whether a structure has its signature and its checksum."""
+    (checksum,) = struct.unpack_from("<I", data, 4)
+    return data[:4] == signature and crc32c(data[:4] + bytes(4) + data[8:]) == checksum
+
+
+def _regions(file: BinaryIO, size: int, taken: Taken) -> dict[bytes, tuple[int, int]]:
+    """(offset, length) of each region, by the first valid table."""
     for table in _REGION_TABLES:
-        file.seek(table)
-        data = file.read(64 * _KIB)
-        if len(data) < 64 * _KIB or data[:4] != b"regi":
-            continue
-        (count,) = struct.unpack_from("<I", data, 8)
-        if count > 2047:
-            continue
-        regions = {}
-        for place in range(count):
-            guid, offset, length, _ = struct.unpack_from("<16sQII", data, 16 + 32 * place)
-            if offset + length > size:
-                raise NotReadable("cut: a region of the VHDX lies beyond the end of the file")
-            regions[guid] = (offset, length)
-        return regions
+        data = read_at(file, table, 64 * _KIB)
+        if len(data) == 64 * _KIB and _whole(data, b"regi"):
+            return _regions_of(data, size, taken)
     raise NotReadable("damaged: neither region table of the VHDX is valid")
 
 
-def _metadata(file: BinaryIO, offset: int, length: int) -> tuple[int, int, int, int]:
-    """(block size, flags, virtual size, logical sector size), in bytes."""
-    file.seek(offset)
-    data = file.read(min(length, 2 * _MIB))
-    if data[:8] != b"metadata":
+def _regions_of(data: bytes, size: int, taken: Taken) -> dict[bytes, tuple[int, int]]:
+    (count,) = struct.unpack_from("<I", data, 8)
+    if count > _MOST_ENTRIES:
+        raise NotReadable("damaged: the region table of the VHDX has too many entries")
+    regions: dict[bytes, tuple[int, int]] = {}
+    for place in range(count):
+        guid, offset, length, flags = struct.unpack_from("<16sQII", data, 16 + 32 * place)
+        if offset + length > size:
+            raise NotReadable("cut: a region of the VHDX lies beyond the end of the file")
+        if offset < _MIB or offset % _MIB or length % _MIB or not length:
+            raise NotReadable("damaged: a region of the VHDX lies where none can")
+        if guid in regions or not taken.take(offset, length):
+            raise NotReadable("damaged: two regions of the VHDX lie on each other")
+        if guid not in (_BAT, _METADATA) and flags & _REGION_REQUIRED:
+            raise NotReadable("of a newer kind: it needs a region that is not known")
+        regions[guid] = (offset, length)
+    if _BAT not in regions or _METADATA not in regions:
+        raise NotReadable("damaged: the VHDX has no block table or no metadata")
+    return regions
+
+
+def _check_log(header: _Header, size: int, taken: Taken) -> None:
+    if header.log_version:
+        raise NotReadable("of a newer kind: the version of its log is not known")
+    offset, length = header.log_offset, header.log_length
+    if not length:
+        return
+    if offset < _MIB or offset % _MIB or length % _MIB or offset + length > size or not taken.take(offset, length):
+        raise NotReadable("damaged: the log of the VHDX lies where none can")
+
+
+def _metadata(file: BinaryIO, offset: int, length: int, size: int) -> _Geometry:
+    table = read_at(file, offset, 64 * _KIB)
+    (count,) = struct.unpack_from("<H", table, 10)
+    if table[:8] != b"metadata" or count > _MOST_ENTRIES:
         raise NotReadable("damaged: the metadata of the VHDX is missing")
-    (count,) = struct.unpack_from("<H", data, 10)
     items: dict[bytes, bytes] = {}
-    for place in range(min(count, 2047)):
-        guid, start, size, _ = struct.unpack_from("<16sIII", data, 32 + 32 * place)
-        items[guid] = data[start : start + size]
+    users = set[bytes]()
+    for place in range(count):
+        guid, start, item, flags = struct.unpack_from("<16sIII", table, 32 + 32 * place)
+        twice = guid in (users if flags & _OF_USER else items)
+        if twice or start + item > length or (item and start < 64 * _KIB) or item > _MIB:
+            raise NotReadable("damaged: an item of the VHDX's metadata lies where none can")
+        if flags & _OF_USER:
+            users.add(guid)
+            continue
+        if guid not in _KNOWN_ITEMS and flags & _ITEM_REQUIRED:
+            raise NotReadable("of a newer kind: it needs metadata that are not known")
+        items[guid] = read_at(file, offset + start, item)
+    return _geometry(items, size)
+
+
+def _geometry(items: Mapping[bytes, bytes], size: int) -> _Geometry:
     try:
         block, flags = struct.unpack("<II", items[_FILE_PARAMETERS])
         (virtual,) = struct.unpack("<Q", items[_VIRTUAL_DISK_SIZE])
         (sector,) = struct.unpack("<I", items[_LOGICAL_SECTOR_SIZE])
+        (physical,) = struct.unpack("<I", items[_PHYSICAL_SECTOR_SIZE])
     except (KeyError, struct.error):
         raise NotReadable("damaged: the metadata of the VHDX is not complete") from None
-    if not (_MIB <= block <= 256 * _MIB and block % _MIB == 0 and sector in (512, 4096)):
+    if not (
+        _MIB <= block <= 256 * _MIB
+        and block & (block - 1) == 0
+        and sector in (512, 4096)
+        and physical in (512, 4096)
+        and 0 < virtual <= _LARGEST_DISK
+        and virtual % sector == 0
+    ):
         raise NotReadable("damaged: the metadata of the VHDX has impossible sizes")
-    return block, flags, virtual, sector
+    if flags & 2 and _PARENT_LOCATOR not in items:
+        raise NotReadable("damaged: the VHDX has a parent and does not say where")
+    return _Geometry(block, sector, virtual, size, flags)
 
 
-class _Geometry(msgspec.Struct, frozen=True):
-    """Block size, sector size, virtual size and file length, in bytes."""
-
-    block: int
-    sector: int
-    virtual: int
-    file: int
-
-
-def _check_blocks(file: BinaryIO, region: tuple[int, int], geometry: _Geometry) -> None:
-    """Every block that is present must lie inside the file."""
-    ratio = (2**23 * geometry.sector) // geometry.block
-    payload = -(-geometry.virtual // geometry.block)
-    entries = payload + (payload - 1) // ratio if payload else 0
+def _check_blocks(file: BinaryIO, region: tuple[int, int], geometry: _Geometry, taken: Taken) -> None:
+    """Every block that is present lies inside the file, on nothing else."""
     offset, length = region
-    if 8 * entries > length:
+    if 8 * geometry.entries > length:
         raise NotReadable("damaged: the block table of the VHDX is too short")
-    if length > _LARGEST_BAT:
+    period = geometry.ratio + 1
+    for start, part in parts_of(file, offset, 8 * geometry.entries):
+        if part.count(0) == len(part):
+            continue
+        for place, (entry,) in enumerate(struct.iter_unpack("<Q", part), start=start // 8):
+            if entry and place % period == geometry.ratio:
+                _check_bitmap(entry, geometry, taken)
+            elif entry:
+                _check_block(entry, place - place // period, geometry, taken)
+
+
+def _check_block(entry: int, index: int, geometry: _Geometry, taken: Taken) -> None:
+    state = entry & 7
+    if state in _ABSENT:
         return
-    file.seek(offset)
-    table = file.read(8 * entries)
-    for place, (entry,) in enumerate(struct.iter_unpack("<Q", table)):
-        is_bitmap = place % (ratio + 1) == ratio
-        if entry & 7 in _PRESENT and not is_bitmap:
-            start = (entry >> 20) * _MIB
-            used = min(geometry.block, geometry.virtual - (place - place // (ratio + 1)) * geometry.block)
-            if start + used > geometry.file:
-                raise NotReadable("cut: blocks of the VHDX lie beyond the end of the file")
+    if state != _PRESENT and not (state == _PARTLY and geometry.has_parent):
+        raise NotReadable("damaged: a block of the VHDX is in a state that is none")
+    start = (entry >> 20) * _MIB
+    used = min(geometry.block, geometry.virtual - index * geometry.block)
+    if start + used > geometry.file:
+        raise NotReadable("cut: blocks of the VHDX lie beyond the end of the file")
+    if not taken.take(start, used):
+        raise NotReadable("damaged: two blocks of the VHDX lie on each other")
 
 
-def _table() -> tuple[int, ...]:
-    rows = []
-    for value in range(256):
-        row = value
-        for _ in range(8):
-            row = row >> 1 ^ (0x82F63B78 if row & 1 else 0)
-        rows.append(row)
-    return tuple(rows)
-
-
-_CRC = _table()
-
-
-def crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli), the checksum of VHDX headers."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC[(crc ^ byte) & 0xFF] ^ crc >> 8
-    return crc ^ 0xFFFFFFFF
+def _check_bitmap(entry: int, geometry: _Geometry, taken: Taken) -> None:
+    """The sector bitmap of a chunk: only a disk with a parent has any."""
+    if entry & 7 == 0:
+        return
+    start = (entry >> 20) * _MIB
+    if entry & 7 != _PRESENT or not geometry.has_parent:
+        raise NotReadable("damaged: a sector bitmap of the VHDX is in a state that is none")
+    if start + _MIB > geometry.file:
+        raise NotReadable("cut: blocks of the VHDX lie beyond the end of the file")
+    if not taken.take(start, _MIB):
+        raise NotReadable("damaged: two blocks of the VHDX lie on each other")

@@ -85,8 +85,10 @@ class DirectoryDisks(LocalTarget):
                     raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
                 found[machine.id] = machine
                 claims[machine.id] = files_of
-            except Unreadable as error:
-                unseen.append(Unseen(vm_id(role.stem), f"roles/{role.name}", str(error)))
+            except (Unreadable, Refused, OSError, ValueError, RecursionError) as error:
+                # One that is not even text in its names harms no other.
+                name = _shown(role.name)
+                unseen.append(Unseen(vm_id(_shown(role.stem)), f"roles/{name}", _shown(str(error) or repr(error))))
         seen = owners.with_shared(self, found, claims)
         return tuple(seen[each] for each in sorted(seen)), tuple(sorted(unseen, key=lambda each: each.where))
 
@@ -198,6 +200,7 @@ class DirectoryDisks(LocalTarget):
             integration_version=stated.integration_version,
             integration_state=stated.integration_state,
             replication=_replication(stated),
+            quiesced_export=stated.quiesced_export,
             checkpoints=UNSET if checkpoints is UNSET else tuple(each.name for each in checkpoints),
             disks=tuple(self._disk(role.folder, each) for each in stated.disks),
             labels=_labels(stated.notes) | stated.labels,
@@ -319,7 +322,7 @@ def _nodes(path: Path) -> tuple[Node, ...]:
         try:
             nodes.append(_node(layout.read(file, NodeJson)))
         except Unreadable:
-            nodes.append(Node(name=file.stem))
+            nodes.append(Node(name=_shown(file.stem)))
     return tuple(sorted(nodes, key=lambda node: node.name))
 
 
@@ -354,6 +357,11 @@ def _labels(notes: str) -> dict[str, str]:
 def _volume_of(path: str) -> str:
     parts = path.split("/")
     return "/".join(parts[1:2]) if parts[0] == "volumes" else "/".join(parts[:3])
+
+
+def _shown(name: str) -> str:
+    """A name as text: bytes that are none are written out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _unknown(machine: str, what: str) -> Refused:

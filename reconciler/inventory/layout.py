@@ -116,6 +116,7 @@ class MachineJson(Stated, frozen=True):
     integration_state: str | UnsetType = UNSET
     replication: ReplicationJson | UnsetType = UNSET
     checkpoints: tuple[CheckpointJson, ...] | UnsetType = UNSET
+    quiesced_export: bool | UnsetType = UNSET
     disks: tuple[DiskJson, ...] = ()
     labels: dict[str, str] = {}
     notes: str = ""

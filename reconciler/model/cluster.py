@@ -107,7 +107,8 @@ class VirtualMachine(_Facts, frozen=True, rename="camel", omit_defaults=True):
 
     `resource_group` None means that the machine is not highly available. `guest_system` is a family:
     windows, linux or another word. `labels` come from the notes (``key: value`` lines) or the inventory file.
-    `volumes` names where its files lie. `config` is the path of its configuration file.
+    `volumes` names where its files lie. `config` is the path of its configuration file. `quiesced_export` says that
+    its files are an export for which the guest's file systems were frozen.
     """
 
     id: str = ""
@@ -126,6 +127,7 @@ class VirtualMachine(_Facts, frozen=True, rename="camel", omit_defaults=True):
     labels: dict[str, str] = {}
     notes: str = ""
     config: str = ""
+    quiesced_export: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         known = vm_id(self.id)

@@ -604,7 +604,8 @@ class Ceilings(Written, frozen=True):
 
 
 class ApprovalSpec(Written, frozen=True):
-    """Which changes are approved, by whom, why, and until when."""
+    """Which changes are approved, by whom, why, and until when. One without `id` and `site`, as version 0.1 wrote them,
+    does not count any more."""
 
     changes: Annotated[tuple[ChangeHash, ...], Meta(min_length=1)]
     approved_by: Annotated[str, Meta(min_length=1, description="one of the site's approvers")]
@@ -612,6 +613,10 @@ class ApprovalSpec(Written, frozen=True):
     until: Annotated[date, Meta(description="the last day on which it counts")]
     ceilings: Ceilings | None = None
     signature: Annotated[str, Meta(description="an SSH signature; `reconciler approve --key` writes it")] = ""
+    id: Annotated[
+        str, Meta(pattern=r"^([0-9a-f]{32})?$", description="a random number, so that it is used once; written for you")
+    ] = ""
+    site: Annotated[str, Meta(max_length=63, description="the site that it is for, and no other")] = ""
 
 
 class ApprovalDocument(Written, frozen=True):

@@ -169,7 +169,8 @@ class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 class Approved(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """An Approval that counts: its name, who said yes, why, until when, and to which changes. `expired_points` is the
-    most points that may expire by it at once, None for any number."""
+    most points that may expire by it over all waves, None for any number, `spent` how many did so far. `id` is the
+    random number of the document."""
 
     name: str
     by: str
@@ -177,6 +178,8 @@ class Approved(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     until: date
     changes: tuple[str, ...]
     expired_points: int | None = None
+    id: str = ""
+    spent: int = 0
 
 
 class Wave(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -13,24 +13,31 @@ from typing import Any
 
 import msgspec
 
-from reconciler import files
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, sort_key
 from reconciler.model.documents import Placed, PolicySet
 from reconciler.parse.decode import decode
+from reconciler.parse.folder_tree import FolderTree
 from reconciler.parse.load import LARGEST_FILE, load, quick
 from reconciler.parse.nodes import Document, Lazy, Node, merge
+from reconciler.parse.policy_files import PolicyFile, find_policy_files, read_policy_files
 from reconciler.parse.schema import KINDS
 from reconciler.parse.validate import kind_of, typed, validate
-
-_SUFFIXES = (".yaml", ".yml")
+from reconciler.protocols.tree import Tree
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a folder says. `policies` is None when anything is wrong; `files` are relative to the root."""
+    """What a folder says. `policies` is None when anything is wrong; `sources` are its files with the links that lead
+    to them; `texts` is what was read of each, by its name from the root."""
 
     policies: PolicySet | None
     diagnostics: tuple[Diagnostic, ...]
-    files: tuple[str, ...]
+    sources: tuple[PolicyFile, ...]
+    texts: Mapping[str, bytes]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files, from the root."""
+        return tuple(source.name for source in self.sources)
 
 
 def read_policies(root: Path, folder: str = "policies") -> Reading:
@@ -39,26 +46,25 @@ def read_policies(root: Path, folder: str = "policies") -> Reading:
     Raises `PolicyError` for a folder that is missing, unreadable or without documents: it never means that
     nothing is desired.
     """
-    found: list[Diagnostic] = []
-    texts: dict[str, bytes] = {}
-    names: list[str] = []
-    for path in sorted(_policy_files(root / folder, found)):
-        name = path.relative_to(root).as_posix()
-        names.append(name)
-        data = _read(path, name, found)
-        if data is not None:
-            texts[name] = data
-    return _reading(texts, tuple(names), found, (root / folder).name)
+    return read_tree(FolderTree(root), folder)
+
+
+def read_tree(tree: Tree, folder: str, called: str = "") -> Reading:
+    """The same of any tree, that of a commit too. `called` is what it is called where it holds nothing."""
+    found = find_policy_files(tree, folder)
+    texts, unreadable = read_policy_files(tree, found, LARGEST_FILE + 1)
+    return _reading(texts, found.files, [*found.diagnostics, *unreadable], called or folder)
 
 
 def read_texts(texts: Mapping[str, bytes], called: str) -> Reading:
-    """The same of files that are in hand, by name: those of a Git commit. `called` is what they are called where
-    they hold nothing."""
-    wanted = {name: texts[name] for name in sorted(texts) if name.endswith(_SUFFIXES)}
-    return _reading(wanted, tuple(wanted), [], called)
+    """The same of texts that are in hand, by name, whatever their names are."""
+    wanted = {name: texts[name] for name in sorted(texts)}
+    return _reading(wanted, tuple(map(PolicyFile, wanted)), [], called)
 
 
-def _reading(texts: Mapping[str, bytes], files: tuple[str, ...], found: list[Diagnostic], called: str) -> Reading:
+def _reading(
+    texts: Mapping[str, bytes], sources: tuple[PolicyFile, ...], found: list[Diagnostic], called: str
+) -> Reading:
     placed: list[Placed[Any]] = []
     careful: list[tuple[str, Document]] = []
     sound, empty = True, True
@@ -76,10 +82,10 @@ def _reading(texts: Mapping[str, bytes], files: tuple[str, ...], found: list[Dia
             found += mistakes
             sound = sound and bool(kind)
             careful += [(kind, document)] if kind else []
-    if empty and not found:
+    if empty and not any(each.severity is Severity.ERROR for each in found):
         remedy = "Write a policy document, or name the root with -C."
         what = f"{called!r} holds no policy document"
-        raise PolicyError([Diagnostic("RCL1003", Severity.ERROR, what, remedy, subject=called)])
+        raise PolicyError([Diagnostic("RCL1003", Severity.ERROR, what, remedy, subject=called), *found])
     traps = {each.location for each in found}
     for kind, document in _merged(careful, found):
         value, mistakes = validate(document, kind)
@@ -92,7 +98,7 @@ def _reading(texts: Mapping[str, bytes], files: tuple[str, ...], found: list[Dia
     found += [each for each in together if each.location not in traps and _believable(each, sound=sound and not traps)]
     diagnostics = tuple(sorted(set(found), key=sort_key))
     failed = any(each.severity is Severity.ERROR for each in diagnostics)
-    return Reading(None if failed else policies, diagnostics, files)
+    return Reading(None if failed else policies, diagnostics, sources, texts)
 
 
 # --- The quick way ---------------------------------------------------------------------------------------------
@@ -205,40 +211,3 @@ def _with_presets(
     root = copy(document.root)
     root.children = document.root.children | {"spec": merge(spec, own) if own is not None else spec}
     return Document(document.file, root)
-
-
-def _policy_files(folder: Path, found: list[Diagnostic]) -> Iterator[Path]:
-    """Every policy file below the folder; links to folders are not followed, so no loop can be."""
-    if not folder.exists():
-        raise PolicyError([_about(folder, "RCL1001", "is not there", "Go to the root, or name it with -C DIR.")])
-    if not folder.is_dir():
-        raise PolicyError([_about(folder, "RCL1001", "is not a folder", "Policies are files in a folder.")])
-
-    def failed(error: OSError) -> None:
-        where = Path(error.filename) if error.filename else folder
-        found.append(_about(where, "RCL1002", f"cannot be read: {error.strerror}", "Give this account the right."))
-
-    for parent, _, names in os.walk(folder, onerror=failed):
-        for name in names:
-            if name.endswith(_SUFFIXES) and not name.startswith("."):
-                yield Path(parent) / name
-    if len(found) == 1 and found[0].subject == str(folder):
-        raise PolicyError(found)
-
-
-def _read(path: Path, name: str, found: list[Diagnostic]) -> bytes | None:
-    try:
-        with files.open_regular(path) as file:
-            return file.read(LARGEST_FILE + 1)
-    except files.NotRegular as error:
-        found.append(_about(path, "RCL1002", f"is {error.strerror}", "Remove it, or give it another ending."))
-        return None
-    except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        where = Location(name)
-        found.append(Diagnostic("RCL1002", Severity.ERROR, what, "Give this account the right to read it.", where))
-        return None
-
-
-def _about(path: Path, code: str, what: str, remedy: str) -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, f"{path.name!r} {what}", remedy, subject=str(path))

@@ -121,7 +121,8 @@ def _covered(covering: Mapping[str, str], group: str, field: FieldChange) -> str
 def within_ceilings(
     changes: Iterable[tuple[Change, Impact | None]], approvals: Sequence[Approved]
 ) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
-    """The approvals whose changes expire no more points at once than they allow; and of the others, by how many."""
+    """The approvals whose changes expire no more points than they allow, with what they did in earlier waves; and of
+    the others, by how many."""
     lost: dict[str, int] = defaultdict(int)
     for change, impact in changes:
         for name in {field.approved_by for field in change.fields if field.approved_by}:
@@ -129,11 +130,12 @@ def within_ceilings(
     kept, found = [], []
     for approval in approvals:
         most = approval.expired_points
-        if most is None or lost[approval.name] <= most:
+        if most is None or lost[approval.name] + approval.spent <= most:
             kept.append(approval)
             continue
         many = lost[approval.name]
         what = f"the approval {approval.name} allows {most} points to expire at once, the plan expires {many}"
+        what += f" and {approval.spent} did already" if approval.spent else ""
         remedy = "Its changes wait. Have the loss approved as it is now: `reconciler approve --plan FILE`."
         found.append(Diagnostic("RCL3044", Severity.WARNING, what, remedy, subject=approval.name))
     return tuple(kept), tuple(found)

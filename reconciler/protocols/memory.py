@@ -236,12 +236,15 @@ class Stores(Protocol):
 
 class ApprovalUse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What became of an approval: its random id, the commit that it was read from, how many recovery points were given
-    up by it so far, over all waves, and when (UTC) the last wave that it allowed was done."""
+    up by it so far, over all waves, and when (UTC) the last wave that it allowed was done. `done` are the hashes of the
+    changes of which nothing is left to do, `counted` the points by run and step, so that none is counted twice."""
 
     id: str
     commit: str
     spent: int = 0
     used_up_at: datetime | None = None
+    done: tuple[str, ...] = ()
+    counted: dict[str, int] = {}
 
 
 class ApprovalUses(Protocol):

@@ -28,6 +28,8 @@ APPROVERS = "prune: true\n  approvals: {approvers: [security@corp.example, dev@c
 class Reviewed:
     """A site in a Git repository whose weakening changes want an approval."""
 
+    FIRST: tuple[tuple[str, ...], ...] = (("apply", "--yes", *T1),)
+
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
         self.policy = shop.root / "policies" / "site.yaml"
@@ -35,7 +37,8 @@ class Reviewed:
         self.git("init", "-q")
         self.git("config", "user.email", "dev@corp.example")
         self.commit("first")
-        assert shop("apply", "--yes", *T1).code == 0
+        for words in self.FIRST:
+            assert shop(*words).code == 0
 
     def git(self, *words: str) -> str:
         who = ("-c", "user.name=n", "-c", "commit.gpgsign=false")
@@ -163,13 +166,9 @@ def test_who_wrote_it_does_not_approve_it(reviewed: Reviewed) -> None:
     assert "wrote the change" in reviewed("plan", *T1).out
 
 
-def test_saved_plans_alone_remember_the_judge(reviewed: Reviewed) -> None:
-    memory = open_memory(reviewed.shop.root / "var" / "hq.db")
-    with memory._database._lock:
-        memory._database._connection.execute("DELETE FROM document")
-    memory.close()
-    reviewed.edit("retention: 5d", "retention: 6d")
-    reviewed.commit("longer")
+def test_saved_plans_alone_remember_the_judge(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reviewed, "FIRST", ())
+    reviewed = Reviewed(shop)
     path = reviewed.shop.root / "plan.json"
     assert reviewed("plan", "-o", str(path), *T1).code == 0
     assert reviewed("apply", str(path), "--yes", *T1).code == 0
@@ -229,8 +228,7 @@ def _with(value: Any, term: Any = None, **changed: Any) -> Any:
 def test_a_correction_that_weakens_is_approved_from_a_saved_plan(reviewed: Reviewed) -> None:
     _behind(reviewed.shop, 9)
     memory = open_memory(reviewed.shop.root / "var" / "hq.db")
-    with memory._database._lock:
-        memory._database._connection.execute("UPDATE lease SET token = 1000000")
+    memory.locks.raise_floor(10**6)
     memory.close()
     plan = reviewed.shop.root / "plan.json"
     assert reviewed("plan", "-o", str(plan), *T1).code == 0
@@ -310,7 +308,7 @@ def test_a_guardrail_that_wants_approval_holds_its_group_alone(reviewed: Reviewe
     approval = (
         "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: looked}\nspec:\n"
         f"  changes: ['{field['changeHash']}']\n  approvedBy: security@corp.example\n"
-        "  reason: looked at\n  until: 2026-12-31\n"
+        f"  reason: looked at\n  until: 2026-12-31\n  site: hq\n  id: '{'a' * 32}'\n"
     )
     (reviewed.policy.parent / "yes.yaml").write_text(approval)
     reviewed.commit("approved", author="security@corp.example")

@@ -43,7 +43,9 @@ def test_a_site_that_is_free(shop: Shop) -> None:
     said = shop("lock", "show")
     assert (said.code, said.out) == (0, "hq is free: nobody holds its lease.\n")
     assert json.loads(shop("lock", "show", "--format", "json").out)["lease"] is None
-    assert shop("lock", "release").code == 0
+    assert not (shop.root / "var").exists()
+    none = shop("lock", "release")
+    assert (none.code, "RCL5041" in none.err) == (69, True)
 
 
 def test_a_holder_elsewhere_is_shown_with_its_run(shop: Shop) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from reconciler.control.apply import Mandate, apply, begin
+from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import observe_whole
@@ -215,12 +216,12 @@ def test_the_ledger_learns_new_names_and_labels(desk: Desk) -> None:
 def test_a_job_is_recorded_before_it_is_started(desk: Desk) -> None:
     with holding(desk.site) as held:
         desk.apply(held)
-        (first, second) = jobs_due(desk.site, observe_whole(desk.site), prune=True)
+        (first, second) = jobs_due(desk.site, observe_whole(desk.site), Bounds(desk.site.folder), prune=True)
         start(desk.site, first, held, "")
         desk.site.engines["mabs-01"].close()  # the process dies
         desk.site = desk.open()
         assert [record.status.state for record in poll(desk.site)] == [JobState.INTERRUPTED]
-        again = jobs_due(desk.site, observe_whole(desk.site), prune=True)
+        again = jobs_due(desk.site, observe_whole(desk.site), Bounds(desk.site.folder), prune=True)
         assert set(again) == {first, second}
         ended = run_jobs(desk.site, again, held, "")
     assert [record.status.state for record in ended] == [JobState.SUCCEEDED] * 2

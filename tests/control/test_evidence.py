@@ -15,6 +15,7 @@ import pytest
 
 from reconciler import files
 from reconciler.control.auditing import protection, sources_of
+from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
 from reconciler.control.evidence import (
     record_approvals,
@@ -118,7 +119,7 @@ class Life(Desk):
     def live(self, held: Holding, hours: int) -> None:
         for _ in range(hours):
             self.clock.forward(HOUR)
-            while jobs := jobs_due(self.site, observe_whole(self.site), prune=True):
+            while jobs := jobs_due(self.site, observe_whole(self.site), Bounds(self.site.folder), prune=True):
                 run_jobs(self.site, jobs, held, "")
 
     def catalog(self) -> CatalogSnapshot:
@@ -323,7 +324,7 @@ def test_an_end_that_was_recorded_and_not_noted_is_not_recorded_twice(life: Life
     """The process dies between the record and its own note of the job."""
     with holding(life.site) as held:
         life.act(held)
-        job = jobs_due(life.site, observe_whole(life.site), prune=True)[0]
+        job = jobs_due(life.site, observe_whole(life.site), Bounds(life.site.folder), prune=True)[0]
         start(life.site, job, held, "")
         with files.watch(_dies_at_commit):
             _poll_until_it_dies(life.site)
@@ -353,7 +354,7 @@ def test_what_cannot_be_recorded_is_not_reported(life: Life) -> None:
 
     with holding(life.site) as held:
         life.act(held)
-        job = jobs_due(life.site, observe_whole(life.site), prune=True)[0]
+        job = jobs_due(life.site, observe_whole(life.site), Bounds(life.site.folder), prune=True)[0]
         with files.watch(full), pytest.raises(TemporaryError) as wrong:
             run_jobs(life.site, (job,), held, "")
         assert wrong.value.diagnostic.code == "RCL5021"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.images import data_extents, inspect
-from reconciler.images.vhdx import crc32c
+from reconciler.images.crc32c import crc32c
 from reconciler.model import DiskKind
 from tests.oracles import need
 

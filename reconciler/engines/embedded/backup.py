@@ -1,7 +1,8 @@
 """Backup jobs: a job, a replica store -> a renewed replica, with a recovery point where the job makes one.
 
-What a point holds is a model, not a measurement: without Hyper-V's VSS the embedded engine takes a machine that
-is off as application consistent, a Linux guest as file consistent, anything else as crash consistent.
+What a point holds follows from how it was read, for there is no VSS here: a machine that is off before and after
+is application consistent. One that runs is crash consistent where what is new read the same twice; a Linux guest
+whose configuration declares a quiesced export is file consistent. What changes on the second try is no point.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 from hashlib import sha256
 
 import msgspec
+from msgspec import UNSET
 
 from reconciler.engines.embedded.packs import PackReader
 from reconciler.engines.embedded.replica import Commit, Facts, NewPoint, ReplicaStore
@@ -32,6 +34,7 @@ from reconciler.model import (
 )
 from reconciler.model.names import alike
 from reconciler.plan.preflight import refusals
+from reconciler.plan.replication import REPLICAS
 from reconciler.protocols import Clock, Disks
 
 _POINT_KINDS = {
@@ -151,18 +154,20 @@ def look_at(disks: Disks, job: Job) -> VirtualMachine:
 
 
 def _scan(work: Work) -> tuple[datetime, VirtualMachine, Scanned]:
-    """One scan; a second one if the source was written to during the first."""
+    """One scan; a second one if the source was written to, or its power changed, during the first."""
     for _ in range(2):
         work.store.tidy()
         machine = look_at(work.disks, work.job)
         at = work.clock.now()
         before = work.store.current()
         try:
-            scanned = Scanner(work.store, work.disks, work.pool, work.room).scan(machine, before, work.progress)
+            scanned = Scanner(work.store, work.disks, work.pool, work.room).scan(
+                machine, before, work.progress, twice=machine.power is not PowerState.OFF
+            )
         except Changed:
             continue
-        look_at(work.disks, work.job)
-        return at, machine, scanned
+        if look_at(work.disks, work.job).power == machine.power:
+            return at, machine, scanned
     raise changed_under_the_read(machine)
 
 
@@ -231,7 +236,10 @@ def _renewed(facts: Facts, machine: VirtualMachine, at: datetime, state: Replica
 
 
 def _consistency(machine: VirtualMachine) -> Consistency:
+    """What a point of the machine is, once it was read without a change; see the module."""
+    if machine.replication is not UNSET and machine.replication.mode in REPLICAS:
+        return Consistency.CRASH
     if machine.power is PowerState.OFF:
         return Consistency.APPLICATION
     linux = isinstance(machine.guest_system, str) and alike(machine.guest_system, "linux")
-    return Consistency.FILE if linux else Consistency.CRASH
+    return Consistency.FILE if linux and machine.quiesced_export is True else Consistency.CRASH

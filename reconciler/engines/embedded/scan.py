@@ -37,6 +37,22 @@ class Room:
         self.sealed = sealed
 
 
+class _Source(msgspec.Struct, frozen=True):
+    """A file that is being read: how it was when it was opened, which of its blocks were looked at, and what the map
+    before has of it."""
+
+    path: str
+    config: bool
+    reader: DiskReader
+    generation: str
+    looked: bytearray
+    before: FileMap | None
+
+    def before_at(self, index: int) -> bytes:
+        """The name of a block in the map before."""
+        return self.before.name_at(index) if self.before is not None and index < self.before.blocks else HOLE
+
+
 class Scanned(msgspec.Struct, frozen=True):
     """What a scan gave: the map, the sealed packs, and the figures of the job."""
 
@@ -65,13 +81,14 @@ class Scanner:
         self._stored = 0
         self._changed = 0
 
-    def scan(self, machine: VirtualMachine, before: MachineMap | None, report: Report) -> Scanned:
-        """Reads every file; stores the blocks that the store does not have. Raises `Changed` when a file was
-        written to meanwhile; what was sealed till then stays and is used by the next scan."""
+    def scan(self, machine: VirtualMachine, before: MachineMap | None, report: Report, *, twice: bool) -> Scanned:
+        """Reads every file; stores the blocks that the store does not have. With `twice`, what is new since `before`
+        is read once more at the end, since sizes and times do not tell of a writer through mapped memory. Raises
+        `Changed` when a file was written to meanwhile; what was sealed till then stays and is used by the next scan."""
         old = before.by_path() if before else {}
         paths = [(disk.path, False) for disk in machine.disks] + [(machine.config, True)]
         try:
-            maps = self._files(paths, old, report)
+            maps = self._files(paths, old, report, twice=twice)
             self._drain(0)
             self._seal()
         except BaseException:
@@ -86,38 +103,53 @@ class Scanner:
             frozenset(self._new),
         )
 
-    def _files(self, paths: list[tuple[str, bool]], old: dict[str, FileMap], report: Report) -> list[FileMap]:
-        readers: list[tuple[str, bool, DiskReader, str]] = []
-        maps = []
+    def _files(
+        self, paths: list[tuple[str, bool]], old: dict[str, FileMap], report: Report, *, twice: bool
+    ) -> list[FileMap]:
+        sources: list[_Source] = []
         try:
             for path, config in paths:
                 reader = self._disks.open(path)
-                readers.append((path, config, reader, reader.generation()))
-            total = sum(length for _, _, reader, _ in readers for _, length in reader.extents())
-            for path, config, reader, _ in readers:
-                facts = self._disks.facts(path)
-                names = self._names(reader, old.get(path), lambda done: report(done, total))
-                maps.append(FileMap(path, config, reader.size, facts.mode, facts.mtime_ns, names))
-            if any(reader.generation() != generation for _, _, reader, generation in readers):
+                looked = bytearray(blocks_in(reader.size))
+                sources.append(_Source(path, config, reader, reader.generation(), looked, old.get(path)))
+            total = sum(length for source in sources for _, length in source.reader.extents())
+            maps = [self._file(source, lambda done: report(done, total)) for source in sources]
+            if twice:
+                for source, found in zip(sources, maps, strict=True):
+                    self._look_again(source, found, lambda: report(self._read, total))
+            if any(source.reader.generation() != source.generation for source in sources):
                 raise Changed
         finally:
-            for _, _, reader, _ in readers:
-                reader.__exit__(None, None, None)
+            for source in sources:
+                source.reader.__exit__(None, None, None)
         return maps
 
-    def _names(self, reader: DiskReader, before: FileMap | None, report: Callable[[int], None]) -> bytes:
+    def _file(self, source: _Source, report: Callable[[int], None]) -> FileMap:
+        facts, reader, before = self._disks.facts(source.path), source.reader, source.before
         names = bytearray(blocks_in(reader.size) * NAME)
         for offset, length in _runs(reader.extents(), reader.size):
             data = memoryview(reader.read(offset, length))
             if len(data) != length:
                 raise Changed
             for start in range(0, length, BLOCK):
-                self._block(data[start : start + BLOCK], (offset + start) // BLOCK, names, before)
+                index = (offset + start) // BLOCK
+                source.looked[index] = 1
+                self._block(data[start : start + BLOCK], index, names, before)
             self._read += length
             report(self._read)
         if before is not None:
             self._changed += _holes_punched(names, before)
-        return bytes(names)
+        return FileMap(source.path, source.config, reader.size, facts.mode, facts.mtime_ns, bytes(names))
+
+    def _look_again(self, source: _Source, found: FileMap, report: Callable[[], None]) -> None:
+        """Raises `Changed` where a block that is new, or was a hole that was not looked into and is none any more,
+        does not read as it was found a moment ago."""
+        for first, count in _to_look_at_again(source, found):
+            data = memoryview(source.reader.read(first * BLOCK, count * BLOCK))
+            for place in range(count):
+                if name_of(data[place * BLOCK : (place + 1) * BLOCK]) != found.name_at(first + place):
+                    raise Changed
+            report()
 
     def _block(self, data: memoryview, index: int, names: bytearray, before: FileMap | None) -> None:
         name = name_of(data)
@@ -180,6 +212,24 @@ def _runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, 
             yield start, step
             start += step
         done = max(done, end)
+
+
+def _to_look_at_again(source: _Source, found: FileMap) -> Iterator[tuple[int, int]]:
+    """(first block, how many) of neighbours; never more than is read at once."""
+    filled = set[int]()
+    for offset, length in _runs(source.reader.extents(), found.size):
+        blocks = range(offset // BLOCK, blocks_in(offset + length))
+        filled.update(index for index in blocks if not source.looked[index])
+    first, count = 0, 0
+    for index in range(found.blocks):
+        wanted = index in filled or found.name_at(index) != source.before_at(index)
+        if count and (not wanted or count * BLOCK >= READ_BYTES):
+            yield first, count
+            count = 0
+        if wanted:
+            first, count = index - count, count + 1
+    if count:
+        yield first, count
 
 
 def _holes_punched(names: bytearray, before: FileMap) -> int:

@@ -1,0 +1,239 @@
+"""Stores of servers: what our state has on record of them, and what they say of themselves -> whether they may be used.
+
+What is missing, older or exchanged is never taken for new. State and store each keep the identity of the other one and
+how far it had come, in two places that do not fail together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import cast
+
+import msgspec
+
+from reconciler.control.evidence import record_state
+from reconciler.control.site import Site
+from reconciler.errors import Diagnostic, ReconcilerError, Severity, Unreachable
+from reconciler.model import KnownStore, LedgerEntry, Lineage, Presence, StoreLineage
+from reconciler.protocols import Engine, Fence, KeepsStore
+
+
+class Use(StrEnum):
+    """What using the store would be. FIRST: nothing is there, and nothing was. NAMING: version 0.1 wrote it, it takes
+    an identity. GOES_ON: it is ours, as far as we left it or further. FOREIGN: it is there, and this state has never
+    used it: the state was lost, or is the wrong one."""
+
+    FIRST = "first"
+    NAMING = "naming"
+    GOES_ON = "goesOn"
+    FOREIGN = "foreign"
+
+
+class StoreView(msgspec.Struct, frozen=True):
+    """A server's store as it was found, and what using it would be."""
+
+    server: str
+    seen: StoreLineage
+    use: Use
+
+
+class OurSide(msgspec.Struct, frozen=True):
+    """What our own memory knows when it judges a store: who the state is (None: of version 0.1, or none), what it has
+    on record of the store, and its entries in the ledger."""
+
+    state: Lineage | None
+    known: KnownStore | None
+    entries: tuple[LedgerEntry, ...] = ()
+
+
+def keeper_of(engine: Engine) -> KeepsStore | None:
+    """The engine as one that keeps a store of its own; None where it does not."""
+    able = all(hasattr(engine, name) for name in ("lineage", "establish", "note_state"))
+    return cast(KeepsStore, engine) if able else None
+
+
+def views(site: Site) -> dict[str, StoreView | ReconcilerError]:
+    """Every store of the site as it is now, or why it is not to be used. Only reads."""
+    state, known = site.memory.lineage(), site.memory.stores.known()
+    ledger = site.memory.ledger.entries()
+    found: dict[str, StoreView | ReconcilerError] = {}
+    for name, engine in site.engines.items():
+        keeper = keeper_of(engine)
+        if keeper is None:
+            continue
+        mine = tuple(entry for entry in ledger if entry.server == name)
+        try:
+            found[name] = judge_store(name, OurSide(state, known.get(name), mine), keeper.lineage())
+        except ReconcilerError as error:
+            found[name] = error
+    return found
+
+
+def judge_store(server: str, ours: OurSide, seen: StoreLineage) -> StoreView:
+    """What using the store would be. Raises `Unreachable`: RCL5043 where it is missing, RCL5044 where it is another one
+    or an older copy, RCL5045 where our state is the older copy."""
+    known = ours.known
+    if seen.presence is Presence.ABSENT:
+        if known is not None or ours.entries:
+            raise _missing(server, ours, seen)
+        return StoreView(server, seen, Use.FIRST)
+    if seen.store is None:
+        if known is not None:
+            raise _other(server, known, seen, "an older copy of it, of before it took its identity, is there")
+        return StoreView(server, seen, Use.NAMING if ours.entries else Use.FOREIGN)
+    mine = ours.state is not None and seen.state is not None and seen.state.id == ours.state.id
+    if mine and seen.state is not None and ours.state is not None and seen.state.generation > ours.state.generation:
+        raise _older_state(server, ours.state, seen.state, seen)
+    if known is None:
+        return StoreView(server, seen, Use.GOES_ON if mine else Use.FOREIGN)
+    if seen.store.id != known.store.id:
+        raise _other(server, known, seen, f"another one is there, {seen.store.id[:8]}: it was exchanged")
+    if seen.store.generation < known.store.generation:
+        behind = f"generation {seen.store.generation} is there, and {known.store.generation} was seen"
+        raise _other(server, known, seen, f"an older copy of it is there: {behind}")
+    if not mine and seen.state is not None:
+        raise _other(server, known, seen, "another state has written to it since")
+    return StoreView(server, seen, Use.GOES_ON)
+
+
+def foreign(found: Mapping[str, StoreView]) -> tuple[StoreView, ...]:
+    """The stores that this state has never used."""
+    return tuple(view for view in found.values() if view.use is Use.FOREIGN)
+
+
+def said_of(found: Mapping[str, StoreView]) -> tuple[Diagnostic, ...]:
+    """What a plan says of stores: which are about to be used for the first time, and which are not ours."""
+    told = []
+    for view in found.values():
+        place = view.seen.path
+        if view.use is Use.FIRST:
+            what = f"first use of the server {view.server}: a store is made in {place}"
+            remedy = "Nothing is there now. If a store should be there, mount its disk first."
+            told.append(Diagnostic("RCL5046", Severity.ADVICE, what, remedy, subject=view.server))
+        elif view.use is Use.FOREIGN:
+            told.append(foreign_store(view))
+    return tuple(told)
+
+
+def foreign_store(view: StoreView) -> Diagnostic:
+    """RCL3012: a store that this state has never used."""
+    what = f"the state does not know the store of {view.server} in {view.seen.path}: it was lost, or is the wrong one"
+    remedy = (
+        "Restore the state with `reconciler state restore`, correct `state` in the site, or take the groups over with "
+        "`reconciler apply --adopt NAME` ('*' for all). Nothing was changed."
+    )
+    return Diagnostic("RCL3012", Severity.ERROR, what, remedy, subject=view.server)
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------
+
+
+def use_stores(site: Site, servers: frozenset[str], fence: Fence, run: str, *, adopting: bool) -> None:
+    """The first use of stores that a run is about to write to, on record: made, named or taken over. Raises what
+    `judge_store` raises."""
+    for name, view in views(site).items():
+        if name not in servers:
+            continue
+        if isinstance(view, ReconcilerError):
+            raise view
+        if view.use is Use.GOES_ON or (view.use is Use.FOREIGN and not adopting):
+            continue
+        state, keeper = site.memory.lineage(), keeper_of(site.engines[name])
+        if state is None or keeper is None:
+            continue
+        made = keeper.establish(state, fence)
+        _note(site, name, made)
+        what = {Use.FIRST: "firstUse", Use.NAMING: "identityTaken", Use.FOREIGN: "storeAdopted"}[view.use]
+        identity = made.store.id if made.store is not None else ""
+        record_state(site, what, run, server=name, path=made.path, store=identity)
+
+
+def note_stores(site: Site, fence: Fence) -> None:
+    """Tells each store that is ours how far our state has come, and notes how far the store has. Raises nothing: what
+    keeps a store from being noted shows at the next look."""
+    for name, view in views(site).items():
+        state, keeper = site.memory.lineage(), keeper_of(site.engines[name])
+        if isinstance(view, ReconcilerError) or view.use is not Use.GOES_ON or state is None or keeper is None:
+            continue
+        try:
+            _note(site, name, keeper.note_state(state, fence))
+        except ReconcilerError:
+            continue
+
+
+def largest_token(site: Site) -> int:
+    """The largest fencing token that any store of the site has seen; 0 for none."""
+    found = 0
+    for engine in site.engines.values():
+        keeper = keeper_of(engine)
+        try:
+            found = max(found, keeper.lineage().token if keeper is not None else 0)
+        except ReconcilerError:
+            continue
+    return found
+
+
+def _note(site: Site, server: str, seen: StoreLineage) -> None:
+    if seen.store is None:
+        return
+    known = site.memory.stores.known().get(server)
+    now = site.now()
+    first = known.first_used_at if known is not None and known.store.id == seen.store.id else now
+    site.memory.stores.note(KnownStore(server, seen.store, seen.path, first, now))
+
+
+# --- Errors ----------------------------------------------------------------------------------------------------
+
+_AWAY = (
+    "If its disk is not mounted, mount it. If it was lost: `reconciler store rebuild` where packs are left, or "
+    "`reconciler store declare-lost {server} --reason TEXT`, which says so on record and lets a new one begin. Nothing "
+    "was concluded or written."
+)
+
+
+def _missing(server: str, ours: OurSide, seen: StoreLineage) -> Unreachable:
+    what = f"the store of {server} is not in {seen.path}: {_was(ours)}, and nothing is there now"
+    return Unreachable("RCL5043", what, _AWAY.format(server=server), subject=server)
+
+
+def _was(ours: OurSide) -> str:
+    groups = len(ours.entries)
+    held = f"{groups} group{'' if groups == 1 else 's'} in the ledger"
+    known = ours.known
+    if known is None:
+        since = min(entry.applied_at for entry in ours.entries)
+        return f"{held}, the first applied at {_minute(since)}"
+    moved = "" if known.path == "" else f" in {known.path}"
+    return (
+        f"the store {known.store.id[:8]} was there{moved} since {_minute(known.first_used_at)}, last seen "
+        f"{_minute(known.last_seen_at)} with generation {known.store.generation}; {held}"
+    )
+
+
+def _other(server: str, known: KnownStore, seen: StoreLineage, what: str) -> Unreachable:
+    return Unreachable(
+        "RCL5044",
+        f"the store of {server} in {seen.path} is not the one on record ({known.store.id[:8]}, last seen "
+        f"{_minute(known.last_seen_at)}): {what}",
+        "Put back what was there, or mount the right disk. If the one on record is lost: `reconciler store "
+        f"declare-lost {server} --reason TEXT`, then `reconciler apply --adopt NAME`. Nothing was concluded or "
+        "written.",
+        subject=server,
+    )
+
+
+def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> Unreachable:
+    return Unreachable(
+        "RCL5045",
+        f"the state is an older copy: it has generation {ours.generation}, and {server} in {seen.path} was written to "
+        f"under generation {noted.generation} of it",
+        "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older one go on, on "
+        "record. Nothing was concluded or written.",
+        subject=server,
+    )
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
