@@ -21,39 +21,16 @@ from reconciler.model import (
 from reconciler.model.documents import (
     GroupDocument,
     MachineSelector,
-    MemberRule,
     Placed,
     PolicySet,
-    Positions,
-    ProtectedParts,
 )
 from reconciler.model.encode import encode
 from reconciler.model.names import fold
+from reconciler.plan.claims import Claim, data_source
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
 from reconciler.plan.terms import group_of, selectors_hash, zone_of, zones_of
+from reconciler.plan.unread import unread
 from reconciler.plan.values import AUTO, IGNORABLE, DesiredGroup, DesiredState, Excused
-
-
-def data_source(rule: MemberRule, machine: DataSource) -> DataSource:
-    """What of a machine the rule protects: all of it from its host, or parts of it inside the guest."""
-    if rule.level == "host" or not isinstance(rule.protect, ProtectedParts):
-        return machine
-    parts = rule.protect
-    named = [("application", (parts.application,) if parts.application else ()), ("volumes", parts.volumes)]
-    what = ";".join(f"{kind}={','.join(sorted(each))}" for kind, each in (*named, ("paths", parts.paths)) if each)
-    return DataSource(machine.cluster, machine.machine, Level.GUEST, what)
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """A rule of a group that means a machine."""
-
-    group: str
-    rule: int
-    positions: Positions
-
-    @property
-    def place(self) -> Location:
-        return self.positions.at("spec", "members", self.rule)
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -85,7 +62,7 @@ class _Resolver:
         self.lost: dict[DataSource, KnownMember] = {}
         self.owned: dict[str, set[str]] = defaultdict(set)
         self._remember()
-        self.unread = {(c, each.id) for c, seen in sight.clusters.items() for each in seen.unseen if each.id}
+        self.unread = {(c, each.id) for c, seen in sight.clusters.items() for each in seen.unseen}
         self.gone = self._gone()
         self.incomplete = self._incomplete()
         #: Members that are not whole machines as they are now.
@@ -104,7 +81,7 @@ class _Resolver:
         excused = self._excused()
         self._contested()
         self._renewed()
-        self._unread()
+        self.findings += unread(self.sight.clusters, self._name)
         return DesiredState(
             groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
             excused=excused,
@@ -405,21 +382,6 @@ class _Resolver:
                         f"{candidate.source.machine}, it was {old.source.machine}",
                         "The new one gets a replica of its own; the points of the old one are kept under its id.",
                         subject=candidate.name,
-                    )
-                )
-
-    def _unread(self) -> None:
-        """A machine that is there and cannot be read is told; what it is to be stays as the ledger has it."""
-        for cluster, seen in sorted(self.sight.clusters.items()):
-            for each in seen.unseen:
-                name = self._name(DataSource(cluster, each.id)) or each.where
-                self.findings.append(
-                    Diagnostic(
-                        "RCL2026",
-                        Severity.WARNING,
-                        f"the virtual machine {name!r} on {cluster} cannot be read ({each.where}): {each.why}",
-                        "Correct that file, or make it readable. Until then its protection is neither begun nor ended.",
-                        subject=name,
                     )
                 )
 
