@@ -14,7 +14,7 @@ from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Interrupted, ReconcilerError, StaleFence, TemporaryError
-from reconciler.model import Job, JobHandle, JobRecord, JobState, JobStatus
+from reconciler.model import Job, JobHandle, JobKind, JobRecord, JobState, JobStatus
 from reconciler.schedule import View, backoff, due
 
 #: How many jobs run at the same time; each uses threads of its own.
@@ -56,7 +56,9 @@ def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
     site.started[job.id] = time.monotonic()
     try:
         site.engines[job.server].start(job, held.fence)
-    except (StaleFence, Interrupted):
+    except (StaleFence, Interrupted) as error:
+        if job.kind is JobKind.RECOVERY:  # refused is refused: it must not be found as running later
+            _ended(site, record, _refused(error))
         raise
     except Exception as error:
         return _ended(site, record, _refused(explained(error, _called(job), site.folder)))

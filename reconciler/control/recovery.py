@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
 
 from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import Watcher, run_jobs, start
-from reconciler.control.lease import Holding
+from reconciler.control.lease import Holding, held_by
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site, actor
-from reconciler.errors import Diagnostic, Refused, UsageError
+from reconciler.errors import Diagnostic, Refused, Severity, UsageError
 from reconciler.model import (
+    Agreement,
     DataSource,
     Job,
     JobHandle,
@@ -22,11 +23,18 @@ from reconciler.model import (
     JobState,
     Recovery,
     RecoveryPoint,
+    RecoveryStep,
     RecoveryTarget,
     vm_id,
 )
 from reconciler.model.names import fold
-from reconciler.protocols import RecoveryPreview
+from reconciler.protocols import RecoveryPreview, UnfinishedRecovery
+
+#: How long what somebody agreed to counts.
+AGREED_FOR = timedelta(hours=24)
+
+#: How long it is said of a recovery that it was not carried out.
+_SAID_FOR = timedelta(days=7)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -45,7 +53,6 @@ class Prepared(msgspec.Struct, frozen=True):
     """A recovery that could start, what it would write and destroy, and what its user should know besides."""
 
     job: Job
-    point: RecoveryPoint
     preview: RecoveryPreview
     warning: Diagnostic | None = None
 
@@ -53,34 +60,72 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
+    server, point, warning = _point(observation, wish, site.now())
+    recovery = Recovery(
+        point=point.id,
+        target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
+        folder=wish.folder,
+        disks=wish.disks,
+        keep_original=wish.keep_original,
+        asked_by=actor(),
+    )
+    prepared = _prepared(site, _job(site, server, point.source, recovery))
+    return msgspec.structs.replace(prepared, warning=warning)
+
+
+def prepare_unfinished(site: Site, observation: Observation, machine: str, step: RecoveryStep) -> Prepared:
+    """What going on with a recovery of the machine that is half done, or back, would do. Raises `Refused`, RCL7023,
+    where there is none."""
+    source = find_machine(observation, machine)
+    found = next(((server, each) for server, each in unfinished(site) if each.source == source), None)
+    if found is None:
+        raise Refused(
+            "RCL7023",
+            f"no recovery of {machine!r} is half done",
+            "Ask for a recovery: `reconciler recover VM`.",
+            subject=machine,
+        )
+    server, each = found
+    recovery = Recovery(
+        point=each.point,
+        target=each.target,
+        folder=each.folder,
+        keep_original=each.keep_original,
+        asked_by=actor(),
+        step=step,
+        of=each.job,
+    )
+    return _prepared(site, _job(site, server, source, recovery))
+
+
+def _job(site: Site, server: str, source: DataSource, recovery: Recovery) -> Job:
     now = site.now()
-    server, point, warning = _point(observation, wish, now)
-    job = Job(
-        id=f"recover-{point.source.machine[:8]}-{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
+    return Job(
+        id=f"recover-{source.machine[:8]}-{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
         kind=JobKind.RECOVERY,
         server=server,
-        source=point.source,
+        source=source,
         scheduled_for=now,
         reason="asked for",
-        recovery=Recovery(
-            point=point.id,
-            target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
-            folder=wish.folder,
-            disks=wish.disks,
-            keep_original=wish.keep_original,
-            asked_by=actor(),
-        ),
+        recovery=recovery,
     )
-    engine = site.engines[server]
-    preview = getattr(engine, "preview", None)
+
+
+def _prepared(site: Site, job: Job) -> Prepared:
+    """The job with its preview, and in it what would be agreed to: what stands at the target as it is shown."""
+    preview = getattr(site.engines[job.server], "preview", None)
     if preview is None:
         raise Refused(
             "RCL7001",
-            f"the engine of {server} cannot recover machines",
+            f"the engine of {job.server} cannot recover machines",
             "Recover with the server's own console.",
-            subject=server,
+            subject=job.server,
         )
-    return Prepared(job, point, preview(job), warning)
+    assert job.recovery is not None
+    shown: RecoveryPreview = preview(job)
+    agreed = Agreement(job.recovery.asked_by, site.now() + AGREED_FOR, shown.found)
+    recovery = msgspec.structs.replace(job.recovery, agreed=agreed)
+    return Prepared(msgspec.structs.replace(job, recovery=recovery), shown)
 
 
 def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
@@ -92,18 +137,68 @@ def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watc
 
 
 def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
-    """Takes up recoveries whose process died: consent was given, and a cut-over must not stay half done."""
+    """Settles recoveries whose process died: the engine carries on with one only while everything that was agreed
+    still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready."""
     resumed = []
     for record in site.memory.jobs.running():
         engine = site.engines.get(record.job.server)
-        if record.job.kind is not JobKind.RECOVERY or engine is None:
+        recovery = record.job.recovery
+        if record.job.kind is not JobKind.RECOVERY or engine is None or recovery is None:
             continue
         if engine.poll(JobHandle(record.job.server, record.job.id)).state is JobState.INTERRUPTED:
-            start(site, record.job, held, record.run)
+            settle = msgspec.structs.replace(recovery, step=RecoveryStep.SETTLE)
+            start(site, msgspec.structs.replace(record.job, recovery=settle), held, record.run)
             run_jobs(site, (), held, record.run)
             ended = site.memory.jobs.get(record.job.id)
             resumed += [ended] if ended else []
     return tuple(resumed)
+
+
+def unfinished(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:
+    """The recoveries that never ended, with their servers."""
+    return tuple(
+        (server, each)
+        for server, engine in sorted(site.engines.items())
+        for each in getattr(engine, "unfinished", tuple)()
+    )
+
+
+def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
+    """What is to be said of recoveries that did not come to their end: one that is half done, and one that was asked
+    for last and not carried out."""
+    found = []
+    at_work = {record.job.id for record in site.memory.jobs.running()} if held_by(site) is not None else set()
+    for server, each in unfinished(site):
+        if each.job in at_work or not each.replaced:
+            continue
+        found.append(
+            Diagnostic(
+                "RCL7022",
+                Severity.ERROR,
+                f"the recovery of {each.machine!r} to {each.point}, asked for by {each.asked_by or 'somebody'}, is "
+                f"interrupted: {each.replaced} of {each.files} files are replaced",
+                f"Finish it with `reconciler recover --continue {each.machine}`, or go back with `reconciler recover "
+                f"--undo {each.machine}`. What was replaced is kept beside its place.",
+                subject=f"{server} {each.job}",
+            )
+        )
+    for (_, kind), record in sorted(site.memory.jobs.latest().items(), key=lambda item: item[1].job.id):
+        status = record.status
+        if kind is not JobKind.RECOVERY or status.state not in (JobState.FAILED, JobState.INTERRUPTED):
+            continue
+        if status.code == "RCL7022" or record.ended_at is None or site.now() - record.ended_at > _SAID_FOR:
+            continue
+        asked = record.job.recovery.asked_by if record.job.recovery else ""
+        found.append(
+            Diagnostic(
+                "RCL7024",
+                Severity.WARNING,
+                f"{record.job.source} was not recovered, as {asked or 'somebody'} had asked: {status.reason}",
+                "It is not done by itself. Ask for it anew, if it is still wanted.",
+                subject=record.job.id,
+            )
+        )
+    return tuple(found)
 
 
 def find_machine(observation: Observation, machine: str) -> DataSource:

@@ -8,6 +8,7 @@ from reconciler.control.clock import ALARMS, HEARTBEAT, future_times
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, past_glass, state_lost
+from reconciler.control.recovery import recovery_findings
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
@@ -48,6 +49,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
             *_lost(observation),
             *future_times(site, observation),
             *past_glass(site),
+            *recovery_findings(site),
         ),
     )
 

@@ -1520,4 +1520,37 @@ CATALOG: dict[str, Explanation] = {
         "The configuration file that was stored with the recovery point is not one of a virtual machine.",
         "Recover the disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
     ),
+    "RCL7019": Explanation(
+        "single disks of a virtual machine that is gone",
+        "The cluster knows neither the role nor the configuration of the virtual machine: a disk of it has no place.",
+        "Recover the whole virtual machine, which is then made anew, or the disks to a folder (--to FOLDER).",
+    ),
+    "RCL7020": Explanation(
+        "a recovery that was cut off",
+        "The process of a recovery ended before anything was replaced. What it had staged is removed, and it does not "
+        "go on by itself, since by then the target may be in use.",
+        "Ask for the recovery anew, if it is still wanted.",
+    ),
+    "RCL7021": Explanation(
+        "a recovery that was not carried out",
+        "What was agreed to does not hold any more: the virtual machine is on, a file that would be replaced was "
+        "written to, a staged file is gone, or more than 24 hours have passed. Nothing was replaced.",
+        "Look at the target, and ask for the recovery anew.",
+    ),
+    "RCL7022": Explanation(
+        "a recovery that is half done",
+        "Something came in between after the first file was replaced, so nothing more was written. What was replaced "
+        "is beside its place, under a name that ends in `.original-` and the token of the recovery.",
+        "`reconciler recover --continue VM` finishes it, `reconciler recover --undo VM` goes back; both show and ask.",
+    ),
+    "RCL7023": Explanation(
+        "no recovery is half done",
+        "--continue and --undo are about a recovery that was interrupted after its first file was replaced.",
+        "Ask for a recovery: `reconciler recover VM`.",
+    ),
+    "RCL7024": Explanation(
+        "a recovery that was asked for and not done",
+        "The last recovery of the virtual machine was refused, failed or was cut off. It is not done by itself.",
+        "`reconciler jobs` says more. Ask for it anew, if it is still wanted.",
+    ),
 }

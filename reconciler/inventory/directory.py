@@ -23,6 +23,7 @@ from reconciler.model.cluster import (
     DiskKind,
     LocalStorage,
     Node,
+    PowerState,
     Replication,
     Unseen,
     VirtualDisk,
@@ -161,8 +162,23 @@ class DirectoryDisks(LocalTarget):
         found = ((path, theirs.of(path)) for path in paths)
         return {path: tuple(sorted(names)) for path, names in found if names}
 
-    def remove(self, path: str) -> None:
-        files.unlink(self.resolve(path))
+    # --- Making known ------------------------------------------------------------------------------------
+
+    def make_known(self, machine: str, config: str, name: str, node: str) -> None:
+        if self._role(machine) is not None:
+            return
+        nodes = [each.name for each in _nodes(self.root)]
+        if not nodes:
+            raise _unknown(machine, f"cannot be made known: {self._name} has no node")
+        owner = node if node in nodes else nodes[0]
+        role = RoleJson(owner, configuration.folder_of(config), name, PowerState.OFF)
+        text = msgspec.json.format(msgspec.json.encode(role), indent=2)
+        files.write_whole(self.root / "roles" / f"{vm_id(machine)}.json", text, mode=0o644)
+
+    def make_unknown(self, machine: str) -> None:
+        role = self._role(machine)
+        if role is not None:
+            files.unlink(role)
 
     # --- One machine -------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from reconciler.protocols.backup import (
     Recovers,
     RecoveryPreview,
     StoreCheck,
+    UnfinishedRecovery,
     diagnostics_of,
 )
 from reconciler.protocols.memory import (
@@ -30,7 +31,7 @@ from reconciler.protocols.memory import (
     Run,
     Stores,
 )
-from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target
+from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 
 __all__ = [
     "ApprovalUse",
@@ -66,5 +67,7 @@ __all__ = [
     "StoreCheck",
     "Stores",
     "Target",
+    "UnfinishedRecovery",
+    "Which",
     "diagnostics_of",
 ]

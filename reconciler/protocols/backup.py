@@ -13,11 +13,14 @@ from reconciler.model import (
     Action,
     Capabilities,
     CatalogSnapshot,
+    DataSource,
+    FileState,
     Job,
     JobHandle,
     JobStatus,
     Lineage,
     ObservedGroup,
+    RecoveryTarget,
     StoreLineage,
 )
 
@@ -103,9 +106,31 @@ class Recovers(Protocol):
 
     def preview(self, job: Job) -> RecoveryPreview: ...
 
+    def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
+        """Recoveries whose files were all staged and that never ended. Only reads."""
+        ...
+
+
+class UnfinishedRecovery(msgspec.Struct, frozen=True, rename="camel"):
+    """A recovery that never ended: which job, for whom, until when (UTC) that counts, and of how many files how many
+    are replaced. None is: nothing of it will be done by itself once `until` has passed or the target has changed."""
+
+    job: str
+    source: DataSource
+    machine: str
+    point: str
+    target: RecoveryTarget
+    folder: str
+    keep_original: bool
+    asked_by: str
+    until: datetime
+    replaced: int
+    files: int
+
 
 class RecoveryPreview(msgspec.Struct, frozen=True, rename="camel"):
-    """What a recovery would write and destroy; `refusals` are the reasons why it would be refused."""
+    """What a recovery would write and destroy; `refusals` are the reasons why it would be refused. `found`
+    is what stands where it writes and removes: what is agreed to."""
 
     machine: str
     point: str
@@ -115,6 +140,7 @@ class RecoveryPreview(msgspec.Struct, frozen=True, rename="camel"):
     bytes: int
     refusals: tuple[Diagnostic, ...] = ()
     notes: tuple[str, ...] = ()
+    found: tuple[FileState, ...] = ()
 
 
 class StoreCheck(msgspec.Struct, frozen=True, rename="camel"):

@@ -15,6 +15,7 @@ from reconciler.engines.embedded.backup import Work, back_up, check_consistency,
 from reconciler.engines.embedded.check import Counts, check_replica
 from reconciler.engines.embedded.jobs import Running, failed
 from reconciler.engines.embedded.observe import observe
+from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
 from reconciler.engines.embedded.server import Assignment, ServerStore
@@ -33,9 +34,9 @@ from reconciler.model import (
     JobState,
     JobStatus,
     ObservedGroup,
-    Recovery,
+    RecoveryStep,
 )
-from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck
+from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, UnfinishedRecovery
 
 _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
     JobKind.INITIAL_REPLICA: back_up,
@@ -195,22 +196,26 @@ class EmbeddedEngine:
         """What a recovery would write and destroy. Raises `Refused` where there is no such point or disk."""
         assert job.recovery is not None
         assignment = self._assignment(job.source)
+        disks = self._disks(job.source)
         with ReplicaStore(self._server.replica_folder(assignment), job.source) as store:
-            point = next((each for each in store.points() if each.id == job.recovery.point), None)
-            machine = store.map_of(job.recovery.point) if point else None
-            if point is None or machine is None:
-                raise recover.no_such_point(job.recovery.point)
-            config = recover.configuration(machine, store)
-        placed, destroys, refused = recover.preview(job, machine, config, self._disks(job.source))
-        return RecoveryPreview(
-            machine=point.machine_name,
-            point=point.id,
-            point_time=point.time,
-            writes=tuple(_shown(job.recovery, each.path) for each in placed),
-            destroys=tuple(destroys),
-            bytes=sum(each.file.size for each in placed),
-            refusals=tuple(refused),
-        )
+            if job.recovery.step is not RecoveryStep.RECOVER:
+                return preview_unfinished(job, store, disks)
+            return preview(job, store, disks)
+
+    def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
+        """See `protocols.Recovers`."""
+        found: list[UnfinishedRecovery] = []
+        for assignment in self._server.assignments():
+            folder = self._server.replica_folder(assignment)
+            disks = self._setup.disks.get(assignment.source.cluster)
+            if disks is None or not folder.is_dir():
+                continue
+            try:
+                with ReplicaStore(folder, assignment.source) as store:
+                    found += unfinished_of(store, disks)
+            except ReconcilerError:
+                continue  # `observe` says what is wrong with it
+        return tuple(found)
 
     def check_store(self, part: tuple[int, int] | None) -> StoreCheck:
         """See `protocols.ChecksStore`."""
@@ -234,7 +239,3 @@ class EmbeddedEngine:
             read_bytes=counts.read_bytes,
             findings=tuple(findings),
         )
-
-
-def _shown(recovery: Recovery, path: str) -> str:
-    return f"{recovery.folder}/{path}" if recovery.folder else path

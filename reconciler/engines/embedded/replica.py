@@ -299,7 +299,7 @@ class ReplicaStore:
             self._insert_job(job, JobKind.PRUNING, at, result)
 
     def plan_cut_over(self, job: str, body: bytes) -> None:
-        """From here on a recovery is rolled forward, whatever happens."""
+        """Writes down what a recovery is about to do, over what was written for it before."""
         with sqlite.transaction(self._db, self.database):
             self._db.execute("INSERT OR REPLACE INTO cut_over (job, body) VALUES (?, ?)", (job, body))
 
@@ -307,9 +307,19 @@ class ReplicaStore:
         row = self._db.execute("SELECT body FROM cut_over WHERE job = ?", (job,)).fetchone()
         return bytes(row["body"]) if row else None
 
-    def end_cut_over(self, job: str, at: datetime, result: JobResult) -> None:
+    def cut_overs(self) -> dict[str, bytes]:
+        """What recoveries were about to do that never ended, by job."""
+        return {row["job"]: bytes(row["body"]) for row in self._db.execute("SELECT job, body FROM cut_over")}
+
+    def withdraw_cut_over(self, job: str) -> None:
+        """Nothing of it was done, and nothing will be."""
         with sqlite.transaction(self._db, self.database):
             self._db.execute("DELETE FROM cut_over WHERE job = ?", (job,))
+
+    def end_cut_over(self, job: str, at: datetime, result: JobResult, *, of: str = "") -> None:
+        """Makes the recovery `job` true, and ends what was written down for it, or for the job `of` that it ended."""
+        with sqlite.transaction(self._db, self.database):
+            self._db.execute("DELETE FROM cut_over WHERE job = ?", (of or job,))
             self._insert_job(job, JobKind.RECOVERY, at, result)
 
     def _base(self, what: Commit) -> tuple[int | None, int]:

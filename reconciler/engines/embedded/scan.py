@@ -127,7 +127,7 @@ class Scanner:
     def _file(self, source: _Source, report: Callable[[int], None]) -> FileMap:
         facts, reader, before = self._disks.facts(source.path), source.reader, source.before
         names = bytearray(blocks_in(reader.size) * NAME)
-        for offset, length in _runs(reader.extents(), reader.size):
+        for offset, length in runs(reader.extents(), reader.size):
             data = memoryview(reader.read(offset, length))
             if len(data) != length:
                 raise Changed
@@ -201,7 +201,7 @@ class Scanner:
             self._writer = None
 
 
-def _runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+def runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
     """(offset, length) of reads that cover the extents in whole blocks, ascending, never twice."""
     done = 0
     for offset, length in extents:
@@ -217,7 +217,7 @@ def _runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, 
 def _to_look_at_again(source: _Source, found: FileMap) -> Iterator[tuple[int, int]]:
     """(first block, how many) of neighbours; never more than is read at once."""
     filled = set[int]()
-    for offset, length in _runs(source.reader.extents(), found.size):
+    for offset, length in runs(source.reader.extents(), found.size):
         blocks = range(offset // BLOCK, blocks_in(offset + length))
         filled.update(index for index in blocks if not source.looked[index])
     first, count = 0, 0

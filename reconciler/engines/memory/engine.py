@@ -44,6 +44,7 @@ from reconciler.model import (
     PowerState,
     ProtectionGroup,
     RecoveryPoint,
+    RecoveryStep,
     RecoveryTarget,
     RenameGroup,
     Replica,
@@ -331,6 +332,8 @@ class MemoryEngine:
         if contents is None or recovery.point not in self._server.points:
             raise Refused("RCL7004", f"there is no recovery point {recovery.point!r}", "See `reconciler points`.")
         disks = self._setup.disks[job.source.cluster]
+        if recovery.step is not RecoveryStep.RECOVER:
+            raise Refused("RCL7020", "this engine takes up no recovery that was cut off", "Recover anew.")
         original = recovery.target is RecoveryTarget.ORIGINAL
         if original and disks.machine(job.source.machine).power is not PowerState.OFF:
             raise Refused("RCL7008", "the machine is not off", "Shut it down first.")
@@ -344,10 +347,11 @@ class MemoryEngine:
         for path in chosen(paths, config, recovery.disks, recovery.point):
             copy, place = contents[path], places[path]
             target.check(place)
-            target.discard(place, token)
             with target.stage(place, token, len(copy.data)) as staged:
                 staged.write(0, copy.data)
-            target.cut_over(place, token, copy.facts.mode, copy.facts.mtime_ns, keep_original=recovery.keep_original)
+            if recovery.keep_original:
+                target.keep(place, token)
+            target.put(place, token, copy.facts.mode, copy.facts.mtime_ns, replace=original)
             written[place] = blake3(copy.data).hexdigest()
         return JobResult(
             point=recovery.point,
