@@ -554,6 +554,12 @@ _INVENTORY: dict[str, Explanation] = {
         "A disk was written to while it was read, twice; a point of it would hold no moment that ever was.",
         "See what holds the disk open. Nothing was stored as a point; the job is tried again.",
     ),
+    "RCL2111": Explanation(
+        "two sites or servers in one place",
+        "Two states, two stores, or a state and a store would lie under one path, and each would take the other's "
+        "records for its own. The evidence of a state lies beside it under its name without the last ending.",
+        "Give each a path of its own. Paths that differ by letter case or by the last ending alone are one here.",
+    ),
     "RCL2001": Explanation(
         "a cluster that cannot be seen",
         "The cluster's folder, or its cluster.json, is not there or not readable, as when it is not mounted.",
@@ -754,6 +760,12 @@ _INVENTORY: dict[str, Explanation] = {
         "the other side cannot be looked at",
         "With --inventory alone the servers are asked, with --catalog alone the clusters, and that failed.",
         "Give both files, or run where the other side can be seen.",
+    ),
+    "RCL2026": Explanation(
+        "a virtual machine that cannot be read",
+        "The role of the virtual machine is there, but its files cannot be read: damaged, not JSON, or not readable "
+        "for this account. It counts as unseen. Nothing is concluded from that: it stays a member where it was one.",
+        "Correct the file that is named, or make it readable.",
     ),
 }
 
@@ -1429,6 +1441,23 @@ _JOBS: dict[str, Explanation] = {
         "coverage below the threshold",
         "Fewer machines are protected, or more are unprotected, than the command was told to accept.",
         "Protect the listed machines, or exclude them with a reason.",
+    ),
+    "RCL6018": Explanation(
+        "recovery points in the future",
+        "A clock was ahead once, or is behind now: what a server holds is dated later than this moment. Nothing is "
+        "decided by such a time: backups go on, the points stay, and `recover` does not take them for the newest.",
+        "Look at the clocks of this host and of the server. Once the time is right, say so: "
+        "`reconciler run --until-idle --confirm-clock`. Then it is a warning, and `status --check` is content.",
+    ),
+    "RCL6019": Explanation(
+        "times of the state in the future",
+        "The loop, a job or a run was recorded while the clock was ahead, or the clock is behind now.",
+        "Look at the clock of this host. The times are written anew when the loop runs.",
+    ),
+    "RCL6020": Explanation(
+        "a later point was not taken for the newest",
+        "Points whose times lie in the future are passed over, unless there is no other one.",
+        "Look at `reconciler points`, and name the point with --point if another one is wanted.",
     ),
     "RCL6016": Explanation(
         "a check took too long",
