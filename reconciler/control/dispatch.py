@@ -60,7 +60,7 @@ def start(site: Site, job: Job, held: Holding | None, run: str) -> JobRecord:
     record = JobRecord(job, JobStatus(JobState.RUNNING), attempt, site.now(), run=run)
     with site.memory.locks.under(lease):
         site.memory.jobs.record(record)
-    site.started.add(job.id)
+    site.started[job.id] = time.monotonic()
     try:
         if held is not None:
             held.check()
@@ -100,7 +100,7 @@ def _polled(site: Site, record: JobRecord) -> JobRecord:
     hours = record.job.max_hours
     if status.state.ended:
         return _ended(site, record, status)
-    if hours is not None and site.now() - record.started_at > timedelta(hours=hours):
+    if hours is not None and _running_for(site, record) > timedelta(hours=hours):
         engine.cancel(handle)
         return _ended(site, record, _too_long(hours))
     return msgspec.structs.replace(record, status=status)
@@ -160,6 +160,13 @@ def cancel_running(site: Site) -> None:
             site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
 
 
+def _running_for(site: Site, record: JobRecord) -> timedelta:
+    """How long it has been running: what this process started by a clock that never jumps, the rest by the stored
+    time."""
+    began = site.started.get(record.job.id)
+    return timedelta(seconds=time.monotonic() - began) if began is not None else site.now() - record.started_at
+
+
 def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
     now = site.now()
     retry_at = None
@@ -178,10 +185,10 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
     except StaleFence:
         # Somebody took the replica store away: what came of the job is theirs to find out.
         site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
-        site.started.discard(record.job.id)
+        site.started.pop(record.job.id, None)
         site.leases.let_go(site.memory, record.job)
         raise
-    site.started.discard(record.job.id)
+    site.started.pop(record.job.id, None)
     site.leases.let_go(site.memory, record.job)
     return ended
 

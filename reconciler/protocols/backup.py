@@ -81,6 +81,7 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
 class KeepsStore(Protocol):
     """An engine that keeps a store of its own, which can be missing, older than it was, or another one."""
 
@@ -108,6 +109,28 @@ class GivesUp(Protocol):
         What is left of it is put aside, never removed. Returns the data sources whose replicas are given up; their
         initial replicas are due again. For the whole store the next use is a first one: `establish`."""
         ...
+
+
+class Rebuilds(Protocol):
+    """An engine whose store's databases can be made anew from the data."""
+
+    def rebuild(self, source: DataSource | None, fence: Fence, *, sound_too: bool = False) -> StoreRebuild:
+        """Makes the catalog of a replica anew, or with None every one that is damaged, older than it was or gone, and
+        the server's database where that is gone. A sound one is left alone unless asked for. What was there is kept."""
+        ...
+
+
+class StoreRebuild(msgspec.Struct, frozen=True, rename="camel"):
+    """What was made anew: assignments of the server's database, catalogs, and the points and packs in them. `kept` are
+    the files that were there before, under their new names; `findings` what could not be taken over."""
+
+    server: str
+    assignments: tuple[DataSource, ...]
+    replicas: tuple[DataSource, ...]
+    points: int
+    packs: int
+    kept: tuple[str, ...]
+    findings: tuple[Diagnostic, ...]
 
 
 class ReadsGroups(Protocol):

@@ -11,6 +11,7 @@ import msgspec
 from reconciler.model import (
     DataSource,
     JobResult,
+    Lineage,
     Member,
     ProtectionGroup,
     RecoveryPoint,
@@ -63,6 +64,8 @@ class MemoryServer:
     """What outlives an engine: open a second one on the same server to see what a restart would."""
 
     behaviour: Behaviour = field(default_factory=Behaviour)
+    lineage: Lineage | None = None
+    state: Lineage | None = None
     tokens: dict[str, int] = field(default_factory=dict)
     groups: dict[str, ProtectionGroup] = field(default_factory=dict)
     replicas: dict[DataSource, Replica] = field(default_factory=dict)
