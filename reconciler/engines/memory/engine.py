@@ -135,12 +135,8 @@ class MemoryEngine:
         fence.check()
         seen = self._server.tokens.get(fence.lease, 0)
         if fence.token < seen:
-            raise StaleFence(
-                "RCL5004",
-                f"the fencing token {fence.token} is older than {seen}",
-                "Another process took over.",
-                subject=self.name,
-            )
+            what = f"the fencing token {fence.token} is older than {seen}"
+            raise StaleFence("RCL5004", what, "Another process took over.", subject=self.name)
         self._server.tokens[fence.lease] = fence.token
 
     def lineage(self) -> StoreLineage:
