@@ -122,7 +122,8 @@ _OTHER_LETTER_CASE = {
     "report/plan_words.py": "true and false as they are written",
     "cli/policies.py": "a code, as it is called",
     "parse/policy_files.py": "what a file's name ends in",
-    "parse/validate.py": "the nearest word of the schema; true and false",
+    "parse/text.py": "the name of a letter",
+    "parse/wording.py": "the name of a letter; true and false",
     "parse/unsupported.py": "true and false as they are written",
 }
 

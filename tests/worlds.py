@@ -57,6 +57,9 @@ class Nowhere:
 
     at_key = at
 
+    def within(self, line: int, column: int, *path: str | int) -> Location:
+        return self.at(*path)
+
 
 def machine(number: int, name: str, tier: str = "") -> VirtualMachine:
     return VirtualMachine(

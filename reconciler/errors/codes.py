@@ -140,8 +140,10 @@ _POLICIES: dict[str, Explanation] = {
     ),
     "RCL1004": Explanation(
         "not a text file",
-        "The file is too large, not UTF-8, or holds control characters.",
-        "Save it as plain UTF-8 text.",
+        "The file is too large, not UTF-8, or holds letters that do not mean what they show: control characters,"
+        " ends of lines that only some readers know (U+2028, U+0085, a carriage return alone), letters that turn the"
+        " direction of text, letters that are not seen, and blanks that are none to YAML.",
+        "Save it as plain UTF-8 text, and remove the letters that are named.",
     ),
     "RCL1005": Explanation(
         "not YAML",
@@ -485,6 +487,17 @@ _POLICIES: dict[str, Explanation] = {
         "file names that differ in letter case alone",
         "On disks that do not tell letter case apart, as on Windows and macOS, only one of the files is there.",
         "Rename one of them.",
+    ),
+    "RCL1096": Explanation(
+        "too many mistakes",
+        "The policies have more mistakes than are told at once. The documents after that were not looked at.",
+        "Correct what is told, and validate again.",
+    ),
+    "RCL1097": Explanation(
+        "a name with letters of several scripts",
+        "Letters of one script look like those of another: a Cyrillic a in a Latin name is not seen, and matches"
+        " nothing that it seems to.",
+        "Write the name anew with the letters that are meant.",
     ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
