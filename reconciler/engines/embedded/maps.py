@@ -159,7 +159,7 @@ def decode(body: bytes, before: MachineMap | None) -> MachineMap:
                 bytes(names),
             )
         return MachineMap(tuple(found[path] for path in written.order))
-    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, KeyError) as error:
+    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, KeyError, ValueError) as error:
         raise Damaged(
             "RCL4006",
             f"the map of a recovery point does not read back: {error}",
