@@ -1632,4 +1632,10 @@ CATALOG: dict[str, Explanation] = {
         "The last recovery of the virtual machine was refused, failed or was cut off. It is not done by itself.",
         "`reconciler jobs` says more. Ask for it anew, if it is still wanted.",
     ),
+    "RCL7025": Explanation(
+        "the target of a recovery cannot be written",
+        "A file could not be staged beside its place: the disk is full, the account may not write there, or the disk "
+        "failed. Nothing was replaced, and what had been staged is removed.",
+        "The message names the place, and what is needed or who. Recover to another folder with --to FOLDER.",
+    ),
 }
