@@ -93,6 +93,7 @@ class KeepsStore(Protocol):
         ...
 
 
+@runtime_checkable
 class GivesUp(Protocol):
     """An engine whose store, or a volume of it, can be declared lost."""
 
@@ -103,6 +104,7 @@ class GivesUp(Protocol):
         ...
 
 
+@runtime_checkable
 class Rebuilds(Protocol):
     """An engine whose store's databases can be made anew from the data."""
 
