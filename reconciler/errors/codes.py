@@ -1297,6 +1297,31 @@ _STATE: dict[str, Explanation] = {
         "The server has no store yet, and the state has never used one there: applying makes it, on record.",
         "If a store should be there, mount its disk first.",
     ),
+    "RCL5047": Explanation(
+        "no such server or volume",
+        "What was declared lost is not in the Site.",
+        "Name a server of the site, and a volume of that server.",
+    ),
+    "RCL5048": Explanation(
+        "nothing is lost",
+        "The store or the evidence is there and is the one on record, so it is not given up.",
+        "See `reconciler store check` or `reconciler evidence verify`.",
+    ),
+    "RCL5049": Explanation(
+        "giving recovery points up has to be confirmed",
+        "Declaring a store lost gives up every recovery point in it.",
+        "Answer in a terminal. --yes counts only where the site names no approvers.",
+    ),
+    "RCL5050": Explanation(
+        "no such job is running",
+        "The id is of no running job, and of no virtual machine that has one.",
+        "See `reconciler jobs`.",
+    ),
+    "RCL5051": Explanation(
+        "no loop lives on this site",
+        "Requests are served by `reconciler run`. Nobody runs it here now.",
+        "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
+    ),
     "RCL5020": Explanation(
         "the evidence does not read",
         "A line of the evidence is no record: it was edited, cut or overwritten.",
