@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.expressions import VARIABLES, check
 from reconciler.model import ENGINES
 from reconciler.model.documents import (
     Cluster,
@@ -28,7 +29,6 @@ from reconciler.parse.days import days_that_never_come
 from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
-from reconciler.plan.guard import VARIABLES, BadExpression, compiled
 from reconciler.secrets import holds_credentials, redacted
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
@@ -148,19 +148,21 @@ def _credentials(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
 
 def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
     """Expressions that do not compile, at the place where CEL stopped."""
-    for index, validation in enumerate(placed.document.spec.validations):
+    written = [
+        (("spec", "validations", index, field), text)
+        for index, validation in enumerate(placed.document.spec.validations)
         for field, text in (
             ("expression", validation.expression),
             ("messageExpression", validation.message_expression),
-        ):
-            try:
-                if text:
-                    compiled(text)
-            except BadExpression as error:
-                at = placed.positions.at("spec", "validations", index, field)
-                where = Location(at.file, at.line, at.column + error.column - 1) if error.line == 1 else at
-                remedy = f"Rules know {', '.join(VARIABLES)}."
-                yield Diagnostic("RCL1072", Severity.ERROR, f"{field}: {error.what}", remedy, where)
+        )
+        if text
+    ]
+    for (path, _), error in zip(written, check([text for _, text in written]), strict=True):
+        if error is not None:
+            at = placed.positions.at(*path)
+            where = Location(at.file, at.line, at.column + error.column - 1) if error.line == 1 else at
+            remedy = f"Rules know {', '.join(VARIABLES)}."
+            yield Diagnostic("RCL1072", Severity.ERROR, f"{path[-1]}: {error.what}", remedy, where)
 
 
 def _names(placed: Placed[SiteDocument], names: list[str], path: tuple[str | int, ...]) -> Iterator[Diagnostic]:

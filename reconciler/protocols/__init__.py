@@ -31,9 +31,11 @@ from reconciler.protocols.memory import (
     Run,
     Stores,
 )
+from reconciler.protocols.rules import Answer, Evaluate, Question, evaluates_nothing
 from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 
 __all__ = [
+    "Answer",
     "ApprovalUse",
     "ApprovalUses",
     "ChecksStore",
@@ -41,6 +43,7 @@ __all__ = [
     "DiskReader",
     "Disks",
     "Engine",
+    "Evaluate",
     "Evidence",
     "Fence",
     "FileFacts",
@@ -54,6 +57,7 @@ __all__ = [
     "Locks",
     "Marks",
     "Memory",
+    "Question",
     "ReadsGroups",
     "Recovers",
     "RecoveryPreview",
@@ -70,4 +74,5 @@ __all__ = [
     "UnfinishedRecovery",
     "Which",
     "diagnostics_of",
+    "evaluates_nothing",
 ]
