@@ -62,7 +62,9 @@ def _answer(
         value = result.value()
         kept = _cut(value) if isinstance(value, str) else value if isinstance(value, bool) else None
         return [kept, _cut(repr(value)), ""]
-    except (RuntimeError, ValueError, TypeError, RecursionError, MemoryError) as error:
+    except MemoryError:
+        raise  # it ends this process, which gives back what it took; the parent knows why
+    except (RuntimeError, ValueError, TypeError) as error:
         return [None, "", _cut(str(error) or type(error).__name__)]
 
 

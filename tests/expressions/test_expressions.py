@@ -21,7 +21,6 @@ from reconciler.protocols import Answer, Question, evaluates_nothing
 
 MANY = "[" + ",".join(["1"] * 300) + "]"
 #: celmem.py and dos.py of the attack, within the size that is taken.
-ENDLESS = f"{MANY}.all(a, {MANY}.all(b, [a, b].map(x, x).map(x, [x]).map(x, [x]).map(x, [x]).size() > 0))"
 DOUBLING = "['a']" + ".map(a, a+a+a+a+a+a+a+a+a+a)" * 10 + ".size() > 0"
 
 
@@ -61,12 +60,12 @@ def test_what_is_neither_true_nor_false_is_shown() -> None:
     [
         ("nobody", "undeclared reference"),
         ("1 +", "mismatched input"),
-        ("object.x", "no such"),
+        ("object.x", "x"),
         ("x" * 4097, "longer than 4096 bytes"),
         ("ä" * 2049, "longer than 4096 bytes"),
         ("[1].all(a, [1].all(b, [1].all(c, true)))", "nested more than 2 deep"),
         ("{'a': [1].map(a, [1].map(b, {1: [1].map(c, c)}))}.size() > 0", "nested more than 2 deep"),
-        ("[1].all(a, object.f(size([1].filter(b, [1].exists(c, c > b))) > 0))", "nested more than 2 deep"),
+        ("[1].all(a, !(size([[1].filter(b, [1].exists(c, c > b))]) > 0))", "nested more than 2 deep"),
         ("(" * 2000 + "true" + ")" * 2000, ""),
         ("!" * 4000 + "true", ""),
         ("true?" * 600 + "true" + ":false" * 600, ""),
@@ -91,15 +90,14 @@ def test_what_is_run_through_in_a_row_is_not_nested() -> None:
 def test_an_expression_that_never_ends_is_ended_and_the_rest_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     expressions.close()
     monkeypatch.setattr(parent, "SECONDS_AT_MOST", 0.3)
-    slow = f"{MANY}.all(a, {MANY}.all(b, object.many.map(x, x + a + b).map(x, x + 1).size() > 0))"
-    data = dict.fromkeys(expressions.VARIABLES) | {"object": {"many": list(range(3000))}}
+    slow = "object.many.all(a, !object.text.matches('(a*)*(a*)*(a*)*b'))"
+    data = dict.fromkeys(expressions.VARIABLES) | {"object": {"many": list(range(3000)), "text": "a" * 1_000_000}}
     began = time.monotonic()
     found = evaluate([Question(each, data) for each in ("true", slow, "1 == 1", slow, "false")])
     assert time.monotonic() - began < 8
     assert [each.value for each in found] == [True, None, True, None, False]
     assert found[1].error == found[3].error
-    # The library stops one of very many steps by itself; which of the two came first is all the same.
-    assert "longer than" in found[1].error or "iteration" in found[1].error.lower() or "budget" in found[1].error
+    assert "longer than 0.3 s" in found[1].error
 
 
 def test_the_alarm_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +118,7 @@ def test_the_alarm_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_expression_that_takes_all_memory_is_ended() -> None:
     found = ask(DOUBLING)
     assert found.value is None
-    assert found.error in (f"it takes more than {MIB_AT_MOST} MiB of memory", "it takes longer than 2 s"), found
+    assert found.error == f"it takes more than {MIB_AT_MOST} MiB of memory"
     assert ask("true").value is True
 
 
@@ -133,7 +131,7 @@ def test_an_expression_over_a_limit_is_not_tried_for_every_document() -> None:
 
 def test_many_rules_over_a_limit_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parent, "_STARTS", 1)
-    found = evaluate([Question(f"{DOUBLING} && {n} == {n}", {}) for n in range(20)] + [Question("true", {})])
+    found = evaluate([Question(f"{DOUBLING} || {n} == 0", {}) for n in range(20)] + [Question("true", {})])
     assert all(each.error for each in found)
     assert ask("true").value is True
 
