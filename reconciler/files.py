@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -156,19 +157,40 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
     """As `write_whole`, of parts that need not be in memory together."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = temporary(path)
     announce("write", path)
-    descriptor = create(temporary, mode)
+    descriptor = create(beside, mode)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.writelines(parts)
             handle.flush()
             fsync(handle.fileno(), path)
-        rename(temporary, path)
+        rename(beside, path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
         raise
+
+
+def temporary(path: Path, ending: str = "part") -> Path:
+    """A name beside `path` for what becomes it: nobody else's, whichever process and whichever computer writes there,
+    and no longer than a name may be."""
+    return path.with_name(bounded(f".{path.name}", f".{os.urandom(6).hex()}.{ending}"))
+
+
+#: The longest name of a file, in bytes: that of ext4, XFS, Btrfs, ZFS, APFS.
+LONGEST_NAME = 255
+
+
+def bounded(stem: str, tail: str) -> str:
+    """`stem` and `tail` as one name of at most `LONGEST_NAME` bytes: a stem that is too long is cut, and its hash put
+    in, so that two long ones stay two."""
+    room = LONGEST_NAME - len(tail.encode("utf-8", "surrogateescape"))
+    whole = stem.encode("utf-8", "surrogateescape")
+    if len(whole) <= room:
+        return stem + tail
+    mark = "~" + sha256(whole).hexdigest()[:16]
+    return whole[: room - len(mark)].decode("utf-8", "ignore") + mark + tail
 
 
 def create(path: Path, mode: int = 0o600) -> int:

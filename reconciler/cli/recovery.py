@@ -12,7 +12,7 @@ import msgspec
 
 from reconciler.cli.options import Format
 from reconciler.cli.progress import JobsOnScreen
-from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, parse_time, session
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin, end
@@ -67,6 +67,7 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         observation = observe(site)
         prepared = _prepare(site, observation, options)
         out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step))
+        tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
         _consent(yes, options.step)
         with holding(site, _PATIENCE) as held, JobsOnScreen(names_of(observation)) as screen:

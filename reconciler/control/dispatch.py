@@ -53,7 +53,7 @@ def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
     attempt = earlier.attempt + 1 if earlier else 1
     record = JobRecord(job, JobStatus(JobState.RUNNING), attempt, site.now(), run=run)
     site.memory.jobs.record(record)
-    site.started.add(job.id)
+    site.started[job.id] = time.monotonic()
     try:
         site.engines[job.server].start(job, held.fence)
     except (StaleFence, Interrupted) as error:
@@ -91,7 +91,7 @@ def _polled(site: Site, record: JobRecord) -> JobRecord:
     hours = record.job.max_hours
     if status.state.ended:
         return _ended(site, record, status)
-    if hours is not None and site.now() - record.started_at > timedelta(hours=hours):
+    if hours is not None and _running_for(site, record) > timedelta(hours=hours):
         engine.cancel(handle)
         return _ended(site, record, _too_long(hours))
     return msgspec.structs.replace(record, status=status)
@@ -136,6 +136,13 @@ def cancel_running(site: Site) -> None:
             site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
 
 
+def _running_for(site: Site, record: JobRecord) -> timedelta:
+    """How long it has been running: what this process started by a clock that never jumps, the rest by the stored
+    time."""
+    began = site.started.get(record.job.id)
+    return timedelta(seconds=time.monotonic() - began) if began is not None else site.now() - record.started_at
+
+
 def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
     now = site.now()
     retry_at = None
@@ -147,7 +154,7 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
     # Evidence first: a process that dies in between leaves a running job, which is asked for again and not doubled.
     if record.job.id in site.started or not job_recorded(site, ended):
         record_job(site, ended)
-    site.started.discard(record.job.id)
+    site.started.pop(record.job.id, None)
     site.memory.jobs.record(ended)
     return ended
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reconciler.control.clock import future_times
 from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
@@ -47,7 +48,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         glass=wish.glass,
     )
     first = tuple(each for each in said_of(observation.stores) if each.severity is Severity.ADVICE)
-    found = (*verdict.findings, *past_glass(site), *first)
+    found = (*verdict.findings, *past_glass(site), *first, *future_times(site, observation))
     return said_too(checked(plan_propose(policies, situation)), found)
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
+from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import Watcher, run_jobs, start
 from reconciler.control.lease import Holding, held_by
 from reconciler.control.observe import Observation
@@ -49,16 +50,17 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A recovery that could start, and what it would write and destroy."""
+    """A recovery that could start, what it would write and destroy, and what its user should know besides."""
 
     job: Job
     preview: RecoveryPreview
+    warning: Diagnostic | None = None
 
 
 def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
-    server, point = _point(observation, wish)
+    server, point, warning = _point(observation, wish, site.now())
     recovery = Recovery(
         point=point.id,
         target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
@@ -67,7 +69,8 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
         keep_original=wish.keep_original,
         asked_by=actor(),
     )
-    return _prepared(site, _job(site, server, point.source, recovery))
+    prepared = _prepared(site, _job(site, server, point.source, recovery))
+    return msgspec.structs.replace(prepared, warning=warning)
 
 
 def prepare_unfinished(site: Site, observation: Observation, machine: str, step: RecoveryStep) -> Prepared:
@@ -232,7 +235,9 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     return found.pop()
 
 
-def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
+def _point(observation: Observation, wish: Wish, now: datetime) -> tuple[str, RecoveryPoint, Diagnostic | None]:
+    """The point with its server, and what is to be said of it. Without a time or an id it is the newest whose time
+    can be believed."""
     source = find_machine(observation, wish.machine)
     points = [
         (server, point)
@@ -245,8 +250,11 @@ def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
         for server, point in points
         if (not wish.point or point.id == wish.point) and (wish.at is None or point.time <= wish.at)
     ]
-    if fitting:
-        return max(fitting, key=lambda found: found[1].time)
+    if fitting and (wish.point or wish.at is not None):
+        return *max(fitting, key=lambda found: found[1].time), None
+    best = newest_of(observation, fitting, now)
+    if best is not None:
+        return *best, passed_over((point for _, point in points), best[1], now)
     what = "at all"
     if points and wish.point:
         what = f"with the id {wish.point!r}"

@@ -251,6 +251,7 @@ def _facts(found: Opened, restored: Restored, took_over: str) -> dict[str, str |
 
 def _free(path: Path, word: str) -> Path:
     """A name beside `path` that nothing has: with the word and the time."""
-    stem = f"{path.name}.{word}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    names = (path.with_name(stem if number == 1 else f"{stem}-{number}") for number in range(1, 1000))
+    tail = f".{word}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    tails = (tail if number == 1 else f"{tail}-{number}" for number in range(1, 1000))
+    names = (path.with_name(files.bounded(path.name, each)) for each in tails)
     return next(each for each in names if not each.exists())

@@ -48,7 +48,7 @@ class Stop:
 @dataclass(frozen=True)
 class Site:
     """One site, opened. `folder` is the root; `holder` says which process this is, for the lease; `started` are the ids
-    of the jobs that it started."""
+    of the jobs that it started, each with the moment by a clock that never jumps (seconds, `time.monotonic`)."""
 
     document: SiteDocument
     folder: Path
@@ -59,7 +59,7 @@ class Site:
     clock: Clock
     holder: str
     stop: Stop = field(default_factory=Stop)
-    started: set[str] = field(default_factory=set)
+    started: dict[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -61,7 +61,7 @@ def write_backup(site: str, database: Path, evidence: Path, target: Path, at: da
     """
     if not database.is_file():
         raise Refused("RCL5012", f"there is no state database {database}", "See `state` in the site.", subject=site)
-    copy, temporary = (target.with_name(f".{target.name}.{ending}") for ending in ("db", "part"))
+    copy, temporary = (files.temporary(target, ending) for ending in ("db", "part"))
     try:
         copy_database(database, copy)
         sources = {DATABASE: (copy, copy.stat().st_size)}
@@ -71,7 +71,7 @@ def write_backup(site: str, database: Path, evidence: Path, target: Path, at: da
         manifest = Manifest(site, at, platform.node(), __version__, parts)
         manifest = msgspec.structs.replace(manifest, seal=_seal(manifest))
         files.announce("write", temporary)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+        with os.fdopen(files.create(temporary), "wb") as handle:
             with tarfile.open(fileobj=handle, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 text = msgspec.json.format(_canonical(manifest), indent=1) + b"\n"
                 tar.addfile(_entry(MANIFEST, len(text), at), io.BytesIO(text))

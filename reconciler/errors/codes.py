@@ -140,8 +140,10 @@ _POLICIES: dict[str, Explanation] = {
     ),
     "RCL1004": Explanation(
         "not a text file",
-        "The file is too large, not UTF-8, or holds control characters.",
-        "Save it as plain UTF-8 text.",
+        "The file is too large, not UTF-8, or holds letters that do not mean what they show: control characters,"
+        " ends of lines that only some readers know (U+2028, U+0085, a carriage return alone), letters that turn the"
+        " direction of text, letters that are not seen, and blanks that are none to YAML.",
+        "Save it as plain UTF-8 text, and remove the letters that are named.",
     ),
     "RCL1005": Explanation(
         "not YAML",
@@ -486,6 +488,17 @@ _POLICIES: dict[str, Explanation] = {
         "On disks that do not tell letter case apart, as on Windows and macOS, only one of the files is there.",
         "Rename one of them.",
     ),
+    "RCL1096": Explanation(
+        "too many mistakes",
+        "The policies have more mistakes than are told at once. The documents after that were not looked at.",
+        "Correct what is told, and validate again.",
+    ),
+    "RCL1097": Explanation(
+        "a name with letters of several scripts",
+        "Letters of one script look like those of another: a Cyrillic a in a Latin name is not seen, and matches"
+        " nothing that it seems to.",
+        "Write the name anew with the letters that are meant.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
@@ -540,6 +553,12 @@ _INVENTORY: dict[str, Explanation] = {
         "a disk changed under the read",
         "A disk was written to while it was read, twice; a point of it would hold no moment that ever was.",
         "See what holds the disk open. Nothing was stored as a point; the job is tried again.",
+    ),
+    "RCL2111": Explanation(
+        "two sites or servers in one place",
+        "Two states, two stores, or a state and a store would lie under one path, and each would take the other's "
+        "records for its own. The evidence of a state lies beside it under its name without the last ending.",
+        "Give each a path of its own. Paths that differ by letter case or by the last ending alone are one here.",
     ),
     "RCL2001": Explanation(
         "a cluster that cannot be seen",
@@ -741,6 +760,12 @@ _INVENTORY: dict[str, Explanation] = {
         "the other side cannot be looked at",
         "With --inventory alone the servers are asked, with --catalog alone the clusters, and that failed.",
         "Give both files, or run where the other side can be seen.",
+    ),
+    "RCL2026": Explanation(
+        "a virtual machine that cannot be read",
+        "The role of the virtual machine is there, but its files cannot be read: damaged, not JSON, or not readable "
+        "for this account. It counts as unseen. Nothing is concluded from that: it stays a member where it was one.",
+        "Correct the file that is named, or make it readable.",
     ),
 }
 
@@ -1162,6 +1187,41 @@ _STORE: dict[str, Explanation] = {
         "The backup lies on the same file system as the machines that it is of.",
         "Put the store on other disks, in another room if you can.",
     ),
+    "RCL4021": Explanation(
+        "a part of the store is missing",
+        "A server's store, a volume, a replica store or its catalog is on record and is not there. Nothing was made in "
+        "its place: it may be on a disk that is not mounted.",
+        "Mount the disk. If a database was lost, run `reconciler store rebuild SERVER` or put a backup of it back. If "
+        "the store is gone for good, run `reconciler store declare-lost SERVER [--volume V] --reason TEXT`.",
+    ),
+    "RCL4022": Explanation(
+        "a damaged row of the store",
+        "A row of the catalog or of the server's database is not as it was written, or rows are missing. Points that "
+        "are not named are listed and can be recovered.",
+        "Look at the disk that the store lies on, then run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4023": Explanation(
+        "a store that was exchanged",
+        "A store, volume, replica store or catalog is another one than that on record: two were exchanged, or one was "
+        "copied over another.",
+        "Put back what was there. Nothing was written.",
+    ),
+    "RCL4024": Explanation(
+        "a damaged copy",
+        "A small file or a copy of a map is missing or not as it was written. What it is a copy of may be sound.",
+        "Look at the disk that the store lies on; `reconciler store check` says what else is damaged.",
+    ),
+    "RCL4025": Explanation(
+        "a database of the store is older than it was",
+        "The catalog or the server's database has been further before: an old copy was put in its place, or a snapshot "
+        "of the disk was rolled back. Points that it does not know would be lost if it were written to.",
+        "Put the newest copy back, or run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4027": Explanation(
+        "nothing says whose it is",
+        "A database cannot be made anew: no identity file, copy of a map or record says whose folder it is.",
+        "Restore the database from a backup, or put back the folders that were exchanged.",
+    ),
     "RCL4026": Explanation(
         "no right to read or write",
         "The account that runs the command may not read, or not write, the file that the message names.",
@@ -1382,6 +1442,23 @@ _JOBS: dict[str, Explanation] = {
         "coverage below the threshold",
         "Fewer machines are protected, or more are unprotected, than the command was told to accept.",
         "Protect the listed machines, or exclude them with a reason.",
+    ),
+    "RCL6018": Explanation(
+        "recovery points in the future",
+        "A clock was ahead once, or is behind now: what a server holds is dated later than this moment. Nothing is "
+        "decided by such a time: backups go on, the points stay, and `recover` does not take them for the newest.",
+        "Look at the clocks of this host and of the server. Once the time is right, say so: "
+        "`reconciler run --until-idle --confirm-clock`. Then it is a warning, and `status --check` is content.",
+    ),
+    "RCL6019": Explanation(
+        "times of the state in the future",
+        "The loop, a job or a run was recorded while the clock was ahead, or the clock is behind now.",
+        "Look at the clock of this host. The times are written anew when the loop runs.",
+    ),
+    "RCL6020": Explanation(
+        "a later point was not taken for the newest",
+        "Points whose times lie in the future are passed over, unless there is no other one.",
+        "Look at `reconciler points`, and name the point with --point if another one is wanted.",
     ),
     "RCL6016": Explanation(
         "a check took too long",

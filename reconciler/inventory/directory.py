@@ -322,7 +322,7 @@ def _volumes(cluster: layout.ClusterJson) -> tuple[ClusterVolume, ...]:
 
 def _json_files(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json")
     except OSError as error:
         raise Unreachable(
             "RCL2001",

@@ -24,6 +24,9 @@ from reconciler.parse.schema import KINDS
 from reconciler.parse.validate import kind_of, typed, validate
 from reconciler.protocols.tree import Tree
 
+#: Whoever has more sees to these first; the time to tell them stays bounded.
+MOST_MISTAKES = 1_000
+
 
 class Reading(msgspec.Struct, frozen=True):
     """What a folder says. `policies` is None when anything is wrong; `sources` are its files with the links that lead
@@ -86,8 +89,12 @@ def _reading(
         remedy = "Write a policy document, or name the root with -C."
         what = f"{called!r} holds no policy document"
         raise PolicyError([Diagnostic("RCL1003", Severity.ERROR, what, remedy, subject=called), *found])
-    traps = {each.location for each in found}
-    for kind, document in _merged(careful, found):
+    traps = {each.location for each in found if each.severity is Severity.ERROR}
+    for at, (kind, document) in enumerate(_merged(careful, found)):
+        if len(found) > MOST_MISTAKES:
+            found.append(_too_many(len(careful) - at, document))
+            sound = False
+            break
         value, mistakes = validate(document, kind)
         found += [each for each in mistakes if each.location not in traps]
         if value is None:
@@ -99,6 +106,11 @@ def _reading(
     diagnostics = tuple(sorted(set(found), key=sort_key))
     failed = any(each.severity is Severity.ERROR for each in diagnostics)
     return Reading(None if failed else policies, diagnostics, sources, texts)
+
+
+def _too_many(left: int, document: Document) -> Diagnostic:
+    what = f"more than {MOST_MISTAKES:,} mistakes: {left:,} documents were not looked at, from this one on"
+    return Diagnostic("RCL1096", Severity.ERROR, what, "Correct these first, and validate again.", document.at())
 
 
 # --- The quick way ---------------------------------------------------------------------------------------------
@@ -210,4 +222,4 @@ def _with_presets(
         return document
     root = copy(document.root)
     root.children = document.root.children | {"spec": merge(spec, own) if own is not None else spec}
-    return Document(document.file, root)
+    return Document(document.file, root, document.lines)

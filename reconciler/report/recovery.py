@@ -20,10 +20,10 @@ def recovery_text(
     preview: RecoveryPreview, now: datetime, zone: tzinfo, paint: Paint, step: RecoveryStep = RecoveryStep.RECOVER
 ) -> str:
     """Which machine, which point, how old, what is written and what is destroyed."""
-    age = ago(now - preview.point_time)
+    age = f"{ago(now - preview.point_time)} old" if preview.point_time <= now else "which lies in the future"
     lines = [
         paint(f"{_TITLES.get(step, 'Recovery of')} {safe(preview.machine)}", "strong"),
-        f"  point     {safe(preview.point)}, of {moment(preview.point_time, zone)}, {age} old",
+        f"  point     {safe(preview.point)}, of {moment(preview.point_time, zone)}, {age}",
     ]
     lines += [f"  size      {format_size(preview.bytes)}"] if preview.bytes else []
     lines += [f"  writes    {safe(path)}" for path in preview.writes]

@@ -26,7 +26,7 @@ from reconciler.model import (
     RecoveryTarget,
 )
 from reconciler.protocols import Fence
-from tests.fakes import BLOCK, DiskCluster, SetClock, group, job, machine_id, recovery_of, setup_for
+from tests.fakes import BLOCK, DiskCluster, SetClock, first_use, group, job, machine_id, recovery_of, setup_for
 
 #: Its id has letters, which can be written in two ways.
 ONE = 0xABCDEF
@@ -53,6 +53,7 @@ class Place:
     def engine(self) -> EmbeddedEngine:
         if self._engine is None:
             self._engine = open_engine(setup_for(self.folder / "store", self.cluster, self.clock))
+            first_use(self._engine)
             self._engine.apply(CreateGroup("mabs-01", group("gold", self.one)), Fence(1))
         return self._engine
 

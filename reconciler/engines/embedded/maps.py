@@ -99,7 +99,7 @@ _DECODER = msgspec.msgpack.Decoder(_Written)
 
 def file_digest(size: int, names: bytes) -> bytes:
     """The digest of a file: BLAKE3 over its length in bytes and the names of its blocks in order, holes among them."""
-    return blake3(size.to_bytes(8, "big") + names, derive_key_context=_FILE).digest()
+    return blake3(size.to_bytes(8, "big"), derive_key_context=_FILE).update(names).digest()
 
 
 def blocks_in(size: int) -> int:
@@ -149,7 +149,7 @@ def decode(body: bytes, before: MachineMap | None) -> MachineMap:
                 bytes(names),
             )
         return MachineMap(tuple(found[path] for path in written.order))
-    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, KeyError) as error:
+    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, KeyError, ValueError) as error:
         raise Damaged(
             "RCL4006",
             f"the map of a recovery point does not read back: {error}",

@@ -175,7 +175,7 @@ class Scanner:
             encoding, payload = future.result()
             if self._writer is None:
                 self._room.check(0)
-                self._writer = PackWriter(self._store.packs, str(self._store.source))
+                self._writer = self._store.new_pack()
             self._room.check(self._writer.size + len(payload))
             block: Block = self._writer.add(name, encoding, payload, length)
             self._stored += block.length
