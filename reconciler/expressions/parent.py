@@ -142,7 +142,7 @@ class _Asking:
 
     def __init__(self) -> None:
         self._child: _Child | None = None
-        self._over: dict[str, tuple[float, str]] = {}
+        self._over: dict[tuple[str, bool], tuple[float, str]] = {}
         self._lock = threading.Lock()
 
     def replies(self, questions: Sequence[tuple[str, dict[str, Any] | None]]) -> list[_Reply]:
@@ -154,13 +154,12 @@ class _Asking:
         found: list[_Reply] = []
         starts = 0
         while len(found) < len(questions):
-            expression = questions[len(found)][0]
-            if (why := self._known(expression)) or starts > _STARTS:
+            if (why := self._known(*questions[len(found)])) or starts > _STARTS:
                 found.append(_Reply(error=why or "too many rules before it were over a limit"))
                 continue
             some: list[tuple[str, dict[str, Any] | None]] = []
             for question in questions[len(found) : len(found) + _TOGETHER]:
-                if self._known(question[0]):
+                if self._known(*question):
                     break
                 some.append(question)
             starts += self._child is None
@@ -171,7 +170,8 @@ class _Asking:
             try:
                 found.extend(self._child.ask(some))  # what came before the child ended stays
             except _Ended as ended:
-                self._over[questions[len(found)][0]] = (time.monotonic(), str(ended))
+                expression, data = questions[len(found)]
+                self._over[expression, data is None] = (time.monotonic(), str(ended))
                 self.end()
             except BaseException:
                 # Interrupted in between: what the child says next would be taken for the answer to something else.
@@ -179,11 +179,11 @@ class _Asking:
                 raise
         return found
 
-    def _known(self, expression: str) -> str:
-        """Why the expression is not tried; "" where it is."""
+    def _known(self, expression: str, data: object) -> str:
+        """Why the expression is not tried; "" where it is. One that takes too much still compiles."""
         if len(expression.encode("utf-8", "surrogatepass")) > LARGEST_EXPRESSION:
             return f"it is longer than {LARGEST_EXPRESSION} bytes"
-        at, why = self._over.get(expression, (0.0, ""))
+        at, why = self._over.get((expression, data is None), (0.0, ""))
         return why if why and time.monotonic() - at < _FORGETTING_SECONDS else ""
 
     def end(self) -> None:

@@ -12,12 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-<<<<<<< HEAD
-from reconciler.errors import Diagnostic, Location, Severity
-from reconciler.expressions import VARIABLES, check
-=======
 from reconciler.errors import Diagnostic, Severity
->>>>>>> main
+from reconciler.expressions import VARIABLES, check
 from reconciler.model import ENGINES
 from reconciler.model.documents import (
     Cluster,
@@ -163,25 +159,14 @@ def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
         for field, text in (
             ("expression", validation.expression),
             ("messageExpression", validation.message_expression),
-<<<<<<< HEAD
         )
         if text
     ]
     for (path, _), error in zip(written, check([text for _, text in written]), strict=True):
         if error is not None:
-            at = placed.positions.at(*path)
-            where = Location(at.file, at.line, at.column + error.column - 1) if error.line == 1 else at
+            where = placed.positions.within(error.line, error.column, *path)
             remedy = f"Rules know {', '.join(VARIABLES)}."
-            yield Diagnostic("RCL1072", Severity.ERROR, f"{path[-1]}: {error.what}", remedy, where)
-=======
-        ):
-            try:
-                if text:
-                    compiled(text)
-            except BadExpression as error:
-                where = placed.positions.within(error.line, error.column, "spec", "validations", index, field)
-                remedy = f"Rules know {', '.join(VARIABLES)}."
-                yield Diagnostic("RCL1072", Severity.ERROR, f"{field}: {_plainly(error.what)}", remedy, where)
+            yield Diagnostic("RCL1072", Severity.ERROR, f"{path[-1]}: {_plainly(error.what)}", remedy, where)
 
 
 _UNEXPECTED = re.compile(r"Syntax error: (?:extraneous|mismatched) input '(.+?)' expecting .*")
@@ -194,7 +179,6 @@ def _plainly(what: str) -> str:
     if found is None:
         return what
     return "CEL: the expression is not complete" if found[1] == "<EOF>" else f"CEL does not expect this '{found[1]}'"
->>>>>>> main
 
 
 def _names(placed: Placed[SiteDocument], names: list[str], path: tuple[str | int, ...]) -> Iterator[Diagnostic]:
