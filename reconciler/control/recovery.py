@@ -9,7 +9,8 @@ import msgspec
 
 from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import Watcher, run_jobs, start
-from reconciler.control.lease import Holding, held_by
+from reconciler.control.job_leases import running_here
+from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site, actor
 from reconciler.errors import Diagnostic, Refused, Severity, UsageError
@@ -140,7 +141,7 @@ def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
     """Settles recoveries whose process died: the engine carries on with one only while everything that was agreed
     still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready."""
     resumed = []
-    for record in site.memory.jobs.running():
+    for record in running_here(site.memory, site.holder):
         engine = site.engines.get(record.job.server)
         recovery = record.job.recovery
         if record.job.kind is not JobKind.RECOVERY or engine is None or recovery is None:
@@ -167,7 +168,8 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
     """What is to be said of recoveries that did not come to their end: one that is half done, and one that was asked
     for last and not carried out."""
     found = []
-    at_work = {record.job.id for record in site.memory.jobs.running()} if held_by(site) is not None else set()
+    left = {each.job.id for each in running_here(site.memory, site.holder)} - set(site.started)
+    at_work = {each.job.id for each in site.memory.jobs.running()} - left
     for server, each in unfinished(site):
         if each.job in at_work or not each.replaced:
             continue

@@ -1298,6 +1298,31 @@ _STATE: dict[str, Explanation] = {
         "The server has no store yet, and the state has never used one there: applying makes it, on record.",
         "If a store should be there, mount its disk first.",
     ),
+    "RCL5047": Explanation(
+        "no such server or volume",
+        "What was declared lost is not in the Site.",
+        "Name a server of the site, and a volume of that server.",
+    ),
+    "RCL5048": Explanation(
+        "nothing is lost",
+        "The store or the evidence is there and is the one on record, so it is not given up.",
+        "See `reconciler store check` or `reconciler evidence verify`.",
+    ),
+    "RCL5049": Explanation(
+        "giving recovery points up has to be confirmed",
+        "Declaring a store lost gives up every recovery point in it.",
+        "Answer in a terminal. --yes counts only where the site names no approvers.",
+    ),
+    "RCL5050": Explanation(
+        "no such job is running",
+        "The id is of no running job, and of no virtual machine that has one.",
+        "See `reconciler jobs`.",
+    ),
+    "RCL5051": Explanation(
+        "no loop lives on this site",
+        "Requests are served by `reconciler run`. Nobody runs it here now.",
+        "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
+    ),
     "RCL5020": Explanation(
         "the evidence does not read",
         "A line of the evidence is no record: it was edited, cut or overwritten.",
@@ -1607,5 +1632,11 @@ CATALOG: dict[str, Explanation] = {
         "a recovery that was asked for and not done",
         "The last recovery of the virtual machine was refused, failed or was cut off. It is not done by itself.",
         "`reconciler jobs` says more. Ask for it anew, if it is still wanted.",
+    ),
+    "RCL7025": Explanation(
+        "the target of a recovery cannot be written",
+        "A file could not be staged beside its place: the disk is full, the account may not write there, or the disk "
+        "failed. Nothing was replaced, and what had been staged is removed.",
+        "The message names the place, and what is needed or who. Recover to another folder with --to FOLDER.",
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -28,10 +28,17 @@ from reconciler.model import (
 class Fence(msgspec.Struct, frozen=True):
     """The token of the lease that a write is done under; it only ever grows. `lease` names the series that the token
     counts in: the site's for changes of groups, one of its own for each replica store's jobs. Tokens of two series
-    are never compared."""
+    are never compared. `stands` raises `StaleFence` once the lease is lost in our own memory."""
 
     token: int
     lease: str = "site"
+    stands: Callable[[], None] | None = None
+
+    def check(self) -> None:
+        """Raises once the lease is lost. To be asked inside the transaction, right before it commits: a server may not
+        have seen a newer token yet."""
+        if self.stands is not None:
+            self.stands()
 
 
 class Engine(Protocol):
@@ -93,6 +100,7 @@ class KeepsStore(Protocol):
         ...
 
 
+@runtime_checkable
 class GivesUp(Protocol):
     """An engine whose store, or a volume of it, can be declared lost."""
 

@@ -197,6 +197,8 @@ class Rows:
                 head.generation += 1
                 yield head
                 self._write_head(head)
+                if fence is not None:
+                    fence.check()  # a lease that was taken away meanwhile: no newer token may have come here yet
             finally:
                 self._head = None
 

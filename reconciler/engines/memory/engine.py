@@ -132,14 +132,11 @@ class MemoryEngine:
         return self._apply(action)
 
     def _check_fence(self, fence: Fence) -> None:
+        fence.check()
         seen = self._server.tokens.get(fence.lease, 0)
         if fence.token < seen:
-            raise StaleFence(
-                "RCL5004",
-                f"the fencing token {fence.token} is older than {seen}",
-                "Another process took over.",
-                subject=self.name,
-            )
+            what = f"the fencing token {fence.token} is older than {seen}"
+            raise StaleFence("RCL5004", what, "Another process took over.", subject=self.name)
         self._server.tokens[fence.lease] = fence.token
 
     def lineage(self) -> StoreLineage:
