@@ -30,8 +30,9 @@ LARGEST_EXPRESSION = 4096
 SECONDS_AT_MOST = 2.0
 MIB_AT_MOST = 256
 
-#: How much longer the parent waits than the child's own alarm: for systems without alarms, and for the child's start.
+#: How much longer the parent waits than the child's own alarm, for systems without alarms; and for the child's start.
 _PATIENCE_SECONDS = 10.0
+_START_SECONDS = 60.0
 #: How many questions are sent together, and how often a child is started anew for those of one call.
 _TOGETHER = 20_000
 _STARTS = 5
@@ -84,7 +85,7 @@ class _Child:
         self._rest = b""
         try:
             self._send((VARIABLES, SECONDS_AT_MOST, MIB_AT_MOST))
-            self._reply()
+            self._reply(_START_SECONDS)
         except BaseException:
             self.end()
             raise
@@ -93,7 +94,7 @@ class _Child:
         """The answers, in order. Raises `_Ended` instead of the one that the child did not give."""
         self._send(questions)
         for _ in questions:
-            yield _REPLY.decode(self._reply())
+            yield _REPLY.decode(self._reply(SECONDS_AT_MOST + _PATIENCE_SECONDS))
 
     def end(self) -> None:
         self._process.kill()
@@ -113,13 +114,13 @@ class _Child:
         except OSError:
             raise _Ended(self._why()) from None
 
-    def _reply(self) -> bytes:
+    def _reply(self, patience: float) -> bytes:
         while True:
             length = int.from_bytes(self._rest[:4], "big")
             if len(self._rest) >= 4 and len(self._rest) >= 4 + length:
                 data, self._rest = self._rest[4 : 4 + length], self._rest[4 + length :]
                 return data
-            if not self._selector.select(SECONDS_AT_MOST + _PATIENCE_SECONDS):
+            if not self._selector.select(patience):
                 raise _Ended(_too_long())
             assert self._process.stdout is not None
             more = os.read(self._process.stdout.fileno(), 1 << 16)

@@ -89,21 +89,21 @@ def test_what_is_run_through_in_a_row_is_not_nested() -> None:
 
 def test_an_expression_that_never_ends_is_ended_and_the_rest_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     expressions.close()
-    monkeypatch.setattr(parent, "SECONDS_AT_MOST", 0.3)
+    monkeypatch.setattr(parent, "SECONDS_AT_MOST", 1.0)
     slow = "object.many.all(a, !object.text.matches('(a*)*(a*)*(a*)*b'))"
     data = dict.fromkeys(expressions.VARIABLES) | {"object": {"many": list(range(3000)), "text": "a" * 1_000_000}}
     began = time.monotonic()
     found = evaluate([Question(each, data) for each in ("true", slow, "1 == 1", slow, "false")])
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
     assert [each.value for each in found] == [True, None, True, None, False]
     assert found[1].error == found[3].error
-    assert "longer than 0.3 s" in found[1].error
+    assert "longer than 1 s" in found[1].error
 
 
 def test_the_alarm_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the library does about it: a child that answers nothing any more is ended, and another one asked."""
     expressions.close()
-    monkeypatch.setattr(parent, "SECONDS_AT_MOST", 0.3)
+    monkeypatch.setattr(parent, "SECONDS_AT_MOST", 1.0)
     monkeypatch.setattr(parent, "_PATIENCE_SECONDS", 0.0)
     assert ask("true").value is True
     child = parent._asking._child
@@ -126,7 +126,7 @@ def test_an_expression_over_a_limit_is_not_tried_for_every_document() -> None:
     began = time.monotonic()
     found = evaluate([Question(DOUBLING, {})] * 200)
     assert all(each.error for each in found)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 def test_many_rules_over_a_limit_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
