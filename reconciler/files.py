@@ -112,7 +112,11 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
     for files that lie in a folder that others write to. Raises `NotRegular` for what is none, else the `OSError`
     of the system.
     """
-    _check_regular(path.stat(follow_symlinks=follow).st_mode, path)  # opening a device may already do something
+    try:
+        found = path.stat(follow_symlinks=follow)  # looked at first: opening a device may already do something
+    except ValueError as error:  # a NUL, or a half of a letter
+        raise NotRegular(errno.EINVAL, "a name that no file can have", str(path)) from error
+    _check_regular(found.st_mode, path)
     descriptor = os.open(path, os.O_RDONLY | _CAREFULLY | (0 if follow else _NO_LINK))
     try:
         _check_regular(os.fstat(descriptor).st_mode, path)  # it may be another one by now
@@ -198,7 +202,7 @@ def create(path: Path, mode: int = 0o600) -> int:
     somebody planted, is removed and never written through."""
     with suppress(FileNotFoundError):
         path.unlink()
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK, mode)
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:

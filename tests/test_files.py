@@ -119,6 +119,9 @@ def test_a_regular_file_is_opened_and_read(tmp_path: Path) -> None:
         files.read_regular(place, 4)
     with pytest.raises(FileNotFoundError):
         files.open_regular(tmp_path / "none")
+    for name in ("nul\0", "half a letter \ud800"):
+        with pytest.raises(files.NotRegular, match="no file can have"):
+            files.open_regular(tmp_path / name)
 
 
 def _descriptors() -> int:
