@@ -130,7 +130,7 @@ CASES = {
         policies/a.yaml
         policies/out.yaml -> ../../outside.yaml
         policies/abs.yaml -> /etc/hostname
-        policies/root.yaml -> /policies/a.yaml
+        policies/root.yaml -> /a.yaml
         policies/drive.yaml -> C:/x.yaml
         policies/gone.yaml -> nowhere.yaml
         policies/gone -> nowhere
