@@ -36,6 +36,7 @@ from reconciler.model.names import alike
 from reconciler.plan.preflight import refusals
 from reconciler.plan.replication import REPLICAS
 from reconciler.protocols import Clock, Disks
+from reconciler.schedule import believable
 
 _POINT_KINDS = {
     JobKind.INITIAL_REPLICA: PointKind.INITIAL_REPLICA,
@@ -121,14 +122,16 @@ def prune(work: Work) -> JobResult:
     one, and as many as the group wants at least, never go; unless protection was stopped with `expireNow`."""
     if work.assignment.existing_points is ExistingPoints.KEEP_FOREVER and work.assignment.group is None:
         raise Refused("RCL4011", "its points are kept for ever", "Nothing is to be done.", subject=work.job.id)
-    points = work.store.points()
-    wanted = [point for point in points if point.id in work.job.points]
+    every = work.store.points()
+    wanted = [point for point in every if point.id in work.job.points]
+    points = believable(every, work.clock.now())  # one of the future is no floor under those that are there
     newest = points[-1].id if points else ""
     verified = max((point for point in points if point.verified_at), key=lambda p: p.time, default=None)
     floor = max(3, work.assignment.minimum_points)
     broken = [point for point in wanted if point.id == newest or (verified and point.id == verified.id)]
     stopped = work.assignment.group is None and work.assignment.existing_points is ExistingPoints.EXPIRE_NOW
-    if not stopped and (broken or (wanted and len(points) - len(wanted) < floor)):
+    left = len([point for point in points if point.id not in work.job.points])
+    if not stopped and (broken or (wanted and left < floor)):
         raise Refused(
             "RCL4011",
             f"{len(wanted)} of {len(points)} points would expire; the newest, the last verified one and {floor} in "

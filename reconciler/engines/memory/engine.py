@@ -56,6 +56,7 @@ from reconciler.model import (
 )
 from reconciler.plan.preflight import refusals
 from reconciler.protocols import Fence, Target
+from reconciler.schedule import believable
 from reconciler.staging import LocalTarget
 
 _KINDS = {
@@ -319,7 +320,9 @@ class MemoryEngine:
         mine = sorted((p for p in self._server.points.values() if p.source == job.source), key=lambda p: (p.time, p.id))
         wanted = [point for point in mine if point.id in job.points]
         stopped = replica.group is None and replica.existing_points is ExistingPoints.EXPIRE_NOW
-        if not stopped and wanted and (mine[-1] in wanted or len(mine) - len(wanted) < max(3, replica.minimum_points)):
+        come = believable(mine, self._setup.clock.now())
+        left = [point for point in come if point.id not in job.points]
+        if not stopped and wanted and (not left or come[-1] in wanted or len(left) < max(3, replica.minimum_points)):
             raise Refused("RCL4011", "the newest point and the least number of points are kept", "Nothing expired.")
         for point in wanted:
             del self._server.points[point.id]
