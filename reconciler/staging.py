@@ -23,21 +23,7 @@ from reconciler.images import data_extents
 from reconciler.model import FileState
 from reconciler.protocols import Room, Which
 
-#: The longest name of a file, in bytes: that of ext4, XFS, Btrfs, ZFS, APFS.
-LONGEST_NAME = 255
-
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-def bounded(stem: str, tail: str) -> str:
-    """`stem` and `tail` as one name of at most `LONGEST_NAME` bytes: a stem that is too long is cut, and its hash put
-    in, so that two long ones stay two."""
-    room = LONGEST_NAME - len(tail.encode("utf-8", "surrogateescape"))
-    whole = stem.encode("utf-8", "surrogateescape")
-    if len(whole) <= room:
-        return stem + tail
-    mark = "~" + sha256(whole).hexdigest()[:16]
-    return whole[: room - len(mark)].decode("utf-8", "ignore") + mark + tail
 
 
 class LocalStagedFile:
@@ -192,7 +178,7 @@ class LocalTarget:
         if which is Which.PLACE:
             return place
         if which is Which.ORIGINAL:
-            return place.with_name(bounded(place.name, f".original-{token}"))
+            return place.with_name(files.bounded(place.name, f".original-{token}"))
         return place.with_name(f".{sha256(os.fsencode(place.name)).hexdigest()[:16]}.{token}.staged")
 
 

@@ -122,6 +122,7 @@ _OTHER_LETTER_CASE = {
     "snapshots/form.py": "a word within a sentence",
     "report/plan_words.py": "true and false as they are written",
     "cli/policies.py": "a code, as it is called",
+    "control/importing.py": "a policy's name, made of a server's",
     "parse/policy_files.py": "what a file's name ends in",
     "parse/text.py": "the name of a letter",
     "parse/wording.py": "the name of a letter; true and false",

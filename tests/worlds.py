@@ -40,7 +40,7 @@ from reconciler.model.documents import (
 )
 from reconciler.plan import Proposal, Situation, propose
 from reconciler.protocols import Fence
-from tests.fakes import SetClock, machine_id
+from tests.fakes import SetClock, first_use, machine_id
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 TIERS = ("gold", "silver", "iron")
@@ -115,6 +115,7 @@ class Game:
         self.server.behaviour.unreadable = behaviour_unreadable
         setup = EngineSetup("mabs-01", Path("nowhere"), (("vol-a", 10**9),), {}, SetClock(NOW))
         self.engine: MemoryEngine = open_engine(setup, self.server)
+        first_use(self.engine)
         self.ledger: dict[str, LedgerEntry] = {}
 
     def situation(self, seen: ClusterSnapshot, *, prune: bool = True) -> Situation:

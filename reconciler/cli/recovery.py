@@ -12,6 +12,7 @@ import msgspec
 
 from reconciler.cli.options import Format
 from reconciler.cli.progress import JobsOnScreen
+from reconciler.cli.requests import asked_of_loop
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, parse_time, session
 from reconciler.control.agreeing import mandate_of
@@ -21,12 +22,13 @@ from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.recovery import Prepared, Wish, find_machine, prepare, prepare_unfinished, resume_recoveries
 from reconciler.control.recovery import recover as control_recover
+from reconciler.control.requests import loop_of
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
 from reconciler.model import Job, JobKind, JobState, RecoveryStep
-from reconciler.protocols import StoreCheck
+from reconciler.protocols import RequestKind, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
 from reconciler.store import Opening
 
@@ -105,14 +107,18 @@ def _prepare(site: Site, observation: Observation, options: Options) -> Prepared
 
 def check(root: Path | None, name: str | None, now: str | None, machines: list[str]) -> int:
     """Consistency checks now, of the machines named or of all that have a replica."""
-    with session(find_root(root), name, now) as site, holding(site, _PATIENCE) as held:
-        _clean_up(site, held)
+    with session(find_root(root), name, now, opening=Opening.WRITE) as site:
+        if loop_of(site) is None:
+            with holding(site, _PATIENCE) as held:
+                _clean_up(site, held)
         observation = observe(site)
         jobs = _checks(site, observation, machines)
         if not jobs:
             note("No replica is there to be checked.")
+        if loop_of(site) is not None:
+            return asked_of_loop(site, RequestKind.CHECK, [(str(job.source), job) for job in jobs])
         with JobsOnScreen(names_of(observation)) as screen:
-            ended = run_jobs(site, jobs, held, "", screen.show)
+            ended = run_jobs(site, jobs, None, "", screen.show)
         if site.stop.asked:
             return ExitCode.INTERRUPTED
     return (

@@ -9,10 +9,14 @@ import msgspec
 
 from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import Watcher, run_jobs, start
-from reconciler.control.lease import Holding, held_by
+from reconciler.control.job_leases import running_here
+from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
+from reconciler.control.policies import read_or_last_good
+from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
-from reconciler.errors import Diagnostic, Refused, Severity, UsageError
+from reconciler.control.stores import StoreView, Use, views
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -28,6 +32,7 @@ from reconciler.model import (
     vm_id,
 )
 from reconciler.model.names import fold
+from reconciler.plan import Seen, coverage
 from reconciler.protocols import RecoveryPreview, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
@@ -60,7 +65,7 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
-    server, point, warning = _point(observation, wish, site.now())
+    server, point, warning = _point(site, observation, wish)
     recovery = Recovery(
         point=point.id,
         target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
@@ -123,9 +128,21 @@ def _prepared(site: Site, job: Job) -> Prepared:
         )
     assert job.recovery is not None
     shown: RecoveryPreview = preview(job)
+    shown = msgspec.structs.replace(shown, notes=(*shown.notes, *_not_known(site, job)))
     agreed = Agreement(job.recovery.asked_by, site.now() + AGREED_FOR, shown.found)
     recovery = msgspec.structs.replace(job.recovery, agreed=agreed)
     return Prepared(msgspec.structs.replace(job, recovery=recovery), shown)
+
+
+def _not_known(site: Site, job: Job) -> list[str]:
+    """What a person should know that nothing here can tell them."""
+    view = views(site).get(job.server)
+    if isinstance(view, StoreView) and view.use is Use.FOREIGN:
+        return [
+            f"the state does not know this store: what was applied to {job.server}, which recoveries were asked for "
+            "and what was done since the point is not known"
+        ]
+    return []
 
 
 def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
@@ -140,7 +157,7 @@ def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
     """Settles recoveries whose process died: the engine carries on with one only while everything that was agreed
     still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready."""
     resumed = []
-    for record in site.memory.jobs.running():
+    for record in running_here(site.memory, site.holder):
         engine = site.engines.get(record.job.server)
         recovery = record.job.recovery
         if record.job.kind is not JobKind.RECOVERY or engine is None or recovery is None:
@@ -167,7 +184,8 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
     """What is to be said of recoveries that did not come to their end: one that is half done, and one that was asked
     for last and not carried out."""
     found = []
-    at_work = {record.job.id for record in site.memory.jobs.running()} if held_by(site) is not None else set()
+    left = {each.job.id for each in running_here(site.memory, site.holder)} - set(site.started)
+    at_work = {each.job.id for each in site.memory.jobs.running()} - left
     for server, each in unfinished(site):
         if each.job in at_work or not each.replaced:
             continue
@@ -235,7 +253,18 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     return found.pop()
 
 
-def _point(observation: Observation, wish: Wish, now: datetime) -> tuple[str, RecoveryPoint, Diagnostic | None]:
+def _why_none(site: Site, observation: Observation, source: DataSource) -> str:
+    """Why a virtual machine has no recovery point, as far as the policies say; "" where they say nothing."""
+    try:
+        desired = desired_now(site, read_or_last_good(site.folder).policies, observation)
+    except ReconcilerError:
+        return ""
+    rows = coverage(Seen(observation.at, observation.clusters, observation.catalogs, desired))
+    row = next((row for row in rows if row.source == source), None)
+    return f"; it is {row.standing}: {row.why}" if row is not None and row.why else ""
+
+
+def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint, Diagnostic | None]:
     """The point with its server, and what is to be said of it. Without a time or an id it is the newest whose time
     can be believed."""
     source = find_machine(observation, wish.machine)
@@ -252,10 +281,11 @@ def _point(observation: Observation, wish: Wish, now: datetime) -> tuple[str, Re
     ]
     if fitting and (wish.point or wish.at is not None):
         return *max(fitting, key=lambda found: found[1].time), None
+    now = site.now()
     best = newest_of(observation, fitting, now)
     if best is not None:
         return *best, passed_over((point for _, point in points), best[1], now)
-    what = "at all"
+    what = "at all" + ("" if points else _why_none(site, observation, source))
     if points and wish.point:
         what = f"with the id {wish.point!r}"
     elif points and wish.at is not None:

@@ -554,6 +554,12 @@ _INVENTORY: dict[str, Explanation] = {
         "A disk was written to while it was read, twice; a point of it would hold no moment that ever was.",
         "See what holds the disk open. Nothing was stored as a point; the job is tried again.",
     ),
+    "RCL2111": Explanation(
+        "two sites or servers in one place",
+        "Two states, two stores, or a state and a store would lie under one path, and each would take the other's "
+        "records for its own. The evidence of a state lies beside it under its name without the last ending.",
+        "Give each a path of its own. Paths that differ by letter case or by the last ending alone are one here.",
+    ),
     "RCL2001": Explanation(
         "a cluster that cannot be seen",
         "The cluster's folder, or its cluster.json, is not there or not readable, as when it is not mounted.",
@@ -1180,6 +1186,41 @@ _STORE: dict[str, Explanation] = {
         "The backup lies on the same file system as the machines that it is of.",
         "Put the store on other disks, in another room if you can.",
     ),
+    "RCL4021": Explanation(
+        "a part of the store is missing",
+        "A server's store, a volume, a replica store or its catalog is on record and is not there. Nothing was made in "
+        "its place: it may be on a disk that is not mounted.",
+        "Mount the disk. If a database was lost, run `reconciler store rebuild SERVER` or put a backup of it back. If "
+        "the store is gone for good, run `reconciler store declare-lost SERVER [--volume V] --reason TEXT`.",
+    ),
+    "RCL4022": Explanation(
+        "a damaged row of the store",
+        "A row of the catalog or of the server's database is not as it was written, or rows are missing. Points that "
+        "are not named are listed and can be recovered.",
+        "Look at the disk that the store lies on, then run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4023": Explanation(
+        "a store that was exchanged",
+        "A store, volume, replica store or catalog is another one than that on record: two were exchanged, or one was "
+        "copied over another.",
+        "Put back what was there. Nothing was written.",
+    ),
+    "RCL4024": Explanation(
+        "a damaged copy",
+        "A small file or a copy of a map is missing or not as it was written. What it is a copy of may be sound.",
+        "Look at the disk that the store lies on; `reconciler store check` says what else is damaged.",
+    ),
+    "RCL4025": Explanation(
+        "a database of the store is older than it was",
+        "The catalog or the server's database has been further before: an old copy was put in its place, or a snapshot "
+        "of the disk was rolled back. Points that it does not know would be lost if it were written to.",
+        "Put the newest copy back, or run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4027": Explanation(
+        "nothing says whose it is",
+        "A database cannot be made anew: no identity file, copy of a map or record says whose folder it is.",
+        "Restore the database from a backup, or put back the folders that were exchanged.",
+    ),
     "RCL4026": Explanation(
         "no right to read or write",
         "The account that runs the command may not read, or not write, the file that the message names.",
@@ -1255,6 +1296,31 @@ _STATE: dict[str, Explanation] = {
         "first use of a server",
         "The server has no store yet, and the state has never used one there: applying makes it, on record.",
         "If a store should be there, mount its disk first.",
+    ),
+    "RCL5047": Explanation(
+        "no such server or volume",
+        "What was declared lost is not in the Site.",
+        "Name a server of the site, and a volume of that server.",
+    ),
+    "RCL5048": Explanation(
+        "nothing is lost",
+        "The store or the evidence is there and is the one on record, so it is not given up.",
+        "See `reconciler store check` or `reconciler evidence verify`.",
+    ),
+    "RCL5049": Explanation(
+        "giving recovery points up has to be confirmed",
+        "Declaring a store lost gives up every recovery point in it.",
+        "Answer in a terminal. --yes counts only where the site names no approvers.",
+    ),
+    "RCL5050": Explanation(
+        "no such job is running",
+        "The id is of no running job, and of no virtual machine that has one.",
+        "See `reconciler jobs`.",
+    ),
+    "RCL5051": Explanation(
+        "no loop lives on this site",
+        "Requests are served by `reconciler run`. Nobody runs it here now.",
+        "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",
@@ -1565,5 +1631,11 @@ CATALOG: dict[str, Explanation] = {
         "a recovery that was asked for and not done",
         "The last recovery of the virtual machine was refused, failed or was cut off. It is not done by itself.",
         "`reconciler jobs` says more. Ask for it anew, if it is still wanted.",
+    ),
+    "RCL7025": Explanation(
+        "the target of a recovery cannot be written",
+        "A file could not be staged beside its place: the disk is full, the account may not write there, or the disk "
+        "failed. Nothing was replaced, and what had been staged is removed.",
+        "The message names the place, and what is needed or who. Recover to another folder with --to FOLDER.",
     ),
 }

@@ -30,6 +30,7 @@ from reconciler.model.cluster import (
     VirtualMachine,
 )
 from reconciler.model.identity import vm_id
+from reconciler.model.names import alike
 from reconciler.protocols import Clock, DiskReader, FileFacts
 from reconciler.staging import LocalTarget
 
@@ -170,7 +171,7 @@ class DirectoryDisks(LocalTarget):
         nodes = [each.name for each in _nodes(self.root)]
         if not nodes:
             raise _unknown(machine, f"cannot be made known: {self._name} has no node")
-        owner = node if node in nodes else nodes[0]
+        owner = next((each for each in nodes if alike(each, node)), nodes[0])
         role = RoleJson(owner, configuration.folder_of(config), name, PowerState.OFF)
         text = msgspec.json.format(msgspec.json.encode(role), indent=2)
         files.write_whole(self.root / "roles" / f"{vm_id(machine)}.json", text, mode=0o644)

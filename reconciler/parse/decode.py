@@ -28,6 +28,7 @@ from reconciler.model.documents import (
 from reconciler.parse.days import days_that_never_come
 from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
 from reconciler.parse.lookalikes import lookalikes
+from reconciler.parse.places import shared_places
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
 from reconciler.plan.guard import VARIABLES, BadExpression, compiled
@@ -62,6 +63,7 @@ def _together(policies: PolicySet) -> Iterator[Diagnostic]:
     yield from _twice("Guardrail", policies.guardrails)
     yield from _twice("Approval", policies.approvals)
     yield from hosts_twice(policies.groups)
+    yield from shared_places(policies.sites)
     yield from lookalikes(policies)
     for guardrail in policies.guardrails:
         yield from _expressions(guardrail)

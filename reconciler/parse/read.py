@@ -17,15 +17,12 @@ from reconciler.errors import Diagnostic, Location, PolicyError, Severity, sort_
 from reconciler.model.documents import Placed, PolicySet
 from reconciler.parse.decode import decode
 from reconciler.parse.folder_tree import FolderTree
-from reconciler.parse.load import LARGEST_FILE, load, quick
+from reconciler.parse.load import LARGEST_FILE, MOST_MISTAKES, load, quick
 from reconciler.parse.nodes import Document, Lazy, Node, merge
 from reconciler.parse.policy_files import PolicyFile, find_policy_files, read_policy_files
 from reconciler.parse.schema import KINDS
 from reconciler.parse.validate import kind_of, typed, validate
 from reconciler.protocols.tree import Tree
-
-#: Whoever has more sees to these first; the time to tell them stays bounded.
-MOST_MISTAKES = 1_000
 
 
 class Reading(msgspec.Struct, frozen=True):

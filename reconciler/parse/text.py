@@ -32,7 +32,7 @@ _REFUSED = re.compile(
 )
 #: Blanks that are none to YAML. Comments may have them: French has one before each colon.
 _BLANK = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-_IN_COMMENT = re.compile(r"(^|[ \t])#")
+_IN_COMMENT = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
 _ASCII_REFUSED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 
 _WIDE = (
@@ -65,13 +65,14 @@ def readable(file: str, data: bytes) -> tuple[str, list[Diagnostic]]:
     if len(data) > LARGEST_FILE:
         what = f"the file is larger than {LARGEST_FILE // 1024**2} MiB"
         return "", [_error(what, "Cut it into several files; policies are small.", Location(file))]
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8-sig", "replace")
+        before = data[: error.start].decode("utf-8", "replace")
         where = _place(file, before, len(before))
         found.append(_error(f"the file is not UTF-8 text: byte 0x{data[error.start]:02X}", "Save it as UTF-8.", where))
-        text = data.decode("utf-8-sig", "replace")
+        text = data.decode("utf-8", "replace")
     letters = list(_letters(text))
     remedy = "Remove it, or write it as an escape."
     found += [_error(_said(text[at]), remedy, _place(file, text, at)) for at in letters[:_MOST_TOLD]]
@@ -87,10 +88,15 @@ def _letters(text: str) -> Iterator[int]:
     """Where a letter stands that is refused."""
     for match in _REFUSED.finditer(text):
         yield match.start()
+    ends = comment = -1
     for match in _BLANK.finditer(text):
-        start = text.rfind("\n", 0, match.start()) + 1
-        if not _IN_COMMENT.search(text, start, match.start()):
-            yield match.start()
+        at = match.start()
+        if at > ends:
+            start, ends = text.rfind("\n", 0, at) + 1, text.find("\n", at) % (len(text) + 1)
+            found = _IN_COMMENT.search(text, start, ends)
+            comment = found.start() if found else ends
+        if at < comment:
+            yield at
 
 
 def _said(letter: str) -> str:

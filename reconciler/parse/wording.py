@@ -41,9 +41,8 @@ def of_type(value: Any, wanted: str, schema: dict[str, Any], written: str) -> tu
         if wanted == "string" and pattern == DURATION_PATTERN:
             return what, f"A length of time needs a unit: {written}d."
         if wanted == "integer":
-            return what, f"Write {int(value)}." if value == int(value) and abs(
-                value
-            ) < 10**15 else "Write a whole number."
+            whole = abs(value) < 10**15 and value == int(value)  # an infinite one is not below
+            return what, f"Write {int(value)}." if whole else "Write a whole number."
     quote = f' Quote it as written: "{written}".' if wanted == "string" and written else ""
     return what, f"Write {_TYPES.get(wanted, wanted)}.{quote}"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -28,10 +28,17 @@ from reconciler.model import (
 class Fence(msgspec.Struct, frozen=True):
     """The token of the lease that a write is done under; it only ever grows. `lease` names the series that the token
     counts in: the site's for changes of groups, one of its own for each replica store's jobs. Tokens of two series
-    are never compared."""
+    are never compared. `stands` raises `StaleFence` once the lease is lost in our own memory."""
 
     token: int
     lease: str = "site"
+    stands: Callable[[], None] | None = None
+
+    def check(self) -> None:
+        """Raises once the lease is lost. To be asked inside the transaction, right before it commits: a server may not
+        have seen a newer token yet."""
+        if self.stands is not None:
+            self.stands()
 
 
 class Engine(Protocol):
@@ -74,6 +81,7 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
 class KeepsStore(Protocol):
     """An engine that keeps a store of its own, which can be missing, older than it was, or another one."""
 
@@ -90,6 +98,39 @@ class KeepsStore(Protocol):
         """Notes how far the state that writes here has come, so that an older copy of it is known later. Raises
         `Refused` where the store was never established."""
         ...
+
+
+@runtime_checkable
+class GivesUp(Protocol):
+    """An engine whose store, or a volume of it, can be declared lost."""
+
+    def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
+        """Gives up what is missing or damaged beyond repair: the replicas on a volume, or the whole store with None.
+        What is left of it is put aside, never removed. Returns the data sources whose replicas are given up; their
+        initial replicas are due again. For the whole store the next use is a first one: `establish`."""
+        ...
+
+
+class Rebuilds(Protocol):
+    """An engine whose store's databases can be made anew from the data."""
+
+    def rebuild(self, source: DataSource | None, fence: Fence, *, sound_too: bool = False) -> StoreRebuild:
+        """Makes the catalog of a replica anew, or with None every one that is damaged, older than it was or gone, and
+        the server's database where that is gone. A sound one is left alone unless asked for. What was there is kept."""
+        ...
+
+
+class StoreRebuild(msgspec.Struct, frozen=True, rename="camel"):
+    """What was made anew: assignments of the server's database, catalogs, and the points and packs in them. `kept` are
+    the files that were there before, under their new names; `findings` what could not be taken over."""
+
+    server: str
+    assignments: tuple[DataSource, ...]
+    replicas: tuple[DataSource, ...]
+    points: int
+    packs: int
+    kept: tuple[str, ...]
+    findings: tuple[Diagnostic, ...]
 
 
 class ReadsGroups(Protocol):

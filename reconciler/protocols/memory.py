@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from reconciler.errors import ReconcilerError
 from reconciler.model import (
     DataSource,
     EvidenceKind,
@@ -220,6 +222,24 @@ class Evidence(Protocol):
         ...
 
 
+class KnownEvidence(Evidence, Protocol):
+    """Evidence whose end the state has on record, so that it is never begun again by itself."""
+
+    @property
+    def folder(self) -> Path: ...
+    def trouble(self) -> ReconcilerError | None:
+        """Why the folder is not the one that this state wrote, RCL5042; None where it is."""
+        ...
+
+    def noted(self) -> tuple[int, str]:
+        """How many records the state has on record, and the hash of the last."""
+        ...
+
+    def begin_anew(self) -> None:
+        """The next record is the first of a new chain."""
+        ...
+
+
 class Stores(Protocol):
     """Which stores of servers this state has written to, and how far each of them had come."""
 
@@ -358,5 +378,5 @@ class Memory(Protocol):
     @property
     def marks(self) -> Marks: ...
     @property
-    def evidence(self) -> Evidence: ...
+    def evidence(self) -> KnownEvidence: ...
     def close(self) -> None: ...

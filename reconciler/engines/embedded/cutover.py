@@ -91,7 +91,7 @@ def undo(work: Work, job: str, target: Target, intent: Intent) -> JobResult:
         at = stands(target, file)
         if at is Stands.AFTER and file.before is None:
             target.remove(file.path)
-        elif at is Stands.AFTER:
+        elif at is Stands.AFTER or (file.before is not None and not target.exists(file.path)):
             target.give_back(file.path, intent.token)
         elif at is Stands.BEFORE:
             target.discard(file.path, Which.ORIGINAL, intent.token)

@@ -147,7 +147,7 @@ def digest_at(target: Target, path: str, which: Which, token: str, pulse: Callab
                 for start in range(0, len(data), BLOCK):
                     index = (offset + start) // BLOCK
                     names[index * NAME : (index + 1) * NAME] = name_of(data[start : start + BLOCK])
-            return file_digest(file.size, bytes(names)).hex()
+            return file_digest(file.size, names).hex()
     except OSError:
         return ""
 

@@ -7,6 +7,8 @@ rename never goes on by itself, unless it had come so far and all of that still 
 
 from __future__ import annotations
 
+import errno
+import getpass
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
@@ -42,8 +44,8 @@ from reconciler.engines.embedded.look import (
 )
 from reconciler.engines.embedded.maps import FileMap, file_digest
 from reconciler.engines.embedded.packs import PackReader
-from reconciler.errors import Damaged, ReconcilerError, Refused
-from reconciler.model import Agreement, FileState, Job, JobResult, RecoveryStep
+from reconciler.errors import Damaged, PermanentError, ReconcilerError, Refused
+from reconciler.model import Agreement, FileState, Job, JobResult, RecoveryStep, format_size
 from reconciler.protocols import StagedFile, Target, Which
 
 #: How long what somebody agreed to counts.
@@ -182,7 +184,10 @@ def _ready(work: Work, target: Target, intent: Intent, looked: Looked) -> Intent
     files = []
     with PackReader(work.store.packs) as reader:
         for each in looked.placed:
-            digest, reported = _stage(work, target, intent.token, each, reader, (done, total))
+            try:
+                digest, reported = _stage(work, target, intent.token, each, reader, (done, total))
+            except OSError as error:
+                raise _not_writable(error, target, each, total - done) from error
             done += sum(lengths(each.file))
             staged = target.state(each.path, Which.STAGED, intent.token)
             assert staged is not None
@@ -217,6 +222,29 @@ def _stage(
             if index % 16 == 0:
                 work.progress(done, total)
         return _verify(staged, placed.file)
+
+
+def _not_writable(error: OSError, target: Target, placed: Placed, needed: int) -> ReconcilerError:
+    """What the target's disk said, with what a person needs to know: where, how much, who."""
+    room = target.room(placed.path)
+    where = error.filename or placed.path
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f"{room.folder} is full: {format_size(needed)} needed, {format_size(room.free_bytes)} free"
+        remedy = "Make room there, or recover to another folder (--to FOLDER). Nothing was replaced."
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        what = f"{_account()} may not write {where}: {error.strerror}"
+        remedy = f"Give {_account()} the right to write in {room.folder}, or recover to another folder (--to FOLDER)."
+    else:
+        what = f"{where} cannot be written: {error.strerror or error}"
+        remedy = f"Look at the disk of {room.folder}, or recover to another folder (--to FOLDER). Nothing was replaced."
+    return PermanentError("RCL7025", what, remedy, subject=placed.path)
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "the account of this process"
 
 
 def _clear_away(work: Work, target: Target, intent: Intent, because: BaseException) -> None:
@@ -260,9 +288,10 @@ def _verify(staged: StagedFile, file: FileMap) -> tuple[str, str]:
             if name != file.name_at(index):
                 raise _not_as_written(file.file_name, f"at byte {index * BLOCK}")
             names += name
-    if file_digest(file.size, bytes(names)) != file.digest:
+    digest = file_digest(file.size, names)
+    if digest != file.digest:
         raise _not_as_written(file.file_name, "as a whole")
-    return file.digest.hex(), whole.hexdigest() if hashed else ""
+    return digest.hex(), whole.hexdigest() if hashed else ""
 
 
 def _not_as_written(name: str, where: str) -> Damaged:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import msgspec
 
 from reconciler.engines.embedded.blocks import BLOCK, HOLE, NAME, Encoding, encode, name_of
-from reconciler.engines.embedded.maps import FileMap, MachineMap, blocks_in
+from reconciler.engines.embedded.maps import FileMap, MachineMap, blocks_in, differing
 from reconciler.engines.embedded.packs import PACK_BYTES, Block, PackWriter, Sealed
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.errors import TemporaryError
@@ -175,7 +175,7 @@ class Scanner:
             encoding, payload = future.result()
             if self._writer is None:
                 self._room.check(0)
-                self._writer = PackWriter(self._store.packs, str(self._store.source))
+                self._writer = self._store.new_pack()
             self._room.check(self._writer.size + len(payload))
             block: Block = self._writer.add(name, encoding, payload, length)
             self._stored += block.length
@@ -234,12 +234,9 @@ def _to_look_at_again(source: _Source, found: FileMap) -> Iterator[tuple[int, in
 
 def _holes_punched(names: bytearray, before: FileMap) -> int:
     """How many blocks held data before and are holes now."""
-    common = min(len(names) // NAME, before.blocks)
-    return sum(
-        1
-        for index in range(common)
-        if names[index * NAME : (index + 1) * NAME] == HOLE and before.name_at(index) != HOLE
-    )
+    common = min(len(names), len(before.names))
+    changed = differing(before.names[:common], bytes(names[:common]))
+    return sum(names[index * NAME : (index + 1) * NAME] == HOLE for index in changed)
 
 
 def changed_under_the_read(machine: VirtualMachine) -> TemporaryError:
