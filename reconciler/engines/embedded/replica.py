@@ -25,7 +25,7 @@ from reconciler.engines.embedded.maps import MachineMap
 from reconciler.engines.embedded.packs import PackWriter, Sealed, abandoned, pack_path, read_footer, sealed_packs
 from reconciler.engines.embedded.records import Assignment, Commit, JobRow, PackRecord, PointRecord
 from reconciler.engines.embedded.sealed import Head, Rows, new_identity
-from reconciler.errors import Damaged, ReconcilerError
+from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Severity
 from reconciler.model import JobKind, JobResult, Lineage, ReplicaState
 from reconciler.protocols import Fence
 
@@ -103,6 +103,14 @@ class ReplicaStore(Catalog):
             what = f"it is at generation {server.generation}, and was at {mine.generation} when a job of "
             faults.append(older(path, what + f"{self.folder.name} began"))
         return faults
+
+    def identity_fault(self) -> Diagnostic | None:
+        """That the file which says who this is does not: the next job writes it anew, from what the others say."""
+        if identity_of(self.folder) is not None or self._rows.store == upgrade.UNNAMED:
+            return None
+        what = f"{self.folder / 'identity.json'} is missing or not as it was written"
+        remedy = "The next job of this virtual machine writes it anew. Look at the disk that the store lies on."
+        return Diagnostic("RCL4024", Severity.WARNING, what, remedy, subject=self.folder.name)
 
     def _newest_copy(self, head: Head) -> int:
         """The largest generation that a copy of a map of this store was written at."""
