@@ -12,8 +12,11 @@ from reconciler.control.dispatch import Watcher, run_jobs, start
 from reconciler.control.job_leases import running_here
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
+from reconciler.control.policies import read_or_last_good
+from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
-from reconciler.errors import Diagnostic, Refused, Severity, UsageError
+from reconciler.control.stores import StoreView, Use, views
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -29,6 +32,7 @@ from reconciler.model import (
     vm_id,
 )
 from reconciler.model.names import fold
+from reconciler.plan import Seen, coverage
 from reconciler.protocols import RecoveryPreview, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
@@ -61,7 +65,7 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
-    server, point, warning = _point(observation, wish, site.now())
+    server, point, warning = _point(site, observation, wish)
     recovery = Recovery(
         point=point.id,
         target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
@@ -124,9 +128,21 @@ def _prepared(site: Site, job: Job) -> Prepared:
         )
     assert job.recovery is not None
     shown: RecoveryPreview = preview(job)
+    shown = msgspec.structs.replace(shown, notes=(*shown.notes, *_not_known(site, job)))
     agreed = Agreement(job.recovery.asked_by, site.now() + AGREED_FOR, shown.found)
     recovery = msgspec.structs.replace(job.recovery, agreed=agreed)
     return Prepared(msgspec.structs.replace(job, recovery=recovery), shown)
+
+
+def _not_known(site: Site, job: Job) -> list[str]:
+    """What a person should know that nothing here can tell them."""
+    view = views(site).get(job.server)
+    if isinstance(view, StoreView) and view.use is Use.FOREIGN:
+        return [
+            f"the state does not know this store: what was applied to {job.server}, which recoveries were asked for "
+            "and what was done since the point is not known"
+        ]
+    return []
 
 
 def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
@@ -237,7 +253,18 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     return found.pop()
 
 
-def _point(observation: Observation, wish: Wish, now: datetime) -> tuple[str, RecoveryPoint, Diagnostic | None]:
+def _why_none(site: Site, observation: Observation, source: DataSource) -> str:
+    """Why a virtual machine has no recovery point, as far as the policies say; "" where they say nothing."""
+    try:
+        desired = desired_now(site, read_or_last_good(site.folder).policies, observation)
+    except ReconcilerError:
+        return ""
+    rows = coverage(Seen(observation.at, observation.clusters, observation.catalogs, desired))
+    row = next((row for row in rows if row.source == source), None)
+    return f"; it is {row.standing}: {row.why}" if row is not None and row.why else ""
+
+
+def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint, Diagnostic | None]:
     """The point with its server, and what is to be said of it. Without a time or an id it is the newest whose time
     can be believed."""
     source = find_machine(observation, wish.machine)
@@ -254,10 +281,11 @@ def _point(observation: Observation, wish: Wish, now: datetime) -> tuple[str, Re
     ]
     if fitting and (wish.point or wish.at is not None):
         return *max(fitting, key=lambda found: found[1].time), None
+    now = site.now()
     best = newest_of(observation, fitting, now)
     if best is not None:
         return *best, passed_over((point for _, point in points), best[1], now)
-    what = "at all"
+    what = "at all" + ("" if points else _why_none(site, observation, source))
     if points and wish.point:
         what = f"with the id {wish.point!r}"
     elif points and wish.at is not None:
