@@ -134,7 +134,7 @@ def _kept(root: Path | None, name: str | None, folder: Path | None) -> _Kept:
 def _readable(evidence: EvidenceFolder) -> Iterator[Record]:
     """The records that read; `query` says besides when there are others."""
     for place in evidence.lines():
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield msgspec.json.decode(place.line, type=Record)
 
 
