@@ -111,6 +111,7 @@ class GivesUp(Protocol):
         ...
 
 
+@runtime_checkable
 class Rebuilds(Protocol):
     """An engine whose store's databases can be made anew from the data."""
 

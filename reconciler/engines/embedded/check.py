@@ -45,6 +45,8 @@ def check_catalog(store: ReplicaStore, counts: Counts) -> list[Diagnostic]:
     findings = [_finding("RCL4002", folder, f"its catalog is damaged: {trouble}") for trouble in store.integrity()]
     findings += [error.diagnostic for error in store.lineage_faults()]
     findings += [store.rows.fault(fault).diagnostic for fault in _rows(store)]
+    unsaid = store.identity_fault()
+    findings += [unsaid] if unsaid is not None else []
     return findings + _copies(store, _name(store))
 
 

@@ -74,6 +74,8 @@ def _replica(assignment: Assignment, place: Place) -> tuple[Replica, tuple[Recov
                 because = findings[0].message
                 facts = msgspec.structs.replace(facts, state=ReplicaState.INCONSISTENT, inconsistent_because=because)
             findings += [_lost(facts, lost)] if lost else []
+            unsaid = store.identity_fault()
+            findings += [unsaid] if unsaid is not None else []
             points = tuple(point.shown(store.source) for point in records if point.binned_at is None)
             in_bin = sum(point.stored_bytes for point in records if point.binned_at is not None)
             return _value(assignment, facts, store.stored_bytes()), points, in_bin, findings

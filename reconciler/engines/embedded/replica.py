@@ -25,7 +25,7 @@ from reconciler.engines.embedded.maps import MachineMap
 from reconciler.engines.embedded.packs import PackWriter, Sealed, abandoned, pack_path, read_footer, sealed_packs
 from reconciler.engines.embedded.records import Assignment, Commit, JobRow, PackRecord, PointRecord
 from reconciler.engines.embedded.sealed import Head, Rows, new_identity
-from reconciler.errors import Damaged, ReconcilerError
+from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Severity
 from reconciler.model import JobKind, JobResult, Lineage, ReplicaState
 from reconciler.protocols import Fence
 
@@ -70,6 +70,11 @@ class ReplicaStore(Catalog):
             raise
         return connection
 
+    @property
+    def reading(self) -> bool:
+        """Whether it was opened for reading alone: a recovery to a folder leaves no trace here then."""
+        return self._fence is None
+
     # --- Who it is ---------------------------------------------------------------------------------------
 
     def lineage_faults(self) -> list[ReconcilerError]:
@@ -103,6 +108,14 @@ class ReplicaStore(Catalog):
             what = f"it is at generation {server.generation}, and was at {mine.generation} when a job of "
             faults.append(older(path, what + f"{self.folder.name} began"))
         return faults
+
+    def identity_fault(self) -> Diagnostic | None:
+        """That the file which says who this is does not: the next job writes it anew, from what the others say."""
+        if identity_of(self.folder) is not None or self._rows.store == upgrade.UNNAMED:
+            return None
+        what = f"{self.folder / 'identity.json'} is missing or not as it was written"
+        remedy = "The next job of this virtual machine writes it anew. Look at the disk that the store lies on."
+        return Diagnostic("RCL4024", Severity.WARNING, what, remedy, subject=self.folder.name)
 
     def _newest_copy(self, head: Head) -> int:
         """The largest generation that a copy of a map of this store was written at."""
@@ -224,6 +237,8 @@ class ReplicaStore(Catalog):
 
     def set_inconsistent(self, because: str) -> None:
         """Notes that the replica does not hold what it should, until a consistency check repaired it."""
+        if self.reading:
+            return
         facts = msgspec.structs.replace(self.facts(), state=ReplicaState.INCONSISTENT, inconsistent_because=because)
         with self._rows.writing(self._fence):
             self._rows.put("fact", REPLICA, msgspec.json.encode(facts))
@@ -261,16 +276,22 @@ class ReplicaStore(Catalog):
 
     def plan_cut_over(self, job: str, body: bytes) -> None:
         """Writes down what a recovery is about to do, over what was written for it before."""
+        if self.reading:
+            return
         with self._rows.writing(self._fence):
             self._rows.put("cutOver", job, body)
 
     def withdraw_cut_over(self, job: str) -> None:
         """Nothing of it was done, and nothing will be."""
+        if self.reading:
+            return
         with self._rows.writing(self._fence):
             self._rows.delete("cutOver", job)
 
     def end_cut_over(self, job: str, at: datetime, result: JobResult, *, of: str = "") -> None:
         """Makes the recovery `job` true, and ends what was written down for it, or for the job `of` that it ended."""
+        if self.reading:
+            return
         with self._rows.writing(self._fence):
             self._rows.delete("cutOver", of or job)
             self._put_job(job, JobKind.RECOVERY, at, result)

@@ -138,6 +138,10 @@ class ServerStore:
             error = self._volume_fault(name, volume, head.store)
             if error is not None:
                 found.append(error.diagnostic)
+            elif volume_marker(self.volume_folder(name)) is None:
+                what = f"{self.volume_folder(name) / 'volume.json'} is missing or not as it was written"
+                remedy = "The next job writes it anew. Look at the disk that the store lies on."
+                found.append(Diagnostic("RCL4024", Severity.WARNING, what, remedy, subject=name))
         return found
 
     def _volume_fault(self, name: str, known: KnownVolume, store: str) -> ReconcilerError | None:
