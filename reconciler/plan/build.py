@@ -46,6 +46,7 @@ from reconciler.plan.preflight import refused_members
 from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.shrink import without_removals
+from reconciler.plan.unread import UNREAD
 from reconciler.plan.values import DesiredState, Scope
 from reconciler.plan.weighing import Part, Weighed, World, impacts, spec_of, weigh
 from reconciler.plan.windows import working_hours
@@ -294,7 +295,9 @@ def check_all(policies: PolicySet, situation: Situation, desired: DesiredState) 
     for placed in policies.sites:
         if placed.document.metadata.name == situation.site:
             seen = (situation.clusters, situation.catalogs)
-            return prerequisites(policies, placed.document, desired, seen, situation.ledger)
+            checks = prerequisites(policies, placed.document, desired, seen, situation.ledger)
+            unread = (each for each in desired.findings if each.code == UNREAD)
+            return (*checks, *(Check.unknown(each) for each in unread))
     return ()
 
 
