@@ -30,6 +30,7 @@ from reconciler.protocols import Fence
 from reconciler.store import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster, machine_id, recovery_of
+from tests.support.dying import killed
 
 ROOT = Path(__file__).parent.parent.parent
 PROVE = bool(os.environ.get("RECONCILER_PROVE"))
@@ -275,4 +276,29 @@ def test_a_recovery_that_was_killed_spares_what_was_written_since(
         left = (root / disk).read_bytes()
         victim(root, 0, "run", "--until-idle", "--now", stamp(SECOND + timedelta(hours=2)))
         assert (root / disk).read_bytes() == left, f"killed at step {step}"
+        shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("way", ["--undo", "--continue"])
+def test_going_back_or_on_that_was_killed_is_asked_for_anew(
+    after: tuple[Path, int, dict[str, Any]], tmp_path: Path, way: str
+) -> None:
+    """A recovery that is half done, `--undo` or `--continue` killed at a durable step, and asked for again."""
+    disk = Path("cluster/volumes/csv-01") / machine_id(1) / "disk.raw"
+    words = ("recover", "one", way, "--yes", "--now", stamp(SECOND + timedelta(hours=1)))
+    wanted = (after[0] / disk).read_bytes()
+    end = {"--undo": b"ruined", "--continue": wanted}[way]
+    for step in sample(60, 3):
+        root = tmp_path / str(step)
+        shutil.copytree(after[0], root)
+        (root / disk).write_bytes(b"ruined")
+        killed(root, "reconciler.staging", "LocalTarget.put", 1, *RECOVER)
+        assert (root / disk).read_bytes() == wanted
+        if victim(root, step, *words).returncode != -signal.SIGKILL:
+            break  # it has no more steps
+        assert (root / disk).read_bytes() in (b"ruined", wanted), f"half a disk after step {step}"
+        again = victim(root, 0, *words)
+        assert again.returncode in (0, 6), again.stderr
+        assert (root / disk).read_bytes() == end, f"killed at step {step}"
+        assert {path.name for path in (root / disk).parent.iterdir()} == {"disk.raw", "vm.json"}
         shutil.rmtree(root)
