@@ -17,6 +17,7 @@ from reconciler.control.saved import ci_identity
 from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
 from reconciler.errors import Diagnostic, GuardrailDenied, Refused, Severity
+from reconciler.expressions import evaluate
 from reconciler.model import Approved, Plan, Step, StopProtection
 from reconciler.model.documents import PolicySet
 from reconciler.plan import propose as plan_propose
@@ -57,7 +58,7 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     counting, excess = within_ceilings(((step.change, step.impact) for step in covered.steps), verdict.approvals)
     judged = _approved(told, counting)
     changes = tuple(step.change for step in judged.steps)
-    guarding = guard(policies.guardrails, planned(changes, policies, live.desired.names, observation.ledger))
+    guarding = guard(policies.guardrails, planned(changes, policies, live.desired.names, observation.ledger), evaluate)
     if forbidden := denied(guarding):
         raise GuardrailDenied(list(forbidden))
     held = guarded(changes, wants_approval(guarding))

@@ -17,6 +17,7 @@ from reconciler.control.offline import capabilities_of
 from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checked, said_too
 from reconciler.control.site import Site
 from reconciler.errors import Refused
+from reconciler.expressions import evaluate
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.plan import Proposal, Situation
@@ -91,4 +92,5 @@ def situation_then(document: SiteDocument, observation: Observation) -> Situatio
         catalogs=observation.catalogs,
         capabilities=capabilities_of(document),
         ledger=observation.ledger,
+        evaluate=evaluate,
     )

@@ -890,8 +890,9 @@ _PLAN: dict[str, Explanation] = {
     ),
     "RCL3034": Explanation(
         "a guardrail that cannot be evaluated",
-        "The expression failed on this document: mostly a field that is not there. A rule that cannot be asked denies.",
-        "Ask with has(...) first, and try it with `reconciler policy test`.",
+        "The expression failed on this document: mostly a field that is not there. Or it took more than 2 seconds or"
+        " 256 MiB, and was ended. A rule that cannot be asked denies.",
+        "Ask with has(...) first, write it simpler, and try it with `reconciler policy test`.",
     ),
     "RCL3035": Explanation(
         "an approval that does not count",
@@ -1321,6 +1322,11 @@ _STATE: dict[str, Explanation] = {
         "no loop lives on this site",
         "Requests are served by `reconciler run`. Nobody runs it here now.",
         "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
+    ),
+    "RCL5052": Explanation(
+        "the decision to expire points is out of date",
+        "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",
+        "Nothing expired. The loop decides anew at its next tick.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",
