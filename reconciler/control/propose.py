@@ -47,7 +47,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         spent=spent_today(site),
         glass=wish.glass,
     )
-    first = tuple(each for each in said_of(observation.stores) if each.severity is Severity.ADVICE)
+    first = tuple(each for each in said_of(observation.stores, site.folder) if each.severity is Severity.ADVICE)
     found = (*verdict.findings, *past_glass(site), *first, *future_times(site, observation))
     return said_too(checked(plan_propose(policies, situation)), found)
 
