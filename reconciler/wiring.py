@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from reconciler.control.bounds import Bounds
+from reconciler.control.securing import check_first, may_open
 from reconciler.control.site import Site, Stop
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
@@ -50,19 +52,40 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
     raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
 
 
-def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | None = None) -> Site:
-    """Opens inventories, engines and memory of the site. Relative paths count from the root."""
-    spec = document.spec
-    inventories: dict[str, Inventory] = {}
-    disks: dict[str, Disks] = {}
-    for cluster in spec.clusters:
-        opened = open_inventory(root, cluster, clock)
-        inventories[cluster.name] = opened
-        if opened.disks is not None:
-            disks[cluster.name] = opened.disks
+class Opening(Enum):
+    """What of a site is opened: what was settled or agreed to; all of it, since this is the first apply; or just what
+    the document says, since the command line names it."""
+
+    SETTLED = "settled"
+    FIRST = "first"
+    GIVEN = "given"
+
+
+def open_site(
+    root: Path,
+    document: SiteDocument,
+    clock: Clock,
+    stop: Stop | None = None,
+    *,
+    policies: PolicySet | None = None,
+    opening: Opening = Opening.SETTLED,
+) -> Site:
+    """Opens memory, inventories and engines of the site. Relative paths count from the root. What differs from the site
+    as it was last settled is opened once an approval among the `policies` says so."""
     memory = open_memory(state_path(root, document))
-    engines: dict[str, Engine] = {}
+    written, engines = document, dict[str, Engine]()
     try:
+        if opening is not Opening.GIVEN:
+            known = policies if policies is not None else PolicySet((), (), ())
+            document = may_open(root, document, memory, clock, known, first_use=opening is Opening.FIRST)
+        spec = document.spec
+        inventories: dict[str, Inventory] = {}
+        disks: dict[str, Disks] = {}
+        for cluster in spec.clusters:
+            opened = open_inventory(root, cluster, clock)
+            inventories[cluster.name] = opened
+            if opened.disks is not None:
+                disks[cluster.name] = opened.disks
         for server in spec.servers:
             if server.engine.embedded is None:
                 raise _not_there("reconciler.engines", "mabs")
@@ -90,6 +113,7 @@ def open_site(root: Path, document: SiteDocument, clock: Clock, stop: Stop | Non
         clock=clock,
         holder=holder_identity(),
         stop=stop or Stop(),
+        written=written,
     )
 
 
@@ -127,15 +151,28 @@ def look(
     root: Path, document: SiteDocument, clock: Clock, exported: Path | None = None
 ) -> tuple[dict[str, ClusterSnapshot], tuple[ReconcilerError, ...]]:
     """The site's clusters as an exported inventory has them, else as far as they can be seen; and why others cannot.
-    Opens no server."""
+    Opens no server, and no cluster that differs from the site as it was last settled."""
     if exported is not None:
         return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
     bounds = Bounds(root)
+    document = _settled(root, document, clock)
     for cluster in document.spec.clusters:
         with bounds.about(f"the cluster {cluster.name}"):
             seen[cluster.name] = open_inventory(root, cluster, clock).observe()
     return seen, tuple(bounds.troubles)
+
+
+def _settled(root: Path, document: SiteDocument, clock: Clock) -> SiteDocument:
+    """The site as it may be opened, by its state where there is one."""
+    if not state_path(root, document).is_file():
+        check_first(root, document)
+        return document
+    memory = open_memory(state_path(root, document))
+    try:
+        return may_open(root, document, memory, clock, PolicySet((), (), ()), first_use=False)
+    finally:
+        memory.close()
 
 
 def _load(group: str, name: str) -> Callable[..., Any]:

@@ -29,7 +29,7 @@ from reconciler.plan.terms import zones_of
 from reconciler.report.escape import safe
 from reconciler.report.words import count, moment
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
-from reconciler.wiring import SystemClock, choose_site, look
+from reconciler.wiring import Opening, SystemClock, choose_site, look
 
 #: What the last plan was made from. A process that is about to end need not take a million values apart.
 kept: list[object] = []
@@ -121,7 +121,10 @@ def _held(place: Path, policies: Policies, document: SiteDocument, inventory: Pa
     site = [Placed(there, each.positions) for each in policies.policies.sites if each.document is document]
     known = msgspec.structs.replace(policies.policies, sites=tuple(site))
     opened = msgspec.structs.replace(policies, policies=known)
-    with _needing("--catalog FILE", "catalog"), session(place, document.metadata.name, now, opened) as site_now:
+    with (
+        _needing("--catalog FILE", "catalog"),
+        session(place, document.metadata.name, now, opened, Opening.GIVEN) as site_now,
+    ):
         return held_now(site_now)
 
 

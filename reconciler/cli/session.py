@@ -16,7 +16,7 @@ from reconciler.control.tick import check_rehearsal
 from reconciler.errors import UsageError
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock
-from reconciler.wiring import RehearsedClock, SystemClock, choose_site, open_site
+from reconciler.wiring import Opening, RehearsedClock, SystemClock, choose_site, open_site
 
 
 def find_root(given: Path | None) -> Path:
@@ -54,13 +54,19 @@ def target(path: Path) -> Path:
 
 
 @contextmanager
-def session(root: Path, name: str | None, now: str | None, policies: Policies | None = None) -> Iterator[Site]:
+def session(
+    root: Path,
+    name: str | None,
+    now: str | None,
+    policies: Policies | None = None,
+    opening: Opening = Opening.SETTLED,
+) -> Iterator[Site]:
     """The site, open. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
     policies = policies or read_or_last_good(root)
     document = choose_site(policies.policies, name)
     clock = clock_for(document, now)
     stop = Stop()
-    site = open_site(root, document, clock, stop)
+    site = open_site(root, document, clock, stop, policies=policies.policies, opening=opening)
     try:
         if now is not None:
             check_rehearsal(site, clock.now())
