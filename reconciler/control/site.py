@@ -47,8 +47,8 @@ class Stop:
 
 @dataclass(frozen=True)
 class Site:
-    """One site, opened. `folder` is the root; `holder` says which process this is, for the lease; `started` are the ids
-    of the jobs that it started."""
+    """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder`
+    says which process this is, for the lease; `started` are the ids of the jobs that it started."""
 
     document: SiteDocument
     folder: Path
@@ -59,6 +59,7 @@ class Site:
     clock: Clock
     holder: str
     stop: Stop = field(default_factory=Stop)
+    written: SiteDocument | None = None
     started: set[str] = field(default_factory=set)
 
     @property
