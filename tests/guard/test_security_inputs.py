@@ -12,11 +12,12 @@ import pytest
 
 from reconciler import wiring
 from reconciler.control import securing
+from reconciler.errors import Refused
 from reconciler.plan import settled
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, APPROVERS, BOB, MALLORY, T1, Reviewed
 
-T2, T3 = ("--now", "2026-03-10T13:00Z"), ("--now", "2026-03-10T14:00Z")
+T2, T3, T4 = (("--now", f"2026-03-10T{hour}:00Z") for hour in (13, 14, 15))
 SIGNED = f"prune: true\n  approvals: {{approvers: [{ALICE}], allowedSigners: policies/allowed_signers}}"
 
 
@@ -80,8 +81,8 @@ def test_a_signer_is_a_change_that_weakens(signed: Reviewed, keys: Path, way: st
     _weaken(signed, keys)
     for now in (T1, T2, T3):
         assert signed.tick(*now).code == 5
-    assert signed.apply().code == 5
-    assert "RCL3103" in signed("plan", *T1).out
+    assert signed("apply", "--yes", *T4).code == 5
+    assert "RCL3103" in signed("plan", *T4).out
     assert signed.groups() == {"gold": ("P5D", 2)}
 
 
@@ -230,7 +231,7 @@ def test_a_guardrail_that_goes_still_denies(shop: Shop, loosen: Callable[[Review
     site.commit("rules", author=MALLORY)
     for now in (T1, T2):
         assert site.tick(*now).code in (4, 5)
-    assert site("apply", "--yes", *T1).code == 4
+    assert site("apply", "--yes", *T3).code == 4
     assert site.groups() == {"gold": ("P5D", 2)}
 
 
@@ -278,7 +279,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def remote(group: str, name: str) -> Any:
         seen.append(f"{group} {name}")
-        return wiring.Refused("RCL1041", "not there", "")
+        return Refused("RCL1041", "not there", "")
 
     monkeypatch.setattr(wiring, "_load", recording)
     monkeypatch.setattr(wiring, "_not_there", remote)
@@ -287,28 +288,27 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 HYPERV = '{hyperv: {endpoint: "https://evil.example", transport: ntlm, credential: "env:X"}}'
 MABS = '{mabs: {endpoint: "https://evil.example", transport: ntlm, credential: "env:X"}}'
-ELSEWHERE: dict[str, tuple[str, str]] = {
-    "another folder": ("directory: {path: cluster}", "directory: {path: evil}"),
-    "an endpoint": ("{directory: {path: cluster}}", HYPERV),
-    "one cluster more": (
-        "  servers:",
-        f"    - name: evil\n      inventory: {HYPERV}\n  servers:",
-    ),
-    "another store": ("embedded: {path: store}", "embedded: {path: evil}"),
-    "another engine": ("{embedded: {path: store}}", MABS),
-    "one server more": (
-        "---\n",
-        f"    - name: evil\n      engine: {MABS}\n      volumes: [{{name: v, capacity: 1 TB}}]\n---\n",
-    ),
+CLUSTER, STORE = "{directory: {path: cluster}}", "{embedded: {path: var/mabs-01}}"
+DAILY = ("synchronization: 1h", "synchronization: 1h, expressFull: {times: ['22:00']}")
+ELSEWHERE: dict[str, list[tuple[str, str]]] = {
+    "another folder": [(CLUSTER, "{directory: {path: evil}}")],
+    "an exported file": [(CLUSTER, "{snapshot: {path: evil}}")],
+    "an endpoint": [(CLUSTER, HYPERV), (STORE, MABS), DAILY],
+    "one cluster more": [(f"inventory: {CLUSTER}}}]", f"inventory: {CLUSTER}}}, {{name: evil, inventory: {HYPERV}}}]")],
+    "another store": [(STORE, "{embedded: {path: evil}}")],
+    "another engine": [(STORE, MABS), DAILY],
+    "one server more": [
+        (
+            "capacity: 1 GB}]}]",
+            f"capacity: 1 GB}}]}}, {{name: evil, engine: {MABS}, volumes: [{{name: v, capacity: 1 GB}}]}}]",
+        )
+    ],
 }
 
 
 def _edited(site: Reviewed, way: str) -> None:
-    text = site.policy.read_text()
-    old, new = ELSEWHERE[way]
-    if old not in text:
-        pytest.skip(f"the site has no {old}")
-    site.policy.write_text(text.replace(old, new, 1))
+    for old, new in ELSEWHERE[way]:
+        site.edit(old, new)
     site.commit("elsewhere", author=MALLORY)
 
 
@@ -318,11 +318,18 @@ def test_what_differs_is_not_opened(shop: Shop, opened: list[str], way: str) -> 
     _edited(site, way)
     assert site("diff", "HEAD~1", "HEAD").code == 5
     opened.clear()
-    for words in (("plan", *T1), ("run", "--once", *T1), ("run", "--once", *T2), ("apply", "--yes", *T1)):
-        said = site(*words)
+    for doing in (("plan", *T1), ("run", "--once", *T1), ("run", "--once", *T2), ("apply", "--yes", *T3)):
+        said = site(*doing)
         assert said.code in (0, 5), said.err + said.out
         assert "RCL3103" in said.out + said.err
-    for words in (("coverage",), ("members", "gold"), ("preflight",), ("drift", *T1), ("status", *T1)):
+    looks: tuple[tuple[str, ...], ...] = (
+        ("coverage",),
+        ("members", "gold"),
+        ("preflight",),
+        ("drift", *T4),
+        ("status", *T4),
+    )
+    for words in looks:
         site(*words)
     assert opened
     assert not [each for each in opened if "evil" in each or "hyperv" in each or "mabs" in each.split()[-1:]]
@@ -338,15 +345,24 @@ def test_validate_and_diff_open_nothing(shop: Shop, opened: list[str], words: tu
 
 
 @pytest.mark.parametrize("command", [("plan",), ("run", "--once"), ("coverage",), ("inventory", "snapshot")])
-@pytest.mark.parametrize("path", ["/net/evil.example/share", "../evil", "\\\\\\\\evil\\\\share"])
+@pytest.mark.parametrize("way", ["an endpoint", "a link", "/net/evil.example/share", "../evil"])
 def test_a_first_site_opens_nothing_outside_of_its_root(
-    shop: Shop, opened: list[str], command: tuple[str, ...], path: str
+    shop: Shop, opened: list[str], command: tuple[str, ...], way: str
 ) -> None:
-    shop.policy("directory: {path: cluster}", f'directory: {{path: "{path}"}}')
+    """A plan on a pull request must not sign in at a stranger's host, where nothing was settled yet."""
+    if way == "an endpoint":
+        shop.policy(CLUSTER, HYPERV)
+        shop.policy(STORE, MABS)
+        shop.policy(*DAILY)
+    elif way == "a link":
+        (shop.root / "linked").symlink_to("/net/evil.example/share")
+        shop.policy(CLUSTER, "{directory: {path: linked/cluster}}")
+    else:
+        shop.policy(CLUSTER, f'{{directory: {{path: "{way}"}}}}')
     said = shop(*command)
     assert said.code != 0
     assert opened == []
-    assert "RCL3104" in said.err
+    assert "RCL3104" in said.err or "RCL1026" in said.err
 
 
 def test_the_first_apply_names_what_it_opens(shop: Shop) -> None:
