@@ -49,6 +49,13 @@ class Reviewed:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Edits a policy file."""
+        path = self.root / "policies" / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
     def __call__(self, *words: str) -> Said:
         return self.shop(*words)
 
@@ -110,3 +117,39 @@ def forge(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     forged = path.with_name("forged.json")
     forged.write_text(sealed(plan))
     return forged
+
+
+#: How a comparison, or anything that is done, ends where the guard stops it: denied, not approved, not right.
+STOPPED = (4, 5, 65)
+
+
+def stopped(site: Reviewed, base: str = "base") -> str:
+    """What was tried was seen in a comparison and by the loop, twice, and by apply, and nothing was done of it; returns
+    what was said."""
+    before = site.groups()
+    compared = site("diff", base, "HEAD")
+    assert compared.code in STOPPED, compared.out
+    said = [compared.out + compared.err]
+    for hour in (13, 14):
+        ticked = site.tick("--now", f"2026-03-10T{hour}:00Z")
+        assert ticked.code in STOPPED, ticked.out + ticked.err
+        said.append(ticked.out + ticked.err)
+    applied = site("apply", "--yes", "--now", "2026-03-10T15:00Z")
+    assert applied.code in STOPPED, applied.out + applied.err
+    kept = site.groups()
+    assert kept.keys() >= before.keys()
+    for name, (retention, members) in before.items():
+        assert int(kept[name][0][1:-1]) >= int(retention[1:-1])
+        assert kept[name][1] >= members
+    return "\n".join(said)
+
+
+def divided_of(shop: Shop) -> Reviewed:
+    """The same site with its group in a file of its own, and the tag `base`."""
+    path = shop.root / "policies" / "site.yaml"
+    site, _, group = path.read_text().partition("---\n")
+    path.write_text(site)
+    (shop.root / "policies" / "gold.yaml").write_text(group)
+    reviewed = Reviewed(shop)
+    reviewed.git("tag", "base")
+    return reviewed
