@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH := .venv-bench
 
-.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget bench-plan
+.PHONY: demo test lint prove-kill prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard bench-plan
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -42,6 +42,9 @@ bench-evidence: $(STAMP) ## check 100,000 records and locate changes, as a ratio
 
 prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of drops and swaps
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/store/test_evidence.py -p no:randomly -q
+
+prove-guard: $(STAMP) ## ways past the guard, by mechanism: each is stopped, and gets through with its defence taken out
+	@$(BIN)/python -m pytest tests/guard tests/plan/test_compare.py -p no:randomly -q
 
 bench-impact: $(STAMP) ## impact of a change on 72,000 recovery points, as a ratio to reading their catalog
 	@$(BIN)/python -m bench.impact
