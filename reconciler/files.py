@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -111,7 +112,11 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
     for files that lie in a folder that others write to. Raises `NotRegular` for what is none, else the `OSError`
     of the system.
     """
-    _check_regular(path.stat(follow_symlinks=follow).st_mode, path)  # opening a device may already do something
+    try:
+        found = path.stat(follow_symlinks=follow)  # looked at first: opening a device may already do something
+    except ValueError as error:  # a NUL, or a half of a letter
+        raise NotRegular(errno.EINVAL, "a name that no file can have", str(path)) from error
+    _check_regular(found.st_mode, path)
     descriptor = os.open(path, os.O_RDONLY | _CAREFULLY | (0 if follow else _NO_LINK))
     try:
         _check_regular(os.fstat(descriptor).st_mode, path)  # it may be another one by now
@@ -156,19 +161,40 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
     """As `write_whole`, of parts that need not be in memory together."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = temporary(path)
     announce("write", path)
-    descriptor = create(temporary, mode)
+    descriptor = create(beside, mode)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.writelines(parts)
             handle.flush()
             fsync(handle.fileno(), path)
-        rename(temporary, path)
+        rename(beside, path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
         raise
+
+
+def temporary(path: Path, ending: str = "part") -> Path:
+    """A name beside `path` for what becomes it: nobody else's, whichever process and whichever computer writes there,
+    and no longer than a name may be."""
+    return path.with_name(bounded(f".{path.name}", f".{os.urandom(6).hex()}.{ending}"))
+
+
+#: The longest name of a file, in bytes: that of ext4, XFS, Btrfs, ZFS, APFS.
+LONGEST_NAME = 255
+
+
+def bounded(stem: str, tail: str) -> str:
+    """`stem` and `tail` as one name of at most `LONGEST_NAME` bytes: a stem that is too long is cut, and its hash put
+    in, so that two long ones stay two."""
+    room = LONGEST_NAME - len(tail.encode("utf-8", "surrogateescape"))
+    whole = stem.encode("utf-8", "surrogateescape")
+    if len(whole) <= room:
+        return stem + tail
+    mark = "~" + sha256(whole).hexdigest()[:16]
+    return whole[: room - len(mark)].decode("utf-8", "ignore") + mark + tail
 
 
 def create(path: Path, mode: int = 0o600) -> int:
@@ -176,7 +202,7 @@ def create(path: Path, mode: int = 0o600) -> int:
     somebody planted, is removed and never written through."""
     with suppress(FileNotFoundError):
         path.unlink()
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK, mode)
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:

@@ -306,9 +306,15 @@ def _read_only(path: Path) -> Connection:
     return _in_memory(path)
 
 
-def _in_memory(path: Path) -> Connection:
+def in_memory(path: Path) -> Connection:
+    """An empty database in memory, whose errors name the file at `path`."""
     connection = _opened(Path(":memory:"), 30.0)
     connection.path = path
+    return connection
+
+
+def _in_memory(path: Path) -> Connection:
+    connection = in_memory(path)
     try:
         image = _image(path)
         if image:
@@ -357,6 +363,11 @@ def _scripts(package: str) -> list[tuple[int, Any]]:
         for entry in resources.files(package).iterdir()
         if (match := _NUMBERED.fullmatch(entry.name))
     )
+
+
+def migrate(connection: Connection, package: str) -> None:
+    """Brings the schema of an open database up to date."""
+    _migrate(connection, connection.path, package)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, package: str) -> None:

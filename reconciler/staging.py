@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -18,37 +19,42 @@ from typing import Self
 
 from reconciler import files
 from reconciler.errors import Refused
-from reconciler.protocols import Room
-
-#: The longest name of a file, in bytes: that of ext4, XFS, Btrfs, ZFS, APFS.
-LONGEST_NAME = 255
+from reconciler.images import data_extents
+from reconciler.model import FileState
+from reconciler.protocols import Room, Which
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-def bounded(stem: str, tail: str) -> str:
-    """`stem` and `tail` as one name of at most `LONGEST_NAME` bytes: a stem that is too long is cut, and its hash put
-    in, so that two long ones stay two."""
-    room = LONGEST_NAME - len(tail.encode("utf-8", "surrogateescape"))
-    whole = stem.encode("utf-8", "surrogateescape")
-    if len(whole) <= room:
-        return stem + tail
-    mark = "~" + sha256(whole).hexdigest()[:16]
-    return whole[: room - len(mark)].decode("utf-8", "ignore") + mark + tail
 
 
 class LocalStagedFile:
     """See `protocols.StagedFile`."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, descriptor: int, *, writing: bool) -> None:
         self._path = path
+        self._descriptor = descriptor
+        self._writing = writing
+        self.size = os.fstat(descriptor).st_size
+
+    @classmethod
+    def made(cls, path: Path, size: int) -> Self:
+        """A new file of so many zeros."""
         files.announce("write", path)
-        self._descriptor = files.create(path)
+        descriptor = files.create(path)
         try:
-            os.ftruncate(self._descriptor, size)
+            os.ftruncate(descriptor, size)
+            return cls(path, descriptor, writing=True)
         except BaseException:
-            os.close(self._descriptor)
+            os.close(descriptor)
             raise
+
+    @classmethod
+    def opened(cls, path: Path) -> Self:
+        """A file that is there, for reading; no link, no pipe, no device."""
+        with files.open_regular(path, follow=False) as file:
+            return cls(path, os.dup(file.fileno()), writing=False)
+
+    def extents(self) -> Iterator[tuple[int, int]]:
+        return data_extents(self._descriptor, self.size)
 
     def write(self, offset: int, data: bytes) -> None:
         view = memoryview(data)
@@ -66,7 +72,7 @@ class LocalStagedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and self._writing:
                 files.fsync(self._descriptor, self._path)
         finally:
             os.close(self._descriptor)
@@ -96,37 +102,63 @@ class LocalTarget:
     def stage(self, path: str, token: str, size: int) -> LocalStagedFile:
         staged = self._staged(path, token)
         files.make_folder(staged.parent)
-        return LocalStagedFile(staged, size)
+        return LocalStagedFile.made(staged, size)
 
-    def staged(self, path: str, token: str) -> bool:
-        return _regular(self._staged(path, token))
+    def reopen(self, path: str, which: Which, token: str) -> LocalStagedFile:
+        return LocalStagedFile.opened(self._named(path, which, token))
 
-    def cut_over(self, path: str, token: str, mode: int, mtime_ns: int, *, keep_original: bool) -> None:
-        staged, place = self._staged(path, token), self.resolve(path)
-        if not _regular(staged):
-            return
-        check_target(place, path)
-        if keep_original and place.exists():
-            self._keep(place, token)
-        staged.chmod(mode)
-        os.utime(staged, ns=(mtime_ns, mtime_ns))
-        files.rename(staged, place)
+    def state(self, path: str, which: Which = Which.PLACE, token: str = "") -> FileState | None:
+        try:
+            found = self._named(path, which, token).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise _no_place(path, "exists but is not a regular file")
+        return FileState(path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
-    def _keep(self, place: Path, token: str) -> None:
-        """A second name for what stands there, so that the first one is never without a file."""
-        original = place.with_name(bounded(place.name, f".original-{token}"))
-        if not original.exists():
+    def keep(self, path: str, token: str) -> None:
+        place, original = self.resolve(path), self._named(path, Which.ORIGINAL, token)
+        if not os.path.lexists(original) and os.path.lexists(place):
+            check_target(place, path)
             files.announce("rename", original)
-            original.hardlink_to(place)
+            os.link(place, original, follow_symlinks=False)
             files.fsync_folder(place.parent)
 
-    def discard(self, path: str, token: str) -> None:
-        staged = self._staged(path, token)
-        if os.path.lexists(staged):
-            files.unlink(staged)
+    def put(self, path: str, token: str, mode: int, mtime_ns: int, *, replace: bool) -> None:
+        staged, place = self._named(path, Which.STAGED, token), self.resolve(path)
+        if self.state(path, Which.STAGED, token) is None:
+            return
+        check_target(place, path)
+        staged.chmod(mode)
+        os.utime(staged, ns=(mtime_ns, mtime_ns))
+        if replace:
+            files.rename(staged, place)
+            return
+        files.announce("rename", place)
+        try:
+            os.link(staged, place, follow_symlinks=False)
+        except FileExistsError:
+            if not place.samefile(staged):
+                raise _no_place(path, "has come to be there meanwhile") from None
+        files.fsync_folder(place.parent)
+        files.unlink(staged)
+
+    def give_back(self, path: str, token: str) -> None:
+        original = self._named(path, Which.ORIGINAL, token)
+        if os.path.lexists(original):
+            check_target(self.resolve(path), path)
+            files.rename(original, self.resolve(path))
+
+    def discard(self, path: str, which: Which, token: str) -> None:
+        name = self._named(path, which, token)
+        if os.path.lexists(name):
+            files.unlink(name)
 
     def exists(self, path: str) -> bool:
         return os.path.lexists(self.resolve(path))
+
+    def remove(self, path: str) -> None:
+        files.unlink(self.resolve(path))
 
     def check(self, path: str) -> None:
         check_target(self.resolve(path), path)
@@ -138,8 +170,15 @@ class LocalTarget:
         return Room(folder.stat().st_dev, str(folder), shutil.disk_usage(folder).free)
 
     def _staged(self, path: str, token: str) -> Path:
-        """Never as long as the name of its target may be, and the same for the same path and token alone."""
+        return self._named(path, Which.STAGED, token)
+
+    def _named(self, path: str, which: Which, token: str) -> Path:
+        """Never longer than a name may be, and the same for the same path and token alone."""
         place = self.resolve(path)
+        if which is Which.PLACE:
+            return place
+        if which is Which.ORIGINAL:
+            return place.with_name(files.bounded(place.name, f".original-{token}"))
         return place.with_name(f".{sha256(os.fsencode(place.name)).hexdigest()[:16]}.{token}.staged")
 
 
@@ -161,13 +200,6 @@ def check_target(place: Path, path: str) -> None:
 def _no_place(path: str, what: str) -> Refused:
     remedy = "Look at what is there; move it away, or recover to a folder (--to FOLDER)."
     return Refused("RCL7015", f"{path!r} {what}", remedy, subject=path)
-
-
-def _regular(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _leads_out(path: str) -> bool:

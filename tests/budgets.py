@@ -47,7 +47,7 @@ from reconciler.plan.ties import lost
 from reconciler.plan.values import DesiredGroup, DesiredState
 from reconciler.protocols import Fence
 from reconciler.schedule.retain import Range, retain
-from tests.fakes import SetClock, group, machine_id
+from tests.fakes import SetClock, first_use, group, machine_id
 from tests.worlds import NOW, Nowhere
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -77,6 +77,7 @@ class Site:
     def _open(self) -> None:
         setup = EngineSetup(SERVER, Path("nowhere"), (("vol-a", 10**9),), {}, self.clock)
         self.engine: MemoryEngine = open_engine(setup, self.server)
+        first_use(self.engine)
 
     def twin(self) -> Site:
         """The same site once more."""

@@ -49,7 +49,7 @@ from reconciler.plan.agreed import agreed
 from reconciler.plan.direction import FIELDS, taking
 from reconciler.plan.drift import Sides, drift
 from reconciler.protocols import Fence
-from tests.fakes import SetClock
+from tests.fakes import SetClock, first_use
 from tests.worlds import NOW, by_tier, document, machine, policies
 
 Label = tuple[DriftClass, str, str]
@@ -82,6 +82,7 @@ class Play:
         self.clock = SetClock(NOW)
         setup = EngineSetup("mabs-01", Path("nowhere"), (("vol-a", 10**9), ("vol-b", 10**9)), {}, self.clock)
         self.engine = open_engine(setup, self.server)
+        first_use(self.engine)
         self.ledger: dict[str, LedgerEntry] = {}
         self.documents = {tier: self._document(tier) for tier in ("gold", "silver")}
         self.machines = {

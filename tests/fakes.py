@@ -19,11 +19,13 @@ from reconciler.model import (
     DataSource,
     Job,
     JobKind,
+    Lineage,
     Member,
     ProtectionGroup,
     Recovery,
     ShortTerm,
 )
+from reconciler.protocols import Engine, Fence, KeepsStore
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 BLOCK = 128 * 1024
@@ -99,6 +101,17 @@ class DiskCluster:
 def setup_for(folder: Path, cluster: DiskCluster, clock: SetClock, capacity: int = 10**9) -> EngineSetup:
     disks = cluster.inventory(clock).disks
     return EngineSetup("mabs-01", folder, (("vol-a", capacity), ("vol-b", capacity)), {cluster.name: disks}, clock)
+
+
+#: Whose store a fake site's is.
+STATE = Lineage("5" * 32, 7)
+
+
+def first_use(engine: Engine, state: Lineage | None = STATE) -> None:
+    """What `apply` does before its first step on a server."""
+    assert isinstance(engine, KeepsStore)
+    assert state is not None
+    engine.establish(state, Fence(1))
 
 
 def group(name: str, *sources: DataSource, **changed: Any) -> ProtectionGroup:

@@ -74,12 +74,26 @@ def test_the_observer_is_taken_away_again() -> None:
     assert [step.path for step in seen] == ["x"]
 
 
-def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_planted_link_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     precious = tmp_path / "precious"
     precious.write_bytes(b"precious")
-    (tmp_path / f".x.{os.getpid()}.part").symlink_to(precious)
+    monkeypatch.setattr(os, "urandom", bytes)
+    files.temporary(tmp_path / "x").symlink_to(precious)
     files.write_whole(tmp_path / "x", b"new")
     assert (precious.read_bytes(), (tmp_path / "x").read_bytes()) == (b"precious", b"new")
+
+
+def test_temporary_names_are_bounded_and_nobody_elses(tmp_path: Path) -> None:
+    """Neither two processes of one number on two computers nor two long names meet."""
+    names = {files.temporary(tmp_path / ("n" * 250 + end)).name for end in ("a", "b", "ü" * 2) for _ in range(50)}
+    assert len(names) == 150
+    assert all(len(name.encode()) <= 255 for name in names)
+    longest = tmp_path / ("ü" * 127)
+    files.write_whole(longest, b"x")
+    assert [path.name for path in tmp_path.iterdir()] == [longest.name]
+    stems = {files.bounded("ü" * 200 + end, ".tail") for end in ("", "a", "b")}
+    assert len(stems) == 3
+    assert all(len(stem.encode()) <= 255 and stem.endswith(".tail") for stem in stems)
 
 
 def test_what_fails_midway_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -105,6 +119,9 @@ def test_a_regular_file_is_opened_and_read(tmp_path: Path) -> None:
         files.read_regular(place, 4)
     with pytest.raises(FileNotFoundError):
         files.open_regular(tmp_path / "none")
+    for name in ("nul\0", "half a letter \ud800"):
+        with pytest.raises(files.NotRegular, match="no file can have"):
+            files.open_regular(tmp_path / name)
 
 
 def _descriptors() -> int:

@@ -118,11 +118,14 @@ _OTHER_LETTER_CASE = {
     "model/identity.py": "an id, as it is stored",
     "engines/places.py": "names of files, told apart as coarsely as any file system might",
     "images/inspect.py": "what a file's name ends in",
+    "inventory/directory.py": "what a file's name ends in",
     "snapshots/form.py": "a word within a sentence",
     "report/plan_words.py": "true and false as they are written",
     "cli/policies.py": "a code, as it is called",
+    "control/importing.py": "a policy's name, made of a server's",
     "parse/policy_files.py": "what a file's name ends in",
-    "parse/validate.py": "the nearest word of the schema; true and false",
+    "parse/text.py": "the name of a letter",
+    "parse/wording.py": "the name of a letter; true and false",
     "parse/unsupported.py": "true and false as they are written",
 }
 

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler import files
 from reconciler.errors import Refused
+from reconciler.protocols import Which
 from reconciler.staging import LocalTarget
 
 
@@ -19,10 +20,10 @@ def put(target: LocalTarget, path: str, data: bytes, token: str = "t") -> None:
 def test_staged_then_there_with_mode_and_time(tmp_path: Path) -> None:
     target = LocalTarget(tmp_path)
     put(target, "a/b.vhdx", b"hello")
-    assert target.staged("a/b.vhdx", "t")
+    assert target.state("a/b.vhdx", Which.STAGED, "t") is not None
     assert not target.exists("a/b.vhdx")
     for _ in range(2):
-        target.cut_over("a/b.vhdx", "t", 0o640, 10**18, keep_original=False)
+        target.put("a/b.vhdx", "t", 0o640, 10**18, replace=False)
         place = tmp_path / "a" / "b.vhdx"
         assert place.read_bytes() == b"hello"
         assert (place.stat().st_mode & 0o777, place.stat().st_mtime_ns) == (0o640, 10**18)
@@ -34,7 +35,8 @@ def test_the_original_is_kept_beside(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"old")
     put(target, "x", b"new")
     for _ in range(2):
-        target.cut_over("x", "t", 0o600, 0, keep_original=True)
+        target.keep("x", "t")
+        target.put("x", "t", 0o600, 0, replace=True)
     assert (tmp_path / "x").read_bytes() == b"new"
     assert (tmp_path / "x.original-t").read_bytes() == b"old"
 
@@ -43,9 +45,9 @@ def test_discarded_leaves_nothing(tmp_path: Path) -> None:
     target = LocalTarget(tmp_path)
     put(target, "x", b"new")
     for _ in range(2):
-        target.discard("x", "t")
+        target.discard("x", Which.STAGED, "t")
     assert not list(tmp_path.iterdir())
-    target.cut_over("x", "t", 0o600, 0, keep_original=False)
+    target.put("x", "t", 0o600, 0, replace=True)
     assert not target.exists("x")
 
 
@@ -79,12 +81,39 @@ def test_cut_off_at_any_step_it_is_rolled_forward(tmp_path: Path, keep: bool) ->
             if count > at:
                 raise Stopped
 
+        def cut_over(target: LocalTarget = target) -> None:
+            if keep:
+                target.keep("x", "t")
+            target.put("x", "t", 0o600, 0, replace=True)
+
         with files.watch(stop):
             try:
-                target.cut_over("x", "t", 0o600, 0, keep_original=keep)
+                cut_over()
             except Stopped:
                 assert (folder / "x").read_bytes() in (b"old", b"new")
-        target.cut_over("x", "t", 0o600, 0, keep_original=keep)
+        cut_over()
         assert (folder / "x").read_bytes() == b"new"
         names = {"x", "x.original-t"} if keep else {"x"}
         assert {path.name for path in folder.iterdir()} == names
+
+
+def test_what_was_replaced_is_given_back(tmp_path: Path) -> None:
+    target = LocalTarget(tmp_path)
+    (tmp_path / "x").write_bytes(b"old")
+    put(target, "x", b"new")
+    target.keep("x", "t")
+    target.put("x", "t", 0o600, 0, replace=True)
+    for _ in range(2):
+        target.give_back("x", "t")
+        assert (tmp_path / "x").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_that_came_to_be_there_is_not_replaced(tmp_path: Path) -> None:
+    target = LocalTarget(tmp_path)
+    put(target, "x", b"new")
+    (tmp_path / "x").write_bytes(b"somebody's")
+    with pytest.raises(Refused) as refused:
+        target.put("x", "t", 0o600, 0, replace=False)
+    assert refused.value.diagnostic.code == "RCL7015"
+    assert (tmp_path / "x").read_bytes() == b"somebody's"

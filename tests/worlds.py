@@ -40,7 +40,7 @@ from reconciler.model.documents import (
 )
 from reconciler.plan import Proposal, Situation, propose
 from reconciler.protocols import Fence
-from tests.fakes import SetClock, machine_id
+from tests.fakes import SetClock, first_use, machine_id
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 TIERS = ("gold", "silver", "iron")
@@ -56,6 +56,9 @@ class Nowhere:
         return Location(self._file, 1 + sum(map(len, map(str, path))))
 
     at_key = at
+
+    def within(self, line: int, column: int, *path: str | int) -> Location:
+        return self.at(*path)
 
 
 def machine(number: int, name: str, tier: str = "") -> VirtualMachine:
@@ -112,6 +115,7 @@ class Game:
         self.server.behaviour.unreadable = behaviour_unreadable
         setup = EngineSetup("mabs-01", Path("nowhere"), (("vol-a", 10**9),), {}, SetClock(NOW))
         self.engine: MemoryEngine = open_engine(setup, self.server)
+        first_use(self.engine)
         self.ledger: dict[str, LedgerEntry] = {}
 
     def situation(self, seen: ClusterSnapshot, *, prune: bool = True) -> Situation:

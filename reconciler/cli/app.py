@@ -233,16 +233,18 @@ def recover(
         list[str] | None, typer.Option("--disk", metavar="NAME", help="Only this disk. May be repeated.")
     ] = None,
     keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep what is replaced beside it.")] = False,
+    go_on: Annotated[bool, typer.Option("--continue", help="Finish a recovery that is half done.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to what was there before it.")] = False,
     yes: Yes = False,
     now: Now = None,
 ) -> None:
-    """Bring a machine back: to its original place, or to a folder.
+    """Bring a virtual machine back: to its original place, or to a folder.
 
-    Shows the machine, the point and its age, and what is destroyed, before it asks.
+    Shows the virtual machine, the point and its age, and what is destroyed, before it asks.
     """
-    from reconciler.cli.recovery import Options, recover
+    from reconciler.cli.recovery import Options, recover, step_of
 
-    options = Options(machine, point, at, to, tuple(disk or ()), keep_original)
+    options = Options(machine, point, at, to, tuple(disk or ()), keep_original, step_of(go_on, undo))
     raise typer.Exit(recover(root, site, now, options, yes=yes))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Format, Output, Root, SiteName, Yes, app
+from reconciler.cli.options import Format, Output, Root, SiteName, Yes, app, evidence_app, store_app
 
 lock_app = typer.Typer(help="Who may change the site.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(lock_app, name="lock")
@@ -56,3 +56,43 @@ def state_restore(
     from reconciler.cli.state import restore
 
     raise typer.Exit(restore(root, site, file, yes))
+
+
+@store_app.command("declare-lost")
+def store_declare_lost(
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose store will not come back.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the evidence keeps it.")],
+    volume: Annotated[str | None, typer.Option("--volume", metavar="V", help="Only this volume of it.")] = None,
+    root: Root = None,
+    site: SiteName = None,
+    yes: Yes = False,
+) -> None:
+    """Give up a store, or a volume of it, that is gone for good, so that a new one may be made there. On record."""
+    from reconciler.cli.declaring import store_lost
+
+    raise typer.Exit(store_lost(root, site, server, volume, reason, yes))
+
+
+@evidence_app.command("declare-lost")
+def evidence_declare_lost(
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the new chain keeps it.")],
+    root: Root = None,
+    site: SiteName = None,
+    yes: Yes = False,
+) -> None:
+    """Give up evidence that is gone for good, and begin a new chain that says so."""
+    from reconciler.cli.declaring import chain_lost
+
+    raise typer.Exit(chain_lost(root, site, reason, yes))
+
+
+@app.command()
+def cancel(
+    job: Annotated[str, typer.Argument(metavar="JOB|VM", help="A job's id, or the id of a virtual machine.")],
+    root: Root = None,
+    site: SiteName = None,
+) -> None:
+    """Ask the loop to end a job at its next block. What was stored before stays as it was."""
+    from reconciler.cli.requests import cancel
+
+    raise typer.Exit(cancel(root, site, job))

@@ -30,14 +30,15 @@ def release(root: Path | None, name: str | None, yes: bool) -> int:
     """Names the holder, asks, takes the lease away."""
     with _opened(find_root(root), name, Opening.WRITE) as (site, shown):
         out(lease_text(shown, site.zone, paint_for(sys.stdout)))
-        if shown.lease is None:
+        if shown.lease is None and not shown.others:
             return ExitCode.SUCCESS
         consent = "nobody held it any more"
-        if shown.held:
+        if shown.held or shown.others:
             note(_warning(shown))
             consent = _agreed(yes)
-        run = locking.release(site, shown.lease, consent)
-    note(f"Released (run {run}). The token of {shown.lease.holder} is too old now.")
+        run = locking.release(site, shown, consent)
+    holders = sorted({lease.holder for lease in (shown.lease, *shown.others) if lease is not None})
+    note(f"Released (run {run}). The tokens of {', '.join(holders)} are too old now.")
     return ExitCode.SUCCESS
 
 

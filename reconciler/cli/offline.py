@@ -20,7 +20,7 @@ from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
 from reconciler.model.documents import SiteDocument
 from reconciler.model.preflight import CheckState
 from reconciler.model.units import parse_share
-from reconciler.plan import MachineCoverage, Seen, Standing
+from reconciler.plan import AT_RISK, MachineCoverage, Seen, Standing
 from reconciler.plan import coverage as covered
 from reconciler.report import coverage_text, json_text, members_text, preflight_text
 from reconciler.report.words import count
@@ -71,7 +71,7 @@ def coverage(
             raise UsageError("RCL0003", what, "Leave one of them out; --max-unprotected works with both.")
         sight = _sight(place, document, inventory)
         desired = offline.desired_offline(policies.policies, sight)
-        rows = covered(Seen(sight.now, sight.clusters, {}, desired))
+        rows = covered(Seen(sight.now, sight.clusters, {}, desired, asked=False))
         codes: list[ExitCode] = []
     else:
         rows, codes = _as_held(place, name, policies, now)
@@ -160,13 +160,15 @@ def _share(text: str | None) -> float | None:
 def _below(rows: Sequence[MachineCoverage], least: float | None, most: int | None) -> list[Diagnostic]:
     counted = [row for row in rows if row.standing is not Standing.EXCLUDED]
     protected = sum(row.standing is Standing.PROTECTED for row in counted)
-    unprotected = sum(row.standing is Standing.UNPROTECTED for row in counted)
+    at_risk = [row.standing for row in counted if row.standing in AT_RISK]
     found = []
     if least is not None and counted and protected / len(counted) < least:
         what = f"{protected} of {len(counted)} machines are protected, {protected / len(counted):.1%}, not {least:.0%}"
         found.append(Diagnostic("RCL6017", Severity.ERROR, what, "See the machines above.", subject="coverage"))
-    if most is not None and unprotected > most:
-        what = f"{count(unprotected, 'machine is', 'machines are')} unprotected, more than {most}"
-        remedy = "Protect them, or exclude them with a reason."
+    if most is not None and len(at_risk) > most:
+        parts = ", ".join(f"{at_risk.count(each)} {each}" for each in Standing if each in at_risk)
+        many = count(len(at_risk), "virtual machine is", "virtual machines are")
+        what = f"{many} not protected ({parts}), more than {most}"
+        remedy = "Protect the unprotected ones, or exclude them with a reason; for the others see the reasons above."
         found.append(Diagnostic("RCL6017", Severity.ERROR, what, remedy, subject="coverage"))
     return found

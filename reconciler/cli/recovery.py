@@ -12,24 +12,31 @@ import msgspec
 
 from reconciler.cli.options import Format
 from reconciler.cli.progress import JobsOnScreen
-from reconciler.cli.screen import ask, note, out, paint_for, somebody_there
+from reconciler.cli.requests import asked_of_loop
+from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, parse_time, session
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin, end
 from reconciler.control.dispatch import poll, run_jobs
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe
-from reconciler.control.recovery import Prepared, Wish, find_machine, prepare, resume_recoveries
+from reconciler.control.recovery import Prepared, Wish, find_machine, prepare, prepare_unfinished, resume_recoveries
 from reconciler.control.recovery import recover as control_recover
+from reconciler.control.requests import loop_of
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
-from reconciler.model import Job, JobKind, JobState
-from reconciler.protocols import StoreCheck
+from reconciler.model import Job, JobKind, JobState, RecoveryStep
+from reconciler.protocols import RequestKind, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
 from reconciler.store import Opening
 
+_QUESTIONS = {
+    RecoveryStep.RECOVER: "\nRecover this?",
+    RecoveryStep.CONTINUE: "\nFinish this recovery?",
+    RecoveryStep.UNDO: "\nGo back to what was there before?",
+}
 _PATIENCE = timedelta(seconds=30)
 _PART = re.compile(r"(\d{1,4})/(\d{1,4})")
 
@@ -43,51 +50,75 @@ class Options(msgspec.Struct, frozen=True):
     to: Path | None
     disks: tuple[str, ...]
     keep_original: bool
+    step: RecoveryStep = RecoveryStep.RECOVER
+
+
+def step_of(go_on: bool, undo: bool) -> RecoveryStep:
+    """Raises `UsageError` where both are asked for."""
+    if go_on and undo:
+        raise UsageError("RCL0003", "--continue and --undo are opposites", "Give one of them.")
+    return RecoveryStep.CONTINUE if go_on else RecoveryStep.UNDO if undo else RecoveryStep.RECOVER
 
 
 def recover(root: Path | None, name: str | None, now: str | None, options: Options, *, yes: bool) -> int:
     """Finds the point, shows what would happen, asks, does it."""
     place = find_root(root)
     with session(place, name, now) as site:
-        wish = Wish(
-            machine=options.machine,
-            at=parse_time(options.at, site.zone) if options.at else None,
-            point=options.point,
-            folder=str(options.to.absolute()) if options.to else "",
-            disks=options.disks,
-            keep_original=options.keep_original,
-        )
         with holding(site, _PATIENCE) as held:
             _clean_up(site, held)
         observation = observe(site)
-        prepared = prepare(site, observation, wish)
-        out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout)))
+        prepared = _prepare(site, observation, options)
+        out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step))
+        tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
-        _consent(yes)
+        _consent(yes, options.step)
         with holding(site, _PATIENCE) as held, JobsOnScreen(names_of(observation)) as screen:
             run = begin(site, None, held, mandate_of(site, "recover", "--yes" if yes else "asked in a terminal"))
             record = control_recover(site, prepared, held, run, screen.show)
             end(site, run, str(record.status.state))
         if record.status.state is JobState.SUCCEEDED:
-            out(recovered_text(record))
+            out(recovered_text(record) if options.step is not RecoveryStep.UNDO else "What was there before is back.\n")
             return ExitCode.SUCCESS
         if site.stop.asked:
             note(f"Interrupted (run {run}).")
             return ExitCode.INTERRUPTED
-        note(f"{record.status.code}: {record.status.reason} {record.status.remedy}")
-        return ExitCode.FAILURE
+        note(f"{record.status.code}: {record.status.reason}. {record.status.remedy}")
+        if record.status.state is JobState.INTERRUPTED:
+            return ExitCode.PARTIAL_APPLY
+        return ExitCode.PRECONDITION_FAILED if record.status.code == "RCL7021" else ExitCode.FAILURE
+
+
+def _prepare(site: Site, observation: Observation, options: Options) -> Prepared:
+    if options.step is not RecoveryStep.RECOVER:
+        if options.point or options.at or options.to or options.disks or options.keep_original:
+            what = "--continue and --undo are about the recovery that is half done, with the point and the place it has"
+            raise UsageError("RCL0003", what, "Give the virtual machine alone.", subject=options.machine)
+        return prepare_unfinished(site, observation, options.machine, options.step)
+    wish = Wish(
+        machine=options.machine,
+        at=parse_time(options.at, site.zone) if options.at else None,
+        point=options.point,
+        folder=str(options.to.absolute()) if options.to else "",
+        disks=options.disks,
+        keep_original=options.keep_original,
+    )
+    return prepare(site, observation, wish)
 
 
 def check(root: Path | None, name: str | None, now: str | None, machines: list[str]) -> int:
     """Consistency checks now, of the machines named or of all that have a replica."""
-    with session(find_root(root), name, now) as site, holding(site, _PATIENCE) as held:
-        _clean_up(site, held)
+    with session(find_root(root), name, now, opening=Opening.WRITE) as site:
+        if loop_of(site) is None:
+            with holding(site, _PATIENCE) as held:
+                _clean_up(site, held)
         observation = observe(site)
         jobs = _checks(site, observation, machines)
         if not jobs:
             note("No replica is there to be checked.")
+        if loop_of(site) is not None:
+            return asked_of_loop(site, RequestKind.CHECK, [(str(job.source), job) for job in jobs])
         with JobsOnScreen(names_of(observation)) as screen:
-            ended = run_jobs(site, jobs, held, "", screen.show)
+            ended = run_jobs(site, jobs, None, "", screen.show)
         if site.stop.asked:
             return ExitCode.INTERRUPTED
     return (
@@ -114,7 +145,9 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
 def _clean_up(site: Site, held: Holding) -> None:
     settle(site)
     for record in resume_recoveries(site, held):
-        note(f"The recovery {record.job.id} had been cut off; it was brought to its end: {record.status.state}.")
+        done = record.status.state is JobState.SUCCEEDED
+        end = "all that was agreed still holds, and it was finished" if done else f"{record.status.reason}"
+        note(f"The recovery {record.job.id} had been cut off: {end}.")
     poll(site)
 
 
@@ -124,12 +157,12 @@ def _refuse(prepared: Prepared) -> None:
         raise Refused(first.code, first.message, first.remedy, subject=first.subject)
 
 
-def _consent(yes: bool) -> None:
+def _consent(yes: bool, step: RecoveryStep) -> None:
     if yes:
         return
     if not somebody_there():
         raise ConsentNeeded("RCL7011", "nobody is there to say yes", "Give --yes where nobody can answer.")
-    if not ask("\nRecover this?"):
+    if not ask(_QUESTIONS[step]):
         raise ConsentNeeded("RCL7011", "nothing was recovered", "Run it again when it is wanted.")
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 from zoneinfo import ZoneInfo
 
+from reconciler.control.clock import check_rehearsal
 from reconciler.control.policies import FOLDER, Policies, read_or_last_good
 from reconciler.control.site import Site, Stop
-from reconciler.control.tick import check_rehearsal
 from reconciler.errors import UsageError
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock

@@ -10,11 +10,12 @@ import msgspec
 
 from reconciler.control.bounds import Bounds, explained
 from reconciler.control.evidence import job_recorded, record_job
-from reconciler.control.lease import Holding
+from reconciler.control.job_leases import fence_of, running_here
+from reconciler.control.lease import TTL, Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
-from reconciler.errors import Interrupted, ReconcilerError, StaleFence, TemporaryError
-from reconciler.model import Job, JobHandle, JobRecord, JobState, JobStatus
+from reconciler.errors import Interrupted, LockHeld, ReconcilerError, StaleFence, TemporaryError
+from reconciler.model import Job, JobHandle, JobKind, JobRecord, JobState, JobStatus
 from reconciler.schedule import View, backoff, due
 
 #: How many jobs run at the same time; each uses threads of its own.
@@ -22,6 +23,9 @@ JOBS_AT_ONCE = 2
 
 #: How often a running job is asked where it stands, in seconds.
 POLL_SECONDS = 0.05
+
+#: How long is waited for another process that is at a replica store, in seconds.
+PATIENCE_SECONDS = 30.0
 
 Watcher = Callable[[JobRecord], None]
 
@@ -46,17 +50,24 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
     return tuple(jobs)
 
 
-def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
-    """Starts a job and records it; the record is written before the engine is asked, so nothing runs unknown. A job
-    that cannot be started, whatever the reason, has failed."""
+def start(site: Site, job: Job, held: Holding | None, run: str) -> JobRecord:
+    """Starts a job under the lease of its replica store, and records it; the record is written before the engine is
+    asked, so nothing runs unknown. A job that cannot be started, whatever the reason, has failed. Raises `LockHeld`
+    where another process is at that replica store. `held` is the site's lease where it is held: jobs do not need it."""
+    lease = site.leases.take(site.memory, site.holder, job, TTL)
     earlier = site.memory.jobs.get(job.id)
     attempt = earlier.attempt + 1 if earlier else 1
     record = JobRecord(job, JobStatus(JobState.RUNNING), attempt, site.now(), run=run)
-    site.memory.jobs.record(record)
-    site.started.add(job.id)
+    with site.memory.locks.under(lease):
+        site.memory.jobs.record(record)
+    site.started[job.id] = time.monotonic()
     try:
-        site.engines[job.server].start(job, held.fence)
-    except (StaleFence, Interrupted):
+        if held is not None:
+            held.check()
+        site.engines[job.server].start(job, fence_of(site.memory, lease))
+    except (StaleFence, Interrupted) as error:
+        if job.kind is JobKind.RECOVERY:  # refused is refused: it must not be found as running later
+            _ended(site, record, _refused(error))
         raise
     except Exception as error:
         return _ended(site, record, _refused(explained(error, _called(job), site.folder)))
@@ -64,11 +75,11 @@ def start(site: Site, job: Job, held: Holding, run: str) -> JobRecord:
 
 
 def poll(site: Site) -> tuple[JobRecord, ...]:
-    """Asks after every running job; returns them as they stand now. Ended ones are recorded as ended. Raises, after all
-    of them, the first error of those whose end could not be recorded."""
+    """Asks after every running job but those that another process is at; returns them as they stand now. Ended ones are
+    recorded as ended. Raises, after all of them, the first error of those whose end could not be recorded."""
     records = []
     bounds = Bounds(site.folder)
-    for record in site.memory.jobs.running():
+    for record in running_here(site.memory, site.holder):
         if record.job.server in site.engines:
             with bounds.about(_called(record.job)):
                 records.append(_polled(site, record))
@@ -89,7 +100,7 @@ def _polled(site: Site, record: JobRecord) -> JobRecord:
     hours = record.job.max_hours
     if status.state.ended:
         return _ended(site, record, status)
-    if hours is not None and site.now() - record.started_at > timedelta(hours=hours):
+    if hours is not None and _running_for(site, record) > timedelta(hours=hours):
         engine.cancel(handle)
         return _ended(site, record, _too_long(hours))
     return msgspec.structs.replace(record, status=status)
@@ -100,19 +111,29 @@ def _called(job: Job) -> str:
 
 
 def run_jobs(
-    site: Site, jobs: Iterable[Job], held: Holding, run: str, watch: Watcher = lambda record: None
+    site: Site, jobs: Iterable[Job], held: Holding | None, run: str, watch: Watcher = lambda record: None
 ) -> tuple[JobRecord, ...]:
-    """Runs the jobs, a few at once, and waits for them. On a stop nothing new starts and what runs is cancelled."""
+    """Runs the jobs, a few at once, and waits for them. On a stop nothing new starts and what runs is cancelled. A job
+    whose replica store another process is at is waited for; raises `LockHeld` after a while with nothing else to do."""
     waiting = list(jobs)
     ended: list[JobRecord] = []
     cancelled = False
-    while waiting or site.memory.jobs.running():
-        while waiting and not site.stop.asked and len(site.memory.jobs.running()) < JOBS_AT_ONCE:
-            record = start(site, waiting.pop(0), held, run)
+    patience = time.monotonic() + PATIENCE_SECONDS
+    while waiting or _at_work(site):
+        while waiting and not site.stop.asked and _at_work(site) < JOBS_AT_ONCE:
+            try:
+                record = start(site, waiting[0], held, run)
+            except LockHeld:
+                if time.monotonic() > patience and not _at_work(site):
+                    raise
+                waiting.append(waiting.pop(0))
+                break
+            waiting.pop(0)
             watch(record)
             if record.status.state.ended:
                 ended.append(record)
-        held.check()
+        if held is not None:
+            held.check()
         for record in poll(site):
             watch(record)
             if record.status.state.ended:
@@ -122,16 +143,28 @@ def run_jobs(
             if not cancelled:
                 cancel_running(site)
                 cancelled = True
-        if site.memory.jobs.running():
+        if waiting or _at_work(site):
             time.sleep(POLL_SECONDS)
     return tuple(ended)
 
 
+def _at_work(site: Site) -> int:
+    """How many jobs run that no other process is at."""
+    return len(running_here(site.memory, site.holder))
+
+
 def cancel_running(site: Site) -> None:
     """Asks every running job to end at its next safe point."""
-    for record in site.memory.jobs.running():
+    for record in running_here(site.memory, site.holder):
         if record.job.server in site.engines:
             site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
+
+
+def _running_for(site: Site, record: JobRecord) -> timedelta:
+    """How long it has been running: what this process started by a clock that never jumps, the rest by the stored
+    time."""
+    began = site.started.get(record.job.id)
+    return timedelta(seconds=time.monotonic() - began) if began is not None else site.now() - record.started_at
 
 
 def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
@@ -142,11 +175,21 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
         if wait is not None:
             retry_at = now + max(wait, timedelta(seconds=status.retry_seconds))
     ended = msgspec.structs.replace(record, status=status, ended_at=now, retry_at=retry_at)
-    # Evidence first: a process that dies in between leaves a running job, which is asked for again and not doubled.
-    if record.job.id in site.started or not job_recorded(site, ended):
-        record_job(site, ended)
-    site.started.discard(record.job.id)
-    site.memory.jobs.record(ended)
+    lease = site.leases.take(site.memory, site.holder, record.job, TTL)
+    try:
+        with site.memory.locks.under(lease):
+            # Evidence first: a process that dies in between leaves a running job, which is asked for again.
+            if record.job.id in site.started or not job_recorded(site, ended):
+                record_job(site, ended)
+            site.memory.jobs.record(ended)
+    except StaleFence:
+        # Somebody took the replica store away: what came of the job is theirs to find out.
+        site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
+        site.started.pop(record.job.id, None)
+        site.leases.let_go(site.memory, record.job)
+        raise
+    site.started.pop(record.job.id, None)
+    site.leases.let_go(site.memory, record.job)
     return ended
 
 

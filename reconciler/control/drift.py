@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import suppress
 
+from reconciler.control.clock import future_times
 from reconciler.control.evidence import record_drift
 from reconciler.control.flight import in_flight
 from reconciler.control.lease import holding
@@ -41,7 +42,11 @@ def drift_now(
         items=items,
         in_flight=moving,
         names={each.source: desired.names[each.source] for each in items if each.source in desired.names},
-        findings=(*(error.diagnostic for error in observation.troubles), *((lost,) if lost is not None else ())),
+        findings=(
+            *(error.diagnostic for error in observation.troubles),
+            *((lost,) if lost is not None else ()),
+            *future_times(site, observation),
+        ),
     )
 
 

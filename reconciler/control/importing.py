@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,8 +27,12 @@ from reconciler.model import (
 from reconciler.model.encode import encode
 from reconciler.model.names import fold
 from reconciler.parse.write import yaml_text
+from reconciler.plan.globs import is_pattern
 from reconciler.plan.terms import RPO_GRACE
+from reconciler.report.escape import safe
 from reconciler.schedule import longest_gap
+
+_NAME = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -54,7 +60,8 @@ def import_groups(source: Source, clusters: Mapping[str, ClusterSnapshot], heade
     for seen in sorted(source.groups, key=lambda each: each.group.name):
         specs[seen.group.name] = _spec(source, seen.group, clusters, doubts[seen.group.name])
     shared = _shared(list(specs.values())) if len(specs) > 1 else {}
-    preset = f"{source.server}-defaults"
+    names = _policy_names(specs.keys())
+    preset = _preset(source.server, names.values())
     files: dict[str, str] = {}
     if shared:
         whole = {
@@ -65,7 +72,8 @@ def import_groups(source: Source, clusters: Mapping[str, ClusterSnapshot], heade
         }
         said = f"# What the groups that were imported from {source.server} have in common.\n"
         files[f"{preset}.yaml"] = header + said + yaml_text(whole | {"spec": shared})
-    for name, spec in specs.items():
+    for held, spec in specs.items():
+        name = names[held]
         document: dict[str, Any] = {
             "apiVersion": "reconciler/v1",
             "kind": "ProtectionGroup",
@@ -73,7 +81,7 @@ def import_groups(source: Source, clusters: Mapping[str, ClusterSnapshot], heade
             **({"extends": [preset]} if shared else {}),
             "spec": _without(spec, shared),
         }
-        remarks = [f"# Imported from {source.server}.", *(f"# {doubt}" for doubt in doubts[name])]
+        remarks = [f"# Imported from {source.server}.", *(f"# {safe(doubt)}" for doubt in doubts[held])]
         unreadable = sorted(source.unreadable)
         if unreadable:
             remarks.append(f"# Could not be read from the server, so the default stands: {', '.join(unreadable)}.")
@@ -82,11 +90,33 @@ def import_groups(source: Source, clusters: Mapping[str, ClusterSnapshot], heade
     return Imported(files, told)
 
 
+def _policy_names(held: Collection[str]) -> dict[str, str]:
+    """What the policy of each group is called, and its file. A server's own name of a group may be anything; where it
+    is no name of a policy, what is left of it and a hash tell it from every other."""
+    names = {name: name for name in held if _NAME.fullmatch(name)}
+    for name in sorted(set(held) - set(names)):
+        names[name] = _derived(name, names.values())
+    return names
+
+
+def _derived(name: str, taken: Collection[str]) -> str:
+    plain = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    mark = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    derived = f"{plain}-{mark}" if plain else mark
+    return derived if derived not in taken else _derived(derived, taken)
+
+
+def _preset(server: str, taken: Collection[str]) -> str:
+    """A name for what the groups share that none of them has."""
+    wanted = f"{server}-defaults"
+    return wanted if _NAME.fullmatch(wanted) and wanted not in taken else _derived(wanted, taken)
+
+
 def _spec(
     source: Source, group: ProtectionGroup, clusters: Mapping[str, ClusterSnapshot], doubts: list[str]
 ) -> dict[str, Any]:
     spec: dict[str, Any] = {"site": source.site, "server": source.server}
-    if group.display_name != group.name.replace("-", " "):
+    if group.display_name != group.name.replace("-", " ") or not _NAME.fullmatch(group.name):
         spec["displayName"] = group.display_name
     spec["members"] = _members(group.members, clusters, doubts)
     spec["shortTerm"] = _short_term(group.short_term, source.zone)
@@ -121,7 +151,9 @@ def _members(
             )
         else:
             if len(known[member.source.cluster, fold(machine)]) > 1:
-                doubts.append(f"Several machines are called {machine}: tell them apart by labels.")
+                doubts.append(f"Several machines are called {machine!r}: tell them apart by labels.")
+            if is_pattern(machine):
+                doubts.append(f"The name {machine!r} is read as a pattern: choose the machine by labels.")
             rules[member.source.cluster, member.volume].append(machine)
     written = []
     for (cluster, volume), names in sorted(rules.items(), key=lambda rule: (rule[0][0], rule[0][1] or "")):

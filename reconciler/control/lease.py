@@ -16,8 +16,8 @@ from reconciler.protocols import Fence, Lease
 #: How long the lease lasts without a sign of life. A holder that died on the same machine is noticed at once.
 TTL = timedelta(seconds=60)
 
-#: How the names of leases begin: of a site's, of the jobs' of a replica store, of a loop.
-SITE_LEASES, JOB_LEASES, LOOP_LEASES = "site:", "job:", "loop:"
+#: How the names of leases begin: of a site's, of a loop.
+SITE_LEASES, LOOP_LEASES = "site:", "loop:"
 
 _ASK_AGAIN = 0.5
 
@@ -39,7 +39,7 @@ class Holding:
         """The token to write under, to be asked for right before each write. Raises `StaleFence` once the lease is
         lost, which is looked up in our memory each time: for a server that knows no tokens this is all there is."""
         self.check()
-        return Fence(self.lease.token)
+        return Fence(self.lease.token, stands=self.check)
 
     def check(self) -> None:
         """Raises once the lease is lost. A process that was stopped for a while learns of it here."""
@@ -59,8 +59,8 @@ class Holding:
     def end(self) -> None:
         self._over.set()
         self._beat.join()
-        self._site.memory.locks.guard(None)
         if self._lost is None:
+            self._site.memory.locks.guard(None)
             self._site.memory.locks.release(self.lease)
 
     def _keep(self) -> None:
@@ -80,6 +80,13 @@ def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
             record_lock(site, "takenOver", held.lease)
         yield held
         note_stores(site, held.fence)
+
+
+@contextmanager
+def keeping_quietly(site: Site, wait: timedelta) -> Iterator[Holding]:
+    """As `holding`, without a word in the evidence: for what mends it."""
+    with keeping(site, _acquire(site, wait)) as held:
+        yield held
 
 
 @contextmanager

@@ -13,10 +13,12 @@ from watchfiles import watch
 
 from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
+from reconciler.control.job_leases import running_here
 from reconciler.control.judging import bench_of
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.recovery import resume_recoveries
+from reconciler.control.requests import claim_loop, serve
 from reconciler.control.securing import secure
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
@@ -44,6 +46,9 @@ LONGEST_REST_SECONDS = 300.0
 
 #: How long a command waits for another process that is at work on the site.
 PATIENCE = timedelta(seconds=30)
+
+#: How often a loop that is busy with jobs looks for what persons ask for, in seconds.
+REQUESTS_SECONDS = 0.5
 
 _ASK_AGAIN_SECONDS = 1.0
 
@@ -109,23 +114,23 @@ def run_once(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = 
     with holding(site, PATIENCE) as held:
         worker.prepare(held)
         done = worker.tick(held, confirm_clock)
-        run_jobs(site, done.jobs, held, "", worker.note)
+    run_jobs(site, done.jobs, None, "", worker.note)
+    worker.note_how_far()
     return worker.summary
 
 
 def run_until_idle(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = False) -> Summary:
     """Ticks until a tick neither changes anything nor finds a job due or running."""
     worker = _Worker(site, root, watcher, Summary())
-    with holding(site, PATIENCE) as held:
-        worker.work(held, confirm_clock)
+    worker.work(PATIENCE, confirm_clock)
     return worker.summary
 
 
 def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> Summary:
     """Watches the policy folder and the clock until somebody asks to stop.
 
-    The lease is held only while there is something to do, so that `recover` and `apply` get their turn. A site
-    document that changed is opened anew once the running jobs have ended.
+    The site's lease is held only for ticks, and jobs run under leases of their own, so that others get their turn. A
+    site document that changed is opened anew once the running jobs have ended.
     """
     summary = Summary()
     watcher = _Careful(watcher, root)
@@ -216,36 +221,75 @@ class _Worker:
         self.watcher.ticked(done)
         return done
 
-    def work(self, held: Holding, confirm_clock: bool = False) -> None:
-        """Ticks and runs jobs until nothing is left to do at this moment.
+    def work(self, patience: timedelta = timedelta(0), confirm_clock: bool = False) -> None:
+        """Ticks and runs jobs until nothing is left to do at this moment. The site's lease is held for the ticks alone.
 
         A plan that was applied and comes back the same is not applied for ever: it is left to the next round.
         """
-        self.prepare(held)
-        applied = ""
+        applied, prepared = "", False
+        claim_loop(self.site)
         while not self.site.stop.asked:
-            done = self.tick(held, confirm_clock)
-            for job in done.jobs:
-                if len(self.site.memory.jobs.running()) >= JOBS_AT_ONCE or self.site.stop.asked:
-                    break
-                self.note(start(self.site, job, held, done.applied.run if done.applied else ""))
+            self._requests()
+            try:
+                with holding(self.site, patience) as held:
+                    if not prepared:
+                        self.prepare(held)
+                        prepared = True
+                    done = self.tick(held, confirm_clock)
+            except LockHeld:
+                if not self._at_work():
+                    raise
+                self._until_something_ended()
+                continue
+            started = self._start(done)
             moved = done.applied is not None and bool(done.applied.done) and done.applied.plan.plan_hash != applied
             applied = done.applied.plan.plan_hash if done.applied is not None else ""
-            if not done.jobs and not moved and not self.site.memory.jobs.running():
+            if not started and not self._at_work() and not moved:
                 return
-            self._until_something_ended(held)
-        run_jobs(self.site, (), held, "", self.note)
+            self._until_something_ended()
+        run_jobs(self.site, (), None, "", self.note)
+        self._requests()
+        self.note_how_far()
 
-    def _until_something_ended(self, held: Holding) -> None:
-        deadline = time.monotonic() + TICK_SECONDS
-        while self.site.memory.jobs.running() and not self.site.stop.asked and time.monotonic() < deadline:
-            held.check()
+    def note_how_far(self) -> None:
+        """Notes how far the stores have come by the jobs, and tells them how far our own state has."""
+        with Bounds(self.root).about("noting how far the stores have come"), holding(self.site):
+            pass
+
+    def _start(self, done: Tick) -> int:
+        """Starts what is due, a few at once; what another process is at is left to it. Returns how many were."""
+        started = 0
+        for job in done.jobs:
+            if self._at_work() >= JOBS_AT_ONCE or self.site.stop.asked:
+                break
+            try:
+                self.note(start(self.site, job, None, done.applied.run if done.applied else ""))
+                started += 1
+            except LockHeld as error:
+                self.watcher.said(error.diagnostic)
+        return started
+
+    def _at_work(self) -> int:
+        return len(running_here(self.site.memory, self.site.holder))
+
+    def _until_something_ended(self) -> None:
+        deadline, asked = time.monotonic() + TICK_SECONDS, 0.0
+        while self._at_work() and not self.site.stop.asked and time.monotonic() < deadline:
             records = poll(self.site)
             for record in records:
                 self.note(record)
             if any(record.status.state.ended for record in records):
                 return
+            if time.monotonic() > asked:
+                self._requests()
+                asked = time.monotonic() + REQUESTS_SECONDS
             self.site.stop.wait(POLL_SECONDS)
+
+    def _requests(self) -> bool:
+        """Serves what persons ask for; whether a job was begun."""
+        with Bounds(self.root).about("what was asked for"):
+            return serve(self.site, self.note)
+        return False
 
     def serve(self) -> None:
         """Works, then rests, until somebody asks to stop or the site's own document changes. A tick that fails
@@ -257,8 +301,7 @@ class _Worker:
                 with bounds.about("the tick"):
                     if self._site_changed():
                         return
-                    with holding(self.site) as held:
-                        self.work(held)
+                    self.work()
             except LockHeld as error:
                 self.tell((error.diagnostic,))
                 self.site.stop.wait(_ASK_AGAIN_SECONDS)
@@ -285,6 +328,8 @@ class _Worker:
         changes = watch(folder, stop_event=self.site.stop.event, rust_timeout=500, yield_on_timeout=True)
         for _ in changes:
             if self.site.stop.asked or time.monotonic() > deadline or fingerprint(self.root) != self._read:
+                return
+            if self._requests():
                 return
 
     def _site_changed(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reconciler.control.clock import future_times
 from reconciler.control.judging import bench_of, judge, last_applied
 from reconciler.control.observe import Observation
 from reconciler.control.securing import Secured, as_secured, secure, waiting_findings
@@ -48,7 +49,8 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         glass=wish.glass,
     )
     first = tuple(each for each in said_of(observation.stores) if each.severity is Severity.ADVICE)
-    found = (*verdict.findings, *waiting_of(site, secured), *past_glass(site), *first)
+    later = future_times(site, observation)
+    found = (*verdict.findings, *waiting_of(site, secured), *past_glass(site), *first, *later)
     usable = as_secured(secured, policies, observation.ledger)
     return said_too(checked(plan_propose(usable, situation)), found)
 

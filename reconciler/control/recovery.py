@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
 
+from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import Watcher, run_jobs, start
+from reconciler.control.job_leases import running_here
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
+from reconciler.control.policies import read_or_last_good
+from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
-from reconciler.errors import Refused, UsageError
+from reconciler.control.stores import StoreView, Use, views
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
 from reconciler.model import (
+    Agreement,
     DataSource,
     Job,
     JobHandle,
@@ -21,11 +27,19 @@ from reconciler.model import (
     JobState,
     Recovery,
     RecoveryPoint,
+    RecoveryStep,
     RecoveryTarget,
     vm_id,
 )
 from reconciler.model.names import fold
-from reconciler.protocols import RecoveryPreview
+from reconciler.plan import Seen, coverage
+from reconciler.protocols import RecoveryPreview, UnfinishedRecovery
+
+#: How long what somebody agreed to counts.
+AGREED_FOR = timedelta(hours=24)
+
+#: How long it is said of a recovery that it was not carried out.
+_SAID_FOR = timedelta(days=7)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -41,44 +55,94 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A recovery that could start, and what it would write and destroy."""
+    """A recovery that could start, what it would write and destroy, and what its user should know besides."""
 
     job: Job
-    point: RecoveryPoint
     preview: RecoveryPreview
+    warning: Diagnostic | None = None
 
 
 def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
-    server, point = _point(observation, wish)
+    server, point, warning = _point(site, observation, wish)
+    recovery = Recovery(
+        point=point.id,
+        target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
+        folder=wish.folder,
+        disks=wish.disks,
+        keep_original=wish.keep_original,
+        asked_by=actor(),
+    )
+    prepared = _prepared(site, _job(site, server, point.source, recovery))
+    return msgspec.structs.replace(prepared, warning=warning)
+
+
+def prepare_unfinished(site: Site, observation: Observation, machine: str, step: RecoveryStep) -> Prepared:
+    """What going on with a recovery of the machine that is half done, or back, would do. Raises `Refused`, RCL7023,
+    where there is none."""
+    source = find_machine(observation, machine)
+    found = next(((server, each) for server, each in unfinished(site) if each.source == source), None)
+    if found is None:
+        raise Refused(
+            "RCL7023",
+            f"no recovery of {machine!r} is half done",
+            "Ask for a recovery: `reconciler recover VM`.",
+            subject=machine,
+        )
+    server, each = found
+    recovery = Recovery(
+        point=each.point,
+        target=each.target,
+        folder=each.folder,
+        keep_original=each.keep_original,
+        asked_by=actor(),
+        step=step,
+        of=each.job,
+    )
+    return _prepared(site, _job(site, server, source, recovery))
+
+
+def _job(site: Site, server: str, source: DataSource, recovery: Recovery) -> Job:
     now = site.now()
-    job = Job(
-        id=f"recover-{point.source.machine[:8]}-{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
+    return Job(
+        id=f"recover-{source.machine[:8]}-{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
         kind=JobKind.RECOVERY,
         server=server,
-        source=point.source,
+        source=source,
         scheduled_for=now,
         reason="asked for",
-        recovery=Recovery(
-            point=point.id,
-            target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
-            folder=wish.folder,
-            disks=wish.disks,
-            keep_original=wish.keep_original,
-            asked_by=actor(),
-        ),
+        recovery=recovery,
     )
-    engine = site.engines[server]
-    preview = getattr(engine, "preview", None)
+
+
+def _prepared(site: Site, job: Job) -> Prepared:
+    """The job with its preview, and in it what would be agreed to: what stands at the target as it is shown."""
+    preview = getattr(site.engines[job.server], "preview", None)
     if preview is None:
         raise Refused(
             "RCL7001",
-            f"the engine of {server} cannot recover machines",
+            f"the engine of {job.server} cannot recover machines",
             "Recover with the server's own console.",
-            subject=server,
+            subject=job.server,
         )
-    return Prepared(job, point, preview(job))
+    assert job.recovery is not None
+    shown: RecoveryPreview = preview(job)
+    shown = msgspec.structs.replace(shown, notes=(*shown.notes, *_not_known(site, job)))
+    agreed = Agreement(job.recovery.asked_by, site.now() + AGREED_FOR, shown.found)
+    recovery = msgspec.structs.replace(job.recovery, agreed=agreed)
+    return Prepared(msgspec.structs.replace(job, recovery=recovery), shown)
+
+
+def _not_known(site: Site, job: Job) -> list[str]:
+    """What a person should know that nothing here can tell them."""
+    view = views(site).get(job.server)
+    if isinstance(view, StoreView) and view.use is Use.FOREIGN:
+        return [
+            f"the state does not know this store: what was applied to {job.server}, which recoveries were asked for "
+            "and what was done since the point is not known"
+        ]
+    return []
 
 
 def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
@@ -90,18 +154,69 @@ def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watc
 
 
 def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
-    """Takes up recoveries whose process died: consent was given, and a cut-over must not stay half done."""
+    """Settles recoveries whose process died: the engine carries on with one only while everything that was agreed
+    still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready."""
     resumed = []
-    for record in site.memory.jobs.running():
+    for record in running_here(site.memory, site.holder):
         engine = site.engines.get(record.job.server)
-        if record.job.kind is not JobKind.RECOVERY or engine is None:
+        recovery = record.job.recovery
+        if record.job.kind is not JobKind.RECOVERY or engine is None or recovery is None:
             continue
         if engine.poll(JobHandle(record.job.server, record.job.id)).state is JobState.INTERRUPTED:
-            start(site, record.job, held, record.run)
+            settle = msgspec.structs.replace(recovery, step=RecoveryStep.SETTLE)
+            start(site, msgspec.structs.replace(record.job, recovery=settle), held, record.run)
             run_jobs(site, (), held, record.run)
             ended = site.memory.jobs.get(record.job.id)
             resumed += [ended] if ended else []
     return tuple(resumed)
+
+
+def unfinished(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:
+    """The recoveries that never ended, with their servers."""
+    return tuple(
+        (server, each)
+        for server, engine in sorted(site.engines.items())
+        for each in getattr(engine, "unfinished", tuple)()
+    )
+
+
+def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
+    """What is to be said of recoveries that did not come to their end: one that is half done, and one that was asked
+    for last and not carried out."""
+    found = []
+    left = {each.job.id for each in running_here(site.memory, site.holder)} - set(site.started)
+    at_work = {each.job.id for each in site.memory.jobs.running()} - left
+    for server, each in unfinished(site):
+        if each.job in at_work or not each.replaced:
+            continue
+        found.append(
+            Diagnostic(
+                "RCL7022",
+                Severity.ERROR,
+                f"the recovery of {each.machine!r} to {each.point}, asked for by {each.asked_by or 'somebody'}, is "
+                f"interrupted: {each.replaced} of {each.files} files are replaced",
+                f"Finish it with `reconciler recover --continue {each.machine}`, or go back with `reconciler recover "
+                f"--undo {each.machine}`. What was replaced is kept beside its place.",
+                subject=f"{server} {each.job}",
+            )
+        )
+    for (_, kind), record in sorted(site.memory.jobs.latest().items(), key=lambda item: item[1].job.id):
+        status = record.status
+        if kind is not JobKind.RECOVERY or status.state not in (JobState.FAILED, JobState.INTERRUPTED):
+            continue
+        if status.code == "RCL7022" or record.ended_at is None or site.now() - record.ended_at > _SAID_FOR:
+            continue
+        asked = record.job.recovery.asked_by if record.job.recovery else ""
+        found.append(
+            Diagnostic(
+                "RCL7024",
+                Severity.WARNING,
+                f"{record.job.source} was not recovered, as {asked or 'somebody'} had asked: {status.reason}",
+                "It is not done by itself. Ask for it anew, if it is still wanted.",
+                subject=record.job.id,
+            )
+        )
+    return tuple(found)
 
 
 def find_machine(observation: Observation, machine: str) -> DataSource:
@@ -138,7 +253,20 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     return found.pop()
 
 
-def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
+def _why_none(site: Site, observation: Observation, source: DataSource) -> str:
+    """Why a virtual machine has no recovery point, as far as the policies say; "" where they say nothing."""
+    try:
+        desired = desired_now(site, read_or_last_good(site.folder).policies, observation)
+    except ReconcilerError:
+        return ""
+    rows = coverage(Seen(observation.at, observation.clusters, observation.catalogs, desired))
+    row = next((row for row in rows if row.source == source), None)
+    return f"; it is {row.standing}: {row.why}" if row is not None and row.why else ""
+
+
+def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint, Diagnostic | None]:
+    """The point with its server, and what is to be said of it. Without a time or an id it is the newest whose time
+    can be believed."""
     source = find_machine(observation, wish.machine)
     points = [
         (server, point)
@@ -151,9 +279,13 @@ def _point(observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint]:
         for server, point in points
         if (not wish.point or point.id == wish.point) and (wish.at is None or point.time <= wish.at)
     ]
-    if fitting:
-        return max(fitting, key=lambda found: found[1].time)
-    what = "at all"
+    if fitting and (wish.point or wish.at is not None):
+        return *max(fitting, key=lambda found: found[1].time), None
+    now = site.now()
+    best = newest_of(observation, fitting, now)
+    if best is not None:
+        return *best, passed_over((point for _, point in points), best[1], now)
+    what = "at all" + ("" if points else _why_none(site, observation, source))
     if points and wish.point:
         what = f"with the id {wish.point!r}"
     elif points and wish.at is not None:

@@ -18,7 +18,8 @@ from reconciler import files
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import end, new_run
 from reconciler.control.evidence import record_run, record_state
-from reconciler.control.lease import JOB_LEASES, SITE_LEASES, keeping
+from reconciler.control.job_leases import JOB_LEASES
+from reconciler.control.lease import SITE_LEASES, keeping
 from reconciler.control.site import Site
 from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
 from reconciler.errors import Damaged, Refused
@@ -90,6 +91,9 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
         files.make_folder(folder)
         manifest = read_backup(backup, folder)
         coming = _holdings(folder / DATABASE, folder / EVIDENCE)
+        if coming.lineage != manifest.state:
+            what = f"the backup {str(backup)!r} is damaged: its manifest names another state than it holds"
+            raise Damaged("RCL5009", what, "Take another backup. Nothing was changed.", subject=str(backup))
         present, trouble = None, f"there is no {database}"
         if database.exists():
             try:
@@ -251,6 +255,7 @@ def _facts(found: Opened, restored: Restored, took_over: str) -> dict[str, str |
 
 def _free(path: Path, word: str) -> Path:
     """A name beside `path` that nothing has: with the word and the time."""
-    stem = f"{path.name}.{word}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    names = (path.with_name(stem if number == 1 else f"{stem}-{number}") for number in range(1, 1000))
+    tail = f".{word}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    tails = (tail if number == 1 else f"{tail}-{number}" for number in range(1, 1000))
+    names = (path.with_name(files.bounded(path.name, each)) for each in tails)
     return next(each for each in names if not each.exists())

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from reconciler.control.job_leases import JobLeases
 from reconciler.errors import Interrupted
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock, Engine, Inventory, Memory
@@ -47,8 +48,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class Site:
-    """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder`
-    says which process this is, for the lease; `started` are the ids of the jobs that it started."""
+    """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder` says
+    which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
+    clock that never jumps (seconds, `time.monotonic`), `leases` those that they run under."""
 
     document: SiteDocument
     folder: Path
@@ -60,7 +62,8 @@ class Site:
     holder: str
     stop: Stop = field(default_factory=Stop)
     written: SiteDocument | None = None
-    started: set[str] = field(default_factory=set)
+    started: dict[str, float] = field(default_factory=dict)
+    leases: JobLeases = field(default_factory=JobLeases)
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ class Site:
         """Ends what runs, and lets go of every file."""
         for engine in self.engines.values():
             engine.close()
+        self.leases.close(self.memory)
         self.memory.close()
 
 

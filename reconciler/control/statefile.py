@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import tarfile
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal
@@ -16,7 +17,8 @@ import msgspec
 
 from reconciler import __version__, files
 from reconciler.errors import Damaged, Refused, UsageError
-from reconciler.store import copy_database
+from reconciler.model import Lineage
+from reconciler.store import Opening, copy_database, open_memory
 
 FORMAT_VERSION = "1.0"
 MANIFEST, DATABASE, EVIDENCE = "manifest.json", "state.db", "evidence"
@@ -36,7 +38,8 @@ class Part(msgspec.Struct, frozen=True, rename="camel"):
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):
     """The first file of a backup: which site's state, taken when (UTC), on which host, by which version; and the parts
-    in their order. `seal` is the SHA-256 of this document's canonical JSON with an empty seal."""
+    in their order. `state` is who the state is and how far it had come, None for one of version 0.1. `seal` is the
+    SHA-256 of this document's canonical JSON with an empty seal."""
 
     site: str
     taken_at: datetime
@@ -44,6 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, rename="camel"):
     version: str
     parts: tuple[Part, ...]
     seal: str = ""
+    state: Lineage | None = None
     format_version: str = FORMAT_VERSION
     kind: Literal["StateBackup"] = "StateBackup"
 
@@ -61,17 +65,20 @@ def write_backup(site: str, database: Path, evidence: Path, target: Path, at: da
     """
     if not database.is_file():
         raise Refused("RCL5012", f"there is no state database {database}", "See `state` in the site.", subject=site)
-    copy, temporary = (target.with_name(f".{target.name}.{ending}") for ending in ("db", "part"))
+    copy, temporary = (files.temporary(target, ending) for ending in ("db", "part"))
     try:
         copy_database(database, copy)
         sources = {DATABASE: (copy, copy.stat().st_size)}
         for path in _evidence_files(evidence):
             sources[f"{EVIDENCE}/{path.relative_to(evidence).as_posix()}"] = (path, _whole_lines(path))
         parts = tuple(Part(name, size, _sum(path, size)) for name, (path, size) in sources.items())
-        manifest = Manifest(site, at, platform.node(), __version__, parts)
+        with closing(open_memory(copy, opening=Opening.READ)) as memory:
+            memory.verify()
+            lineage = memory.lineage()
+        manifest = Manifest(site, at, platform.node(), __version__, parts, state=lineage)
         manifest = msgspec.structs.replace(manifest, seal=_seal(manifest))
         files.announce("write", temporary)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+        with os.fdopen(files.create(temporary), "wb") as handle:
             with tarfile.open(fileobj=handle, mode="w", format=tarfile.PAX_FORMAT) as tar:
                 text = msgspec.json.format(_canonical(manifest), indent=1) + b"\n"
                 tar.addfile(_entry(MANIFEST, len(text), at), io.BytesIO(text))
@@ -97,6 +104,8 @@ def read_backup(path: Path, folder: Path | None = None) -> Manifest:
     try:
         with files.open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             manifest = _manifest(path, tar)
+            if [part.name for part in manifest.parts].count(DATABASE) != 1:
+                raise _none_of_ours(path, f"it has no {DATABASE}, the state itself")
             for part in manifest.parts:
                 if _PART.fullmatch(part.name) is None:
                     raise _none_of_ours(path, f"it has a part {part.name!r}")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from reconciler.control.clock import ALARMS, HEARTBEAT, future_times
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, past_glass, state_lost
+from reconciler.control.recovery import recovery_findings
 from reconciler.control.site import Site
-from reconciler.control.tick import HEARTBEAT
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
 from reconciler.model.documents import PolicySet
 from reconciler.model.names import fold
-from reconciler.plan import Seen, Standing, coverage
+from reconciler.plan import AT_RISK, MachineCoverage, Seen, Standing, coverage
 from reconciler.report import GroupStatus, PointRow, ReplicaStatus, Status
-from reconciler.schedule import View, next_job
+from reconciler.schedule import View, ahead, newest, next_job
+
+#: How many jobs may have been begun while a clock was ahead, and still the last one before them is found.
+_RECENT = 20
 
 
 def status(site: Site, observation: Observation, policies: PolicySet | None) -> Status:
@@ -40,7 +44,13 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
         volumes={server: catalog.volumes for server, catalog in observation.catalogs.items()},
         heartbeat=site.memory.marks.read(HEARTBEAT),
         holder=lease.holder if lease else "",
-        findings=(*observation.findings, *_lost(observation), *past_glass(site)),
+        findings=(
+            *observation.findings,
+            *_lost(observation),
+            *future_times(site, observation),
+            *past_glass(site),
+            *recovery_findings(site),
+        ),
     )
 
 
@@ -50,17 +60,32 @@ def _lost(observation: Observation) -> tuple[Diagnostic, ...]:
 
 
 def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnostic, ...]:
-    """What `status --check` fails for: a machine that is late, or a loop that has stopped."""
+    """What `status --check` fails for: a machine that is late, damaged, unseen or not copied yet; times in the future;
+    a loop that has stopped."""
     found = [
-        Diagnostic("RCL6015", Severity.ERROR, f"{row.name!r} is {row.why}", "See `reconciler jobs`.", subject=row.name)
+        Diagnostic(
+            "RCL6015", Severity.ERROR, _told(row), "See `reconciler status` and `reconciler jobs`.", None, row.name
+        )
         for row in now.machines
-        if row.standing is Standing.PENDING and (row.late or row.newest is None)
+        if row.standing in _FAILING or (row.standing is Standing.PENDING and row.newest is None)
     ]
+    found += [each for each in now.findings if each.code in ALARMS and each.severity is Severity.ERROR]
     if now.heartbeat is None or now.at - now.heartbeat > oldest_heartbeat:
-        last = f"{now.heartbeat:%Y-%m-%d %H:%M} UTC" if now.heartbeat else "never"
-        what = f"the loop last ran {last}"
-        found.append(Diagnostic("RCL6014", Severity.ERROR, what, "Start `reconciler run`.", subject=now.site))
+        last = f"last ran {now.heartbeat:%Y-%m-%d %H:%M} UTC" if now.heartbeat else "has never run"
+        found.append(
+            Diagnostic("RCL6014", Severity.ERROR, f"the loop {last}", "Start `reconciler run`.", subject=now.site)
+        )
     return tuple(found)
+
+
+#: A machine that nobody means to protect is for `coverage --max-unprotected` to count, not for the loop's health.
+_FAILING = AT_RISK - {Standing.UNPROTECTED}
+
+
+def _told(row: MachineCoverage) -> str:
+    """The machine's state with its reason, which may begin with the same word."""
+    said = row.why if row.why.startswith(str(row.standing)) else f"{row.standing}: {row.why}"
+    return f"the virtual machine {row.name!r} is {said}"
 
 
 def points(observation: Observation, names: dict[str, str]) -> tuple[PointRow, ...]:
@@ -100,12 +125,12 @@ def _group(server: str, group: ProtectionGroup) -> GroupStatus:
 def _replica(
     site: Site, observation: Observation, catalog: CatalogSnapshot, replica: Replica, name: str
 ) -> ReplicaStatus:
-    mine = [point.time for point in catalog.points if point.source == replica.source]
-    last = _last(site, replica)
+    mine = [point for point in catalog.points if point.source == replica.source]
+    last = _last(site, replica, observation.at)
     group = next((seen.group for seen in catalog.groups if seen.group.name == replica.group), None)
     view = View(observation.at, site.zone, catalog, site.memory.jobs.latest())
     coming = next_job(view, replica, group)
-    newest: datetime | None = max(mine, default=None)
+    best = newest(mine, replica, observation.at)
     return ReplicaStatus(
         server=catalog.server,
         machine=name or replica.machine_name or replica.source.machine,
@@ -114,7 +139,7 @@ def _replica(
         points=len(mine),
         stored_bytes=replica.stored_bytes,
         group=replica.group,
-        newest=newest,
+        newest=best.time if best is not None else None,
         last_job=last.job.kind if last else None,
         last_state=str(last.status.state) if last else "",
         last_at=(last.ended_at or last.started_at) if last else None,
@@ -123,6 +148,7 @@ def _replica(
     )
 
 
-def _last(site: Site, replica: Replica) -> JobRecord | None:
-    history = site.memory.jobs.history(1, replica.source)
-    return history[0] if history else None
+def _last(site: Site, replica: Replica, now: datetime) -> JobRecord | None:
+    """The job that was begun last, as far as its time can be believed."""
+    history = site.memory.jobs.history(_RECENT, replica.source)
+    return next((record for record in history if not ahead(record.started_at, now)), None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import cast
 
 import msgspec
 
@@ -50,8 +49,7 @@ class OurSide(msgspec.Struct, frozen=True):
 
 def keeper_of(engine: Engine) -> KeepsStore | None:
     """The engine as one that keeps a store of its own; None where it does not."""
-    able = all(hasattr(engine, name) for name in ("lineage", "establish", "note_state"))
-    return cast(KeepsStore, engine) if able else None
+    return engine if isinstance(engine, KeepsStore) else None
 
 
 def views(site: Site) -> dict[str, StoreView | ReconcilerError]:

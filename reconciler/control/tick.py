@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 import msgspec
 
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import Applied, apply
 from reconciler.control.bounds import Bounds
+from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
 from reconciler.control.dispatch import jobs_due
 from reconciler.control.drift import note_and_record
 from reconciler.control.lease import Holding
@@ -20,13 +19,8 @@ from reconciler.control.securing import record_site, settle_guard
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
 from reconciler.control.spending import kept_by_time, spent_today
-from reconciler.errors import Diagnostic, ReconcilerError, Severity, UsageError
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Cost, Job, Plan
-
-#: A clock that jumps further than this is not believed where points would expire by it.
-TRUSTED_JUMP = timedelta(days=1)
-
-SEEN, TRUSTED, HEARTBEAT = "seen", "trusted", "heartbeat"
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -66,6 +60,9 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
             with bounds.about("the record of drift"):
                 note_and_record(site, observation)
     findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
+    if confirm_clock:
+        acknowledge(site, observation)
+    findings += future_times(site, observation)
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, bounds, prune=prune is None)
     findings += bounds.findings
@@ -97,37 +94,3 @@ def _converge(
 
 def _failure(code: str, step: str, reason: str) -> Diagnostic:
     return Diagnostic(code, Severity.ERROR, f"step {step} was not done: {reason}", "It is tried again.", subject=step)
-
-
-def trust_clock(site: Site, now: datetime, confirmed: bool) -> Diagnostic | None:
-    """Moves the clock's marks forward. Where it jumped by more than a day, the finding that says pruning waits."""
-    marks = site.memory.marks
-    trusted = marks.read(TRUSTED)
-    seen = marks.read(SEEN)
-    if seen is None or now > seen:
-        marks.write(SEEN, now)
-    believable = trusted is None or abs(now - trusted) <= TRUSTED_JUMP
-    if believable or confirmed:
-        if trusted is None or now > trusted or confirmed:
-            marks.write(TRUSTED, now)
-        return None
-    assert trusted is not None
-    direction = "ahead" if now > trusted else "back"
-    return Diagnostic(
-        "RCL6010",
-        Severity.WARNING,
-        f"the clock went {direction} from {trusted:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC; nothing expires",
-        "If the time is right, run once with --confirm-clock; jobs that back up go on meanwhile.",
-        subject="clock",
-    )
-
-
-def check_rehearsal(site: Site, now: datetime) -> None:
-    """Refuses a rehearsed time that lies before one that the site has lived through."""
-    seen = site.memory.marks.read(SEEN)
-    if seen is not None and now < seen:
-        raise UsageError(
-            "RCL6011",
-            f"--now {now:%Y-%m-%d %H:%M} UTC lies before {seen:%Y-%m-%d %H:%M} UTC, up to which this site has lived",
-            "Rehearsed time only goes forward: give a later --now, or none.",
-        )

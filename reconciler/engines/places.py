@@ -14,7 +14,7 @@ from hashlib import sha256
 import msgspec
 
 from reconciler.errors import Refused, UsageError
-from reconciler.staging import LONGEST_NAME, bounded
+from reconciler.files import LONGEST_NAME, bounded
 
 #: How many hexadecimal digits of its path's SHA-256 tell a made-up name from others, at least.
 _TELLING = 8

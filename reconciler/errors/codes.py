@@ -140,8 +140,10 @@ _POLICIES: dict[str, Explanation] = {
     ),
     "RCL1004": Explanation(
         "not a text file",
-        "The file is too large, not UTF-8, or holds control characters.",
-        "Save it as plain UTF-8 text.",
+        "The file is too large, not UTF-8, or holds letters that do not mean what they show: control characters,"
+        " ends of lines that only some readers know (U+2028, U+0085, a carriage return alone), letters that turn the"
+        " direction of text, letters that are not seen, and blanks that are none to YAML.",
+        "Save it as plain UTF-8 text, and remove the letters that are named.",
     ),
     "RCL1005": Explanation(
         "not YAML",
@@ -486,6 +488,17 @@ _POLICIES: dict[str, Explanation] = {
         "On disks that do not tell letter case apart, as on Windows and macOS, only one of the files is there.",
         "Rename one of them.",
     ),
+    "RCL1096": Explanation(
+        "too many mistakes",
+        "The policies have more mistakes than are told at once. The documents after that were not looked at.",
+        "Correct what is told, and validate again.",
+    ),
+    "RCL1097": Explanation(
+        "a name with letters of several scripts",
+        "Letters of one script look like those of another: a Cyrillic a in a Latin name is not seen, and matches"
+        " nothing that it seems to.",
+        "Write the name anew with the letters that are meant.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
@@ -540,6 +553,12 @@ _INVENTORY: dict[str, Explanation] = {
         "a disk changed under the read",
         "A disk was written to while it was read, twice; a point of it would hold no moment that ever was.",
         "See what holds the disk open. Nothing was stored as a point; the job is tried again.",
+    ),
+    "RCL2111": Explanation(
+        "two sites or servers in one place",
+        "Two states, two stores, or a state and a store would lie under one path, and each would take the other's "
+        "records for its own. The evidence of a state lies beside it under its name without the last ending.",
+        "Give each a path of its own. Paths that differ by letter case or by the last ending alone are one here.",
     ),
     "RCL2001": Explanation(
         "a cluster that cannot be seen",
@@ -741,6 +760,12 @@ _INVENTORY: dict[str, Explanation] = {
         "the other side cannot be looked at",
         "With --inventory alone the servers are asked, with --catalog alone the clusters, and that failed.",
         "Give both files, or run where the other side can be seen.",
+    ),
+    "RCL2026": Explanation(
+        "a virtual machine that cannot be read",
+        "The role of the virtual machine is there, but its files cannot be read: damaged, not JSON, or not readable "
+        "for this account. It counts as unseen. Nothing is concluded from that: it stays a member where it was one.",
+        "Correct the file that is named, or make it readable.",
     ),
 }
 
@@ -1174,6 +1199,41 @@ _STORE: dict[str, Explanation] = {
         "The backup lies on the same file system as the machines that it is of.",
         "Put the store on other disks, in another room if you can.",
     ),
+    "RCL4021": Explanation(
+        "a part of the store is missing",
+        "A server's store, a volume, a replica store or its catalog is on record and is not there. Nothing was made in "
+        "its place: it may be on a disk that is not mounted.",
+        "Mount the disk. If a database was lost, run `reconciler store rebuild SERVER` or put a backup of it back. If "
+        "the store is gone for good, run `reconciler store declare-lost SERVER [--volume V] --reason TEXT`.",
+    ),
+    "RCL4022": Explanation(
+        "a damaged row of the store",
+        "A row of the catalog or of the server's database is not as it was written, or rows are missing. Points that "
+        "are not named are listed and can be recovered.",
+        "Look at the disk that the store lies on, then run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4023": Explanation(
+        "a store that was exchanged",
+        "A store, volume, replica store or catalog is another one than that on record: two were exchanged, or one was "
+        "copied over another.",
+        "Put back what was there. Nothing was written.",
+    ),
+    "RCL4024": Explanation(
+        "a damaged copy",
+        "A small file or a copy of a map is missing or not as it was written. What it is a copy of may be sound.",
+        "Look at the disk that the store lies on; `reconciler store check` says what else is damaged.",
+    ),
+    "RCL4025": Explanation(
+        "a database of the store is older than it was",
+        "The catalog or the server's database has been further before: an old copy was put in its place, or a snapshot "
+        "of the disk was rolled back. Points that it does not know would be lost if it were written to.",
+        "Put the newest copy back, or run `reconciler store rebuild SERVER`.",
+    ),
+    "RCL4027": Explanation(
+        "nothing says whose it is",
+        "A database cannot be made anew: no identity file, copy of a map or record says whose folder it is.",
+        "Restore the database from a backup, or put back the folders that were exchanged.",
+    ),
     "RCL4026": Explanation(
         "no right to read or write",
         "The account that runs the command may not read, or not write, the file that the message names.",
@@ -1249,6 +1309,31 @@ _STATE: dict[str, Explanation] = {
         "first use of a server",
         "The server has no store yet, and the state has never used one there: applying makes it, on record.",
         "If a store should be there, mount its disk first.",
+    ),
+    "RCL5047": Explanation(
+        "no such server or volume",
+        "What was declared lost is not in the Site.",
+        "Name a server of the site, and a volume of that server.",
+    ),
+    "RCL5048": Explanation(
+        "nothing is lost",
+        "The store or the evidence is there and is the one on record, so it is not given up.",
+        "See `reconciler store check` or `reconciler evidence verify`.",
+    ),
+    "RCL5049": Explanation(
+        "giving recovery points up has to be confirmed",
+        "Declaring a store lost gives up every recovery point in it.",
+        "Answer in a terminal. --yes counts only where the site names no approvers.",
+    ),
+    "RCL5050": Explanation(
+        "no such job is running",
+        "The id is of no running job, and of no virtual machine that has one.",
+        "See `reconciler jobs`.",
+    ),
+    "RCL5051": Explanation(
+        "no loop lives on this site",
+        "Requests are served by `reconciler run`. Nobody runs it here now.",
+        "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",
@@ -1395,6 +1480,23 @@ _JOBS: dict[str, Explanation] = {
         "Fewer machines are protected, or more are unprotected, than the command was told to accept.",
         "Protect the listed machines, or exclude them with a reason.",
     ),
+    "RCL6018": Explanation(
+        "recovery points in the future",
+        "A clock was ahead once, or is behind now: what a server holds is dated later than this moment. Nothing is "
+        "decided by such a time: backups go on, the points stay, and `recover` does not take them for the newest.",
+        "Look at the clocks of this host and of the server. Once the time is right, say so: "
+        "`reconciler run --until-idle --confirm-clock`. Then it is a warning, and `status --check` is content.",
+    ),
+    "RCL6019": Explanation(
+        "times of the state in the future",
+        "The loop, a job or a run was recorded while the clock was ahead, or the clock is behind now.",
+        "Look at the clock of this host. The times are written anew when the loop runs.",
+    ),
+    "RCL6020": Explanation(
+        "a later point was not taken for the newest",
+        "Points whose times lie in the future are passed over, unless there is no other one.",
+        "Look at `reconciler points`, and name the point with --point if another one is wanted.",
+    ),
     "RCL6016": Explanation(
         "a check took too long",
         "A scheduled consistency check was ended after the hours that its schedule gives it.",
@@ -1509,5 +1611,44 @@ CATALOG: dict[str, Explanation] = {
         "the configuration of the point does not read",
         "The configuration file that was stored with the recovery point is not one of a virtual machine.",
         "Recover the disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
+    ),
+    "RCL7019": Explanation(
+        "single disks of a virtual machine that is gone",
+        "The cluster knows neither the role nor the configuration of the virtual machine: a disk of it has no place.",
+        "Recover the whole virtual machine, which is then made anew, or the disks to a folder (--to FOLDER).",
+    ),
+    "RCL7020": Explanation(
+        "a recovery that was cut off",
+        "The process of a recovery ended before anything was replaced. What it had staged is removed, and it does not "
+        "go on by itself, since by then the target may be in use.",
+        "Ask for the recovery anew, if it is still wanted.",
+    ),
+    "RCL7021": Explanation(
+        "a recovery that was not carried out",
+        "What was agreed to does not hold any more: the virtual machine is on, a file that would be replaced was "
+        "written to, a staged file is gone, or more than 24 hours have passed. Nothing was replaced.",
+        "Look at the target, and ask for the recovery anew.",
+    ),
+    "RCL7022": Explanation(
+        "a recovery that is half done",
+        "Something came in between after the first file was replaced, so nothing more was written. What was replaced "
+        "is beside its place, under a name that ends in `.original-` and the token of the recovery.",
+        "`reconciler recover --continue VM` finishes it, `reconciler recover --undo VM` goes back; both show and ask.",
+    ),
+    "RCL7023": Explanation(
+        "no recovery is half done",
+        "--continue and --undo are about a recovery that was interrupted after its first file was replaced.",
+        "Ask for a recovery: `reconciler recover VM`.",
+    ),
+    "RCL7024": Explanation(
+        "a recovery that was asked for and not done",
+        "The last recovery of the virtual machine was refused, failed or was cut off. It is not done by itself.",
+        "`reconciler jobs` says more. Ask for it anew, if it is still wanted.",
+    ),
+    "RCL7025": Explanation(
+        "the target of a recovery cannot be written",
+        "A file could not be staged beside its place: the disk is full, the account may not write there, or the disk "
+        "failed. Nothing was replaced, and what had been staged is removed.",
+        "The message names the place, and what is needed or who. Recover to another folder with --to FOLDER.",
     ),
 }

@@ -23,12 +23,14 @@ from reconciler.model.cluster import (
     DiskKind,
     LocalStorage,
     Node,
+    PowerState,
     Replication,
     Unseen,
     VirtualDisk,
     VirtualMachine,
 )
 from reconciler.model.identity import vm_id
+from reconciler.model.names import alike
 from reconciler.protocols import Clock, DiskReader, FileFacts
 from reconciler.staging import LocalTarget
 
@@ -161,8 +163,23 @@ class DirectoryDisks(LocalTarget):
         found = ((path, theirs.of(path)) for path in paths)
         return {path: tuple(sorted(names)) for path, names in found if names}
 
-    def remove(self, path: str) -> None:
-        files.unlink(self.resolve(path))
+    # --- Making known ------------------------------------------------------------------------------------
+
+    def make_known(self, machine: str, config: str, name: str, node: str) -> None:
+        if self._role(machine) is not None:
+            return
+        nodes = [each.name for each in _nodes(self.root)]
+        if not nodes:
+            raise _unknown(machine, f"cannot be made known: {self._name} has no node")
+        owner = next((each for each in nodes if alike(each, node)), nodes[0])
+        role = RoleJson(owner, configuration.folder_of(config), name, PowerState.OFF)
+        text = msgspec.json.format(msgspec.json.encode(role), indent=2)
+        files.write_whole(self.root / "roles" / f"{vm_id(machine)}.json", text, mode=0o644)
+
+    def make_unknown(self, machine: str) -> None:
+        role = self._role(machine)
+        if role is not None:
+            files.unlink(role)
 
     # --- One machine -------------------------------------------------------------------------------------
 
@@ -306,7 +323,7 @@ def _volumes(cluster: layout.ClusterJson) -> tuple[ClusterVolume, ...]:
 
 def _json_files(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json")
     except OSError as error:
         raise Unreachable(
             "RCL2001",

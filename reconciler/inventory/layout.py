@@ -140,7 +140,7 @@ def read(path: Path, kind: type[T]) -> T:
         raise Unreadable(f"{path.name}: {error.strerror or error}") from error
     try:
         return decode(data, kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"{path.name}: {error}") from error
 
 

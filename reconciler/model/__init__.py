@@ -42,6 +42,8 @@ from reconciler.model.groups import (
 from reconciler.model.identity import DataSource, Level, vm_id
 from reconciler.model.impact import Cost, Impact, MachineImpact, PointFate, VolumeImpact
 from reconciler.model.jobs import (
+    Agreement,
+    FileState,
     Job,
     JobHandle,
     JobKind,
@@ -51,6 +53,7 @@ from reconciler.model.jobs import (
     JobStatus,
     Progress,
     Recovery,
+    RecoveryStep,
     RecoveryTarget,
 )
 from reconciler.model.ledger import KnownMember, LedgerEntry, Ownership, Remembrance, Sighting, volumes_of
@@ -173,5 +176,8 @@ __all__ = [
     "Lineage",
     "Presence",
     "StoreLineage",
+    "Agreement",
+    "FileState",
+    "RecoveryStep",
     "vm_id",
 ]

@@ -21,14 +21,14 @@ API_VERSION = "reconciler/v1"
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$(?!\n)",
         description="lower-case letters, digits and hyphens, at most 63",
     ),
 ]
 Glob = Annotated[str, Meta(min_length=1, max_length=256, description="a name; * and ? stand for any letters")]
 Path = Annotated[str, Meta(min_length=1, max_length=1024, description="a path, relative to the root")]
 #: What a reference to a secret looks like.
-REFERENCE_PATTERN = r"^(env|file|keyring|vault|azkv|exec):.+$"
+REFERENCE_PATTERN = r"^(env|file|keyring|vault|azkv|exec):.+$(?!\n)"
 
 Reference = Annotated[
     str,
@@ -37,17 +37,22 @@ Reference = Annotated[
         description="where a secret is found; never the secret",
     ),
 ]
-Rate = Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]+)?%/d$", description="share of a disk that changes in a day")]
-Share = Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]+)?%$", description="a share of all")]
+Rate = Annotated[
+    str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]+)?%/d$(?!\n)", description="share of a disk that changes in a day")
+]
+Share = Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]+)?%$(?!\n)", description="a share of all")]
 Throughput = Annotated[
-    str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(kB|MB|GB|KiB|MiB|GiB)/s$", description="bytes in a second")
+    str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(kB|MB|GB|KiB|MiB|GiB)/s$(?!\n)", description="bytes in a second")
 ]
 LocalMinute = Annotated[
     str,
     Meta(
-        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]$", description="a minute in the site's zone"
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)",
+        description="a minute in the site's zone",
     ),
 ]
+#: How many of something. The bound keeps each number exact in every reader of JSON.
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 DayOfMonth = Annotated[int, Meta(ge=1, le=31)]
 Labels = dict[Annotated[str, Meta(min_length=1, max_length=63)], Annotated[str, Meta(max_length=253)]]
 Reasoned = Annotated[str, Meta(min_length=1, max_length=1000, description="why, for whoever reads this later")]
@@ -233,8 +238,8 @@ class Approvals(Written, frozen=True):
 
 class BudgetPerDay(Written, frozen=True):
     initial_replication: Size | None = None
-    new_members: int | None = None
-    expired_points: int | None = None
+    new_members: Count | None = None
+    expired_points: Count | None = None
 
 
 class Budgets(Written, frozen=True):
@@ -242,7 +247,7 @@ class Budgets(Written, frozen=True):
 
     per_day: BudgetPerDay | None = None
     share_at_once: Share | None = None
-    minimum_population: int | None = None
+    minimum_population: Count | None = None
 
 
 class Mail(Written, frozen=True):
@@ -476,7 +481,7 @@ class GroupSpec(Written, frozen=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^[A-Za-z0-9][A-Za-z0-9 ]{0,63}$",
+                pattern=r"^[A-Za-z0-9][A-Za-z0-9 ]{0,63}$(?!\n)",
                 description="the name on the server: letters, digits and blanks, at most 64",
             ),
         ]
@@ -593,14 +598,14 @@ class GuardrailDocument(Written, frozen=True):
 # --- Approval --------------------------------------------------------------------------------------------
 
 ChangeHash = Annotated[
-    str, Meta(pattern=r"^sha256:[0-9a-f]{64}$", description="a changeHash as `reconciler diff` prints it")
+    str, Meta(pattern=r"^sha256:[0-9a-f]{64}$(?!\n)", description="a changeHash as `reconciler diff` prints it")
 ]
 
 
 class Ceilings(Written, frozen=True):
     """How much may be lost by what is approved."""
 
-    expired_points: Annotated[int, Meta(ge=0)] | None = None
+    expired_points: Count | None = None
 
 
 class ApprovalSpec(Written, frozen=True):
@@ -641,6 +646,11 @@ class Positions(Protocol):
 
     def at_key(self, *path: str | int) -> Location:
         """The place of the name of the field at `path`, where it is written; else of what is around it."""
+        ...
+
+    def within(self, line: int, column: int, *path: str | int) -> Location:
+        """The place of a letter of the text at `path`, by its line and column in the text (from 1); of the text where
+        it stands otherwise than it is read: folded, or with escapes."""
         ...
 
 

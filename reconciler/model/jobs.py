@@ -40,11 +40,44 @@ class RecoveryTarget(StrEnum):
     FOLDER = "folder"
 
 
+class RecoveryStep(StrEnum):
+    """What a recovery job does. `SETTLE` is what is done about one whose process died: it is carried out only while all
+    that was agreed still holds. `CONTINUE` and `UNDO` are asked for anew, of one that is half done."""
+
+    RECOVER = "recover"
+    SETTLE = "settle"
+    CONTINUE = "continue"
+    UNDO = "undo"
+
+
+class FileState(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What stood at `path`: which file of which file system, its size in bytes, its times in nanoseconds. `digest` is
+    the hexadecimal digest of its content as `engines.embedded.maps.file_digest` makes it; "" where it was not read."""
+
+    path: str
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: str = ""
+
+
+class Agreement(msgspec.Struct, frozen=True, rename="camel"):
+    """What a recovery was agreed for: by whom, until when (UTC), and what stood where it writes and removes. A path
+    that is not in `files` had nothing."""
+
+    by: str
+    until: datetime
+    files: tuple[FileState, ...]
+
+
 class Recovery(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a recovery job does: which point, where to, which disks (empty: the whole machine).
 
     `folder` is an absolute path for `RecoveryTarget.FOLDER`. `keep_original` keeps what is replaced beside it.
-    `asked_by` is the account of whoever asked for it.
+    `asked_by` is the account of whoever asked for it; `agreed` what they agreed to, None where nobody was asked, and
+    then it is what stands there as the job begins. `of` is the job that a later `step` is about.
     """
 
     point: str
@@ -53,6 +86,9 @@ class Recovery(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     disks: tuple[str, ...] = ()
     keep_original: bool = False
     asked_by: str = ""
+    agreed: Agreement | None = None
+    step: RecoveryStep = RecoveryStep.RECOVER
+    of: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

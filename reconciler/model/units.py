@@ -30,10 +30,10 @@ _BYTES = {
     "PiB": 2**50,
 }
 
-#: What the JSON Schemas say of each; the same patterns as above.
-DURATION_PATTERN = r"^[0-9]{1,6}(s|min|h|d|w|mo|y)$"
-CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):([0-5][0-9])$"
-SIZE_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,3})? ?(B|kB|KB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)$"
+#: What the JSON Schemas say of each; the same patterns as above. Python's `$` would allow a line break behind it.
+DURATION_PATTERN = r"^[0-9]{1,6}(s|min|h|d|w|mo|y)$(?!\n)"
+CLOCK_PATTERN = r"^([01][0-9]|2[0-3]):([0-5][0-9])$(?!\n)"
+SIZE_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,3})? ?(B|kB|KB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)$(?!\n)"
 
 
 @total_ordering

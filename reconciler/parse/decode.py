@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.errors import Diagnostic, Severity
 from reconciler.model import ENGINES
 from reconciler.model.documents import (
     Cluster,
@@ -26,6 +27,8 @@ from reconciler.model.documents import (
 )
 from reconciler.parse.days import days_that_never_come
 from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
+from reconciler.parse.lookalikes import lookalikes
+from reconciler.parse.places import shared_places
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
 from reconciler.plan.guard import VARIABLES, BadExpression, compiled
@@ -60,6 +63,8 @@ def _together(policies: PolicySet) -> Iterator[Diagnostic]:
     yield from _twice("Guardrail", policies.guardrails)
     yield from _twice("Approval", policies.approvals)
     yield from hosts_twice(policies.groups)
+    yield from shared_places(policies.sites)
+    yield from lookalikes(policies)
     for guardrail in policies.guardrails:
         yield from _expressions(guardrail)
     sites = {placed.document.metadata.name: placed.document for placed in policies.sites}
@@ -157,10 +162,21 @@ def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
                 if text:
                     compiled(text)
             except BadExpression as error:
-                at = placed.positions.at("spec", "validations", index, field)
-                where = Location(at.file, at.line, at.column + error.column - 1) if error.line == 1 else at
+                where = placed.positions.within(error.line, error.column, "spec", "validations", index, field)
                 remedy = f"Rules know {', '.join(VARIABLES)}."
-                yield Diagnostic("RCL1072", Severity.ERROR, f"{field}: {error.what}", remedy, where)
+                yield Diagnostic("RCL1072", Severity.ERROR, f"{field}: {_plainly(error.what)}", remedy, where)
+
+
+_UNEXPECTED = re.compile(r"Syntax error: (?:extraneous|mismatched) input '(.+?)' expecting .*")
+_UNREADABLE = re.compile(r"Syntax error: (?:no viable alternative at input|token recognition error at:) '(.+?)'")
+
+
+def _plainly(what: str) -> str:
+    """What CEL says, without the names of its parser's parts."""
+    found = _UNEXPECTED.fullmatch(what) or _UNREADABLE.fullmatch(what)
+    if found is None:
+        return what
+    return "CEL: the expression is not complete" if found[1] == "<EOF>" else f"CEL does not expect this '{found[1]}'"
 
 
 def _names(placed: Placed[SiteDocument], names: list[str], path: tuple[str | int, ...]) -> Iterator[Diagnostic]:

@@ -16,11 +16,26 @@ import yaml
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model.names import fold
 from reconciler.parse.nodes import Document, Node
+from reconciler.parse.text import LARGEST_FILE, plain_text, readable
+from reconciler.parse.yaml_errors import said_of
 
-LARGEST_FILE = 4 * 1024 * 1024
+__all__ = [
+    "DEEPEST",
+    "LARGEST_FILE",
+    "LARGEST_SCALAR",
+    "MOST_DOCUMENTS",
+    "MOST_MISTAKES",
+    "MOST_NODES",
+    "load",
+    "quick",
+]
+
 LARGEST_SCALAR = 64 * 1024
-MOST_NODES = 200_000
+MOST_NODES = 100_000
 DEEPEST = 64
+MOST_DOCUMENTS = 10_000
+#: Whoever has more sees to these first; the time to tell them stays bounded.
+MOST_MISTAKES = 1_000
 
 #: Read for its events alone; the C parser where PyYAML has it, which is ten times as fast.
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -32,8 +47,9 @@ _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = {"Y", "N", "YES", "NO", "ON", "OFF"}
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]{1,20}(:[0-5]?[0-9]){1,20}(\.[0-9]*)?")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _OCTAL = re.compile(r"[-+]?0[0-9_]{1,20}")
+#: What stands between documents; YAML allows it nowhere else at the beginning of a line.
+_BETWEEN = re.compile(r"---(\s|$)")
 
 
 class _Wrong(Exception):
@@ -44,38 +60,27 @@ class _Wrong(Exception):
 
 
 def load(file: str, data: bytes) -> tuple[tuple[Document, ...], tuple[Diagnostic, ...]]:
-    """The documents of a file's bytes; `file` is its name in diagnostics. Never raises for any content."""
-    text, wrong = _text(file, data)
-    if wrong is not None:
-        return (), (wrong,)
-    diagnostics: list[Diagnostic] = []
-    try:
-        documents = _Loader(file, text, diagnostics).documents()
-    except _Wrong as error:
-        return (), (*diagnostics, error.diagnostic)
-    except yaml.YAMLError as error:
-        return (), (*diagnostics, _syntax(file, text, error))
-    return tuple(documents), tuple(diagnostics)
+    """The documents of a file's bytes; `file` is its name in diagnostics. Never raises for any content.
 
-
-def _text(file: str, data: bytes) -> tuple[str, Diagnostic | None]:
-    where = Location(file)
-    if len(data) > LARGEST_FILE:
-        what = f"the file is larger than {LARGEST_FILE // 1024**2} MiB"
-        return "", _error("RCL1004", what, "Cut it into several files; policies are small.", where)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        remedy = "Save it as UTF-8 text."
-        return "", _error("RCL1004", "the file is not UTF-8 text", remedy, Location(file, line))
-    control = _CONTROL.search(text)
-    if control is not None:
-        bad = control.start()
-        line, column = text.count("\n", 0, bad) + 1, bad - text.rfind("\n", 0, bad)
-        what = f"the file holds a control character, U+{ord(text[bad]):04X}"
-        return "", _error("RCL1004", what, "Remove it; a policy file is plain text.", Location(file, line, column))
-    return text, None
+    Where a document is broken, reading goes on with the next one, so that its mistakes are told as well.
+    """
+    text, found = readable(file, data)
+    lines = text.split("\n")
+    documents: list[Document] = []
+    first = 0
+    while first < len(lines):
+        loader = _Loader(file, lines, first, found)
+        try:
+            loader.documents(documents)
+            break
+        except _Wrong as error:
+            found.append(error.diagnostic)
+        except yaml.YAMLError as error:
+            found.append(said_of(file, lines, first, error))
+        if len(documents) > MOST_DOCUMENTS or len(found) > MOST_MISTAKES:
+            break
+        first = next((at for at in range(loader.began + 1, len(lines)) if _BETWEEN.match(lines[at])), len(lines))
+    return tuple(documents), tuple(found)
 
 
 @lru_cache(maxsize=65_536)
@@ -91,10 +96,29 @@ def _plain_scalar(text: str) -> tuple[Any, str]:
         return text, "word"
     if _OCTAL.fullmatch(text):
         return text, "octal"
+    if text[:1] in "0123456789+-." and text[:1]:
+        return _number(text)
+    return text, ""
+
+
+def _number(text: str) -> tuple[Any, str]:
+    """A whole number or a fraction, or what only some readers take for one."""
     if len(text) <= 18 and _INT.fullmatch(text):
         return int(text), ""
-    return (float(text) if len(text) <= 40 and _FLOAT.fullmatch(text) else text), ""
+    if len(text) <= 40 and _FLOAT.fullmatch(text):
+        return float(text), ""
+    return text, next((trap for trap, pattern in _NUMBERS if pattern.fullmatch(text)), "")
 
+
+_NUMBERS = (
+    ("number", re.compile(r"[-+]?0[xX][0-9a-fA-F_]{1,32}|[-+]?0[oO][0-7_]{1,32}|[-+]?0[bB][01_]{1,64}")),
+    ("number", re.compile(r"[-+]?[0-9][0-9_]{0,64}(\.[0-9_]{0,64})?([eE][-+]?[0-9]{1,9})?")),
+    ("number", re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")),
+    ("date", re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].{0,40})?")),
+)
+
+#: Fields that hold dates, or lists of them: there a date without quotes is what everybody takes it for.
+_DATES = ("until", "dates")
 
 _TRAPS = {
     "sexagesimal": ("{} without quotes is a number to base 60 for some YAML readers", 'Quote it: "{}".'),
@@ -106,6 +130,11 @@ _TRAPS = {
         "{} with a leading zero is octal for some YAML readers",
         'Leave the zero out, or quote it: "{}".',
     ),
+    "number": (
+        "{} without quotes is a number for some YAML readers and a text for others",
+        'Write the number plainly, or quote it: "{}".',
+    ),
+    "date": ("{} without quotes is a date for some YAML readers and a text for others", 'Quote it: "{}".'),
 }
 
 
@@ -119,14 +148,12 @@ class _Unsure(Exception):
 def quick(data: bytes) -> list[tuple[Any, int, int]] | None:
     """The documents of a file as plain values, each with the line and column where it begins; None where `load` has
     to look, since something is wrong, or an anchor, a tag or an empty value is there. Several times as fast."""
-    if len(data) > LARGEST_FILE:
+    text = plain_text(data)
+    if text is None:
         return None
     try:
-        text = data.decode("utf-8-sig")
-        if _CONTROL.search(text) is not None:
-            return None
         return _Quick(_Parser(text).get_event).documents()
-    except (UnicodeDecodeError, yaml.YAMLError, _Unsure):
+    except (yaml.YAMLError, _Unsure):
         return None
 
 
@@ -144,9 +171,11 @@ class _Quick:
             if type(event) is yaml.DocumentStartEvent:
                 event = following()
                 mark = event.start_mark
-                found.append((self._value(event, 0), mark.line + 1, mark.column + 1))
+                found.append((self._value(event, 0, ""), mark.line + 1, mark.column + 1))
+                if len(found) > MOST_DOCUMENTS:
+                    raise _Unsure
 
-    def _value(self, event: Any, depth: int) -> Any:
+    def _value(self, event: Any, depth: int, field: str) -> Any:
         if type(event) is yaml.AliasEvent or event.anchor is not None or depth > DEEPEST:
             raise _Unsure
         if event.tag is not None and event.tag != "!":
@@ -159,13 +188,13 @@ class _Quick:
                     raise _Unsure
                 return text
             value, trap = _plain_scalar(text)
-            if trap or value is None or len(text) > LARGEST_SCALAR:
+            if value is None or len(text) > LARGEST_SCALAR or (trap and (trap != "date" or field not in _DATES)):
                 raise _Unsure
             return value
         if type(event) is yaml.SequenceStartEvent:
             items = []
             while type(event := following()) is not yaml.SequenceEndEvent:
-                items.append(self._value(event, depth + 1))
+                items.append(self._value(event, depth + 1, field))
             return items
         fields: dict[str, Any] = {}
         while type(event := following()) is not yaml.MappingEndEvent:
@@ -174,7 +203,7 @@ class _Quick:
             key = event.value
             if key in fields or (event.tag is not None and event.tag != "!") or (key == "<<" and not event.style):
                 raise _Unsure
-            fields[key] = self._value(following(), depth + 1)
+            fields[key] = self._value(following(), depth + 1, key)
         return fields
 
 
@@ -182,47 +211,67 @@ class _Quick:
 
 
 class _Loader:
-    def __init__(self, file: str, text: str, diagnostics: list[Diagnostic]) -> None:
+    """Reads from one line of a file on. `began` is the line where the document begins that is being read."""
+
+    def __init__(self, file: str, lines: list[str], first: int, diagnostics: list[Diagnostic]) -> None:
         self.file = file
-        self.parser = _Parser(text)
+        self.lines = lines
+        self.first = first
+        self.began = first
+        self.parser = _Parser("\n".join(lines[first:]) if first else "\n".join(lines))
         self.anchors: dict[str, Node] = {}
         self.diagnostics = diagnostics
 
-    def documents(self) -> list[Document]:
-        found: list[Document] = []
+    def documents(self, found: list[Document]) -> None:
+        """Adds the documents, as far as they can be read. Raises `_Wrong` or `YAMLError` where one cannot."""
+        begun = len(found)
         while True:
             event = self.parser.get_event()
             if isinstance(event, yaml.StreamEndEvent):
-                return found
+                return
             if not isinstance(event, yaml.DocumentStartEvent):
                 continue
+            self.began = self._at(event)[0] - 1
+            begun += 1
+            if begun > MOST_DOCUMENTS:
+                self._say("RCL1013", f"more than {MOST_DOCUMENTS:,} documents in one file", "Divide them.", event)
+                return
             self.anchors = {}
             root = self._node(self.parser.get_event(), 0)
             if root.children is None and root.value is None:
                 continue
-            found.append(Document(self.file, root))
+            found.append(Document(self.file, root, self.lines))
 
-    def _node(self, event: Any, depth: int) -> Node:
+    def _node(self, event: Any, depth: int, field: str = "") -> Node:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if depth > DEEPEST:
             raise self._wrong("RCL1013", f"nested deeper than {DEEPEST} levels", "Policies are flat.", event)
         if event.tag is not None and not self._is_plain_tag(event):
-            remedy = "Remove it: values are read as they are written."
+            remedy = f'A value that begins with ! is quoted: "{event.tag}". Else remove the tag.'
             self._say("RCL1011", f"the tag {event.tag} is not allowed", remedy, event)
-        mark = event.start_mark
-        node = Node(None, self.file, mark.line + 1, mark.column + 1)
+        node = Node(None, self.file, *self._at(event))
         if isinstance(event, yaml.ScalarEvent):
-            node.value = self._scalar(event)
+            node.value, node.style = self._scalar(event, field), event.style or ""
+            node.written = event.value if node.value.__class__ is not str else ""
         elif isinstance(event, yaml.SequenceStartEvent):
-            self._sequence(node, depth)
+            self._sequence(node, depth, field)
+        elif self.lines[node.line - 1].startswith("{{", node.column - 1):
+            self._template(node, event)
         else:
             self._mapping(node, depth)
-        if node.size > MOST_NODES:
-            raise self._wrong("RCL1010", "aliases make it too large", "Write the values out, or use a preset.", event)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
+
+    def _template(self, node: Node, event: Any) -> None:
+        """``{{ name }}`` is a mapping in a mapping to YAML, and never what somebody wrote policies for."""
+        self._say("RCL1012", "this looks like a template that was not rendered", "Render it first.", event)
+        inside = 1
+        while inside:
+            event = self.parser.get_event()
+            inside += isinstance(event, yaml.MappingStartEvent) - isinstance(event, yaml.MappingEndEvent)
+        node.value = "{{"
 
     def _is_plain_tag(self, event: Any) -> bool:
         """``!`` alone is what the parser gives a quoted text."""
@@ -231,16 +280,17 @@ class _Loader:
     def _alias(self, event: Any) -> Node:
         found = self.anchors.get(event.anchor)
         if found is None:
-            what = f"*{event.anchor} refers to nothing before it, or to itself"
-            raise self._wrong("RCL1010", what, "Define the anchor first.", event)
+            what = f"*{event.anchor} without quotes is an alias, and refers to nothing before it"
+            self._say("RCL1010", what, f'A pattern that begins with * is quoted: "*{event.anchor}".', event)
+            return Node(f"*{event.anchor}", self.file, *self._at(event))
         return found
 
-    def _sequence(self, node: Node, depth: int) -> None:
+    def _sequence(self, node: Node, depth: int, field: str) -> None:
         children: list[Node] = []
         node.children = children
         while not isinstance(event := self.parser.get_event(), yaml.SequenceEndEvent):
-            child = self._node(event, depth + 1)
-            node.size += child.size
+            child = self._node(event, depth + 1, field)
+            self._grow(node, child.size, event)
             children.append(child)
 
     def _mapping(self, node: Node, depth: int) -> None:
@@ -248,8 +298,8 @@ class _Loader:
         node.children = children
         while not isinstance(event := self.parser.get_event(), yaml.MappingEndEvent):
             key = self._key(event, depth)
-            child = self._node(self.parser.get_event(), depth + 1)
-            node.size += child.size + 1
+            child = self._node(self.parser.get_event(), depth + 1, key or "")
+            self._grow(node, child.size + 1, event)
             if key is None:
                 continue
             if key in children:
@@ -257,7 +307,13 @@ class _Loader:
                 self._say("RCL1007", what, "Keep one of them.", event)
                 continue
             children[key] = child
-            node.keys[key] = (self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+            node.keys[key] = (self.file, *self._at(event))
+
+    def _grow(self, node: Node, size: int, event: Any) -> None:
+        node.size += size
+        if node.size > MOST_NODES:
+            what = f"more than {MOST_NODES:,} values in one document, those behind aliases counted each time"
+            raise self._wrong("RCL1010", what, "Write the values out, use a preset, or divide it.", event)
 
     def _key(self, event: Any, depth: int) -> str | None:
         if not isinstance(event, yaml.ScalarEvent):
@@ -271,7 +327,7 @@ class _Loader:
             return None
         return str(event.value)
 
-    def _scalar(self, event: Any) -> Any:
+    def _scalar(self, event: Any, field: str) -> Any:
         text: str = event.value
         if len(text) > LARGEST_SCALAR:
             what = f"a text of {len(text)} characters"
@@ -279,7 +335,7 @@ class _Loader:
         if event.style:
             return text
         value, trap = _plain_scalar(text)
-        if trap:
+        if trap and (trap != "date" or field not in _DATES):
             what, remedy = _TRAPS[trap]
             self._say("RCL1008", what.format(text), remedy.format(text), event)
         return value
@@ -291,21 +347,10 @@ class _Loader:
         return _Wrong(_error(code, what, remedy, self._place(event)))
 
     def _place(self, event: Any) -> Location:
-        return Location(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        return Location(self.file, *self._at(event))
 
-
-def _syntax(file: str, text: str, error: yaml.YAMLError) -> Diagnostic:
-    mark = getattr(error, "problem_mark", None)
-    where = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
-    lines = text.split("\n")
-    line = lines[where.line - 1] if where.line <= len(lines) else ""
-    if "\t" in line[: where.column]:
-        tab = Location(file, where.line, line.index("\t") + 1)
-        return _error("RCL1006", "a tab; YAML is indented with blanks", "Replace it by blanks.", tab)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
-    context = getattr(error, "context", None)
-    what = f"not YAML: {context + ', ' if context else ''}{problem}"
-    return _error("RCL1005", what, "Look at this line and the one before: indentation, quotes, colons.", where)
+    def _at(self, event: Any) -> tuple[int, int]:
+        return self.first + event.start_mark.line + 1, event.start_mark.column + 1
 
 
 def _shown(text: str) -> str:

@@ -10,9 +10,10 @@ from reconciler.errors import Location
 
 class Node:
     """One value. `children` of a mapping are by key, of a list by index; `keys` are the places of a mapping's keys.
-    `size` counts the nodes in it, aliases expanded."""
+    `size` counts the nodes in it, aliases expanded. `written` is how a value that is no text stands in the file;
+    `style` is the quote or the sign of the block that a text stands in."""
 
-    __slots__ = ("children", "column", "file", "keys", "line", "size", "value")
+    __slots__ = ("children", "column", "file", "keys", "line", "size", "style", "value", "written")
 
     def __init__(self, value: Any, file: str, line: int, column: int) -> None:
         self.value = value
@@ -22,6 +23,8 @@ class Node:
         self.children: dict[str, Node] | list[Node] | None = None
         self.keys: dict[str, tuple[str, int, int]] = {}
         self.size = 1
+        self.style = ""
+        self.written = ""
 
     @property
     def place(self) -> Location:
@@ -76,23 +79,48 @@ class Lazy:
         """See `model.documents.Positions`."""
         return self._again().at_key(*path)
 
+    def within(self, line: int, column: int, *path: str | int) -> Location:
+        """See `model.documents.Positions`."""
+        return self._again().within(line, column, *path)
+
 
 class Document:
-    """One document of a file. `at` gives the place of a value, `at_key` that of a field's name."""
+    """One document of a file. `at` gives the place of a value, `at_key` that of a field's name. `lines` are those of
+    the whole file."""
 
-    def __init__(self, file: str, root: Node) -> None:
+    def __init__(self, file: str, root: Node, lines: list[str]) -> None:
         self.file = file
         self.root = root
+        self.lines = lines
 
     def at(self, *path: str | int) -> Location:
         """See `model.documents.Positions`."""
+        return self.node(*path).place
+
+    def node(self, *path: str | int) -> Node:
+        """The value at `path`, or its nearest ancestor that is written."""
         node = self.root
         for step in path:
             child = node.child(step)
             if child is None:
                 break
             node = child
-        return node.place
+        return node
+
+    def within(self, line: int, column: int, *path: str | int) -> Location:
+        """See `model.documents.Positions`."""
+        node = self.node(*path)
+        text = node.value.split("\n") if isinstance(node.value, str) else []
+        row = node.line + (line if node.style == "|" else 0)
+        if node.file != self.file or not 0 < line <= len(text) or row > len(self.lines):
+            return node.place
+        seen, meant = self.lines[row - 1].removesuffix("\r"), text[line - 1]
+        if node.style == "|":
+            before = len(seen) - len(meant)
+            return Location(self.file, row, before + column) if seen.endswith(meant) else node.place
+        before = node.column - 1 + len(node.style)
+        fits = node.style != ">" and len(text) == 1 and seen.startswith(meant, before)
+        return Location(self.file, row, before + column) if fits else node.place
 
     def at_key(self, *path: str | int) -> Location:
         """See `model.documents.Positions`."""

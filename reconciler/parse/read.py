@@ -17,7 +17,7 @@ from reconciler.errors import Diagnostic, Location, PolicyError, Severity, sort_
 from reconciler.model.documents import Placed, PolicySet
 from reconciler.parse.decode import decode
 from reconciler.parse.folder_tree import FolderTree
-from reconciler.parse.load import LARGEST_FILE, load, quick
+from reconciler.parse.load import LARGEST_FILE, MOST_MISTAKES, load, quick
 from reconciler.parse.nodes import Document, Lazy, Node, merge
 from reconciler.parse.policy_files import PolicyFile, find_policy_files, read_policy_files
 from reconciler.parse.schema import KINDS
@@ -86,8 +86,12 @@ def _reading(
         remedy = "Write a policy document, or name the root with -C."
         what = f"{called!r} holds no policy document"
         raise PolicyError([Diagnostic("RCL1003", Severity.ERROR, what, remedy, subject=called), *found])
-    traps = {each.location for each in found}
-    for kind, document in _merged(careful, found):
+    traps = {each.location for each in found if each.severity is Severity.ERROR}
+    for at, (kind, document) in enumerate(_merged(careful, found)):
+        if len(found) > MOST_MISTAKES:
+            found.append(_too_many(len(careful) - at, document))
+            sound = False
+            break
         value, mistakes = validate(document, kind)
         found += [each for each in mistakes if each.location not in traps]
         if value is None:
@@ -99,6 +103,11 @@ def _reading(
     diagnostics = tuple(sorted(set(found), key=sort_key))
     failed = any(each.severity is Severity.ERROR for each in diagnostics)
     return Reading(None if failed else policies, diagnostics, sources, texts)
+
+
+def _too_many(left: int, document: Document) -> Diagnostic:
+    what = f"more than {MOST_MISTAKES:,} mistakes: {left:,} documents were not looked at, from this one on"
+    return Diagnostic("RCL1096", Severity.ERROR, what, "Correct these first, and validate again.", document.at())
 
 
 # --- The quick way ---------------------------------------------------------------------------------------------
@@ -210,4 +219,4 @@ def _with_presets(
         return document
     root = copy(document.root)
     root.children = document.root.children | {"spec": merge(spec, own) if own is not None else spec}
-    return Document(document.file, root)
+    return Document(document.file, root, document.lines)

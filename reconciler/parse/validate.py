@@ -5,9 +5,9 @@ jsonschema finds the mistakes; what it says of them is put in the words of the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -16,20 +16,11 @@ import msgspec
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model.documents import REFERENCE_PATTERN
 from reconciler.model.encode import decode
-from reconciler.model.names import alike
 from reconciler.parse.nodes import Document, Node
 from reconciler.parse.schema import KINDS, schema_of
-from reconciler.secrets import redacted
+from reconciler.parse.wording import nearest, of_choice, of_pattern, of_type, shown
 
 _API_VERSION = "reconciler/v1"
-_TYPES = {
-    "string": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-}
 Path = tuple[str | int, ...]
 
 
@@ -84,9 +75,12 @@ def _has_null(value: Any) -> bool:
 
 @lru_cache(maxsize=8)
 def _validator(kind: str) -> Any:
-    from jsonschema import Draft7Validator, FormatChecker
+    from jsonschema import Draft7Validator, FormatChecker, validators
 
-    return Draft7Validator(schema_of(kind), format_checker=FormatChecker(formats=("date",)))
+    # 4.0 is a whole number to JSON Schema, and none to msgspec, which decides.
+    checker = Draft7Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    strict: Any = validators.extend(Draft7Validator, type_checker=checker)  # type: ignore[no-untyped-call]
+    return strict(schema_of(kind), format_checker=FormatChecker(formats=("date",)))
 
 
 def _kind(document: Document) -> tuple[str, list[Diagnostic]]:
@@ -100,12 +94,12 @@ def _kind(document: Document) -> tuple[str, list[Diagnostic]]:
     if kind is None:
         choices = ", ".join(KINDS)
         return "", [_error("RCL1017", "the field kind is missing", f"Write one of {choices}.", document)]
-    return "", [_error("RCL1015", f"unknown kind {_show(kind)}", _nearest(str(kind), [*KINDS]), document, ("kind",))]
+    return "", [_error("RCL1015", f"unknown kind {shown(kind)}", nearest(str(kind), [*KINDS]), document, ("kind",))]
 
 
 def _without_echoes(found: list[Diagnostic]) -> list[Diagnostic]:
     """A field that is misspelt is not also said to be missing."""
-    meant = {each.remedy.removeprefix("Did you mean ").rstrip("?") for each in found if each.code == "RCL1016"}
+    meant = {each.remedy.removeprefix("Did you mean ").partition("?")[0] for each in found if each.code == "RCL1016"}
     return [each for each in found if each.code != "RCL1017" or each.message.split(" ")[2] not in meant]
 
 
@@ -119,6 +113,8 @@ def _nulls(document: Document, node: Node, path: Path) -> Iterator[Diagnostic]:
             yield from _nulls(document, child, (*path, index))
     elif node.value is None:
         remedy = "Write a value, or leave the field out."
+        if path and isinstance(path[-1], str) and re.search(r":\S", path[-1]):
+            remedy = f"A blank is missing after the colon: {path[-1].replace(':', ': ', 1)}."
         yield Diagnostic("RCL1020", Severity.ERROR, f"{_field(path)} has no value", remedy, document.at_key(*path))
 
 
@@ -147,7 +143,7 @@ def _told(document: Document, error: _Found) -> list[Diagnostic]:
 
 
 def _wrong_value(document: Document, error: _Found, path: Path) -> Diagnostic:
-    what, remedy = _value(error)
+    what, remedy = _value(error, document.node(*path).written)
     code = "RCL1018" if error.validator == "type" else "RCL1019"
     if path == ("apiVersion",):
         remedy = f"Write {_API_VERSION}."
@@ -162,8 +158,8 @@ def _unknown_fields(document: Document, error: _Found, path: Path) -> list[Diagn
         Diagnostic(
             "RCL1016",
             Severity.ERROR,
-            f"unknown field {_show(name)}" + (f" in {_field(path)}" if path else ""),
-            _nearest(str(name), known),
+            f"unknown field {shown(name)}" + (f" in {_field(path)}" if path else ""),
+            nearest(str(name), known),
             document.at_key(*path, name),
         )
         for name in error.instance
@@ -184,8 +180,9 @@ def _any_of(document: Document, error: _Found, path: Path) -> list[Diagnostic]:
     if nested:
         return [said for each in nested for said in _told(document, each)]
     choices = [choice for option in error.validator_value for choice in option.get("enum", [])]
-    remedy = f"Write one of {', '.join(map(str, choices))}, or a mapping." if choices else "Correct it."
-    return [_error("RCL1019", f"{_field(path)} {_show(error.instance)} is not known", remedy, document, path)]
+    what = f"{_field(path)} {shown(error.instance, document.node(*path).written)} is not known"
+    remedy = f"{of_choice(error.instance, choices)[:-1]}, or a mapping." if choices else "Correct it."
+    return [_error("RCL1019", what, remedy, document, path)]
 
 
 def _one_of(document: Document, choices: list[str], error: _Found, path: Path) -> Diagnostic:
@@ -195,22 +192,20 @@ def _one_of(document: Document, choices: list[str], error: _Found, path: Path) -
     return _error("RCL1021", f"{_field(path)} {what}", remedy, document, path)
 
 
-def _value(error: _Found) -> tuple[str, str]:
+def _value(error: _Found, written: str) -> tuple[str, str]:
     if error.schema.get("pattern") == REFERENCE_PATTERN:
         # It may be the secret itself; it is not shown.
         return "is no reference to a secret", "Write env:NAME or file:PATH; a secret never stands in a policy."
-    shown, limit = _show(error.instance), error.validator_value
+    seen, limit = shown(error.instance, written), error.validator_value
     match error.validator:
         case "type":
-            wanted = _TYPES.get(limit, str(limit))
-            quote = f' Quote it: "{error.instance}".' if limit == "string" and not _nested(error.instance) else ""
-            return f"is {_kind_of(error.instance)}, {shown}", f"Write {wanted}.{quote}"
+            return of_type(error.instance, limit, error.schema, written)
         case "enum":
-            return f"{shown} is not known", _nearest(str(error.instance), [str(each) for each in limit])
+            return f"{seen} is not known", of_choice(error.instance, limit)
         case "const":
-            return f"is {shown}", f"Write {limit}."
+            return f"is {seen}", f"Write {limit}."
         case "pattern":
-            return f"{shown} does not fit", f"Write {_description(error.schema) or 'it as the reference says'}."
+            return of_pattern(error.instance, error.schema)
         case "minItems":
             return "is empty", "Write at least one item."
         case "maxItems":
@@ -220,37 +215,17 @@ def _value(error: _Found) -> tuple[str, str]:
         case "maxLength":
             return f"has {len(error.instance)} characters", f"Write at most {limit}."
         case "minimum":
-            return f"is {shown}", f"Write {limit} or more."
+            return f"is {seen}", f"Write {limit} or more."
         case "maximum":
-            return f"is {shown}", f"Write {limit} or less."
+            return f"is {seen}", f"Write {limit} or less."
         case "format":
-            return f"{shown} is no date", "Write it as 2027-03-01."
+            return f"{seen} is no date", "Write it as 2027-03-01."
         case _:
-            return f"{shown} is wrong", "See the JSON Schema in schemas/."
-
-
-def _nested(value: Any) -> bool:
-    return isinstance(value, dict | list)
-
-
-def _kind_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    names = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
-    return names.get(type(value), "nothing")
+            return f"{seen} is wrong", "See the JSON Schema in schemas/."
 
 
 def _description(schema: dict[str, Any]) -> str:
     return str(schema.get("description", "")).rstrip(".")
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, n=1, cutoff=0.6) or get_close_matches(
-        word.lower(), [each for each in known if alike(each, word)], n=1, cutoff=0.0
-    )
-    if close:
-        return f"Did you mean {close[0]}?"
-    return f"Known here: {', '.join(known)}." if len(known) <= 14 else "See the JSON Schema in schemas/."
 
 
 def _field(path: Path) -> str:
@@ -259,12 +234,6 @@ def _field(path: Path) -> str:
     for step in path[1:] if len(path) > 1 and path[0] == "spec" else path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text or "the document"
-
-
-def _show(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-    text = redacted(text)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _error(code: str, what: str, remedy: str, document: Document, path: Path = ()) -> Diagnostic:

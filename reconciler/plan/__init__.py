@@ -6,13 +6,14 @@ diff (what differs), preflight (what will be refused), order (safest first), sea
 
 from reconciler.plan.build import Proposal, Situation, check_all, desire, group_hash, propose, with_steps
 from reconciler.plan.compare import compare
-from reconciler.plan.coverage import MachineCoverage, Seen, Standing, coverage
+from reconciler.plan.coverage import AT_RISK, MachineCoverage, Seen, Standing, coverage
 from reconciler.plan.lint import lint
 from reconciler.plan.preflight import refusals
 from reconciler.plan.survey import survey
 from reconciler.plan.values import IGNORABLE, DesiredGroup, DesiredState, Excused, Scope
 
 __all__ = [
+    "AT_RISK",
     "IGNORABLE",
     "DesiredGroup",
     "DesiredState",

@@ -35,6 +35,9 @@ class _Applied:
 
     at_key = at
 
+    def within(self, line: int, column: int, *path: str | int) -> Location:
+        return self.at(*path)
+
 
 def hashed(changes: Iterable[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]) -> tuple[Change, ...]:
     """The changes with a hash on every field."""

@@ -148,9 +148,9 @@ def _placed(field: Field) -> Iterator[tuple[Wanted, Node | None]]:
     """Every machine that is wanted on a cluster of the site, with its node."""
     for cluster in field.site.spec.clusters:
         snapshot = field.clusters.get(cluster.name)
-        nodes = {node.name: node for node in snapshot.nodes} if snapshot is not None else {}
+        nodes = {fold(node.name): node for node in snapshot.nodes} if snapshot is not None else {}
         for each in field.on.get(cluster.name, ()):
-            yield each, nodes.get(each.machine.node)
+            yield each, nodes.get(fold(each.machine.node))
 
 
 def _wanted(desired: DesiredState, clusters: Mapping[str, ClusterSnapshot]) -> dict[str, list[Wanted]]:
@@ -210,11 +210,11 @@ def _cluster(field: Field, cluster: Cluster, snapshot: ClusterSnapshot, mine: Se
     on_node: dict[str, list[Wanted]] = defaultdict(list)
     on_volume: dict[str, list[Wanted]] = defaultdict(list)
     for each in mine:
-        on_node[each.machine.node].append(each)
+        on_node[fold(each.machine.node)].append(each)
         for volume in volumes_of(each.machine) if snapshot.volumes else ():
             on_volume[volume].append(each)
     for node in snapshot.nodes:
-        yield from _node(field, node, on_node.get(node.name, ()))
+        yield from _node(field, node, on_node.get(fold(node.name), ()))
     yield from _deduplicated(field, snapshot, on_volume)
     yield from _room(field, cluster, snapshot, on_volume)
     yield from _hosts(field, snapshot)

@@ -21,39 +21,16 @@ from reconciler.model import (
 from reconciler.model.documents import (
     GroupDocument,
     MachineSelector,
-    MemberRule,
     Placed,
     PolicySet,
-    Positions,
-    ProtectedParts,
 )
 from reconciler.model.encode import encode
 from reconciler.model.names import fold
+from reconciler.plan.claims import Claim, data_source
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
 from reconciler.plan.terms import group_of, selectors_hash, zone_of, zones_of
+from reconciler.plan.unread import unread
 from reconciler.plan.values import AUTO, IGNORABLE, DesiredGroup, DesiredState, Excused
-
-
-def data_source(rule: MemberRule, machine: DataSource) -> DataSource:
-    """What of a machine the rule protects: all of it from its host, or parts of it inside the guest."""
-    if rule.level == "host" or not isinstance(rule.protect, ProtectedParts):
-        return machine
-    parts = rule.protect
-    named = [("application", (parts.application,) if parts.application else ()), ("volumes", parts.volumes)]
-    what = ";".join(f"{kind}={','.join(sorted(each))}" for kind, each in (*named, ("paths", parts.paths)) if each)
-    return DataSource(machine.cluster, machine.machine, Level.GUEST, what)
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """A rule of a group that means a machine."""
-
-    group: str
-    rule: int
-    positions: Positions
-
-    @property
-    def place(self) -> Location:
-        return self.positions.at("spec", "members", self.rule)
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -85,6 +62,7 @@ class _Resolver:
         self.lost: dict[DataSource, KnownMember] = {}
         self.owned: dict[str, set[str]] = defaultdict(set)
         self._remember()
+        self.unread = {(c, each.id) for c, seen in sight.clusters.items() for each in seen.unseen}
         self.gone = self._gone()
         self.incomplete = self._incomplete()
         #: Members that are not whole machines as they are now.
@@ -96,15 +74,18 @@ class _Resolver:
         self.claims: dict[DataSource, Claim] = {}
         self.rivals: dict[DataSource, list[Claim]] = {}
         self.parts: dict[DataSource, list[Claim]] = defaultdict(list)
+        self.lapsed: list[Excused] = []
 
     def resolve(self) -> DesiredState:
         desired = self._given_up(tuple(self._group(placed) for placed in self.groups))
         excused = self._excused()
         self._contested()
         self._renewed()
+        self.findings += unread(self.sight.clusters, self._name)
         return DesiredState(
             groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
             excused=excused,
+            lapsed=tuple(self.lapsed),
             incomplete=frozenset(self.incomplete),
             names=self._names(),
             findings=tuple(self.findings),
@@ -292,17 +273,21 @@ class _Resolver:
     # --- Exclusions --------------------------------------------------------------------------------------
 
     def _excused(self) -> tuple[Excused, ...]:
+        """The machines of each exclusion, by machine; those of exclusions that have ended are put into `lapsed`."""
         excused: dict[DataSource, Excused] = {}
         for placed in self.exclusions:
             spec = placed.document.spec
-            if spec.until < self.sight.today:
-                continue
+            ended = spec.until < self.sight.today
             cluster = spec.virtual_machines.cluster
             seen = self.now.get(cluster)
             for candidate in seen.select(spec.virtual_machines) if seen else ():
-                name = placed.document.metadata.name
-                excused.setdefault(candidate.source, Excused(candidate.source, name, spec.reason, spec.owner))
-                for claim in self._claims_on(candidate.source):
+                source, name = candidate.source, placed.document.metadata.name
+                found = Excused(source, name, spec.reason, spec.owner, spec.until)
+                if ended:
+                    self.lapsed.append(found)
+                    continue
+                excused.setdefault(source, found)
+                for claim in self._claims_on(source):
                     self._excluded_too(
                         candidate.name, claim.group, claim.place, placed.positions.at("spec", "virtualMachines")
                     )
@@ -327,6 +312,8 @@ class _Resolver:
 
     def _missing(self, group: str, member: KnownMember, where: Location) -> None:
         cluster = member.source.cluster
+        if (cluster, member.source.machine) in self.unread:
+            return  # it is there: `_unread` tells why it cannot be read
         why = "shows under half of its known machines" if cluster in self.incomplete else "does not show it"
         self.findings.append(
             Diagnostic(
@@ -374,7 +361,12 @@ class _Resolver:
 
     def _renewed(self) -> None:
         """A new machine under the name of one that is gone is another machine, and people want to be told."""
-        gone = {(c, fold(each.name)): each for c, lost in self.gone.items() for each in lost.candidates}
+        gone = {
+            (c, fold(each.name)): each
+            for c, lost in self.gone.items()
+            for each in lost.candidates
+            if (c, each.source.machine) not in self.unread
+        }
         if not gone:
             return
         for cluster, seen in sorted(self.now.items()):

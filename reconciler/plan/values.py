@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -86,23 +87,26 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Excused(msgspec.Struct, frozen=True):
-    """A machine that is unprotected on purpose: the name of the exclusion, its reason, and its owner."""
+    """A machine that is unprotected on purpose: the name of the exclusion, its reason, its owner, and its last day."""
 
     source: DataSource
     exclusion: str
     reason: str
     owner: str
+    until: date | None = None
 
 
 class DesiredState(msgspec.Struct, frozen=True):
     """Everything that should be on the servers of a site.
 
-    `incomplete` names clusters that show too few of their known machines to plan a removal from.
+    `lapsed` are the machines of exclusions that have ended. `incomplete` names clusters that show too few of their
+    known machines to plan a removal from.
     `names` tells people what a data source is called.
     """
 
     groups: tuple[DesiredGroup, ...]
     excused: tuple[Excused, ...] = ()
+    lapsed: tuple[Excused, ...] = ()
     incomplete: frozenset[str] = frozenset()
     names: dict[str, str] = {}
     findings: tuple[Diagnostic, ...] = ()

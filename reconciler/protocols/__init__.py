@@ -4,11 +4,15 @@ from reconciler.protocols.backup import (
     ChecksStore,
     Engine,
     Fence,
+    GivesUp,
     KeepsStore,
     ReadsGroups,
+    Rebuilds,
     Recovers,
     RecoveryPreview,
     StoreCheck,
+    StoreRebuild,
+    UnfinishedRecovery,
     diagnostics_of,
 )
 from reconciler.protocols.memory import (
@@ -30,7 +34,7 @@ from reconciler.protocols.memory import (
     Run,
     Stores,
 )
-from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target
+from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 
 __all__ = [
     "ApprovalUse",
@@ -43,6 +47,7 @@ __all__ = [
     "Evidence",
     "Fence",
     "FileFacts",
+    "GivesUp",
     "Inventory",
     "JobStore",
     "Journal",
@@ -54,6 +59,7 @@ __all__ = [
     "Marks",
     "Memory",
     "ReadsGroups",
+    "Rebuilds",
     "Recovers",
     "RecoveryPreview",
     "Request",
@@ -64,7 +70,10 @@ __all__ = [
     "Run",
     "StagedFile",
     "StoreCheck",
+    "StoreRebuild",
     "Stores",
     "Target",
+    "UnfinishedRecovery",
+    "Which",
     "diagnostics_of",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -13,11 +13,14 @@ from reconciler.model import (
     Action,
     Capabilities,
     CatalogSnapshot,
+    DataSource,
+    FileState,
     Job,
     JobHandle,
     JobStatus,
     Lineage,
     ObservedGroup,
+    RecoveryTarget,
     StoreLineage,
 )
 
@@ -25,10 +28,17 @@ from reconciler.model import (
 class Fence(msgspec.Struct, frozen=True):
     """The token of the lease that a write is done under; it only ever grows. `lease` names the series that the token
     counts in: the site's for changes of groups, one of its own for each replica store's jobs. Tokens of two series
-    are never compared."""
+    are never compared. `stands` raises `StaleFence` once the lease is lost in our own memory."""
 
     token: int
     lease: str = "site"
+    stands: Callable[[], None] | None = None
+
+    def check(self) -> None:
+        """Raises once the lease is lost. To be asked inside the transaction, right before it commits: a server may not
+        have seen a newer token yet."""
+        if self.stands is not None:
+            self.stands()
 
 
 class Engine(Protocol):
@@ -71,6 +81,7 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
 class KeepsStore(Protocol):
     """An engine that keeps a store of its own, which can be missing, older than it was, or another one."""
 
@@ -89,6 +100,40 @@ class KeepsStore(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesUp(Protocol):
+    """An engine whose store, or a volume of it, can be declared lost."""
+
+    def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
+        """Gives up what is missing or damaged beyond repair: the replicas on a volume, or the whole store with None.
+        What is left of it is put aside, never removed. Returns the data sources whose replicas are given up; their
+        initial replicas are due again. For the whole store the next use is a first one: `establish`."""
+        ...
+
+
+@runtime_checkable
+class Rebuilds(Protocol):
+    """An engine whose store's databases can be made anew from the data."""
+
+    def rebuild(self, source: DataSource | None, fence: Fence, *, sound_too: bool = False) -> StoreRebuild:
+        """Makes the catalog of a replica anew, or with None every one that is damaged, older than it was or gone, and
+        the server's database where that is gone. A sound one is left alone unless asked for. What was there is kept."""
+        ...
+
+
+class StoreRebuild(msgspec.Struct, frozen=True, rename="camel"):
+    """What was made anew: assignments of the server's database, catalogs, and the points and packs in them. `kept` are
+    the files that were there before, under their new names; `findings` what could not be taken over."""
+
+    server: str
+    assignments: tuple[DataSource, ...]
+    replicas: tuple[DataSource, ...]
+    points: int
+    packs: int
+    kept: tuple[str, ...]
+    findings: tuple[Diagnostic, ...]
+
+
 class ReadsGroups(Protocol):
     """An engine that can show its groups without everything else that `observe` reads: what apply looks at before
     each step."""
@@ -103,9 +148,31 @@ class Recovers(Protocol):
 
     def preview(self, job: Job) -> RecoveryPreview: ...
 
+    def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
+        """Recoveries whose files were all staged and that never ended. Only reads."""
+        ...
+
+
+class UnfinishedRecovery(msgspec.Struct, frozen=True, rename="camel"):
+    """A recovery that never ended: which job, for whom, until when (UTC) that counts, and of how many files how many
+    are replaced. None is: nothing of it will be done by itself once `until` has passed or the target has changed."""
+
+    job: str
+    source: DataSource
+    machine: str
+    point: str
+    target: RecoveryTarget
+    folder: str
+    keep_original: bool
+    asked_by: str
+    until: datetime
+    replaced: int
+    files: int
+
 
 class RecoveryPreview(msgspec.Struct, frozen=True, rename="camel"):
-    """What a recovery would write and destroy; `refusals` are the reasons why it would be refused."""
+    """What a recovery would write and destroy; `refusals` are the reasons why it would be refused. `found`
+    is what stands where it writes and removes: what is agreed to."""
 
     machine: str
     point: str
@@ -115,6 +182,7 @@ class RecoveryPreview(msgspec.Struct, frozen=True, rename="camel"):
     bytes: int
     refusals: tuple[Diagnostic, ...] = ()
     notes: tuple[str, ...] = ()
+    found: tuple[FileState, ...] = ()
 
 
 class StoreCheck(msgspec.Struct, frozen=True, rename="camel"):

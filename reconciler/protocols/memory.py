@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from reconciler.errors import ReconcilerError
 from reconciler.model import (
     DataSource,
     EvidenceKind,
@@ -127,7 +129,7 @@ class JobStore(Protocol):
     def get(self, job: str) -> JobRecord | None: ...
     def running(self) -> tuple[JobRecord, ...]: ...
     def latest(self) -> Mapping[tuple[DataSource, JobKind], JobRecord]:
-        """The latest record of each data source and kind: what `due` needs."""
+        """The record of each data source and kind that was begun last, whatever the clock said: what `due` needs."""
         ...
 
     def history(self, limit: int = 100, source: DataSource | None = None) -> Sequence[JobRecord]:
@@ -217,6 +219,24 @@ class Evidence(Protocol):
     def records(self, holding: str = "") -> Iterator[Record]:
         """All of them, oldest first; with `holding` only those with this word in them (plain letters, digits, `-`).
         Raises `Damaged`, RCL5020, where one does not read."""
+        ...
+
+
+class KnownEvidence(Evidence, Protocol):
+    """Evidence whose end the state has on record, so that it is never begun again by itself."""
+
+    @property
+    def folder(self) -> Path: ...
+    def trouble(self) -> ReconcilerError | None:
+        """Why the folder is not the one that this state wrote, RCL5042; None where it is."""
+        ...
+
+    def noted(self) -> tuple[int, str]:
+        """How many records the state has on record, and the hash of the last."""
+        ...
+
+    def begin_anew(self) -> None:
+        """The next record is the first of a new chain."""
         ...
 
 
@@ -358,5 +378,5 @@ class Memory(Protocol):
     @property
     def marks(self) -> Marks: ...
     @property
-    def evidence(self) -> Evidence: ...
+    def evidence(self) -> KnownEvidence: ...
     def close(self) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -11,6 +12,7 @@ import msgspec
 
 from reconciler.model import (
     ClusterSnapshot,
+    FileState,
     VirtualMachine,
 )
 
@@ -58,7 +60,13 @@ class DiskReader(Protocol):
 
 
 class StagedFile(Protocol):
-    """A file being written beside its target. Closed, durable, on exit without an error."""
+    """A file beside its target, being written or looked at. Closed, durable, on exit without an error."""
+
+    size: int
+
+    def extents(self) -> Iterator[tuple[int, int]]:
+        """(offset, length) of every part that may hold data, ascending; the rest is zeros."""
+        ...
 
     def write(self, offset: int, data: bytes) -> None:
         """Writes at `offset`; what is never written reads as zeros and takes no space."""
@@ -74,6 +82,15 @@ class StagedFile(Protocol):
     ) -> None: ...
 
 
+class Which(StrEnum):
+    """The three names that a file has while it is recovered: its own, the one of what is to replace it, and the one
+    of what it was."""
+
+    PLACE = "place"
+    STAGED = "staged"
+    ORIGINAL = "original"
+
+
 class Room(msgspec.Struct, frozen=True):
     """What a file system has left, in bytes; `file_system` tells it from others, `folder` is the one asked about."""
 
@@ -83,30 +100,47 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Target(Protocol):
-    """Somewhere files are put, whole and atomically: staged beside the target, then renamed over it.
+    """Somewhere files are put, whole and atomically: staged beside the target, then renamed over it, while what stood
+    there keeps a second name for as long as it may be wanted back.
 
-    `token` tells the staged files of one job from another's; all calls are idempotent, so that an interrupted
-    cut-over can be rolled forward. Paths are the target's own.
+    `token` tells the files of one job from another's; all calls are idempotent, so that an interrupted cut-over can be
+    rolled forward. Paths are the target's own. What stands at a path and is no regular file is refused, RCL7015.
     """
 
     def stage(self, path: str, token: str, size: int) -> StagedFile:
-        """Opens the staged file for `path`, empty and `size` bytes long, making folders as needed."""
+        """Opens the staged file for `path`, new and `size` bytes long, making folders as needed."""
         ...
 
-    def staged(self, path: str, token: str) -> bool:
-        """Whether the staged file of `path` is there."""
+    def reopen(self, path: str, which: Which, token: str) -> StagedFile:
+        """Opens one of the files for reading. Raises OSError where that cannot be."""
         ...
 
-    def cut_over(self, path: str, token: str, mode: int, mtime_ns: int, *, keep_original: bool) -> None:
-        """Gives the staged file its mode and time and renames it over `path`; without a staged file, nothing.
-        `keep_original` keeps what stood there as ``path.original-TOKEN``."""
+    def state(self, path: str, which: Which = Which.PLACE, token: str = "") -> FileState | None:
+        """What stands under the name, without its digest; None for nothing."""
         ...
 
-    def discard(self, path: str, token: str) -> None:
-        """Removes the staged file if it is there."""
+    def keep(self, path: str, token: str) -> None:
+        """Gives what stands at `path` its second name, ``NAME.original-TOKEN``."""
+        ...
+
+    def put(self, path: str, token: str, mode: int, mtime_ns: int, *, replace: bool) -> None:
+        """Gives the staged file its mode and time and renames it to `path`; without a staged file, nothing. Without
+        `replace` a file that has come to be there is refused, RCL7015."""
+        ...
+
+    def give_back(self, path: str, token: str) -> None:
+        """Renames what has the second name back over `path`; without one, nothing."""
+        ...
+
+    def discard(self, path: str, which: Which, token: str) -> None:
+        """Removes the staged file, or the second name, if it is there."""
         ...
 
     def exists(self, path: str) -> bool: ...
+
+    def remove(self, path: str) -> None:
+        """Removes a file if it is there."""
+        ...
 
     def check(self, path: str) -> None:
         """Raises `Refused`: RCL2012 where `path` leads out of the target, RCL7015 where what stands there is no regular
@@ -148,6 +182,16 @@ class Disks(Target, Protocol):
         """The ids of machines whose cluster resource group is present."""
         ...
 
+    def make_known(self, machine: str, config: str, name: str, node: str) -> None:
+        """Makes a machine known to the cluster that it knows no longer: highly available under the name `name`, off, on
+        `node` where there is such a node, else on another, with its configuration at `config`. Doing it twice equals
+        doing it once."""
+        ...
+
+    def make_unknown(self, machine: str) -> None:
+        """Takes back what `make_known` did."""
+        ...
+
     def checkpoint_files(self, machine: str) -> tuple[str, ...]:
         """Paths of the files that belong to the machine's checkpoints."""
         ...
@@ -166,8 +210,4 @@ class Disks(Target, Protocol):
         """Those of `paths` that another machine than `machine` names as one of its files, with the names of these
         machines. The file itself is compared where there is one (links lead to it), else the path without regard to
         letter case."""
-        ...
-
-    def remove(self, path: str) -> None:
-        """Removes a file if it is there."""
         ...

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from reconciler.errors import CATALOG, Diagnostic, Severity
-from reconciler.report.escape import azure, github, github_field, json_text, sarif, xml
+from reconciler.report.escape import azure, github, github_field, json_text, safe, sarif, xml
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
 
@@ -82,9 +82,9 @@ def junit_text(findings: Sequence[Diagnostic], files: Sequence[str]) -> str:
         by_file.setdefault(where, []).append(finding)
     cases = []
     for file, mine in by_file.items():
-        errors = [str(each) for each in mine if each.severity is Severity.ERROR]
+        errors = [safe(str(each)) for each in mine if each.severity is Severity.ERROR]
         failure = f"{len(errors)} mistakes" if errors else ""
-        mild = [str(each) for each in mine if each.severity is not Severity.ERROR]
+        mild = [safe(str(each)) for each in mine if each.severity is not Severity.ERROR]
         cases.append(Case(file, "policies", failure, errors, mild))
     return junit_suite("reconciler validate", cases)
 

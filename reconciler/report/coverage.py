@@ -13,8 +13,11 @@ from reconciler.report.words import Paint, Tone, count, moment, table
 
 _TONES: dict[Standing, Tone] = {
     Standing.PROTECTED: "good",
-    Standing.PENDING: "change",
     Standing.EXCLUDED: "quiet",
+    Standing.PENDING: "change",
+    Standing.LATE: "bad",
+    Standing.DAMAGED: "bad",
+    Standing.UNSEEN: "bad",
     Standing.UNPROTECTED: "bad",
 }
 

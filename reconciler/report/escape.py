@@ -175,7 +175,7 @@ def _paired(value: Any) -> Any:
         return "".join(_seen(letter) if "\ud800" <= letter <= "\udfff" else letter for letter in value)
     if isinstance(value, dict):
         return {_paired(key): _paired(inner) for key, inner in value.items()}
-    return [_paired(inner) for inner in value] if isinstance(value, list) else value
+    return [_paired(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def sarif(text: str) -> str:

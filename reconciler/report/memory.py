@@ -16,13 +16,14 @@ from reconciler.report.words import Paint, count
 class LeaseView(msgspec.Struct, frozen=True, rename="camel"):
     """The lease of a site. `lease` None: nobody has it. `held` False with a lease: it expired, or the holder's process
     died, and the next command takes it over. `alive` None: the holder is on another machine. `runs` are the open ones
-    under its token."""
+    under its token, `others` the leases of jobs and of the loop that count."""
 
     site: str
     held: bool
     lease: Lease | None = None
     alive: bool | None = None
     runs: tuple[Run, ...] = ()
+    others: tuple[Lease, ...] = ()
     format_version: str = "1.0"
     kind: Literal["Lease"] = "Lease"
 
@@ -46,7 +47,7 @@ def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
     """Who holds the site, since when, until when, and what may be done about it."""
     lease = shown.lease
     if lease is None:
-        return f"{safe(shown.site)} is free: nobody holds its lease.\n"
+        return f"{safe(shown.site)} is free: nobody holds its lease.\n" + _others(shown, zone)
     process = {
         True: "lives",
         False: "died",
@@ -68,7 +69,17 @@ def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
         if shown.held
         else "The next command takes the lease over."
     )
-    return f"{head}\n" + "".join(f"  {name:<15}{text}\n" for name, text in rows) + tail + "\n"
+    table = "".join(f"  {name:<15}{text}\n" for name, text in rows)
+    return f"{head}\n{table}{tail}\n" + _others(shown, zone)
+
+
+def _others(shown: LeaseView, zone: tzinfo) -> str:
+    """The leases of jobs and of the loop, one in each line."""
+    return "".join(
+        f"{safe(each.name)}: {safe(each.holder)} since {_second(each.acquired_at, zone)}, until "
+        f"{_second(each.expires_at, zone)}, token {each.token}\n"
+        for each in shown.others
+    )
 
 
 def holdings_text(name: str, held: Holdings | None, zone: tzinfo) -> str:

@@ -43,7 +43,7 @@ _LISTED, _WIDE = 20, 500
 
 def marker(site: str) -> str:
     """The comment that names the site: the first line of every report of it."""
-    return f"<!-- reconciler:plan site={_SITE.sub('-', site)[:60].strip('-')} -->"
+    return f"<!-- reconciler:plan site={_SITE.sub('-', site)[:63].strip('-')} -->"
 
 
 def plan_markdown(

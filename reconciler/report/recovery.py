@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
-from reconciler.model import JobRecord, format_size
+from reconciler.model import JobRecord, RecoveryStep, format_size
 from reconciler.protocols import RecoveryPreview, StoreCheck
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.words import Paint, ago, count, moment
 
+_TITLES = {
+    RecoveryStep.CONTINUE: "Rest of a recovery of",
+    RecoveryStep.UNDO: "Undoing a recovery of",
+}
 
-def recovery_text(preview: RecoveryPreview, now: datetime, zone: tzinfo, paint: Paint) -> str:
+
+def recovery_text(
+    preview: RecoveryPreview, now: datetime, zone: tzinfo, paint: Paint, step: RecoveryStep = RecoveryStep.RECOVER
+) -> str:
     """Which machine, which point, how old, what is written and what is destroyed."""
-    age = ago(now - preview.point_time)
+    age = f"{ago(now - preview.point_time)} old" if preview.point_time <= now else "which lies in the future"
     lines = [
-        paint(f"Recovery of {safe(preview.machine)}", "strong"),
-        f"  point     {safe(preview.point)}, of {moment(preview.point_time, zone)}, {age} old",
-        f"  size      {format_size(preview.bytes)}",
+        paint(f"{_TITLES.get(step, 'Recovery of')} {safe(preview.machine)}", "strong"),
+        f"  point     {safe(preview.point)}, of {moment(preview.point_time, zone)}, {age}",
     ]
+    lines += [f"  size      {format_size(preview.bytes)}"] if preview.bytes else []
     lines += [f"  writes    {safe(path)}" for path in preview.writes]
     lines += [f"  {paint('destroys', 'bad')}  {safe(path)} as it is now" for path in preview.destroys]
     lines += [f"  note      {safe(note)}" for note in preview.notes]
@@ -31,7 +38,7 @@ def recovered_text(record: JobRecord) -> str:
     result = record.status.result
     files = result.files if result else {}
     lines = [f"Recovered {count(len(files), 'file')}, each read back and verified block by block:"]
-    lines += [f"  {safe(path)}  blake3 {digest}" for path, digest in files.items()]
+    lines += [f"  {safe(path)}  blake3 {digest or 'not told of so many holes'}" for path, digest in files.items()]
     return "\n".join(lines) + "\n"
 
 

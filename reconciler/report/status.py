@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +14,7 @@ from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import KINDS
 from reconciler.report.words import Paint, Tone, ago, count, moment, table
+from reconciler.schedule import SKEW
 
 _REPLICA = {
     ReplicaState.PENDING: "initial replica pending",
@@ -22,8 +23,11 @@ _REPLICA = {
 }
 _TONES: dict[Standing, Tone] = {
     Standing.PROTECTED: "good",
-    Standing.PENDING: "change",
     Standing.EXCLUDED: "quiet",
+    Standing.PENDING: "change",
+    Standing.LATE: "bad",
+    Standing.DAMAGED: "bad",
+    Standing.UNSEEN: "bad",
     Standing.UNPROTECTED: "bad",
 }
 
@@ -78,10 +82,19 @@ def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
     lines = [paint(f"Site {status.site} at {moment(status.at, zone)}", "strong"), ""]
     lines += [*_machines(status, zone, paint), "", *_groups(status, paint), *_replicas(status, zone, paint)]
     lines += _volumes(status, paint)
-    beat = f"last ran {ago(status.at - status.heartbeat)} ago" if status.heartbeat else "has never run"
-    lines.append(f"The loop {beat}." + (f" At work now: {safe(status.holder)}." if status.holder else ""))
+    lines.append(
+        f"The loop {_beat(status, zone)}." + (f" At work now: {safe(status.holder)}." if status.holder else "")
+    )
     text = "\n".join(lines) + "\n"
     return text + ("\n" + findings_text(status.findings, paint) if status.findings else "")
+
+
+def _beat(status: Status, zone: tzinfo) -> str:
+    if status.heartbeat is None:
+        return "has never run"
+    if status.heartbeat > status.at + SKEW:
+        return f"last ran at {moment(status.heartbeat, zone)}, which lies in the future"
+    return f"last ran {ago(max(status.at - status.heartbeat, timedelta(0)))} ago"
 
 
 def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:

@@ -13,7 +13,7 @@ from reconciler.schedule.calendar import (
 from reconciler.schedule.due import ANSWERS, Made, View, answered, backoff, due, next_job
 from reconciler.schedule.gaps import longest_gap
 from reconciler.schedule.retain import LEAST_POINTS, Kept, Range, Retention, retain
-from reconciler.schedule.trust import SKEW, ahead, believable, believed, newest_time
+from reconciler.schedule.trust import SKEW, ahead, believable, believed, newest, until
 
 __all__ = [
     "ANSWERS",
@@ -35,11 +35,12 @@ __all__ = [
     "last_interval_slot",
     "last_occurrence",
     "longest_gap",
-    "newest_time",
+    "newest",
     "next_interval_slot",
     "next_job",
     "next_occurrence",
     "occurrences",
     "point_slots",
     "retain",
+    "until",
 ]

@@ -40,7 +40,7 @@ from reconciler.schedule.calendar import (
     next_occurrence,
 )
 from reconciler.schedule.retain import Range, retain
-from reconciler.schedule.trust import ahead, believable, believed, newest_time
+from reconciler.schedule.trust import ahead, believable, believed, until
 
 _BACKOFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 _SHORT = {
@@ -54,7 +54,7 @@ _PRIORITY = list(_SHORT)
 
 
 class View(msgspec.Struct, frozen=True):
-    """What `due` looks at. `latest` has the newest record of each data source and kind that began by now."""
+    """What `due` looks at. `latest` has the record of each data source and kind that was begun last."""
 
     now: datetime
     zone: ZoneInfo
@@ -71,16 +71,22 @@ class Made(msgspec.Struct, frozen=True):
     points: Sequence[RecoveryPoint]
     now: datetime
 
-    def newest(self, *kinds: PointKind) -> datetime | None:
-        """The time of the newest believable point, of these kinds where some are given."""
-        return newest_time((each for each in self.points if not kinds or each.kind in kinds), self.now)
+    @property
+    def newest(self) -> datetime | None:
+        """The time of the newest point; None where the clock has gone back since it was made."""
+        if _is_ahead(self.replica.synchronized_at, self.now):
+            return None
+        latest = until(self.replica, self.now)
+        return max((each.time for each in self.points if each.time <= latest), default=None)
 
     @property
     def whole_at(self) -> datetime | None:
-        """When all of the source was last read into a point."""
-        mark = believed(self.replica.express_full_at, self.now)  # the point of a monthly one may have expired
-        point = self.newest(PointKind.EXPRESS_FULL, PointKind.INITIAL_REPLICA)
-        return max((at for at in (mark, point) if at is not None), default=None)
+        """When all of the source was last read into a point; that point may have expired."""
+        mark = self.replica.express_full_at
+        if mark is not None or _is_ahead(self.replica.synchronized_at, self.now):
+            return believed(mark, self.now)
+        latest, kinds = until(self.replica, self.now), (PointKind.EXPRESS_FULL, PointKind.INITIAL_REPLICA)
+        return max((each.time for each in self.points if each.kind in kinds and each.time <= latest), default=None)
 
     @property
     def checked_at(self) -> datetime | None:
@@ -93,7 +99,7 @@ class Made(msgspec.Struct, frozen=True):
 #: What there is, a slot -> whether the slot was answered. Kinds of jobs that are not here have no slots: they are due
 #: by what state something is in.
 ANSWERS: Mapping[JobKind, Callable[[Made, datetime], bool]] = {
-    JobKind.SYNCHRONIZATION: lambda made, slot: _since(made.newest(), slot),
+    JobKind.SYNCHRONIZATION: lambda made, slot: _since(made.newest, slot),
     JobKind.EXPRESS_FULL: lambda made, slot: _since(made.whole_at, slot),
     JobKind.CONSISTENCY_CHECK: lambda made, slot: _since(made.checked_at, slot),
 }
@@ -102,6 +108,10 @@ ANSWERS: Mapping[JobKind, Callable[[Made, datetime], bool]] = {
 def answered(kind: JobKind, made: Made, slot: datetime) -> bool:
     """Whether the slot of such a job needs no run any more."""
     return ANSWERS[kind](made, slot)
+
+
+def _is_ahead(mark: datetime | None, now: datetime) -> bool:
+    return mark is not None and ahead(mark, now)
 
 
 def _since(at: datetime | None, slot: datetime) -> bool:
@@ -241,7 +251,7 @@ def _pruning(view: View, replica: Replica, group: ProtectionGroup | None, points
 def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: str, what: str = "") -> Job | None:
     """The job for the slot, unless it is running, has failed for good, or waits for its next try."""
     job = Job(
-        id=_id(kind, view.catalog.server, replica.source, slot, what),
+        id=_id(kind, view.catalog.server, replica.source, slot, what or _after(replica, kind)),
         kind=kind,
         server=view.catalog.server,
         source=replica.source,
@@ -250,7 +260,7 @@ def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: st
         reason=reason,
     )
     record = view.latest.get((replica.source, kind))
-    if record is None or record.job.id != job.id or ahead(record.started_at, view.now):
+    if record is None or record.job.id != job.id:
         return job
     if record.status.state is JobState.FAILED:
         again = record.retry_at is not None and record.retry_at <= view.now
@@ -263,6 +273,17 @@ def _repaired_since(view: View, replica: Replica, record: JobRecord) -> bool:
     checked = believed(replica.checked_at, view.now)
     makes_a_point = record.job.kind in (JobKind.SYNCHRONIZATION, JobKind.EXPRESS_FULL)
     return makes_a_point and checked is not None and record.ended_at is not None and checked >= record.ended_at
+
+
+def _after(replica: Replica, kind: JobKind) -> str:
+    """What was done of the kind before. A clock that goes back comes to the same slot again, which is another need."""
+    marks = {
+        JobKind.SYNCHRONIZATION: replica.synchronized_at,
+        JobKind.EXPRESS_FULL: replica.express_full_at,
+        JobKind.CONSISTENCY_CHECK: replica.checked_at,
+    }
+    mark = marks.get(kind)
+    return mark.isoformat() if mark is not None else ""
 
 
 def _id(kind: JobKind, server: str, source: DataSource, slot: datetime, what: str) -> str:

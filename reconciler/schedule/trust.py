@@ -1,7 +1,9 @@
 """Trust: a time that was stored, this moment -> whether it can be believed, and as what.
 
 A clock that was wrong once leaves times behind that have not come yet: points, marks of what was done, jobs. They are
-kept and told, and nothing is decided by them.
+kept and told, and nothing is decided by them. A clock that went back comes to times that it has shown before: what was
+done then is not done for now. Which of two came later is told by the replica's own mark, the last of which it wrote,
+never by their times.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from reconciler.model import RecoveryPoint
+from reconciler.model import RecoveryPoint, Replica
 
 #: Clocks of two hosts differ by so much without one of them being wrong.
 SKEW = timedelta(seconds=5)
@@ -31,7 +33,14 @@ def believable(points: Iterable[RecoveryPoint], now: datetime) -> list[RecoveryP
     return [point for point in points if point.time <= latest]
 
 
-def newest_time(points: Iterable[RecoveryPoint], now: datetime) -> datetime | None:
-    """The time of the newest point whose time has come."""
-    latest = now + SKEW
-    return max((point.time for point in points if point.time <= latest), default=None)
+def until(replica: Replica | None, now: datetime) -> datetime:
+    """No point that is later than this was made since the replica was renewed last; where that lies in the future,
+    the points whose time has come are all that can be said."""
+    mark = replica.synchronized_at if replica is not None else None
+    return mark if mark is not None and not ahead(mark, now) else now + SKEW
+
+
+def newest(points: Iterable[RecoveryPoint], replica: Replica | None, now: datetime) -> RecoveryPoint | None:
+    """The newest point of the replica, as far as its time can be believed."""
+    latest = until(replica, now)
+    return max((each for each in points if each.time <= latest), key=lambda each: (each.time, each.id), default=None)

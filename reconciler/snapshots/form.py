@@ -6,6 +6,7 @@ has is seen from its content; on writing the name decides.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -63,9 +64,11 @@ class SnapshotFile:
         self._sort = sort
         try:
             self._file = files.open_regular(path)
-            self._head = self._file.read(_HEADER_BYTES)
+            head = self._file.read(_HEADER_BYTES)
         except OSError as error:
             raise self._unreadable(error) from error
+        self._head = head.removeprefix(BOM_UTF8)
+        self._start = len(head) - len(self._head)
         self.header = self._found_header()
 
     def __enter__(self) -> Self:
@@ -78,7 +81,7 @@ class SnapshotFile:
 
     def document(self, kind: type[D]) -> D:
         """The whole file, decoded at once."""
-        self._file.seek(0)
+        self._file.seek(self._start)
         data = self._read(-1)
         try:
             found = msgspec.json.decode(data, type=kind)

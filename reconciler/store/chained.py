@@ -50,6 +50,11 @@ class ChainedEvidence:
             return error
         return None
 
+    def noted(self) -> tuple[int, str]:
+        """How many records the state has on record, and the hash of the last."""
+        line = self._database.line()
+        return line["seq"] or 0, line["head"] or ""
+
     def begin_anew(self) -> None:
         """The evidence is lost, and that is on record elsewhere: the next record is the first of a new chain."""
         self._database.write(lambda write: self._database.move(write, seq=None, head=None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 from reconciler import files
@@ -66,19 +67,23 @@ def _belongs(path: Path) -> bool:
 def _pack(target: Path, kept: list[Path], readme: bytes) -> None:
     """All or nothing: a temporary file, then renamed."""
     files.make_folder(target.parent)
-    temporary = target.with_name(f".{target.name}.part")
+    temporary = files.temporary(target)
     files.announce("write", target)
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w+b") as handle:
-        with tarfile.open(fileobj=handle, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for path in kept:
-                archive.add(path, arcname=path.name, recursive=False, filter=_nobodys)
-            told = tarfile.TarInfo(README)
-            told.size, told.mode = len(readme), 0o600
-            archive.addfile(told, io.BytesIO(readme))
-        handle.flush()
-        files.fsync(handle.fileno(), target)
-    files.rename(temporary, target)
+    try:
+        with os.fdopen(files.create(temporary), "w+b") as handle:
+            with tarfile.open(fileobj=handle, mode="w", format=tarfile.PAX_FORMAT) as archive:
+                for path in kept:
+                    archive.add(path, arcname=path.name, recursive=False, filter=_nobodys)
+                told = tarfile.TarInfo(README)
+                told.size, told.mode = len(readme), 0o600
+                archive.addfile(told, io.BytesIO(readme))
+            handle.flush()
+            files.fsync(handle.fileno(), target)
+        files.rename(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -339,8 +339,7 @@ class SqliteJobs:
     def latest(self) -> Mapping[tuple[DataSource, JobKind], JobRecord]:
         records = self._decoded(
             "place = 1",
-            source="(SELECT *, row_number() OVER "
-            "(PARTITION BY source, kind ORDER BY started_at DESC, sequence DESC) AS place FROM job)",
+            source="(SELECT *, row_number() OVER (PARTITION BY source, kind ORDER BY sequence DESC) AS place FROM job)",
         )
         return {(record.job.source, record.job.kind): record for record in records}
 

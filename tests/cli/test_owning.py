@@ -15,7 +15,7 @@ from reconciler.model import CreateGroup, ExistingPoints, Ownership
 from reconciler.protocols import Fence
 from reconciler.store import open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
-from tests.fakes import NOON, machine_id
+from tests.fakes import NOON, first_use, machine_id
 from tests.shop import Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")
@@ -96,6 +96,7 @@ def test_a_group_that_others_made_meanwhile_is_not_taken_by_a_saved_plan(shop: S
 
     action = read(path).plan.steps[0].action
     assert isinstance(action, CreateGroup)
+    first_use(site.engines["mabs-01"], site.memory.lineage())
     site.engines["mabs-01"].apply(action, Fence(1))
     site.close()
     said = shop("apply", str(path), "--yes", *T1)

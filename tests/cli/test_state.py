@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import random
 import shutil
@@ -243,12 +245,51 @@ def test_a_newer_schema_is_refused(shop: Shop) -> None:
     with sqlite3.connect(database(shop)) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    assert shop("state", "backup", str(path)).code == 0
-    for old in database(shop).parent.glob("hq.db*"):
-        old.unlink()
-    said = shop("state", "restore", str(path), "--yes")
-    assert (said.code, "RCL5001" in said.err) == (6, True)
-    assert not database(shop).exists()
+    said = shop("state", "backup", str(path))
+    assert (said.code, "RCL5001" in said.err, path.exists()) == (6, True, False)
+
+
+def repacked(backup: Path, *leave_out: str) -> None:
+    """The backup without some of its parts, its manifest sealed anew, as anybody can write it."""
+    with tarfile.open(backup) as tar:
+        parts = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
+    manifest = json.loads(parts.pop("manifest.json"))
+    manifest["parts"] = [part for part in manifest["parts"] if part["name"] not in leave_out]
+    manifest["seal"] = ""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    manifest["seal"] = hashlib.sha256(text).hexdigest()
+    with tarfile.open(backup, "w") as tar:
+        for name, data in {"manifest.json": json.dumps(manifest).encode(), **parts}.items():
+            if name not in leave_out:
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+
+
+def test_a_backup_without_the_state_itself_is_refused(shop: Shop, backup: Path) -> None:
+    repacked(backup)
+    assert read_backup(backup).site == "hq"
+    repacked(backup, "state.db")
+    before = {path: path.read_bytes() for path in (shop.root / "var").rglob("hq*") if path.is_file()}
+    said = shop("state", "restore", str(backup), "--yes")
+    assert (said.code, "RCL5008" in said.err, "state.db" in said.err) == (6, True, True)
+    assert {path: path.read_bytes() for path in (shop.root / "var").rglob("hq*") if path.is_file()} == before
+
+
+def test_a_backup_names_the_state_and_a_restore_goes_past_every_copy_of_it(shop: Shop, backup: Path) -> None:
+    manifest = read_backup(backup)
+    with memory_of(shop) as memory:
+        lineage = memory.lineage()
+    assert lineage is not None
+    assert manifest.state is not None
+    assert manifest.state.id == lineage.id
+    assert manifest.state.generation <= lineage.generation
+    assert shop("state", "restore", str(backup), "--yes").code == 0
+    with memory_of(shop) as memory:
+        restored = memory.lineage()
+    assert restored is not None
+    assert restored.id == lineage.id
+    assert restored.generation > lineage.generation + 10**9
 
 
 def test_what_is_no_backup_is_refused(shop: Shop, backup: Path) -> None:

@@ -31,7 +31,7 @@ from reconciler.model import (
     UpdateGroup,
 )
 from reconciler.protocols import Engine, Fence
-from tests.fakes import DiskCluster, SetClock, group, job, recovery_of
+from tests.fakes import DiskCluster, SetClock, first_use, group, job, recovery_of
 
 F1, F2 = Fence(1), Fence(2)
 
@@ -46,6 +46,7 @@ class World(ABC):
         self.one = self.cluster.add(1, "one")
         self.two = self.cluster.add(2, "two")
         self.engine = self.open()
+        first_use(self.engine)
 
     @abstractmethod
     def open(self) -> Engine:
@@ -266,6 +267,9 @@ class EngineContract:
     def test_pruning_keeps_the_newest_and_the_floor(self, world: World) -> None:
         world.protect(world.one)
         made = world.make_points(world.one, 5)
+        young = world.done(job(JobKind.PRUNING, world.one, 6, points=tuple(made[:2])))
+        assert (young.state, young.code) == (JobState.FAILED, "RCL4011")
+        world.clock.forward(timedelta(days=6))
         for number, wanted in enumerate([[made[-1]], made[:3]]):
             status = world.done(job(JobKind.PRUNING, world.one, number, points=tuple(wanted)))
             assert (status.state, status.code) == (JobState.FAILED, "RCL4011")

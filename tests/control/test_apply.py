@@ -28,7 +28,7 @@ from reconciler.model import CreateGroup, JobState, Outcome, OutcomeState, Prote
 from reconciler.protocols import Fence
 from reconciler.store import open_memory
 from reconciler.wiring import choose_site
-from tests.fakes import DiskCluster, SetClock, setup_for
+from tests.fakes import DiskCluster, SetClock, first_use, setup_for
 from tests.kill.test_kill import write_policies
 
 
@@ -126,6 +126,7 @@ def test_a_stale_object_keeps_the_whole_plan_from_being_begun(desk: Desk) -> Non
         taken = plan.steps[1].action
         assert isinstance(taken, CreateGroup)
         mine = msgspec.structs.replace(taken.group, display_name="Made by hand")
+        first_use(desk.site.engines["mabs-01"], desk.site.memory.lineage())
         desk.site.engines["mabs-01"].apply(CreateGroup("mabs-01", mine), held.fence)
         with pytest.raises(Refused) as refused:
             apply(desk.site, plan, held, Mandate("apply"))
@@ -139,8 +140,9 @@ def test_a_run_is_on_record_from_its_commit_to_what_the_server_showed(desk: Desk
     with holding(desk.site) as held:
         plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
         apply(desk.site, plan, held, Mandate("apply", "--yes", commit="c0ffee"))
-    run, step, ended = desk.site.memory.evidence.records()
-    assert [each.kind for each in (run, step, ended)] == ["run", "step", "runEnded"]
+    run, first, step, ended = desk.site.memory.evidence.records()
+    assert [each.kind for each in (run, first, step, ended)] == ["run", "state", "step", "runEnded"]
+    assert first.body["what"] == "firstUse"
     assert (run.body["commit"], run.body["consent"], run.body["planHash"]) == ("c0ffee", "--yes", plan.plan_hash)
     assert step.body["shownHash"] == plan.steps[0].desired_hash
     assert ended.body["done"] == 1
@@ -167,6 +169,7 @@ def test_a_run_that_died_is_settled_by_what_the_server_shows(desk: Desk, applied
         (step,) = proposal.plan.steps
         desk.site.memory.journal.started(run, step.id, desk.clock.now())
         if applied:
+            first_use(desk.site.engines["mabs-01"], desk.site.memory.lineage())
             desk.site.engines["mabs-01"].apply(step.action, held.fence)
         assert settle(desk.site) == (run,)
         assert [entry.group for entry in desk.site.memory.ledger.entries()] == (["gold"] if applied else [])
@@ -176,6 +179,7 @@ def test_a_run_that_died_is_settled_by_what_the_server_shows(desk: Desk, applied
 
 def test_a_lease_that_was_lost_stops_everything(desk: Desk) -> None:
     with holding(desk.site) as held:
+        first_use(desk.site.engines["mabs-01"], desk.site.memory.lineage())
         desk.site.engines["mabs-01"].apply(  # somebody else has worked on the server since
             propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan.steps[0].action, Fence(99)
         )

@@ -56,7 +56,7 @@ from reconciler.plan import group_hash
 from reconciler.protocols import Lease, Run
 from reconciler.store import EvidenceFolder, check_chain
 from tests.control.test_apply import Desk
-from tests.fakes import NOON, machine_id, setup_for
+from tests.fakes import NOON, first_use, machine_id, setup_for
 
 ONE = f"hci-01/{machine_id(1)}/host"
 TWO = f"hci-01/{machine_id(2)}/host"
@@ -103,6 +103,7 @@ class Life(Desk):
             record_glass(site, run)
         record_approvals(site, run.id, approvals)
         for step in plan.steps:
+            first_use(site.engines["mabs-01"], site.memory.lineage())
             ref = site.engines["mabs-01"].apply(step.action, held.fence)
             shown = next((each.group for each in self.catalog().groups if each.ref == ref), None)
             done = Outcome(step.id, OutcomeState.DONE, site.now(), ref)

@@ -32,7 +32,7 @@ from reconciler.model import (
     ReplicaState,
 )
 from reconciler.protocols import Fence
-from tests.fakes import BLOCK, DiskCluster, SetClock, group, job, recovery_of, setup_for
+from tests.fakes import BLOCK, DiskCluster, SetClock, first_use, group, job, recovery_of, setup_for
 
 
 class Lab:
@@ -45,6 +45,7 @@ class Lab:
         self.cluster = DiskCluster(folder / "cluster")
         self.one = self.cluster.add(1, "one", data=data)
         self.engine = self.open()
+        first_use(self.engine)
         self.engine.apply(CreateGroup("mabs-01", group("gold", self.one)), Fence(1))
         self.number = 0
 
@@ -251,11 +252,11 @@ def test_a_store_of_a_newer_format_is_refused_untouched(lab: Lab) -> None:
     lab.engine.close()
     marker = lab.folder / "store" / "format.json"
     marker.write_text(json.dumps({"format": 99}))
-    with pytest.raises(Refused) as refused:
-        lab.open()
-    assert (refused.value.diagnostic.code, refused.value.exit_code) == ("RCL4001", 6)
-    marker.write_text(json.dumps({"format": 1}))
     lab.engine = lab.open()
+    for act in (lab.engine.observe, lab.engine.lineage, lab.initial):
+        with pytest.raises(Refused) as refused:
+            act()
+        assert (refused.value.diagnostic.code, refused.value.exit_code) == ("RCL4001", 6)
 
 
 # --- A restless source -----------------------------------------------------------------------------------------
@@ -340,12 +341,13 @@ def test_a_disk_that_fails_at_any_step_loses_nothing(lab: Lab, number: int) -> N
     made = 1
     for at in range(1, 60):
         lab.cluster.change(1, at % 3, seed=at)
-        count = 0
+        count, failed_at = 0, ""
 
         def fail(step: files.Step, at: int = at) -> None:
-            nonlocal count
+            nonlocal count, failed_at
             count += 1
             if count == at:
+                failed_at = step.path
                 raise OSError(number, "as the test wants it", step.path)
 
         with files.watch(fail):
@@ -356,7 +358,8 @@ def test_a_disk_that_fails_at_any_step_loses_nothing(lab: Lab, number: int) -> N
             except OSError:
                 status = JobStatus(JobState.FAILED)
         lab.clock.forward(timedelta(hours=1))
-        assert count < at or status.state is JobState.FAILED
+        # That the server's database could not note how far the replica store has come fails no job: the next one does.
+        assert count < at or status.state is JobState.FAILED or failed_at.endswith("server.db")
         made += status.state is JobState.SUCCEEDED
         assert len(lab.points()) == made
         if count < at:

@@ -26,7 +26,7 @@ from reconciler.model import (
 from reconciler.model.cluster import Replication
 from reconciler.plan import refusals
 from reconciler.protocols import Fence
-from tests.fakes import DiskCluster, SetClock, group, job, recovery_of, setup_for
+from tests.fakes import DiskCluster, SetClock, first_use, group, job, recovery_of, setup_for
 from tests.oracles import need
 from tests.worlds import machine
 
@@ -44,6 +44,7 @@ def test_a_recovered_disk_is_the_same_disk_to_its_peers(tmp_path: Path, name: st
     disk.write_bytes(zstandard.ZstdDecompressor().decompress((IMAGES / f"{name}.zst").read_bytes()))
     engine = open_engine(setup_for(tmp_path / "store", cluster, clock))
     try:
+        first_use(engine)
         engine.apply(CreateGroup("mabs-01", group("gold", source)), Fence(1))
         point = _done(engine, job(JobKind.INITIAL_REPLICA, source))
         out = tmp_path / "out"

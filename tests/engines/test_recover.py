@@ -2,107 +2,32 @@
 
 from __future__ import annotations
 
+import errno
+import getpass
 import json
 import os
-import random
-import time
+import shutil
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.engines.embedded import EmbeddedEngine, open_engine
+from reconciler import files
 from reconciler.engines.embedded.recover import token_of
+from reconciler.inventory.directory import DirectoryDisks
 from reconciler.model import (
-    CreateGroup,
     DataSource,
-    Job,
-    JobKind,
     JobState,
-    JobStatus,
+    PowerState,
     Recovery,
+    RecoveryStep,
     RecoveryTarget,
 )
-from reconciler.protocols import Fence
-from tests.fakes import BLOCK, DiskCluster, SetClock, group, job, machine_id, recovery_of, setup_for
-
-#: Its id has letters, which can be written in two ways.
-ONE = 0xABCDEF
-HOME = f"volumes/csv-01/{machine_id(ONE)}"
-OTHER = f"volumes/csv-02/{machine_id(ONE)}"
-
-
-def content(seed: int, size: int = 2 * BLOCK + 99) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-class Place:
-    """A cluster with a machine `one` whose disks a test lays out, one group, one engine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.clock = SetClock()
-        self.cluster = DiskCluster(folder / "cluster")
-        self.one = DataSource("hci-01", machine_id(ONE))
-        self.number = 0
-        self._engine: EmbeddedEngine | None = None
-
-    @property
-    def engine(self) -> EmbeddedEngine:
-        if self._engine is None:
-            self._engine = open_engine(setup_for(self.folder / "store", self.cluster, self.clock))
-            self._engine.apply(CreateGroup("mabs-01", group("gold", self.one)), Fence(1))
-        return self._engine
-
-    def close(self) -> None:
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
-
-    def lay_out(self, *paths: str, **stated: Any) -> None:
-        """The machine with disks at these paths, of different content where there is no such file yet."""
-        self.configure(*paths, **stated)
-        for number, path in enumerate(paths):
-            place = self.path(path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if not place.exists():
-                place.write_bytes(content(number))
-
-    def configure(self, *paths: str, ids: tuple[str, ...] = (), home: str = HOME, **stated: Any) -> None:
-        disks = [
-            {"path": path.removeprefix(f"{home}/")} | ({"id": ids[n]} if ids else {}) for n, path in enumerate(paths)
-        ]
-        settings = {"checkpoints": [], "replication": {"mode": "none"}, "disks": disks}
-        self.cluster.write(f"{home}/vm.json", {"id": machine_id(ONE), "name": "one", **settings, **stated})
-        self.cluster.role(ONE, folder=home)
-
-    def path(self, path: str) -> Path:
-        return self.cluster.folder / path
-
-    def do(self, what: Job) -> JobStatus:
-        handle = self.engine.start(what, Fence(1))
-        deadline = time.monotonic() + 30
-        while not (status := self.engine.poll(handle)).state.ended:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        return status
-
-    def back_up(self) -> str:
-        self.number += 1
-        self.clock.forward(timedelta(hours=1))
-        kind = JobKind.SYNCHRONIZATION if self.number > 1 else JobKind.INITIAL_REPLICA
-        status = self.do(job(kind, self.one, self.number))
-        assert status.state is JobState.SUCCEEDED, status
-        assert status.result is not None
-        return status.result.point
-
-    def recover(self, point: str, *disks: str, folder: Path | None = None, keep: bool = False) -> JobStatus:
-        self.number += 1
-        target = RecoveryTarget.FOLDER if folder else RecoveryTarget.ORIGINAL
-        recovery = Recovery(point, target, folder=str(folder or ""), disks=disks, keep_original=keep)
-        return self.do(recovery_of(self.one, recovery, self.number))
+from reconciler.protocols import Room
+from reconciler.staging import LocalTarget
+from tests.fakes import BLOCK, machine_id, recovery_of
+from tests.support.place import HOME, ONE, OTHER, Place, content
 
 
 @pytest.fixture
@@ -288,4 +213,128 @@ def test_a_link_that_waits_where_a_file_is_staged_is_not_followed(place: Place, 
     staged.symlink_to(secret)
     assert place.do(what).state is JobState.SUCCEEDED
     assert secret.read_bytes() == b"precious"
+    assert place.path(f"{HOME}/disk.raw").read_bytes() == content(0)
+
+
+# --- A machine that is gone ------------------------------------------------------------------------------------
+
+
+def test_a_deleted_machine_is_made_anew_where_it_was(place: Place) -> None:
+    place.lay_out(f"{HOME}/disk.raw", f"{OTHER}/disk.raw", notes="tier: gold")
+    point = place.back_up()
+    before = place.cluster.inventory(place.clock).disks.machine(machine_id(ONE))
+    place.cluster.remove(ONE)
+    shutil.rmtree(place.path(HOME))
+    shutil.rmtree(place.path(OTHER))
+    what = recovery_of(place.one, Recovery(point, RecoveryTarget.ORIGINAL), 80)
+    shown = place.engine.preview(what)
+    assert (shown.refusals, shown.destroys) == ((), ())
+    assert "made anew" in shown.notes[0]
+    assert place.recover(point, f"{OTHER}/disk.raw").code == "RCL7019"
+    assert place.do(what).state is JobState.SUCCEEDED
+    assert [place.path(f"{each}/disk.raw").read_bytes() for each in (HOME, OTHER)] == [content(0), content(1)]
+    now = place.cluster.inventory(place.clock).disks.machine(machine_id(ONE))
+    assert (now.name, now.node, now.power, now.config) == ("one", "n1", PowerState.OFF, before.config)
+    assert now.labels == {"tier": "gold"}
+    assert now.resource_group == "one"
+    assert place.back_up()
+
+
+def test_a_machine_whose_role_alone_is_gone_is_refused_with_the_way_out(place: Place) -> None:
+    place.lay_out(f"{HOME}/disk.raw")
+    point = place.back_up()
+    place.cluster.remove(ONE)
+    status = place.recover(point)
+    assert (status.code, "--to FOLDER" in status.remedy) == ("RCL2010", True)
+    assert not list(place.path("roles").iterdir())
+
+
+def test_a_deleted_machine_is_not_made_anew_over_the_files_of_another(place: Place) -> None:
+    place.lay_out(f"{OTHER}/disk.raw")
+    point = place.back_up()
+    place.cluster.remove(ONE)
+    shutil.rmtree(place.path(HOME))
+    place.cluster.add(2, "two", disks=[{"path": f"{OTHER}/disk.raw"}])
+    assert place.recover(point).code == "RCL7013"
+    assert place.path(f"{OTHER}/disk.raw").read_bytes() == content(0)
+    assert not place.path(HOME).exists()
+
+
+def test_a_machine_that_was_made_anew_half_can_be_undone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.lay_out(f"{HOME}/disk.raw")
+    point = place.back_up()
+    place.cluster.remove(ONE)
+    shutil.rmtree(place.path(HOME))
+    what = recovery_of(place.one, Recovery(point, RecoveryTarget.ORIGINAL), 80)
+
+    def fail(*words: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "roles")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DirectoryDisks, "make_known", fail)
+        status = place.do(what)
+    assert (status.state, status.code) == (JobState.INTERRUPTED, "RCL7022")
+    undo = Recovery(point, RecoveryTarget.ORIGINAL, step=RecoveryStep.UNDO, of=what.id)
+    assert place.do(recovery_of(place.one, undo, 81)).state is JobState.SUCCEEDED
+    assert [path for path in place.path(HOME).rglob("*") if path.is_file()] == []
+    again = recovery_of(place.one, Recovery(point, RecoveryTarget.ORIGINAL), 82)
+    assert place.do(again).state is JobState.SUCCEEDED
+    assert place.path(f"{HOME}/disk.raw").read_bytes() == content(0)
+
+
+# --- Sizes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 512, BLOCK, 1024**4])
+def test_disks_of_one_sector_to_a_terabyte_come_back(place: Place, size: int) -> None:
+    path = place.path(f"{HOME}/disk.raw")
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.truncate(size)
+        for offset in (0, size // 2, size - 1):
+            file.seek(offset)
+            file.write(b"x")
+    place.lay_out(f"{HOME}/disk.raw")
+    point = place.back_up()
+    path.unlink()
+    status = place.recover(point)
+    assert status.state is JobState.SUCCEEDED, status
+    assert path.stat().st_size == size
+    assert path.stat().st_blocks * 512 < 4 * BLOCK
+    with path.open("rb") as file:
+        for offset in (0, size // 2, size - 1):
+            file.seek(offset)
+            assert file.read(1) == b"x"
+
+
+# --- Messages --------------------------------------------------------------------------------------------------
+
+
+def test_no_room_is_said_with_place_and_sizes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.lay_out(f"{HOME}/disk.raw")
+    point = place.back_up()
+    monkeypatch.setattr(LocalTarget, "room", lambda self, path: Room(1, "/cluster/csv-01", 1024))
+    status = place.recover(point)
+    assert status.code == "RCL7007"
+    assert status.reason == "/cluster/csv-01 is full: 16.3 MiB needed, 1 KiB free"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_target_that_cannot_be_written_is_said_with_its_path(place: Place, number: int) -> None:
+    place.lay_out(f"{HOME}/disk.raw")
+    point = place.back_up()
+
+    def fail(step: files.Step) -> None:
+        if step.path.endswith(".staged"):
+            raise OSError(number, os.strerror(number), step.path)
+
+    with files.watch(fail):
+        status = place.recover(point)
+    assert (status.state, status.code) == (JobState.FAILED, "RCL7025"), status
+    assert HOME in status.reason
+    if number == errno.ENOSPC:
+        assert "needed" in status.reason
+        assert "free" in status.reason
+    else:
+        assert getpass.getuser() in status.reason
     assert place.path(f"{HOME}/disk.raw").read_bytes() == content(0)

@@ -30,7 +30,7 @@ from reconciler.model import (
     RecoveryTarget,
 )
 from reconciler.protocols import Fence
-from tests.fakes import BLOCK, DiskCluster, SetClock, group, job, recovery_of, setup_for
+from tests.fakes import BLOCK, DiskCluster, SetClock, first_use, group, job, recovery_of, setup_for
 
 BLOCKS = 6
 
@@ -46,6 +46,7 @@ class Site:
         self.disk = self.cluster.disk(1)
         self.folder = folder
         self.engine: EmbeddedEngine = open_engine(setup_for(folder / "store", self.cluster, self.clock))
+        first_use(self.engine)
         self.engine.apply(CreateGroup("mabs-01", group("gold", self.one)), Fence(1))
         self.number = 0
 
@@ -93,13 +94,15 @@ def mapped(disk: Path) -> Iterator[mmap.mmap]:
         yield memory
 
 
-def at_read(monkeypatch: pytest.MonkeyPatch, acts: list[Callable[[], None]], *, times_tell: bool) -> None:
-    """Does the next act each time the disk's reading begins anew; where times do not tell, none ever does."""
+def at_read(
+    monkeypatch: pytest.MonkeyPatch, acts: list[Callable[[], None]], *, times_tell: bool, name: str = "disk.raw"
+) -> None:
+    """Does the next act each time the file's reading begins anew; where times do not tell, none ever does."""
     real, generation = FileReader.read, FileReader.generation
 
     def read(self: FileReader, offset: int, length: int) -> bytes:
         found = real(self, offset, length)
-        if self._path.name == "disk.raw" and offset == 0 and acts:
+        if self._path.name == name and offset == 0 and acts:
             acts.pop(0)()
         return found
 
@@ -162,7 +165,7 @@ def test_a_hole_that_is_written_to_after_it_was_passed_is_seen(site: Site, monke
         def store() -> None:
             memory[40 * BLOCK] = 7
 
-        at_read(monkeypatch, [store], times_tell=False)
+        at_read(monkeypatch, [store], times_tell=False, name="vm.json")  # the disk has been read by then
         assert site.back_up().state is JobState.SUCCEEDED
     monkeypatch.undo()
     assert site.newest() == site.disk.read_bytes()

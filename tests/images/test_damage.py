@@ -53,6 +53,11 @@ def qemu_size(path: Path, form: str) -> int | None:
     return int(json.loads(said.stdout)["virtual-size"]) if said.returncode == 0 else None
 
 
+def facts_of(path: Path) -> ImageFacts:
+    """What does not change by itself: a file system may allocate more when it likes."""
+    return replace(inspect(path), allocated_bytes=0)
+
+
 def flipped(path: Path, place: int) -> ImageFacts:
     """The facts with one bit of one byte wrong; the file is as before afterwards."""
     with path.open("r+b", buffering=0) as file:
@@ -61,7 +66,7 @@ def flipped(path: Path, place: int) -> ImageFacts:
         file.seek(place)
         file.write(bytes([right ^ 1 << place % 8]))
         try:
-            return inspect(path)
+            return facts_of(path)
         finally:
             file.seek(place)
             file.write(bytes([right]))
@@ -197,7 +202,7 @@ def test_a_fixed_vhd_has_one_footer_and_it_counts(tmp_path: Path) -> None:
 def test_a_flip_in_what_a_vhdx_has_twice_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "disk.vhdx"
     write_vhdx(path, VIRTUAL, MIB, BLOCKS)
-    right = inspect(path)
+    right = facts_of(path)
     assert right.sequence == 11
     older, current = HEADERS
     for place in some((older, 80, 1), (older + 80, 4016, 301), (REGION_TABLES[0], 80, 1), (REGION_TABLES[1], 80, 3)):
@@ -243,7 +248,7 @@ def test_a_flip_in_what_a_vhdx_has_once_is_refused_or_read_as_qemu_img_reads_it(
 def test_a_flip_in_a_vhd_is_refused_or_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "disk.vhd"
     end = write_vhd(path, VIRTUAL, 2 * MIB, {0: b"a", 1: b"b"})
-    right = inspect(path)
+    right = facts_of(path)
     for place in some((0, 512, 1)):
         assert flipped(path, place) == right, place
     for place in some((512, 1024, 3)):

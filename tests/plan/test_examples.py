@@ -259,7 +259,7 @@ def test_both_levels_of_one_machine_are_different_data() -> None:
     assert not desired.findings
     sources = {each.group.name: [member.source for member in each.group.members] for each in desired.groups}
     assert [(source.level, source.protect) for source in sources["guests"]] == [(Level.GUEST, "volumes=D:,E:")]
-    rows = {row.name: row for row in coverage(Seen(NOW, {"hci-01": seen}, {}, desired))}
+    rows = {row.name: row for row in coverage(Seen(NOW, {"hci-01": seen}, {}, desired, asked=False))}
     assert rows["one"].standing is Standing.PENDING
     assert rows["one"].levels == (Level.GUEST, Level.HOST)
     assert rows["two"].standing is Standing.UNPROTECTED

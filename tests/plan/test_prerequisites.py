@@ -319,3 +319,8 @@ def test_machines_that_are_taken_for_alike_have_the_same_checks() -> None:
             states = [check.state for check in machine_checks(world.machine, node, None)]
             expected = (states.count(CheckState.FAILED), states.count(CheckState.UNKNOWN))
             assert verdicts.on(world.machine, node) == expected
+
+
+def test_a_node_is_one_however_its_name_is_written() -> None:
+    """A role says HV-01 where the node itself says hv-01: Windows takes both for one."""
+    assert BASE.vm(node="N1").checks() == BASE.checks()

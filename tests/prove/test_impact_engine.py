@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import os
 import random
-import sqlite3
 import tempfile
 import time as clocks
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -24,7 +22,9 @@ import msgspec
 import pytest
 
 from reconciler.engines.embedded import open_engine
-from reconciler.engines.embedded.replica import ReplicaStore, folder_name
+from reconciler.engines.embedded.making import Place
+from reconciler.engines.embedded.records import POINT, folder_name
+from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.model import (
     CatalogSnapshot,
     Change,
@@ -49,7 +49,7 @@ from reconciler.model import (
 from reconciler.plan.impact import Past, impact, moved
 from reconciler.protocols import Fence
 from reconciler.schedule import Range, View, due, point_slots, retain
-from tests.fakes import DiskCluster, SetClock, group, setup_for
+from tests.fakes import DiskCluster, SetClock, first_use, group, setup_for
 
 #: Sites come in threes: two of 10 pairs each, whose ticks are random, and one of 5 that keeps its schedule.
 THREES = 40 if os.environ.get("RECONCILER_PROVE") else 1
@@ -179,6 +179,7 @@ class Site:
     def _live(self) -> None:
         """Some days under the policies before, some groups stopped on the way, some points verified."""
         for pair in self.pairs:
+            first_use(self.engine)
             self.engine.apply(CreateGroup(SERVER, pair.before), Fence(1))
             self.engine.apply(CreateGroup(SERVER, pair.beside), Fence(1))
         for step in range(6):
@@ -195,14 +196,14 @@ class Site:
     def _mark(self, replica: Replica) -> None:
         folder = self.folder / "store" / "volumes" / replica.volume / folder_name(replica.source)
         if self.chance.random() < 0.4:
-            with closing(sqlite3.connect(folder / "catalog.db")) as catalog:
-                points = [row[0] for row in catalog.execute("SELECT id FROM point WHERE binned_at IS NULL ORDER BY id")]
+            with ReplicaStore(Place(folder, replica.source), Fence(1)) as store, store.rows.writing(Fence(1)):
+                points = sorted(point.id for point in store.points())
                 for point in self.chance.sample(points, min(2, len(points))):
-                    row = (self.clock.at.isoformat(), point)
-                    catalog.execute("UPDATE point SET verified_at = ? WHERE id = ?", row)
-                catalog.commit()
+                    record = POINT.decode(store.rows.get("point", point) or b"")
+                    verified = msgspec.structs.replace(record, verified_at=self.clock.at)
+                    store.rows.put("point", point, msgspec.json.encode(verified))
         if self.chance.random() < 0.1:
-            with ReplicaStore(folder, replica.source) as store:
+            with ReplicaStore(Place(folder, replica.source), Fence(1)) as store:
                 store.set_inconsistent("it was said to be")
 
     # --- The change --------------------------------------------------------------------------------------

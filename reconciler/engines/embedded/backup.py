@@ -8,6 +8,7 @@ whose configuration declares a quiesced export is file consistent. What changes 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +17,11 @@ from hashlib import sha256
 import msgspec
 from msgspec import UNSET
 
+from reconciler.engines.embedded.maps import MachineMap
 from reconciler.engines.embedded.packs import PackReader
-from reconciler.engines.embedded.replica import Commit, Facts, NewPoint, ReplicaStore
+from reconciler.engines.embedded.records import Assignment, Commit, Facts, NewPoint, PointRecord
+from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Changed, Report, Room, Scanned, Scanner, changed_under_the_read
-from reconciler.engines.embedded.server import Assignment
 from reconciler.errors import Damaged, Interrupted, Refused, Severity
 from reconciler.model import (
     Consistency,
@@ -29,13 +31,16 @@ from reconciler.model import (
     JobResult,
     PointKind,
     PowerState,
+    RecoveryPoint,
     ReplicaState,
     VirtualMachine,
+    format_duration,
 )
 from reconciler.model.names import alike
 from reconciler.plan.preflight import refusals
 from reconciler.plan.replication import REPLICAS
 from reconciler.protocols import Clock, Disks
+from reconciler.schedule.retain import LEAST_POINTS, Range, retain
 
 _POINT_KINDS = {
     JobKind.INITIAL_REPLICA: PointKind.INITIAL_REPLICA,
@@ -46,10 +51,11 @@ _POINT_KINDS = {
 
 @dataclass(frozen=True)
 class Work:
-    """What a job works with."""
+    """What a job works with. `rules` are those that the replica's points stand under when they are asked for."""
 
     job: Job
     assignment: Assignment
+    rules: Callable[[], Assignment]
     store: ReplicaStore
     disks: Disks
     clock: Clock
@@ -99,12 +105,12 @@ def back_up(work: Work) -> JobResult:
 def check_consistency(work: Work) -> JobResult:
     """Reads back every block of the replica, compares it with its source, and stores anew what is not right."""
     facts = work.store.facts()
-    current = work.store.current()
-    if current is None:
+    if not facts.current_map:
         raise Refused("RCL4010", "there is no initial replica yet", "It is made first.", subject=facts.machine_name)
+    current = _believed(work)
     missing = work.store.missing_packs()
     suspects = {name for pack in missing for name, _ in work.store.blocks_of_pack(pack)}
-    bad = _unreadable(work, current.names() | suspects)
+    bad = _unreadable(work, (current.names() if current else set()) | suspects)
     if bad or missing:
         work.store.forget_blocks(bad, missing, work.clock.now())
     bad |= work.store.bad_blocks()
@@ -117,28 +123,40 @@ def check_consistency(work: Work) -> JobResult:
 
 
 def prune(work: Work) -> JobResult:
-    """Moves points to the bin. The floors are checked here too, whoever asked: the newest point, the last verified
-    one, and as many as the group wants at least, never go; unless protection was stopped with `expireNow`."""
-    if work.assignment.existing_points is ExistingPoints.KEEP_FOREVER and work.assignment.group is None:
-        raise Refused("RCL4011", "its points are kept for ever", "Nothing is to be done.", subject=work.job.id)
-    points = work.store.points()
+    """Moves points to the bin. The rules are looked up inside the transaction that bins: a job that slept while they
+    were lengthened expires nothing that they keep now. The floors are checked here too, whoever asked: the newest,
+    the last verified point, and as many as the group wants at least, never go; unless protection was stopped with
+    `expireNow`."""
+    name = work.store.facts().machine_name
+
+    def judge(points: list[PointRecord]) -> tuple[list[str], JobResult]:
+        going = _expiring(work, [point.shown(work.job.source) for point in points])
+        return going, JobResult(points_expired=len(going), machine_name=name)
+
+    return work.store.bin_points(work.job.id, work.clock.now(), judge)
+
+
+def _expiring(work: Work, points: list[RecoveryPoint]) -> list[str]:
+    """Those of the points asked for that the present rules let go. Raises `Refused`, RCL4011."""
+    rules = work.rules()
     wanted = [point for point in points if point.id in work.job.points]
-    newest = points[-1].id if points else ""
-    verified = max((point for point in points if point.verified_at), key=lambda p: p.time, default=None)
-    floor = max(3, work.assignment.minimum_points)
-    broken = [point for point in wanted if point.id == newest or (verified and point.id == verified.id)]
-    stopped = work.assignment.group is None and work.assignment.existing_points is ExistingPoints.EXPIRE_NOW
-    if not stopped and (broken or (wanted and len(points) - len(wanted) < floor)):
+    if rules.group is None and rules.existing_points is ExistingPoints.EXPIRE_NOW:
+        return [point.id for point in wanted]
+    if rules.group is None and rules.existing_points is ExistingPoints.KEEP_FOREVER:
+        raise Refused("RCL4011", "its points are kept for ever", "Nothing is to be done.", subject=work.job.id)
+    kept = retain(points, Range(rules.retention, rules.minimum_points), work.clock.now())
+    may_go = {point.id for point in kept.expire}
+    held = [point for point in wanted if point.id not in may_go]
+    if held:
         raise Refused(
             "RCL4011",
-            f"{len(wanted)} of {len(points)} points would expire; the newest, the last verified one and {floor} in "
-            "all are kept",
+            f"{len(held)} of {len(wanted)} points that were to expire are kept by the rules that they stand under now: "
+            f"{format_duration(rules.retention)}, the newest, the last verified one, and "
+            f"{max(LEAST_POINTS, rules.minimum_points)} in all",
             "Nothing was expired. The schedule asks again with what is there then.",
             subject=work.job.source.machine,
         )
-    result = JobResult(points_expired=len(wanted), machine_name=work.store.facts().machine_name)
-    work.store.bin_points(work.job.id, [point.id for point in wanted], work.clock.now(), result)
-    return result
+    return [point.id for point in wanted]
 
 
 # --- Parts ---------------------------------------------------------------------------------------------------
@@ -153,13 +171,21 @@ def look_at(disks: Disks, job: Job) -> VirtualMachine:
     return machine
 
 
+def _believed(work: Work) -> MachineMap | None:
+    """What the replica holds, as far as that reads: without it every block is looked up anew."""
+    try:
+        return work.store.current()
+    except Damaged:
+        return None
+
+
 def _scan(work: Work) -> tuple[datetime, VirtualMachine, Scanned]:
     """One scan; a second one if the source was written to, or its power changed, during the first."""
     for _ in range(2):
         work.store.tidy()
         machine = look_at(work.disks, work.job)
         at = work.clock.now()
-        before = work.store.current()
+        before = _believed(work) if work.job.kind is JobKind.CONSISTENCY_CHECK else work.store.current()
         try:
             scanned = Scanner(work.store, work.disks, work.pool, work.room).scan(
                 machine, before, work.progress, twice=machine.power is not PowerState.OFF
@@ -192,7 +218,7 @@ def _commit(
         blocks_repaired=len(healed),
     )
     commit = Commit(work.job.id, work.job.kind, at, scanned.machine, whole, facts, result, point, healed)
-    work.store.commit(commit, scanned.sealed)
+    work.store.commit(commit, scanned.sealed, work.assignment)
     return result
 
 

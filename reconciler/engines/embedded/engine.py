@@ -14,10 +14,15 @@ from reconciler.engines.embedded import recover
 from reconciler.engines.embedded.backup import Work, back_up, check_consistency, prune
 from reconciler.engines.embedded.check import Counts, check_replica
 from reconciler.engines.embedded.jobs import Running, failed
-from reconciler.engines.embedded.observe import observe
+from reconciler.engines.embedded.look import no_such_point
+from reconciler.engines.embedded.making import begun, create
+from reconciler.engines.embedded.observe import distinct, observe
+from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
+from reconciler.engines.embedded.rebuild import Rebuilt, rebuild_catalog, rebuild_server
+from reconciler.engines.embedded.records import Assignment, KnownReplica
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
-from reconciler.engines.embedded.server import Assignment, ServerStore
+from reconciler.engines.embedded.server import ServerStore
 from reconciler.engines.embedded.space import Space
 from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity
 from reconciler.model import (
@@ -32,10 +37,13 @@ from reconciler.model import (
     JobResult,
     JobState,
     JobStatus,
+    Lineage,
     ObservedGroup,
-    Recovery,
+    Presence,
+    RecoveryStep,
+    StoreLineage,
 )
-from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck
+from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild, UnfinishedRecovery
 
 _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
     JobKind.INITIAL_REPLICA: back_up,
@@ -48,12 +56,12 @@ _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
 
 
 def open_engine(setup: EngineSetup) -> EmbeddedEngine:
-    """Opens the server, making its folder if need be. Raises `Refused`, RCL4001, for a newer format."""
+    """Opens the server, and looks at nothing yet: what is not there is told by whatever needs it."""
     return EmbeddedEngine(setup)
 
 
 class EmbeddedEngine:
-    """See `protocols.Engine`, `protocols.ReadsGroups`, `protocols.Recovers` and `protocols.ChecksStore`."""
+    """See `protocols.Engine`, `ReadsGroups`, `Recovers`, `ChecksStore`, `KeepsStore`, `GivesUp` and `Rebuilds`."""
 
     def __init__(self, setup: EngineSetup) -> None:
         self._setup = setup
@@ -71,12 +79,17 @@ class EmbeddedEngine:
         return EMBEDDED
 
     def observe(self) -> CatalogSnapshot:
+        """What the server holds. A store that is ABSENT shows an empty server: whether that can be, whoever remembers
+        what was applied here must say."""
         seen = observe(self.name, self._server, self._space, self._setup.clock.now(), __version__)
         return msgspec.structs.replace(seen, findings=(*seen.findings, *self._shared_disk()))
 
     def _shared_disk(self) -> tuple[Diagnostic, ...]:
         """A backup on the disk that it backs up is lost with it."""
-        mine = self._setup.path.stat().st_dev
+        try:
+            mine = self._setup.path.stat().st_dev
+        except OSError:
+            return ()
         shared = sorted(name for name, disks in self._setup.disks.items() if disks.file_system() == mine)
         return tuple(
             Diagnostic(
@@ -91,10 +104,57 @@ class EmbeddedEngine:
 
     def groups(self) -> tuple[ObservedGroup, ...]:
         """See `protocols.ReadsGroups`."""
+        if self._server.presence() is Presence.ABSENT:
+            return ()
         return tuple(ObservedGroup(ref, group) for ref, group in self._server.groups())
 
     def apply(self, action: Action, fence: Fence) -> str:
         return self._server.apply(action, fence)
+
+    # --- The store ---------------------------------------------------------------------------------------
+
+    def lineage(self) -> StoreLineage:
+        """See `protocols.KeepsStore`."""
+        return self._server.lineage()
+
+    def establish(self, state: Lineage, fence: Fence) -> StoreLineage:
+        """See `protocols.KeepsStore`."""
+        return self._server.establish(state, fence)
+
+    def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
+        """See `protocols.KeepsStore`."""
+        return self._server.note_state(state, fence)
+
+    def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
+        """See `protocols.GivesUp`."""
+        return self._server.declare_lost(volume, fence)
+
+    def rebuild(self, source: DataSource | None, fence: Fence, *, sound_too: bool = False) -> StoreRebuild:
+        """See `protocols.Rebuilds`."""
+        found = rebuild_server(self._server, fence) if source is None else ()
+        done: list[Rebuilt] = []
+        findings: list[Diagnostic] = []
+        for assignment, place in self._server.places():
+            if source is not None and assignment.source != source:
+                continue
+            try:
+                rebuilt = rebuild_catalog(place, fence, self._setup.clock.now(), sound_too=sound_too)
+            except ReconcilerError as error:
+                findings.append(error.diagnostic)
+                continue
+            if rebuilt is not None:
+                self._server.note_replica(assignment.source, rebuilt.known, fence)
+                done.append(rebuilt)
+                findings += rebuilt.findings
+        return StoreRebuild(
+            server=self.name,
+            assignments=found,
+            replicas=tuple(each.source for each in done),
+            points=sum(each.points for each in done),
+            packs=sum(each.packs for each in done),
+            kept=tuple(each.kept for each in done if each.kept),
+            findings=tuple(findings),
+        )
 
     # --- Jobs --------------------------------------------------------------------------------------------
 
@@ -106,15 +166,16 @@ class EmbeddedEngine:
                 return handle
             self._server.note_job(job, fence)
             assignment = self._assignment(job.source)
-            self._jobs[job.id] = Running(lambda mine: self._work(job, assignment, mine), job.id)
+            self._jobs[job.id] = Running(lambda mine: self._work(job, assignment, fence, mine), job.id)
         return handle
 
     def poll(self, handle: JobHandle) -> JobStatus:
         running = self._jobs.get(handle.job)
         if running is not None:
             return running.status
-        job = self._server.job(handle.job)
         try:
+            absent = self._server.presence() is Presence.ABSENT
+            job = None if absent else self._server.job(handle.job)
             result = self._committed(job) if job else None
         except ReconcilerError as error:
             return failed(error)
@@ -134,31 +195,55 @@ class EmbeddedEngine:
             running.join()
         self._server.close()
 
-    def _work(self, job: Job, assignment: Assignment, running: Running) -> JobResult:
-        folder = self._server.replica_folder(assignment)
+    def _work(self, job: Job, assignment: Assignment, fence: Fence, running: Running) -> JobResult:
+        self._server.use_volume(assignment.volume, fence)
+        self._first_use(job, assignment, fence)
         with (
             ThreadPoolExecutor(self._setup.threads, thread_name_prefix=job.id) as pool,
-            ReplicaStore(folder, job.source) as store,
+            ReplicaStore(self._server.place(assignment), fence) as store,
         ):
-            store.lock()
-            done = store.job_result(job.id)
-            if done is not None:
-                return done
-            work = Work(
-                job=job,
-                assignment=assignment,
-                store=store,
-                disks=self._disks(job.source),
-                clock=self._setup.clock,
-                pool=pool,
-                room=Room(
-                    lambda wanted: self._space.check(assignment.volume, wanted),
-                    lambda size: self._space.take(assignment.volume, size),
-                ),
-                cancelled=running.cancelled,
-                report=running.report,
-            )
-            return _RUN[job.kind](work)
+            try:
+                return store.job_result(job.id) or self._run(job, assignment, store, pool, running)
+            finally:
+                self._note(assignment, store, fence)
+
+    def _first_use(self, job: Job, assignment: Assignment, fence: Fence) -> None:
+        """Makes the replica store before the initial replica, and puts on record that it is there."""
+        place = self._server.place(assignment)
+        if place.known is not None or begun(place.folder):
+            return
+        if job.kind is not JobKind.INITIAL_REPLICA:
+            what = "there is no initial replica yet"
+            raise Refused("RCL4010", what, "It is made first, by itself.", subject=job.source.machine)
+        self._server.note_replica(assignment.source, create(place, fence), fence)
+
+    def _note(self, assignment: Assignment, store: ReplicaStore, fence: Fence) -> None:
+        """Notes how far the replica store has come; where that fails, the next job's opening notes it."""
+        try:
+            seen = store.lineage()
+            self._server.note_replica(assignment.source, KnownReplica(seen.id, seen.generation), fence)
+        except (ReconcilerError, OSError):
+            return
+
+    def _run(
+        self, job: Job, assignment: Assignment, store: ReplicaStore, pool: ThreadPoolExecutor, running: Running
+    ) -> JobResult:
+        work = Work(
+            job=job,
+            assignment=assignment,
+            rules=lambda: self._assignment(job.source),
+            store=store,
+            disks=self._disks(job.source),
+            clock=self._setup.clock,
+            pool=pool,
+            room=Room(
+                lambda wanted: self._space.check(assignment.volume, wanted),
+                lambda size: self._space.take(assignment.volume, size),
+            ),
+            cancelled=running.cancelled,
+            report=running.report,
+        )
+        return _RUN[job.kind](work)
 
     def _assignment(self, source: DataSource) -> Assignment:
         assignment = self._server.assignment(source)
@@ -184,9 +269,9 @@ class EmbeddedEngine:
 
     def _committed(self, job: Job) -> JobResult | None:
         assignment = self._server.assignment(job.source)
-        if assignment is None or not self._server.replica_folder(assignment).is_dir():
+        if assignment is None or not begun(self._server.replica_folder(assignment)):
             return None
-        with ReplicaStore(self._server.replica_folder(assignment), job.source) as store:
+        with ReplicaStore(self._server.place(assignment)) as store:
             return store.job_result(job.id)
 
     # --- Recovery and checks -----------------------------------------------------------------------------
@@ -195,33 +280,42 @@ class EmbeddedEngine:
         """What a recovery would write and destroy. Raises `Refused` where there is no such point or disk."""
         assert job.recovery is not None
         assignment = self._assignment(job.source)
-        with ReplicaStore(self._server.replica_folder(assignment), job.source) as store:
-            point = next((each for each in store.points() if each.id == job.recovery.point), None)
-            machine = store.map_of(job.recovery.point) if point else None
-            if point is None or machine is None:
-                raise recover.no_such_point(job.recovery.point)
-            config = recover.configuration(machine, store)
-        placed, destroys, refused = recover.preview(job, machine, config, self._disks(job.source))
-        return RecoveryPreview(
-            machine=point.machine_name,
-            point=point.id,
-            point_time=point.time,
-            writes=tuple(_shown(job.recovery, each.path) for each in placed),
-            destroys=tuple(destroys),
-            bytes=sum(each.file.size for each in placed),
-            refusals=tuple(refused),
-        )
+        disks = self._disks(job.source)
+        place = self._server.place(assignment)
+        if place.known is None and not begun(place.folder):
+            raise no_such_point(job.recovery.point)
+        with ReplicaStore(place) as store:
+            if job.recovery.step is not RecoveryStep.RECOVER:
+                return preview_unfinished(job, store, disks)
+            return preview(job, store, disks)
+
+    def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
+        """See `protocols.Recovers`."""
+        if self._server.presence() is Presence.ABSENT:
+            return ()
+        found: list[UnfinishedRecovery] = []
+        for assignment, place in self._server.places():
+            disks = self._setup.disks.get(assignment.source.cluster)
+            if disks is None or not begun(place.folder):
+                continue
+            try:
+                with ReplicaStore(place) as store:
+                    found += unfinished_of(store, disks)
+            except ReconcilerError:
+                continue  # `observe` says what is wrong with it
+        return tuple(found)
 
     def check_store(self, part: tuple[int, int] | None) -> StoreCheck:
         """See `protocols.ChecksStore`."""
         counts = Counts()
-        findings: list[Diagnostic] = []
-        for assignment in self._server.assignments():
-            folder = self._server.replica_folder(assignment)
-            if not folder.is_dir():
+        if self._server.presence() is Presence.ABSENT:
+            return StoreCheck(self.name, 0, 0, 0, 0, 0, ())
+        findings = self._server.faults()
+        for _, place in self._server.places():
+            if place.known is None and not begun(place.folder):
                 continue
             try:
-                with ReplicaStore(folder, assignment.source) as store:
+                with ReplicaStore(place) as store:
                     findings += check_replica(store, part, counts)
             except ReconcilerError as error:
                 findings.append(error.diagnostic)
@@ -232,9 +326,5 @@ class EmbeddedEngine:
             packs=counts.packs,
             blocks=counts.blocks,
             read_bytes=counts.read_bytes,
-            findings=tuple(findings),
+            findings=distinct(findings),
         )
-
-
-def _shown(recovery: Recovery, path: str) -> str:
-    return f"{recovery.folder}/{path}" if recovery.folder else path

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from reconciler.errors import Diagnostic, Interrupted, ReconcilerError, Severity, TemporaryError
+from reconciler.errors import Diagnostic, Interrupted, ReconcilerError, Refused, Severity, TemporaryError
 from reconciler.model import JobResult, JobState, JobStatus, Progress
 
 #: Wait before another try, where the error itself names none, in seconds.
@@ -40,8 +40,14 @@ class Running:
             self.status = JobStatus(JobState.SUCCEEDED, self.status.progress, result=result)
 
 
+class Stopped(Refused):
+    """A job that ended in the middle of something: a person decides what becomes of it, nothing goes on by itself."""
+
+
 def failed(error: Exception) -> JobStatus:
     """What a job's status says of the error that ended it."""
+    if isinstance(error, Stopped):
+        return msgspec.structs.replace(_said(error.diagnostic, None), state=JobState.INTERRUPTED)
     if isinstance(error, Interrupted):
         return JobStatus(JobState.CANCELLED, code=error.diagnostic.code, reason=error.diagnostic.message)
     if isinstance(error, ReconcilerError):

@@ -18,6 +18,8 @@ from reconciler.errors import Damaged
 
 LONGEST_CHAIN = 32
 _FILE = "reconciler store 2: the content of one file of a recovery point"
+_MANY = 4096
+_HOLES = HOLE * _MANY
 _INDEX = struct.Struct(f">I{NAME}s")
 
 
@@ -49,10 +51,8 @@ class FileMap(msgspec.Struct, frozen=True, rename="camel"):
 
     def stored(self) -> Iterator[tuple[int, bytes]]:
         """(index, name) of every block that is not a hole."""
-        for index in range(self.blocks):
-            name = self.name_at(index)
-            if name != HOLE:
-                yield index, name
+        for index in differing(self.names, b""):
+            yield index, self.name_at(index)
 
     @property
     def file_name(self) -> str:
@@ -97,9 +97,23 @@ class _Written(msgspec.Struct, frozen=True, rename="camel"):
 _DECODER = msgspec.msgpack.Decoder(_Written)
 
 
-def file_digest(size: int, names: bytes) -> bytes:
+def file_digest(size: int, names: bytes | bytearray) -> bytes:
     """The digest of a file: BLAKE3 over its length in bytes and the names of its blocks in order, holes among them."""
-    return blake3(size.to_bytes(8, "big") + names, derive_key_context=_FILE).digest()
+    return blake3(size.to_bytes(8, "big"), derive_key_context=_FILE).update(names).digest()
+
+
+def differing(names: bytes | bytearray, before: bytes) -> Iterator[int]:
+    """The indexes of the blocks whose name differs from that in `before`, which is all holes from its end on. What is
+    the same by the thousand is passed over at the speed of comparing bytes: a terabyte has 8 million names."""
+    many = _MANY * NAME
+    for start in range(0, len(names), many):
+        part, was = names[start : start + many], before[start : start + many]
+        was += _HOLES[: len(part) - len(was)]
+        if part == was:
+            continue
+        for place in range(0, len(part), NAME):
+            if part[place : place + NAME] != was[place : place + NAME]:
+                yield (start + place) // NAME
 
 
 def blocks_in(size: int) -> int:
@@ -121,11 +135,7 @@ def encode_difference(machine: MachineMap, before: MachineMap) -> bytes:
         if base is None or base.size != file.size:
             whole.append(file)
             continue
-        changes = b"".join(
-            _INDEX.pack(index, file.name_at(index))
-            for index in range(file.blocks)
-            if file.name_at(index) != base.name_at(index)
-        )
+        changes = b"".join(_INDEX.pack(index, file.name_at(index)) for index in differing(file.names, base.names))
         differences.append(_Difference(file.path, file.config, file.size, file.mode, file.mtime_ns, changes))
     return _pack(_Written(tuple(whole), tuple(differences), tuple(file.path for file in machine.files)))
 
@@ -149,7 +159,7 @@ def decode(body: bytes, before: MachineMap | None) -> MachineMap:
                 bytes(names),
             )
         return MachineMap(tuple(found[path] for path in written.order))
-    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, KeyError) as error:
+    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, KeyError, ValueError) as error:
         raise Damaged(
             "RCL4006",
             f"the map of a recovery point does not read back: {error}",

@@ -5,16 +5,20 @@ from __future__ import annotations
 import shutil
 from datetime import datetime
 
+import msgspec
 from msgspec import UNSET
 
-from reconciler.engines.embedded.replica import Facts, ReplicaStore
-from reconciler.engines.embedded.server import Assignment, ServerStore
+from reconciler.engines.embedded.making import Place, begun
+from reconciler.engines.embedded.records import Assignment, Facts, PointRecord
+from reconciler.engines.embedded.replica import ReplicaStore
+from reconciler.engines.embedded.server import ServerStore
 from reconciler.engines.embedded.space import Space
 from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import (
     CatalogSnapshot,
     ObservedGroup,
     PoolVolume,
+    Presence,
     RecoveryPoint,
     Replica,
     ReplicaState,
@@ -29,8 +33,10 @@ def observe(name: str, server: ServerStore, space: Space, now: datetime, version
     findings: list[Diagnostic] = []
     binned: dict[str, int] = {}
     space.forget()
-    for assignment in server.assignments():
-        replica, its_points, in_bin, finding = _replica(server, assignment)
+    absent = server.presence() is Presence.ABSENT
+    findings += server.faults()
+    for assignment, place in () if absent else server.places():
+        replica, its_points, in_bin, finding = _replica(assignment, place)
         replicas.append(replica)
         points += its_points
         binned[assignment.volume] = binned.get(assignment.volume, 0) + in_bin
@@ -39,31 +45,49 @@ def observe(name: str, server: ServerStore, space: Space, now: datetime, version
         server=name,
         taken_at=now,
         facts=ServerFacts(engine="embedded", version=version, roles=()),
-        groups=tuple(ObservedGroup(ref, group) for ref, group in server.groups()),
+        groups=() if absent else tuple(ObservedGroup(ref, group) for ref, group in server.groups()),
         replicas=tuple(replicas),
         points=tuple(sorted(points, key=lambda point: (point.source, point.time, point.id))),
         volumes=tuple(_volume(server, space, volume, binned.get(volume, 0)) for volume in sorted(server.volumes)),
-        findings=tuple(findings),
+        findings=distinct(findings),
     )
 
 
-def _replica(
-    server: ServerStore, assignment: Assignment
-) -> tuple[Replica, tuple[RecoveryPoint, ...], int, list[Diagnostic]]:
-    folder = server.replica_folder(assignment)
-    if not folder.is_dir():
+def distinct(findings: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Each finding once: what is wrong with the server's database shows in every replica store."""
+    return tuple(dict.fromkeys(findings))
+
+
+def _replica(assignment: Assignment, place: Place) -> tuple[Replica, tuple[RecoveryPoint, ...], int, list[Diagnostic]]:
+    """A replica store that was never begun is pending; one that is on record and is not there is inconsistent."""
+    if place.known is None and not begun(place.folder):
         return _value(assignment, Facts(), 0), (), 0, []
     try:
-        with ReplicaStore(folder, assignment.source) as store:
-            in_bin = sum(point.stored_bytes for point in store.points(binned=True))
+        with ReplicaStore(place) as store:
+            records, faults = store.point_records()
+            findings = [store.rows.fault(fault).diagnostic for fault in faults]
+            findings += [error.diagnostic for error in store.lineage_faults()]
             facts = store.facts()
             lost = len(store.bad_blocks())
-            value = _value(assignment, facts, store.stored_bytes())
-            return value, store.points(), in_bin, [_lost(facts, lost)] if lost else []
+            findings += [_doubted(point) for point in records if point.doubt]
+            if findings and facts.state is ReplicaState.VALID:
+                because = findings[0].message
+                facts = msgspec.structs.replace(facts, state=ReplicaState.INCONSISTENT, inconsistent_because=because)
+            findings += [_lost(facts, lost)] if lost else []
+            unsaid = store.identity_fault()
+            findings += [unsaid] if unsaid is not None else []
+            points = tuple(point.shown(store.source) for point in records if point.binned_at is None)
+            in_bin = sum(point.stored_bytes for point in records if point.binned_at is not None)
+            return _value(assignment, facts, store.stored_bytes()), points, in_bin, findings
     except ReconcilerError as error:
         because = error.diagnostic.message
         broken = Facts(state=ReplicaState.INCONSISTENT, inconsistent_because=because)
         return _value(assignment, broken, 0), (), 0, [error.diagnostic]
+
+
+def _doubted(point: PointRecord) -> Diagnostic:
+    what = f"the point {point.id} is not relied on: {point.doubt}"
+    return Diagnostic("RCL4006", Severity.ERROR, what, "Recover from another point.", subject=point.machine_name)
 
 
 def _lost(facts: Facts, count: int) -> Diagnostic:

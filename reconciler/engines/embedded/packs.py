@@ -22,7 +22,7 @@ from reconciler.errors import Damaged
 
 MAGIC = b"RCLPACK1"
 PACK_BYTES = 64 * 1024 * 1024
-FORMAT = 1
+FORMAT = 2
 _RECORD = struct.Struct(f">{NAME}sQIIB{NAME}s")
 _TRAILER = struct.Struct(">Q32s8s")
 
@@ -37,12 +37,16 @@ class Block(NamedTuple):
     encoding: int
 
 
-class PackHead(msgspec.Struct, frozen=True, rename="camel"):
-    """What a pack says of itself: format, its id, and whose replica it belongs to."""
+class PackHead(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a pack says of itself: format, its id, whose replica it belongs to, in which replica store and at which
+    generation it was written ("" in format 1), and what a reader has to know beyond this format."""
 
     format: int
     pack: str
     source: str
+    store: str = ""
+    generation: int = 0
+    needs: tuple[str, ...] = ()
 
 
 #: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
@@ -50,11 +54,12 @@ _HEAD = msgspec.json.Decoder(PackHead)
 
 
 class Sealed(NamedTuple):
-    """A finished pack: id, size in bytes, and its blocks by name."""
+    """A finished pack: id, size in bytes, its blocks by name, and what it says of itself."""
 
     pack: str
     size: int
     blocks: dict[bytes, Block]
+    head: PackHead
 
 
 def pack_path(folder: Path, pack: str) -> Path:
@@ -64,16 +69,16 @@ def pack_path(folder: Path, pack: str) -> Path:
 class PackWriter:
     """One pack being written under a temporary name; `seal` makes it durable, leaving without it removes it."""
 
-    def __init__(self, folder: Path, source: str) -> None:
+    def __init__(self, folder: Path, source: str, store: str, generation: int) -> None:
         self.pack = os.urandom(16).hex()
-        self._source = source
+        self._head = PackHead(FORMAT, self.pack, source, store, generation)
         self._folder = folder
         files.make_folder(folder)
         self._path = folder / f"{self.pack}.tmp"
         files.announce("write", self._path)
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = files.create(self._path)
         self._file = os.fdopen(descriptor, "wb", buffering=1024 * 1024)
-        self._file.write(MAGIC)
+        self._file.write(MAGIC)  # into the buffer: nothing can fail here
         self.size = len(MAGIC)
         self._blocks: dict[bytes, Block] = {}
 
@@ -86,7 +91,7 @@ class PackWriter:
 
     def seal(self) -> Sealed:
         """Footer, fsync, rename, fsync of the folder: afterwards the pack is there for good."""
-        head = msgspec.json.encode(PackHead(FORMAT, self.pack, self._source)) + b"\n"
+        head = msgspec.json.encode(self._head) + b"\n"
         records = b"".join(
             _RECORD.pack(name, block.offset, block.length, block.block_length, block.encoding, HOLE)
             for name, block in self._blocks.items()
@@ -101,7 +106,7 @@ class PackWriter:
         target = pack_path(self._folder, self.pack)
         files.make_folder(target.parent)
         files.rename(self._path, target)
-        return Sealed(self.pack, self.size, self._blocks)
+        return Sealed(self.pack, self.size, self._blocks, self._head)
 
     def discard(self) -> None:
         """Removes what was written, if it was not sealed."""
@@ -131,14 +136,21 @@ def read_footer(path: Path) -> Sealed:
     if blake3(footer).digest() != digest:
         raise _damaged(path, "has a damaged footer")
     head_line, _, records = footer.partition(b"\n")
-    head = _HEAD.decode(head_line)
-    if head.format > FORMAT:
-        raise _damaged(path, f"has format {head.format}, newer than this version knows")
+    try:
+        head = _HEAD.decode(head_line)
+        whole = len(records) % _RECORD.size == 0
+    except msgspec.DecodeError:
+        whole = False
+    if not whole:
+        raise _damaged(path, "has a footer that does not read")
+    if head.format > FORMAT or head.needs:
+        what = f"format {head.format}" if head.format > FORMAT else ", ".join(head.needs)
+        raise _damaged(path, f"has {what}, which this version does not know")
     blocks = {
         name: Block(head.pack, offset, length, block_length, encoding)
         for name, offset, length, block_length, encoding, _ in _RECORD.iter_unpack(records)
     }
-    return Sealed(head.pack, size, blocks)
+    return Sealed(head.pack, size, blocks, head)
 
 
 class PackReader:

@@ -1,289 +1,284 @@
 """Recovery: a point, a target -> the machine's files, staged beside the target, verified, then renamed over it.
 
-The intent to cut over is written down once everything is staged and verified; from then on an interrupted
-recovery is rolled forward, before it nothing of the target was touched.
+What is about to be done is written down twice: the paths before anything is staged, and once everything is staged and
+verified, what stands at the target and what goes there (`intent.py`). A recovery that was cut off before its first
+rename never goes on by itself, unless it had come so far and all of that still holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import errno
+import getpass
+from collections.abc import Iterator
+from datetime import timedelta
 from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 from blake3 import blake3
 
+from reconciler.engines.embedded import cutover
 from reconciler.engines.embedded.backup import Work
-from reconciler.engines.embedded.blocks import BLOCK, HOLE, name_of
-from reconciler.engines.embedded.maps import FileMap, MachineMap, file_digest
+from reconciler.engines.embedded.blocks import BLOCK, HOLE, NAME, name_of
+from reconciler.engines.embedded.intent import (
+    VERSION,
+    Intent,
+    Phase,
+    PlannedFile,
+    Stands,
+    decode,
+    encode,
+    moved,
+    stands,
+    with_digest,
+)
+from reconciler.engines.embedded.jobs import Stopped
+from reconciler.engines.embedded.look import (
+    Looked,
+    Placed,
+    lengths,
+    look,
+    recovery_of,
+    states,
+    target_of,
+    touched_by,
+)
+from reconciler.engines.embedded.maps import FileMap, file_digest
 from reconciler.engines.embedded.packs import PackReader
-from reconciler.engines.embedded.replica import ReplicaStore
-from reconciler.engines.places import Configured, chosen, folder_names, original_places
-from reconciler.errors import Damaged, Diagnostic, Refused, Severity
-from reconciler.model import Job, JobResult, PowerState, Recovery, RecoveryTarget, VirtualMachine, format_size
-from reconciler.protocols import Disks, StagedFile, Target
-from reconciler.staging import LocalTarget
+from reconciler.errors import Damaged, PermanentError, ReconcilerError, Refused
+from reconciler.model import Agreement, FileState, Job, JobResult, RecoveryStep, format_size
+from reconciler.protocols import StagedFile, Target, Which
 
-#: Free space that is left alone, whatever is recovered.
-_RESERVE = 16 * 1024 * 1024
-
-#: A configuration is small; a larger one is not read into memory.
-_LARGEST_CONFIGURATION = 16 * 1024 * 1024
+#: How long what somebody agreed to counts.
+AGREED_FOR = timedelta(hours=24)
 
 #: How many blocks of a staged file are read back at once.
 _RUN = 32
 _ZEROS = bytes(_RUN * BLOCK)
 
+#: Of a file with more holes than this no BLAKE3 of the whole is told: hashing a terabyte of zeros takes longer than
+#: writing what is not zeros. Its blocks are verified all the same.
+_HOLES_HASHED = 64 * 1024**3
 
-class Placed(msgspec.Struct, frozen=True, rename="camel"):
-    """One file of a recovery: what is written, and where. `content` is what is written instead of the point's bytes: a
-    configuration that names its disks where they lie now."""
-
-    file: FileMap
-    path: str
-    content: bytes | None = None
-
-
-class CutOver(msgspec.Struct, frozen=True, rename="camel"):
-    """The written intent: staged and verified files, and what they replace. `digests` are BLAKE3 of whole files."""
-
-    token: str
-    files: tuple[tuple[str, int, int], ...]
-    digests: dict[str, str]
-    keep_original: bool
-    remove: tuple[str, ...] = ()
-
-
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_CUT_OVER = msgspec.json.Decoder(CutOver)
+#: How many holes are passed over at once.
+_MANY = 4096
+_MANY_HOLES = HOLE * _MANY
 
 
 def token_of(job: Job) -> str:
-    """Tells the staged files of one job from another's."""
+    """Tells the files of one job from another's."""
     return sha256(job.id.encode()).hexdigest()[:12]
 
 
-def target_of(recovery: Recovery, disks: Disks) -> Target:
-    return disks if recovery.target is RecoveryTarget.ORIGINAL else LocalTarget(Path(recovery.folder))
-
-
-def placed_files(job: Job, machine: MachineMap, config: bytes, disks: Disks) -> tuple[Placed, ...]:
-    """Which files go where; `config` is the content of the point's configuration. Raises `Refused`, RCL7005, for a disk
-    that the point does not have, RCL7014 where it cannot be told which disk now is the one of then."""
-    recovery = _recovery(job)
-    paths = [file.path for file in machine.files]
-    configured = next((file.path for file in machine.files if file.config), "")
-    wanted = set(chosen(paths, configured, recovery.disks, recovery.point))
-    if recovery.target is RecoveryTarget.FOLDER:
-        places = folder_names(paths, configured)
-    else:
-        then = Configured(configured, _disks_then(machine, config, disks))
-        places = original_places(then, _disks_now(job, disks), recovery.point)
-    placed = tuple(Placed(file, places[file.path]) for file in machine.files if file.path in wanted)
-    if recovery.target is RecoveryTarget.FOLDER:
-        return placed
-    return tuple(_relocated(each, config, places, disks) if each.file.config else each for each in placed)
-
-
-def _disks_then(machine: MachineMap, config: bytes, disks: Disks) -> dict[str, str]:
-    """The point's disks, with the ids that its configuration states for them."""
-    configured = next((file.path for file in machine.files if file.config), "")
-    ids = disks.configured(config, configured)
-    return {file.path: ids.get(file.path, "") for file in machine.files if not file.config}
-
-
-def _disks_now(job: Job, disks: Disks) -> Configured:
-    machine = disks.machine(job.source.machine)
-    return Configured(machine.config, {disk.path: disk.id for disk in machine.disks})
-
-
-def _relocated(placed: Placed, config: bytes, places: Mapping[str, str], disks: Disks) -> Placed:
-    """The configuration, naming the disks where they are put."""
-    content = disks.relocated(config, placed.file.path, placed.path, places)
-    return placed if content == config else msgspec.structs.replace(placed, content=content)
-
-
-# --- Looking first -------------------------------------------------------------------------------------------
-
-
-def configuration(machine: MachineMap, store: ReplicaStore) -> bytes:
-    """The content of the point's configuration. Raises `Damaged`, and `Refused` where it is larger than one can be."""
-    file = next((file for file in machine.files if file.config), None)
-    if file is None:
-        return b""
-    if file.size > _LARGEST_CONFIGURATION:
-        what = f"the configuration {file.path!r} of the point has {format_size(file.size)}"
-        raise Refused("RCL7016", what, "Recover its disks to a folder (--to FOLDER).", subject=file.path)
-    content = bytearray(file.size)
-    with PackReader(store.packs) as reader:
-        for index, name in file.stored():
-            block = store.read_block(name, reader)
-            content[index * BLOCK : index * BLOCK + len(block)] = block
-    return bytes(content)
-
-
-def preview(
-    job: Job, machine_map: MachineMap, config: bytes, disks: Disks
-) -> tuple[tuple[Placed, ...], list[str], list[Diagnostic]]:
-    """The files with their places, what is destroyed, and the reasons why it would be refused."""
-    recovery = _recovery(job)
-    target = target_of(recovery, disks)
-    refused: list[Diagnostic] = []
-    destroys: list[str] = []
-    if recovery.target is RecoveryTarget.ORIGINAL:
-        machine = disks.machine(job.source.machine)
-        refused += _machine_refusals(machine, disks)
-        if not recovery.keep_original and not recovery.disks:
-            destroys += disks.checkpoint_files(job.source.machine)
-    placed = placed_files(job, machine_map, config, disks)
-    for each in placed:
-        target.check(each.path)
-    existing = [each.path for each in placed if target.exists(each.path)]
-    if recovery.target is RecoveryTarget.FOLDER:
-        refused += [
-            _refusal("RCL7006", path, "is already in the folder", "Choose an empty folder.") for path in existing
-        ]
-    else:
-        refused += _owned_by_others(job, [each.path for each in placed] + destroys, disks)
-        destroys = ([] if recovery.keep_original else existing) + destroys
-    return placed, destroys, refused + _no_room(recovery, placed, target)
-
-
-def _owned_by_others(job: Job, paths: list[str], disks: Disks) -> list[Diagnostic]:
-    """A file that another virtual machine names too is never written over or removed, whatever its power state."""
-    return [
-        _refusal(
-            "RCL7013",
-            path,
-            f"is named by {', '.join(map(repr, owners))} too: it would be replaced under it",
-            "Recover to a folder (--to FOLDER), and see which virtual machine the file belongs to.",
-        )
-        for path, owners in disks.other_owners(job.source.machine, paths).items()
-    ]
-
-
-def _no_room(recovery: Recovery, placed: tuple[Placed, ...], target: Target) -> list[Diagnostic]:
-    """What does not fit, for each file system that is written to."""
-    needed: dict[int, int] = {}
-    rooms: dict[int, tuple[str, int]] = {}
-    for each in placed:
-        room = target.room(each.path)
-        rooms.setdefault(room.file_system, (room.folder, room.free_bytes))
-        needed[room.file_system] = needed.get(room.file_system, 0) + sum(_lengths(each.file))
-    return [
-        Diagnostic(
-            "RCL7007",
-            Severity.ERROR,
-            f"{folder} is full: {format_size(needed[system] + _RESERVE)} needed, {format_size(free)} free",
-            "Make room there, or recover to another folder (--to FOLDER).",
-            subject=folder,
-        )
-        for system, (folder, free) in rooms.items()
-        if needed[system] + _RESERVE > free
-    ]
-
-
-def _machine_refusals(machine: VirtualMachine, disks: Disks) -> list[Diagnostic]:
-    found = []
-    if machine.power is not PowerState.OFF:
-        state = machine.power if isinstance(machine.power, str) else "in an unknown state"
-        remedy = "Shut it down first; its disks would be replaced under it."
-        found.append(_refusal("RCL7008", machine.name, f"is {state}", remedy))
-    group = machine.resource_group
-    if isinstance(group, str) and machine.id not in disks.resource_groups():
-        remedy = "Recover it to an alternate location (--to FOLDER), then make it highly available again."
-        found.append(_refusal("RCL7009", machine.name, f"has lost its cluster resource group {group!r}", remedy))
-    return found
-
-
-def _lengths(file: FileMap) -> list[int]:
-    return [file.length_at(index) for index, _ in file.stored()]
-
-
-def _refusal(code: str, subject: str, what: str, remedy: str) -> Diagnostic:
-    return Diagnostic(code, Severity.ERROR, f"{subject!r} {what}", remedy, subject=subject)
-
-
-# --- Doing it ------------------------------------------------------------------------------------------------
-
-
 def recover(work: Work) -> JobResult:
-    """Stages, verifies, writes the intent down, cuts over. The same job again goes on where it was."""
-    recovery = _recovery(work.job)
-    target = target_of(recovery, work.disks)
-    planned = work.store.planned_cut_over(work.job.id)
-    if planned is None:
-        machine = work.store.map_of(recovery.point)
-        if machine is None:
-            raise no_such_point(recovery.point)
-        config = configuration(machine, work.store)
-        placed, destroys, refused = preview(work.job, machine, config, work.disks)
-        if refused:
-            first = refused[0]
-            raise Refused(first.code, first.message, first.remedy, subject=first.subject)
-        planned = msgspec.json.encode(_stage(work, target, placed, _checkpoints(destroys, placed)))
-        work.safe_point()
-        work.store.plan_cut_over(work.job.id, planned)
-    return _cut_over(work, target, _CUT_OVER.decode(planned))
+    """Stages, verifies, writes the intent down, cuts over; or what the step of the job says of an earlier one."""
+    recovery = recovery_of(work.job)
+    job = recovery.of or work.job.id
+    body = work.store.planned_cut_over(job)
+    intent = decode(body) if body is not None else None
+    if recovery.step is RecoveryStep.RECOVER and intent is None:
+        return _afresh(work)
+    if recovery.step in (RecoveryStep.RECOVER, RecoveryStep.SETTLE):
+        return _settle(work, intent)
+    if intent is None or intent.phase is Phase.STAGING:
+        raise Refused(
+            "RCL7023",
+            "there is no recovery to go on with or to go back from",
+            "Ask for a recovery: `reconciler recover VM`.",
+            subject=job,
+        )
+    target = target_of(intent.target, intent.folder, work.disks)
+    if intent.phase is Phase.RENAMED:
+        return cutover.finish(work, job, target, intent)
+    _as_agreed(work, states(target, touched_by(intent)))
+    if recovery.step is RecoveryStep.UNDO:
+        return cutover.undo(work, job, target, intent)
+    return _go_on(work, job, target, intent)
 
 
-def _checkpoints(destroys: list[str], placed: tuple[Placed, ...]) -> tuple[str, ...]:
-    return tuple(path for path in destroys if path not in {each.path for each in placed})
+# --- Afresh --------------------------------------------------------------------------------------------------
 
 
-def _stage(work: Work, target: Target, placed: tuple[Placed, ...], remove: tuple[str, ...]) -> CutOver:
-    token = token_of(work.job)
-    total = sum(length for each in placed for length in _lengths(each.file))
-    done = 0
-    digests = {}
+def _afresh(work: Work) -> JobResult:
+    recovery = recovery_of(work.job)
+    _end_earlier(work)
+    looked = look(work.job, work.store, work.disks)
+    if looked.refusals:
+        first = looked.refusals[0]
+        raise Refused(first.code, first.message, first.remedy, subject=first.subject)
+    agreed = _as_agreed(work, looked.found)
+    target = target_of(recovery.target, recovery.folder, work.disks)
+    intent = Intent(
+        version=VERSION,
+        phase=Phase.STAGING,
+        token=token_of(work.job),
+        point=recovery.point,
+        target=recovery.target,
+        by=agreed.by,
+        until=agreed.until,
+        files=tuple(PlannedFile(each.path) for each in looked.placed),
+        folder=recovery.folder,
+        keep_original=recovery.keep_original,
+        disks=looked.disks,
+        anew=looked.anew,
+    )
+    work.store.plan_cut_over(work.job.id, encode(intent))
     try:
-        with PackReader(work.store.packs) as reader:
-            for each in placed:
-                target.discard(each.path, token)
-                if each.content is not None:
-                    with target.stage(each.path, token, len(each.content)) as staged:
-                        staged.write(0, each.content)
-                        digests[each.path] = blake3(staged.read(0, len(each.content))).hexdigest()
-                    continue
-                with target.stage(each.path, token, each.file.size) as staged:
-                    for index, name in each.file.stored():
-                        staged.write(index * BLOCK, work.store.read_block(name, reader))
-                        done += each.file.length_at(index)
-                        if index % 16 == 0:
-                            work.progress(done, total)
-                    digests[each.path] = _verify(staged, each.file)
+        ready = _ready(work, target, intent, looked)
+        work.safe_point()
+        if states(target, touched_by(ready)) != looked.found:
+            raise _not_as_agreed("what is to be replaced was changed while the files were staged", work.job.id)
+        work.store.plan_cut_over(work.job.id, encode(ready))
     except BaseException as error:
-        _clear_away(target, placed, token, error)
+        _clear_away(work, target, intent, error)
         if isinstance(error, Damaged):
             work.store.set_inconsistent(error.diagnostic.message)
         raise
-    cut = tuple((each.path, each.file.mode, each.file.mtime_ns) for each in placed)
-    return CutOver(token, cut, digests, _recovery(work.job).keep_original, remove)
+    return cutover.carry_out(work, work.job.id, target, ready, read=False)
 
 
-def _clear_away(target: Target, placed: tuple[Placed, ...], token: str, because: BaseException) -> None:
+def _as_agreed(work: Work, found: tuple[FileState, ...]) -> Agreement:
+    """What was agreed to, if that is what is there. Raises `Refused`, RCL7021."""
+    recovery = recovery_of(work.job)
+    now = work.clock.now()
+    agreed = recovery.agreed
+    if agreed is None:
+        return Agreement(recovery.asked_by, now + AGREED_FOR, found)
+    if now > agreed.until:
+        raise _not_as_agreed(f"it was agreed until {agreed.until:%Y-%m-%d %H:%M} UTC", work.job.id)
+    if agreed.files != found:
+        before = {state.path: state for state in agreed.files}
+        changed = [state.path for state in found if before.pop(state.path, None) != state] or sorted(before)
+        raise _not_as_agreed(f"{changed[0]!r} is not what it was when it was shown", work.job.id)
+    return agreed
+
+
+def _not_as_agreed(because: str, job: str) -> Refused:
+    return Refused(
+        "RCL7021",
+        f"the recovery was not carried out: {because}",
+        "Nothing was replaced. Look at the target, and ask for the recovery anew.",
+        subject=job,
+    )
+
+
+def _end_earlier(work: Work) -> None:
+    """What earlier recoveries of the machine left behind: what was never begun is ended, what is all done is finished.
+    One that is half done is left to a person."""
+    for job, body in work.store.cut_overs().items():
+        intent = decode(body)
+        target = target_of(intent.target, intent.folder, work.disks)
+        if intent.phase is Phase.RENAMED:
+            cutover.finish(work, job, target, intent, done_by=job)
+        elif not moved(target, intent):
+            cutover.withdraw(work, job, target, intent)
+
+
+def _ready(work: Work, target: Target, intent: Intent, looked: Looked) -> Intent:
+    """Everything staged and verified, and the digest of everything that is to be destroyed."""
+    recovery = recovery_of(work.job)
+    total = sum(sum(lengths(each.file)) for each in looked.placed)
+    before = {state.path: state for state in looked.found}
+    if not recovery.keep_original:
+        before = {path: with_digest(target, state, work.safe_point) for path, state in before.items()}
+    done = 0
+    files = []
+    with PackReader(work.store.packs) as reader:
+        for each in looked.placed:
+            try:
+                digest, reported = _stage(work, target, intent.token, each, reader, (done, total))
+            except OSError as error:
+                raise _not_writable(error, target, each, total - done) from error
+            done += sum(lengths(each.file))
+            staged = target.state(each.path, Which.STAGED, intent.token)
+            assert staged is not None
+            files.append(
+                PlannedFile(
+                    path=each.path,
+                    mode=each.file.mode,
+                    mtime_ns=each.file.mtime_ns,
+                    digest=digest,
+                    staged=(staged.device, staged.inode),
+                    reported=reported,
+                    before=before.get(each.path),
+                )
+            )
+    remove = tuple(before[path] for path in looked.remove if path in before)
+    return msgspec.structs.replace(intent, phase=Phase.READY, files=tuple(files), remove=remove)
+
+
+def _stage(
+    work: Work, target: Target, token: str, placed: Placed, reader: PackReader, progress: tuple[int, int]
+) -> tuple[str, str]:
+    """Writes one file beside its place and reads it back; its digest, and the BLAKE3 of the whole."""
+    done, total = progress
+    if placed.content is not None:
+        with target.stage(placed.path, token, len(placed.content)) as staged:
+            staged.write(0, placed.content)
+            return _verify_content(staged, placed.content, placed.path)
+    with target.stage(placed.path, token, placed.file.size) as staged:
+        for index, name in placed.file.stored():
+            staged.write(index * BLOCK, work.store.read_block(name, reader))
+            done += placed.file.length_at(index)
+            if index % 16 == 0:
+                work.progress(done, total)
+        return _verify(staged, placed.file)
+
+
+def _not_writable(error: OSError, target: Target, placed: Placed, needed: int) -> ReconcilerError:
+    """What the target's disk said, with what a person needs to know: where, how much, who."""
+    room = target.room(placed.path)
+    where = error.filename or placed.path
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f"{room.folder} is full: {format_size(needed)} needed, {format_size(room.free_bytes)} free"
+        remedy = "Make room there, or recover to another folder (--to FOLDER). Nothing was replaced."
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        what = f"{_account()} may not write {where}: {error.strerror}"
+        remedy = f"Give {_account()} the right to write in {room.folder}, or recover to another folder (--to FOLDER)."
+    else:
+        what = f"{where} cannot be written: {error.strerror or error}"
+        remedy = f"Look at the disk of {room.folder}, or recover to another folder (--to FOLDER). Nothing was replaced."
+    return PermanentError("RCL7025", what, remedy, subject=placed.path)
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "the account of this process"
+
+
+def _clear_away(work: Work, target: Target, intent: Intent, because: BaseException) -> None:
     """Removes what was staged. Where not even that works, the first error is the one that is told."""
     try:
-        for each in placed:
-            target.discard(each.path, token)
-    except OSError as error:
+        cutover.withdraw(work, work.job.id, target, intent)
+    except (OSError, ReconcilerError) as error:
         because.add_note(f"staged files could not be removed: {error}")
 
 
-def _verify(staged: StagedFile, file: FileMap) -> str:
+def _verify_content(staged: StagedFile, content: bytes, path: str) -> tuple[str, str]:
+    data = staged.read(0, len(content))
+    if data != content:
+        raise _not_as_written(path, "as a whole")
+    names = b"".join(name_of(data[start : start + BLOCK]) for start in range(0, len(data), BLOCK))
+    return file_digest(len(data), names).hex(), blake3(data).hexdigest()
+
+
+def _verify(staged: StagedFile, file: FileMap) -> tuple[str, str]:
     """Reads back what was written and checks every block of it, and from what was read the digest that the point has
-    of the file; returns the BLAKE3 of the whole file.
+    of the file; returns that, and the BLAKE3 of the whole file.
 
     Holes are not read: the staged file was made anew, so what nobody wrote to is zeros.
     """
     whole = blake3()
     names = bytearray()
+    hashed = sum(count for _, count, hole in _runs(file) if hole) * BLOCK <= _HOLES_HASHED
     for start, count, hole in _runs(file):
         offset = start * BLOCK
         length = min(count * BLOCK, file.size - offset)
         if hole:
-            whole.update(_ZEROS[:length])
             names += HOLE * count
+            for done in range(0, length if hashed else 0, len(_ZEROS)):
+                whole.update(_ZEROS[: length - done])
             continue
         data = memoryview(staged.read(offset, length))
         whole.update(data)
@@ -291,54 +286,81 @@ def _verify(staged: StagedFile, file: FileMap) -> str:
             place = (index - start) * BLOCK
             name = name_of(data[place : place + BLOCK])
             if name != file.name_at(index):
-                raise _not_as_written(file, f"at byte {index * BLOCK}")
+                raise _not_as_written(file.file_name, f"at byte {index * BLOCK}")
             names += name
-    if file_digest(file.size, bytes(names)) != file.digest:
-        raise _not_as_written(file, "as a whole")
-    return whole.hexdigest()
+    digest = file_digest(file.size, names)
+    if digest != file.digest:
+        raise _not_as_written(file.file_name, "as a whole")
+    return digest.hex(), whole.hexdigest() if hashed else ""
 
 
-def _not_as_written(file: FileMap, where: str) -> Damaged:
+def _not_as_written(name: str, where: str) -> Damaged:
     return Damaged(
         "RCL7010",
-        f"{file.file_name!r} did not read back as it was written, {where}",
+        f"{name!r} did not read back as it was written, {where}",
         "The target was not touched. Look at the disk that it lies on, and recover elsewhere.",
-        subject=file.file_name,
+        subject=name,
     )
 
 
 def _runs(file: FileMap) -> Iterator[tuple[int, int, bool]]:
-    """(first block, how many, whether they are holes), covering the file, each no longer than is read at once."""
+    """(first block, how many, whether they are holes), covering the file. What is no hole is no longer than is read at
+    once; holes are passed over by the thousand."""
     start = 0
     while start < file.blocks:
         hole = file.name_at(start) == HOLE
         end = start + 1
-        while end < file.blocks and end - start < _RUN and (file.name_at(end) == HOLE) == hole:
+        if hole:
+            while file.names[end * NAME : (end + _MANY) * NAME] == _MANY_HOLES:
+                end += _MANY
+        while end < file.blocks and (hole or end - start < _RUN) and (file.name_at(end) == HOLE) == hole:
             end += 1
         yield start, end - start, hole
         start = end
 
 
-def _cut_over(work: Work, target: Target, cut: CutOver) -> JobResult:
-    for path, mode, mtime_ns in cut.files:
-        target.cut_over(path, cut.token, mode, mtime_ns, keep_original=cut.keep_original)
-    for path in cut.remove:
-        work.disks.remove(path)
-    name = work.store.facts().machine_name
-    result = JobResult(point=_recovery(work.job).point, machine_name=name, files=cut.digests)
-    work.store.end_cut_over(work.job.id, work.clock.now(), result)
-    return result
+# --- After a pause -------------------------------------------------------------------------------------------
 
 
-def _recovery(job: Job) -> Recovery:
-    assert job.recovery is not None
-    return job.recovery
+def _settle(work: Work, intent: Intent | None) -> JobResult:
+    """What becomes of a recovery whose process died. It goes on only where everything had been staged, and all that
+    was agreed still holds, byte for byte; else it ends, and is to be asked for anew."""
+    job = work.job.id
+    if intent is None:
+        raise _cut_off(job)
+    target = target_of(intent.target, intent.folder, work.disks)
+    if intent.phase is Phase.STAGING:
+        cutover.withdraw(work, job, target, intent)
+        raise _cut_off(job)
+    if intent.phase is Phase.RENAMED:
+        return cutover.finish(work, job, target, intent)
+    return cutover.carry_out(work, job, target, intent, read=True)
 
 
-def no_such_point(point: str) -> Refused:
-    return Refused(
-        "RCL7004",
-        f"there is no recovery point {point!r}",
-        "See `reconciler points` for what there is.",
-        subject=point,
+def _cut_off(job: str) -> Stopped:
+    return Stopped(
+        "RCL7020",
+        "the recovery was cut off before anything was replaced, and does not go on by itself",
+        "Nothing was replaced. Ask for it anew, if it is still wanted.",
+        subject=job,
     )
+
+
+def _go_on(work: Work, job: str, target: Target, intent: Intent) -> JobResult:
+    """Goes on with one that is half done: somebody has looked at what stands there now, and wants it replaced."""
+    recovery = recovery_of(work.job)
+    files = []
+    for file in intent.files:
+        if stands(target, file) is Stands.AFTER:
+            files.append(file)
+            continue
+        now = target.state(file.path)
+        before = with_digest(target, now, work.safe_point) if now and not intent.keep_original else now
+        files.append(msgspec.structs.replace(file, before=before))
+    agreed = recovery.agreed or Agreement(recovery.asked_by, work.clock.now() + AGREED_FOR, ())
+    anew = msgspec.structs.replace(intent, by=agreed.by, until=agreed.until, files=tuple(files))
+    because = cutover.differs(work, target, anew, read=True)
+    if because is not None:
+        raise cutover.half_done(target, anew, because)
+    work.store.plan_cut_over(job, encode(anew))
+    return cutover.carry_out(work, job, target, anew, read=False)

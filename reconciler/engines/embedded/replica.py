@@ -1,17 +1,14 @@
-"""A replica store: the folder of one machine's replica, its packs, and its catalog.
+"""A replica store: the folder of one machine's replica, its packs, and its catalog, for those who write it.
 
-Nothing counts before its catalog row is committed: packs are sealed first, then the copy of the map, then one
-transaction makes block rows, map, recovery point and job true at once.
+Nothing counts before its catalog row is committed: packs are sealed first, then one transaction, under the fence,
+writes the copy of the map and makes block rows, map, recovery point and job true at once.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-from collections.abc import Iterable
-from datetime import datetime, timedelta
-from hashlib import sha256
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,304 +16,279 @@ from typing import Self
 import msgspec
 
 from reconciler import files, sqlite
-from reconciler.engines.embedded import maps
-from reconciler.engines.embedded.blocks import decode
+from reconciler.engines.embedded import copies, maps, upgrade
+from reconciler.engines.embedded.catalog import MIGRATIONS, REPLICA, Catalog
+from reconciler.engines.embedded.committing import put_copy, put_pack, record_of, write_old_copies
+from reconciler.engines.embedded.lost import exchanged, older, unreachable
+from reconciler.engines.embedded.making import Place, identity_of, take_lock, write_identity
 from reconciler.engines.embedded.maps import MachineMap
-from reconciler.engines.embedded.packs import (
-    Block,
-    PackReader,
-    Sealed,
-    abandoned,
-    pack_path,
-    read_footer,
-    sealed_packs,
-)
-from reconciler.errors import Damaged, TemporaryError
-from reconciler.model import Consistency, DataSource, JobKind, JobResult, PointKind, RecoveryPoint, ReplicaState
-
-_SAFE = re.compile(r"[a-z0-9][a-z0-9-]{0,140}")
+from reconciler.engines.embedded.packs import PackWriter, Sealed, abandoned, pack_path, read_footer, sealed_packs
+from reconciler.engines.embedded.records import Assignment, Commit, JobRow, PackRecord, PointRecord
+from reconciler.engines.embedded.sealed import Head, Rows, new_identity
+from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Severity
+from reconciler.model import JobKind, JobResult, Lineage, ReplicaState
+from reconciler.protocols import Fence
 
 
-class Facts(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What the catalog says of the replica as a whole; times are UTC."""
+class ReplicaStore(Catalog):
+    """One replica store, opened: for reading, or under a fence for a job. Not for two threads at once."""
 
-    state: ReplicaState = ReplicaState.PENDING
-    inconsistent_because: str = ""
-    machine_name: str = ""
-    node: str = ""
-    source_bytes: int = 0
-    current_map: int = 0
-    synchronized_at: datetime | None = None
-    express_full_at: datetime | None = None
-    checked_at: datetime | None = None
-
-
-class NewPoint(msgspec.Struct, frozen=True):
-    """A recovery point about to be committed."""
-
-    id: str
-    time: datetime
-    kind: PointKind
-    consistency: Consistency
-    scheduled_for: datetime
-    stored_bytes: int
-
-
-class Commit(msgspec.Struct, frozen=True):
-    """Everything that one job makes true at once. `point` None: the replica is renewed, without a point."""
-
-    job: str
-    kind: JobKind
-    at: datetime
-    machine: MachineMap
-    whole: bool
-    facts: Facts
-    result: JobResult
-    point: NewPoint | None = None
-    healed: tuple[bytes, ...] = ()
-
-
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_FACTS = msgspec.json.Decoder(Facts)
-_RESULT = msgspec.json.Decoder(JobResult)
-
-
-def folder_name(source: DataSource) -> str:
-    """A name for the folder that no input can break out of: cluster and id where they are plain, else a hash."""
-    plain = f"{source.cluster}-{source.machine}"
-    return plain if _SAFE.fullmatch(plain) else sha256(str(source).encode()).hexdigest()[:32]
-
-
-class ReplicaStore:
-    """One replica store, opened. Not for two threads at once."""
-
-    def __init__(self, folder: Path, source: DataSource) -> None:
-        self.folder = folder
-        self.source = source
-        self.packs = folder / "packs"
-        self.points_folder = folder / "points"
-        self.database = folder / "catalog.db"
-        files.make_folder(folder)
-        self._db = sqlite.connect(self.database, migrations="reconciler.engines.embedded.replica_sql")
+    def __init__(self, place: Place, fence: Fence | None = None) -> None:
+        """Opening makes nothing. Raises `Unreachable`, RCL4021, where it is not there; `Damaged`, RCL4023, where it is
+        another one; and for a job `Damaged`, RCL4025, where its catalog is older than it was, and `TemporaryError`,
+        RCL4007, while another job has it."""
+        self.place = place
+        self._fence = fence
         self._lock: int | None = None
+        if not place.folder.is_dir():
+            raise unreachable(place.folder, f"the replica store of {place.source}")
+        try:
+            if fence is not None:
+                self._lock = take_lock(place.folder)
+            super().__init__(place.folder, place.source, place.known.store if place.known else "")
+            wrong = self.lineage_faults()
+            if wrong and (fence is not None or wrong[0].diagnostic.code == "RCL4023"):
+                self._db.close()
+                raise wrong[0]
+            if fence is not None and place.server is not None:
+                write_identity(place, self._rows.store)
+        except BaseException:
+            self._release()
+            raise
+
+    def _connected(self) -> sqlite.Connection:
+        if self._fence is None:
+            return super()._connected()
+        if not self.database.exists():
+            raise unreachable(self.database, "the catalog of a replica store")
+        connection = sqlite.connect(self.database, migrations=MIGRATIONS)
+        try:
+            if upgrade.is_old(connection, "fact"):
+                self._upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # --- Who it is ---------------------------------------------------------------------------------------
+
+    def lineage_faults(self) -> list[ReconcilerError]:
+        """Whatever says that this is another store than the one on record, or an older one; the worst first."""
+        known, server, said = self.place.known, self.place.server, identity_of(self.folder)
+        try:
+            head = self._rows.head()
+        except Damaged as error:
+            return [error]
+        if head.store == upgrade.UNNAMED:
+            return []
+        faults: list[ReconcilerError] = []
+        if said is not None and said.source != self.source:
+            faults.append(exchanged(self.folder, f"it is the replica store of {said.source}, not of {self.source}"))
+        if said is not None and said.store != head.store:
+            faults.append(exchanged(self.database, f"the catalog is that of another replica store than {said.store}"))
+        if known is not None and head.store != known.store:
+            faults.append(exchanged(self.folder, f"it is the replica store {head.store}, not {known.store}"))
+        if server is not None and server.id != upgrade.UNNAMED and head.server and head.server.id != server.id:
+            faults.append(exchanged(self.folder, f"it belongs to the server store {head.server.id}, not {server.id}"))
+        if known is not None and head.generation < known.generation:
+            what = f"it is at generation {head.generation}, and was at {known.generation} after its last job"
+            faults.append(older(self.database, what))
+        newest = self._newest_copy(head)
+        if newest > head.generation + 1:
+            what = f"it is at generation {head.generation}, and a copy of a map was written at {newest}"
+            faults.append(older(self.database, what))
+        mine = head.server if server is not None and head.server and head.server.id == server.id else None
+        if mine is not None and server is not None and mine.generation > server.generation:
+            path = self.folder.parent.parent.parent / "server.db"
+            what = f"it is at generation {server.generation}, and was at {mine.generation} when a job of "
+            faults.append(older(path, what + f"{self.folder.name} began"))
+        return faults
+
+    def identity_fault(self) -> Diagnostic | None:
+        """That the file which says who this is does not: the next job writes it anew, from what the others say."""
+        if identity_of(self.folder) is not None or self._rows.store == upgrade.UNNAMED:
+            return None
+        what = f"{self.folder / 'identity.json'} is missing or not as it was written"
+        remedy = "The next job of this virtual machine writes it anew. Look at the disk that the store lies on."
+        return Diagnostic("RCL4024", Severity.WARNING, what, remedy, subject=self.folder.name)
+
+    def _newest_copy(self, head: Head) -> int:
+        """The largest generation that a copy of a map of this store was written at."""
+        for name in sorted(copies.named(self.points_folder), key=lambda each: -each.generation):
+            if name.generation <= head.generation + 1:
+                break
+            try:
+                copy = copies.read(name.path)
+            except Damaged:
+                continue
+            if copy.store == head.store and copy.generation == name.generation:
+                return name.generation
+        return 0
+
+    def lineage(self) -> Lineage:
+        head = self._rows.head()
+        return Lineage(head.store, head.generation)
+
+    def _upgrade(self, db: sqlite.Connection) -> None:
+        """Format 1 -> 2, after a copy of the catalog was put beside it."""
+        upgrade.keep_old(self.database)
+        store = self.place.known.store if self.place.known else new_identity()
+        rows = Rows(db, self.database)
+        with sqlite.transaction(db, self.database), upgrade.said_of(self.database):
+            rows.begin(Head(store, server=self.place.server))
+            upgrade.convert_catalog(rows, store)
+            write_old_copies(self.place, rows, self.points_folder)
+            rows.end()
+        for path in sorted(self.points_folder.glob("*.map.zst")):
+            if rows.get("point", path.name.removesuffix(".map.zst")) is not None:
+                files.unlink(path)
 
     # --- One job at a time -------------------------------------------------------------------------------
 
-    def lock(self) -> None:
-        """Takes the store for a job. Raises `TemporaryError`, RCL4007, while another process has it."""
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise TemporaryError(
-                "RCL4007",
-                f"another job is at work in {self.folder.name}",
-                "It is tried again by itself.",
-                subject=self.folder.name,
-                retry_after=timedelta(seconds=60),
-            ) from None
-        self._lock = descriptor
-
     def tidy(self) -> None:
-        """Removes what a dead job left unfinished, and takes over the packs that it had sealed."""
-        for path in abandoned(self.packs):
+        """Removes what a dead job left unfinished, and takes over the packs that it had sealed.
+
+        Only what this catalog proves to be superfluous goes: a copy of a map that was written at a generation which the
+        catalog has reached by another way. What a lost or older catalog could be made anew from stays.
+        """
+        for path in (*abandoned(self.packs), *copies.unfinished(self.points_folder)):
             files.unlink(path)
         known = self.pack_sizes()
+        found = []
         for path in sealed_packs(self.packs):
             if path.stem not in known:
                 try:
-                    self.add_packs([read_footer(path)])
+                    footer = read_footer(path)
                 except Damaged:
                     files.rename(path, path.with_suffix(".damaged"))
-        kept = {row["id"] for row in self._db.execute("SELECT id FROM point")}
-        for path in sorted(self.points_folder.glob("*.map.zst")):
-            if path.name.removesuffix(".map.zst") not in kept:
-                files.unlink(path)
+                    continue
+                if footer.pack == path.stem and self.is_mine(footer):
+                    found.append(footer)
+        if found:
+            self.add_packs(found)
+        head = self._rows.head()
+        numbers = {row["id"] for row in self._db.execute("SELECT id FROM machine_map")}
+        for name in copies.named(self.points_folder):
+            if name.number not in numbers and name.generation <= head.generation and self._is_mine(name.path):
+                files.unlink(name.path)
 
-    # --- Reading -----------------------------------------------------------------------------------------
+    def is_mine(self, pack: Sealed) -> bool:
+        """Whether the pack was written into this replica store, by its own account."""
+        head = pack.head
+        return head.source == str(self.source) and head.store in ("", self._rows.store)
 
-    def facts(self) -> Facts:
-        row = self._db.execute("SELECT value FROM fact WHERE name = 'replica'").fetchone()
-        return _FACTS.decode(row["value"]) if row else Facts()
-
-    def pack_sizes(self) -> dict[str, int]:
-        return {row["id"]: row["bytes"] for row in self._db.execute("SELECT id, bytes FROM pack")}
-
-    def stored_bytes(self) -> int:
-        return int(self._db.execute("SELECT coalesce(sum(bytes), 0) FROM pack").fetchone()[0])
-
-    def points(self, *, binned: bool = False) -> tuple[RecoveryPoint, ...]:
-        """The recovery points, oldest first; those in the bin instead with `binned`."""
-        condition = "IS NOT NULL" if binned else "IS NULL"
-        rows = self._db.execute(f"SELECT * FROM point WHERE binned_at {condition} ORDER BY time, id")
-        return tuple(
-            RecoveryPoint(
-                id=row["id"],
-                source=self.source,
-                time=datetime.fromisoformat(row["time"]),
-                kind=PointKind(row["kind"]),
-                consistency=Consistency(row["consistency"]),
-                source_bytes=row["source_bytes"],
-                stored_bytes=row["stored_bytes"],
-                scheduled_for=datetime.fromisoformat(row["scheduled_for"]) if row["scheduled_for"] else None,
-                verified_at=datetime.fromisoformat(row["verified_at"]) if row["verified_at"] else None,
-                machine_name=row["machine_name"],
-            )
-            for row in rows
-        )
-
-    def map_of(self, point: str) -> MachineMap | None:
-        """The map of a point, binned or not; None where there is no such point."""
-        row = self._db.execute("SELECT map FROM point WHERE id = ?", (point,)).fetchone()
-        return self._map(row["map"]) if row else None
-
-    def current(self) -> MachineMap | None:
-        """What the replica holds now; None before the initial replica."""
-        number = self.facts().current_map
-        return self._map(number) if number else None
-
-    def _map(self, number: int) -> MachineMap:
-        chain = []
-        at: int | None = number
-        while at is not None:
-            row = self._db.execute("SELECT base, body FROM map WHERE id = ?", (at,)).fetchone()
-            if row is None:
-                raise Damaged(
-                    "RCL4006",
-                    f"the map {at} is not in the catalog of {self.folder.name}",
-                    "Run `reconciler store check`; a copy of each map lies in the replica store's points folder.",
-                    subject=self.folder.name,
-                )
-            chain.append(row["body"])
-            at = row["base"]
-        machine: MachineMap | None = None
-        for body in reversed(chain):
-            machine = maps.decode(body, machine)
-        assert machine is not None
-        return machine
-
-    def block(self, name: bytes) -> Block | None:
-        row = self._db.execute(
-            "SELECT pack, offset, length, block_length, encoding FROM block WHERE name = ?", (name,)
-        ).fetchone()
-        return Block(*row) if row else None
-
-    def read_block(self, name: bytes, reader: PackReader) -> bytes:
-        """The bytes of a block, checked. Raises `Damaged`."""
-        block = self.block(name)
-        if block is None:
-            raise Damaged(
-                "RCL4004",
-                f"block {name.hex()[:16]} is in no pack of {self.folder.name}",
-                "Run `reconciler check` for the machine: what the source still holds is stored anew.",
-                subject=self.folder.name,
-            )
-        return decode(name, block.encoding, reader.payload(block), block.block_length)
-
-    def blocks_of_pack(self, pack: str) -> list[tuple[bytes, Block]]:
-        rows = self._db.execute("SELECT * FROM block WHERE pack = ? ORDER BY offset", (pack,))
-        return [(row["name"], Block(pack, *row[2:])) for row in rows]
-
-    def missing_packs(self) -> list[str]:
-        """Packs of the catalog that are not there, or not of the size they were sealed with."""
-        found = []
-        for pack, size in sorted(self.pack_sizes().items()):
-            try:
-                right = pack_path(self.packs, pack).stat().st_size == size
-            except OSError:
-                right = False
-            if not right:
-                found.append(pack)
-        return found
-
-    def integrity(self) -> list[str]:
-        """What SQLite itself finds wrong with the catalog."""
-        return [row[0] for row in self._db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
-
-    def job_result(self, job: str) -> JobResult | None:
-        """The result of a job that was committed here."""
-        row = self._db.execute("SELECT result FROM job WHERE id = ?", (job,)).fetchone()
-        return _RESULT.decode(row["result"]) if row else None
-
-    def bad_blocks(self) -> set[bytes]:
-        return {row["name"] for row in self._db.execute("SELECT name FROM bad_block")}
+    def _is_mine(self, path: Path) -> bool:
+        try:
+            return copies.read(path).store == self._rows.store
+        except Damaged:
+            return False
 
     # --- Writing -----------------------------------------------------------------------------------------
 
+    def new_pack(self) -> PackWriter:
+        """A pack about to be written into this store."""
+        head = self._rows.head()
+        return PackWriter(self.packs, str(self.source), head.store, head.generation)
+
     def add_packs(self, sealed: Iterable[Sealed]) -> None:
         """Makes sealed packs part of the catalog."""
-        with sqlite.transaction(self._db, self.database):
+        with self._rows.writing(self._fence):
             self._insert_packs(sealed)
 
-    def commit(self, what: Commit, sealed: Iterable[Sealed] = ()) -> None:
+    def commit(self, what: Commit, sealed: Iterable[Sealed] = (), assignment: Assignment | None = None) -> None:
         """Makes a job true: its packs, its map, its recovery point and its result, all at once."""
         base, depth = self._base(what)
         body = maps.encode_whole(what.machine) if base is None else self._difference(what.machine)
-        if what.point is not None:
-            files.make_folder(self.points_folder)
-            files.write_whole(self.points_folder / f"{what.point.id}.map.zst", body)
-        with sqlite.transaction(self._db, self.database):
-            self._insert_packs(sealed)
-            cursor = self._db.execute("INSERT INTO map (base, depth, body) VALUES (?, ?, ?)", (base, depth, body))
-            number = cursor.lastrowid or 0
-            if what.point is not None:
-                self._insert_point(what, what.point, number)
-            self._db.executemany("DELETE FROM bad_block WHERE name = ?", [(name,) for name in what.healed])
+        with self._rows.writing(self._fence) as head:
+            if self.place.server is not None:
+                head.server = self.place.server
+            number = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM machine_map").fetchone()[0]
+            point = record_of(what, what.point, number) if what.point is not None else None
             facts = msgspec.structs.replace(what.facts, current_map=number, source_bytes=what.machine.size)
-            self._write_facts(facts)
-            self._insert_job(what.job, what.kind, what.at, what.result)
+            copy = copies.Copy(
+                store=head.store,
+                source=self.source,
+                server=head.server or upgrade.unnamed(),
+                volume=self.place.volume,
+                generation=head.generation,
+                number=number,
+                base=base,
+                depth=depth,
+                body=body,
+                facts=facts,
+                point=point,
+                job=what.job,
+                result=JobRow(what.kind, what.at, what.result),
+                assignment=assignment,
+                tokens=head.tokens,
+                written_at=what.at,
+            )
+            copies.write(self.points_folder, copy)
+            self._insert_packs(sealed)
+            put_copy(self._rows, copy)
+            for name in what.healed:
+                self._rows.delete("bad", name.hex())
+            self._rows.put("fact", REPLICA, msgspec.json.encode(facts))
 
     def set_inconsistent(self, because: str) -> None:
         """Notes that the replica does not hold what it should, until a consistency check repaired it."""
         facts = msgspec.structs.replace(self.facts(), state=ReplicaState.INCONSISTENT, inconsistent_because=because)
-        with sqlite.transaction(self._db, self.database):
-            self._write_facts(facts)
+        with self._rows.writing(self._fence):
+            self._rows.put("fact", REPLICA, msgspec.json.encode(facts))
 
     def forget_blocks(self, names: Iterable[bytes], packs: Iterable[str], at: datetime) -> None:
         """Takes damaged blocks out of the catalog, so that they are stored anew when the source still has them.
 
         `packs` are those that are missing or cut: what is left of them is what counts from now on.
         """
-        rows = list(names)
-        with sqlite.transaction(self._db, self.database):
-            self._db.executemany("DELETE FROM block WHERE name = ?", [(name,) for name in rows])
-            query = "INSERT OR IGNORE INTO bad_block (name, found_at) VALUES (?, ?)"
-            self._db.executemany(query, [(name, at.isoformat()) for name in rows])
+        with self._rows.writing(self._fence):
+            for name in names:
+                self._delete_blocks("name = ?", name)
+                self._rows.put("bad", name.hex(), at.isoformat().encode())
             for pack in packs:
                 path = pack_path(self.packs, pack)
                 if path.exists():
-                    self._db.execute("UPDATE pack SET bytes = ? WHERE id = ?", (path.stat().st_size, pack))
+                    self._rows.put("pack", pack, msgspec.json.encode(PackRecord(path.stat().st_size)))
                 else:
-                    self._db.execute("DELETE FROM block WHERE pack = ?", (pack,))
-                    self._db.execute("DELETE FROM pack WHERE id = ?", (pack,))
+                    self._delete_blocks("pack = ?", pack)
+                    self._rows.delete("pack", pack)
 
-    def bin_points(self, job: str, points: Iterable[str], at: datetime, result: JobResult) -> None:
-        """Moves points to the bin."""
-        with sqlite.transaction(self._db, self.database):
-            query = "UPDATE point SET binned_at = ? WHERE id = ? AND binned_at IS NULL"
-            self._db.executemany(query, [(at.isoformat(), point) for point in points])
-            self._insert_job(job, JobKind.PRUNING, at, result)
+    def bin_points(
+        self, job: str, at: datetime, judge: Callable[[list[PointRecord]], tuple[list[str], JobResult]]
+    ) -> JobResult:
+        """Moves points to the bin: those that `judge`, which is asked inside the transaction, names of all that are
+        there, oldest first."""
+        with self._rows.writing(self._fence):
+            points = {point.id: point for point in self.point_records()[0] if point.binned_at is None}
+            going, result = judge(list(points.values()))
+            for point in going:
+                binned = msgspec.structs.replace(points[point], binned_at=at)
+                self._rows.put("point", point, msgspec.json.encode(binned))
+            self._put_job(job, JobKind.PRUNING, at, result)
+        return result
 
     def plan_cut_over(self, job: str, body: bytes) -> None:
-        """From here on a recovery is rolled forward, whatever happens."""
-        with sqlite.transaction(self._db, self.database):
-            self._db.execute("INSERT OR REPLACE INTO cut_over (job, body) VALUES (?, ?)", (job, body))
+        """Writes down what a recovery is about to do, over what was written for it before."""
+        with self._rows.writing(self._fence):
+            self._rows.put("cutOver", job, body)
 
-    def planned_cut_over(self, job: str) -> bytes | None:
-        row = self._db.execute("SELECT body FROM cut_over WHERE job = ?", (job,)).fetchone()
-        return bytes(row["body"]) if row else None
+    def withdraw_cut_over(self, job: str) -> None:
+        """Nothing of it was done, and nothing will be."""
+        with self._rows.writing(self._fence):
+            self._rows.delete("cutOver", job)
 
-    def end_cut_over(self, job: str, at: datetime, result: JobResult) -> None:
-        with sqlite.transaction(self._db, self.database):
-            self._db.execute("DELETE FROM cut_over WHERE job = ?", (job,))
-            self._insert_job(job, JobKind.RECOVERY, at, result)
+    def end_cut_over(self, job: str, at: datetime, result: JobResult, *, of: str = "") -> None:
+        """Makes the recovery `job` true, and ends what was written down for it, or for the job `of` that it ended."""
+        with self._rows.writing(self._fence):
+            self._rows.delete("cutOver", of or job)
+            self._put_job(job, JobKind.RECOVERY, at, result)
 
     def _base(self, what: Commit) -> tuple[int | None, int]:
         current = what.facts.current_map
         if what.whole or not current:
             return None, 0
-        depth = int(self._db.execute("SELECT depth FROM map WHERE id = ?", (current,)).fetchone()["depth"])
+        row = self._db.execute("SELECT depth FROM machine_map WHERE id = ?", (current,)).fetchone()
+        depth = int(row["depth"]) if row else maps.LONGEST_CHAIN
         return (None, 0) if depth + 1 >= maps.LONGEST_CHAIN else (current, depth + 1)
 
     def _difference(self, machine: MachineMap) -> bytes:
@@ -326,46 +298,27 @@ class ReplicaStore:
 
     def _insert_packs(self, sealed: Iterable[Sealed]) -> None:
         for pack in sealed:
-            self._db.execute("INSERT OR IGNORE INTO pack (id, bytes) VALUES (?, ?)", (pack.pack, pack.size))
-            self._db.executemany(
-                "INSERT OR IGNORE INTO block (name, pack, offset, length, block_length, encoding) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [(name, *block) for name, block in pack.blocks.items()],
-            )
+            put_pack(self._rows, pack)
 
-    def _insert_point(self, what: Commit, point: NewPoint, number: int) -> None:
-        row = (
-            point.id,
-            point.time.isoformat(),
-            str(point.kind),
-            str(point.consistency),
-            point.scheduled_for.isoformat(),
-            what.machine.size,
-            point.stored_bytes,
-            what.facts.machine_name,
-            number,
-        )
-        self._db.execute(
-            "INSERT INTO point (id, time, kind, consistency, scheduled_for, source_bytes, stored_bytes, "
-            "machine_name, map) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            row,
-        )
+    def _delete_blocks(self, condition: str, value: object) -> None:
+        rows = self._db.execute(f"SELECT name, seal FROM stored_block WHERE {condition}", (value,)).fetchall()
+        self._db.execute(f"DELETE FROM stored_block WHERE {condition}", (value,))
+        self._rows.tally("stored_block", [row["seal"] for row in rows], gone=True)
 
-    def _insert_job(self, job: str, kind: JobKind, at: datetime, result: JobResult) -> None:
-        row = (job, str(kind), at.isoformat(), msgspec.json.encode(result))
-        self._db.execute("INSERT OR IGNORE INTO job (id, kind, at, result) VALUES (?, ?, ?, ?)", row)
-
-    def _write_facts(self, facts: Facts) -> None:
-        value = msgspec.json.encode(facts).decode()
-        self._db.execute("INSERT OR REPLACE INTO fact (name, value) VALUES ('replica', ?)", (value,))
+    def _put_job(self, job: str, kind: JobKind, at: datetime, result: JobResult) -> None:
+        if self._rows.get("job", job) is None:
+            self._rows.put("job", job, msgspec.json.encode(JobRow(kind, at, result)))
 
     # --- Closing -----------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        self._db.close()
+    def _release(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def close(self) -> None:
+        self._db.close()
+        self._release()
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import msgspec
 
 from reconciler.engines.embedded.blocks import BLOCK, HOLE, NAME, Encoding, encode, name_of
-from reconciler.engines.embedded.maps import FileMap, MachineMap, blocks_in
+from reconciler.engines.embedded.maps import FileMap, MachineMap, blocks_in, differing
 from reconciler.engines.embedded.packs import PACK_BYTES, Block, PackWriter, Sealed
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.errors import TemporaryError
@@ -127,7 +127,7 @@ class Scanner:
     def _file(self, source: _Source, report: Callable[[int], None]) -> FileMap:
         facts, reader, before = self._disks.facts(source.path), source.reader, source.before
         names = bytearray(blocks_in(reader.size) * NAME)
-        for offset, length in _runs(reader.extents(), reader.size):
+        for offset, length in runs(reader.extents(), reader.size):
             data = memoryview(reader.read(offset, length))
             if len(data) != length:
                 raise Changed
@@ -175,7 +175,7 @@ class Scanner:
             encoding, payload = future.result()
             if self._writer is None:
                 self._room.check(0)
-                self._writer = PackWriter(self._store.packs, str(self._store.source))
+                self._writer = self._store.new_pack()
             self._room.check(self._writer.size + len(payload))
             block: Block = self._writer.add(name, encoding, payload, length)
             self._stored += block.length
@@ -201,7 +201,7 @@ class Scanner:
             self._writer = None
 
 
-def _runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+def runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
     """(offset, length) of reads that cover the extents in whole blocks, ascending, never twice."""
     done = 0
     for offset, length in extents:
@@ -217,7 +217,7 @@ def _runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, 
 def _to_look_at_again(source: _Source, found: FileMap) -> Iterator[tuple[int, int]]:
     """(first block, how many) of neighbours; never more than is read at once."""
     filled = set[int]()
-    for offset, length in _runs(source.reader.extents(), found.size):
+    for offset, length in runs(source.reader.extents(), found.size):
         blocks = range(offset // BLOCK, blocks_in(offset + length))
         filled.update(index for index in blocks if not source.looked[index])
     first, count = 0, 0
@@ -234,12 +234,9 @@ def _to_look_at_again(source: _Source, found: FileMap) -> Iterator[tuple[int, in
 
 def _holes_punched(names: bytearray, before: FileMap) -> int:
     """How many blocks held data before and are holes now."""
-    common = min(len(names) // NAME, before.blocks)
-    return sum(
-        1
-        for index in range(common)
-        if names[index * NAME : (index + 1) * NAME] == HOLE and before.name_at(index) != HOLE
-    )
+    common = min(len(names), len(before.names))
+    changed = differing(before.names[:common], bytes(names[:common]))
+    return sum(names[index * NAME : (index + 1) * NAME] == HOLE for index in changed)
 
 
 def changed_under_the_read(machine: VirtualMachine) -> TemporaryError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 from blake3 import blake3
@@ -22,6 +23,7 @@ from reconciler.errors import (
     Severity,
     StaleFence,
     TemporaryError,
+    Unreachable,
 )
 from reconciler.model import (
     Action,
@@ -38,23 +40,28 @@ from reconciler.model import (
     JobResult,
     JobState,
     JobStatus,
+    Lineage,
     ObservedGroup,
     PointKind,
     PoolVolume,
     PowerState,
+    Presence,
     ProtectionGroup,
     RecoveryPoint,
+    RecoveryStep,
     RecoveryTarget,
     RenameGroup,
     Replica,
     ReplicaState,
     ServerFacts,
     StopProtection,
+    StoreLineage,
     UpdateGroup,
     VirtualMachine,
 )
 from reconciler.plan.preflight import refusals
 from reconciler.protocols import Fence, Target
+from reconciler.schedule.retain import Range, retain
 from reconciler.staging import LocalTarget
 
 _KINDS = {
@@ -71,7 +78,7 @@ def open_engine(setup: EngineSetup, server: MemoryServer | None = None) -> Memor
 
 
 class MemoryEngine:
-    """See `protocols.Engine`."""
+    """See `protocols.Engine` and `protocols.KeepsStore`."""
 
     def __init__(self, setup: EngineSetup, server: MemoryServer) -> None:
         self._setup = setup
@@ -112,7 +119,7 @@ class MemoryEngine:
     # --- Actions -----------------------------------------------------------------------------------------
 
     def apply(self, action: Action, fence: Fence) -> str:
-        self._check_fence(fence)
+        self._written(fence)
         behaviour = self._server.behaviour
         if behaviour.fail_applies:
             behaviour.fail_applies -= 1
@@ -125,14 +132,40 @@ class MemoryEngine:
         return self._apply(action)
 
     def _check_fence(self, fence: Fence) -> None:
-        if fence.token < self._server.token:
-            raise StaleFence(
-                "RCL5004",
-                f"the fencing token {fence.token} is older than {self._server.token}",
-                "Another process took over.",
-                subject=self.name,
-            )
-        self._server.token = fence.token
+        fence.check()
+        seen = self._server.tokens.get(fence.lease, 0)
+        if fence.token < seen:
+            what = f"the fencing token {fence.token} is older than {seen}"
+            raise StaleFence("RCL5004", what, "Another process took over.", subject=self.name)
+        self._server.tokens[fence.lease] = fence.token
+
+    def lineage(self) -> StoreLineage:
+        """See `protocols.KeepsStore`."""
+        server = self._server
+        if server.lineage is None:
+            return StoreLineage(Presence.ABSENT, "memory")
+        token = max(server.tokens.values(), default=0)
+        return StoreLineage(Presence.PRESENT, "memory", server.lineage, server.state, token)
+
+    def establish(self, state: Lineage, fence: Fence) -> StoreLineage:
+        """See `protocols.KeepsStore`."""
+        if self._server.lineage is None:
+            self._server.lineage = Lineage(uuid4().hex, 0)
+        return self.note_state(state, fence)
+
+    def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
+        """See `protocols.KeepsStore`."""
+        self._written(fence)
+        self._server.state = state
+        return self.lineage()
+
+    def _written(self, fence: Fence) -> None:
+        """A write under the fence, to a server that was established."""
+        lineage = self._server.lineage
+        if lineage is None:
+            raise Unreachable("RCL4021", "the store of this server is not there", "Apply makes it.", subject=self.name)
+        self._check_fence(fence)
+        self._server.lineage = Lineage(lineage.id, lineage.generation + 1)
 
     def _apply(self, action: Action) -> str:
         behaviour = self._server.behaviour
@@ -205,7 +238,7 @@ class MemoryEngine:
     # --- Jobs --------------------------------------------------------------------------------------------
 
     def start(self, job: Job, fence: Fence) -> JobHandle:
-        self._check_fence(fence)
+        self._written(fence)
         if job.source not in self._server.replicas:
             raise Refused("RCL4012", f"{job.source} has no replica here", "Apply its group first.")
         if job.id not in self._server.results:
@@ -318,8 +351,9 @@ class MemoryEngine:
         mine = sorted((p for p in self._server.points.values() if p.source == job.source), key=lambda p: (p.time, p.id))
         wanted = [point for point in mine if point.id in job.points]
         stopped = replica.group is None and replica.existing_points is ExistingPoints.EXPIRE_NOW
-        if not stopped and wanted and (mine[-1] in wanted or len(mine) - len(wanted) < max(3, replica.minimum_points)):
-            raise Refused("RCL4011", "the newest point and the least number of points are kept", "Nothing expired.")
+        kept = retain(mine, Range(replica.retention, replica.minimum_points), self._setup.clock.now())
+        if not stopped and any(point not in kept.expire for point in wanted):
+            raise Refused("RCL4011", "the rules that the points stand under keep them", "Nothing expired.")
         for point in wanted:
             del self._server.points[point.id]
         return JobResult(points_expired=len(wanted), machine_name=replica.machine_name)
@@ -331,6 +365,8 @@ class MemoryEngine:
         if contents is None or recovery.point not in self._server.points:
             raise Refused("RCL7004", f"there is no recovery point {recovery.point!r}", "See `reconciler points`.")
         disks = self._setup.disks[job.source.cluster]
+        if recovery.step is not RecoveryStep.RECOVER:
+            raise Refused("RCL7020", "this engine takes up no recovery that was cut off", "Recover anew.")
         original = recovery.target is RecoveryTarget.ORIGINAL
         if original and disks.machine(job.source.machine).power is not PowerState.OFF:
             raise Refused("RCL7008", "the machine is not off", "Shut it down first.")
@@ -344,10 +380,11 @@ class MemoryEngine:
         for path in chosen(paths, config, recovery.disks, recovery.point):
             copy, place = contents[path], places[path]
             target.check(place)
-            target.discard(place, token)
             with target.stage(place, token, len(copy.data)) as staged:
                 staged.write(0, copy.data)
-            target.cut_over(place, token, copy.facts.mode, copy.facts.mtime_ns, keep_original=recovery.keep_original)
+            if recovery.keep_original:
+                target.keep(place, token)
+            target.put(place, token, copy.facts.mode, copy.facts.mtime_ns, replace=original)
             written[place] = blake3(copy.data).hexdigest()
         return JobResult(
             point=recovery.point,

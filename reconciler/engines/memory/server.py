@@ -11,6 +11,7 @@ import msgspec
 from reconciler.model import (
     DataSource,
     JobResult,
+    Lineage,
     Member,
     ProtectionGroup,
     RecoveryPoint,
@@ -63,7 +64,9 @@ class MemoryServer:
     """What outlives an engine: open a second one on the same server to see what a restart would."""
 
     behaviour: Behaviour = field(default_factory=Behaviour)
-    token: int = 0
+    lineage: Lineage | None = None
+    state: Lineage | None = None
+    tokens: dict[str, int] = field(default_factory=dict)
     groups: dict[str, ProtectionGroup] = field(default_factory=dict)
     replicas: dict[DataSource, Replica] = field(default_factory=dict)
     points: dict[str, RecoveryPoint] = field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""What is asked of the loop that lives on a site: check, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reconciler.cli.screen import note
+from reconciler.cli.session import find_root, session
+from reconciler.control.requests import ask, loop_of, wait_for
+from reconciler.control.site import Site
+from reconciler.errors import ExitCode, Refused, UsageError, worst
+from reconciler.model import Job
+from reconciler.protocols import RequestKind, RequestState
+from reconciler.store import Opening
+
+
+def asked_of_loop(site: Site, kind: RequestKind, wanted: Sequence[tuple[str, Job | None]]) -> ExitCode:
+    """Asks the loop for each subject, waits, and shows what came of it. Ctrl-C withdraws what it has not taken up yet;
+    what it has goes on."""
+    note("The loop that lives on this site does it. Ctrl-C withdraws what it has not begun.")
+    requests = [ask(site, kind, subject, job) for subject, job in wanted]
+    codes = []
+    for request in requests:
+        ended = wait_for(site, request)
+        gone = "the loop ended before it began; run the command again" if not site.stop.asked else "withdrawn"
+        said = gone if ended.state is RequestState.WITHDRAWN else ended.answer or str(ended.state)
+        note(f"{ended.subject}: {said}")
+        if ended.state is RequestState.SERVED:
+            note("The loop goes on with it; see `reconciler jobs`.")
+        codes.append(ExitCode.SUCCESS if ended.state is RequestState.DONE else ExitCode.FAILURE)
+    return ExitCode.INTERRUPTED if site.stop.asked else worst(codes)
+
+
+def cancel(root: Path | None, name: str | None, subject: str) -> ExitCode:
+    """Asks whoever runs a job to end it at its next block. `subject` is a job's id, or of the virtual machine whose job
+    it is."""
+    with session(find_root(root), name, None, opening=Opening.WRITE) as site:
+        running = [
+            record.job.id
+            for record in site.memory.jobs.running()
+            if subject in (record.job.id, record.job.source.machine, str(record.job.source))
+        ]
+        if not running:
+            what = f"no job of {subject!r} is running"
+            raise UsageError("RCL5050", what, "See `reconciler jobs` for ids of jobs and machines.", subject=subject)
+        if loop_of(site) is None:
+            raise Refused(
+                "RCL5051",
+                "no loop lives on this site that could be asked",
+                "Stop the command that runs the job with Ctrl-C or SIGTERM; `reconciler lock show` says who it is.",
+                subject=subject,
+            )
+        return asked_of_loop(site, RequestKind.CANCEL, [(job, None) for job in running])

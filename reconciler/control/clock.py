@@ -1,0 +1,163 @@
+"""The clock: what a site remembers of time, this moment -> whether points may expire, and what lies in the future."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from reconciler.control.observe import Observation
+from reconciler.control.site import Site
+from reconciler.errors import Diagnostic, Severity, UsageError
+from reconciler.model import CatalogSnapshot, RecoveryPoint
+from reconciler.schedule import ahead, believable, newest
+
+#: A clock that jumps further than this is not believed where points would expire by it.
+TRUSTED_JUMP = timedelta(days=1)
+
+SEEN, TRUSTED, HEARTBEAT = "seen", "trusted", "heartbeat"
+
+#: The latest time in the future that somebody knew of when he confirmed the clock.
+ACKNOWLEDGED = "acknowledged"
+
+#: What `status --check` fails for.
+ALARMS = frozenset({"RCL6018", "RCL6019"})
+
+#: How many names a finding lists.
+_SHOWN = 3
+
+
+def trust_clock(site: Site, now: datetime, confirmed: bool) -> Diagnostic | None:
+    """Moves the clock's marks forward. Where it jumped by more than a day, the finding that says pruning waits."""
+    marks = site.memory.marks
+    trusted = marks.read(TRUSTED)
+    seen = marks.read(SEEN)
+    if seen is None or now > seen:
+        marks.write(SEEN, now)
+    believable_now = trusted is None or abs(now - trusted) <= TRUSTED_JUMP
+    if believable_now or confirmed:
+        if trusted is None or now > trusted or confirmed:
+            marks.write(TRUSTED, now)
+        return None
+    assert trusted is not None
+    direction = "forward" if now > trusted else "back"
+    return Diagnostic(
+        "RCL6010",
+        Severity.WARNING,
+        f"the clock went {direction} from {trusted:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC; nothing expires",
+        "If the time is right, run once with --confirm-clock; jobs that back up go on meanwhile.",
+        subject="clock",
+    )
+
+
+def check_rehearsal(site: Site, now: datetime) -> None:
+    """Refuses a rehearsed time that lies before one that the site has lived through."""
+    seen = site.memory.marks.read(SEEN)
+    if seen is not None and now < seen:
+        raise UsageError(
+            "RCL6011",
+            f"--now {now:%Y-%m-%d %H:%M} UTC lies before {seen:%Y-%m-%d %H:%M} UTC, up to which this site has lived",
+            "Rehearsed time only goes forward: give a later --now, or none.",
+        )
+
+
+# --- What lies in the future -----------------------------------------------------------------------------------
+
+
+def future_times(site: Site, observation: Observation) -> tuple[Diagnostic, ...]:
+    """A finding for each server with points or marks in the future, RCL6018, and one for our own memory, RCL6019.
+
+    A warning where somebody confirmed the clock since (`run --confirm-clock`), else an error.
+    """
+    known = site.memory.marks.read(ACKNOWLEDGED)
+    found = [_of_server(catalog, observation.at, known) for catalog in observation.catalogs.values()]
+    found.append(_of_memory(site, observation.at))
+    return tuple(each for each in found if each is not None)
+
+
+def acknowledge(site: Site, observation: Observation) -> None:
+    """Notes that somebody who confirmed the clock knows of the points that lie in the future now. Needs the lease."""
+    latest = [at for catalog in observation.catalogs.values() for _, at in _ahead(catalog, observation.at)]
+    if latest:
+        site.memory.marks.write(ACKNOWLEDGED, max(latest))
+
+
+def newest_of(
+    observation: Observation, points: Iterable[tuple[str, RecoveryPoint]], now: datetime
+) -> tuple[str, RecoveryPoint] | None:
+    """The newest of one data source's points, with its server, as far as their times can be believed; where all of
+    them lie in the future, the one that lies there furthest."""
+    every = list(points)
+    found = []
+    for server in sorted({server for server, _ in every}):
+        mine = [point for at, point in every if at == server]
+        held = observation.catalogs[server].replicas
+        replica = next((each for each in held if each.source == mine[0].source), None)
+        best = newest(mine, replica, now) or newest(mine, None, now)
+        found += [(server, best)] if best is not None else []
+    return max(found or every, key=lambda each: each[1].time, default=None)
+
+
+def passed_over(points: Iterable[RecoveryPoint], taken: RecoveryPoint, now: datetime) -> Diagnostic | None:
+    """What is to be said where a later point was not taken for the newest, or one in the future had to be."""
+    every = list(points)
+    later = sorted(point.time for point in every if point.time > taken.time and ahead(point.time, now))
+    if ahead(taken.time, now):
+        what = f"the point taken, {taken.id}, lies in the future ({taken.time:%Y-%m-%d %H:%M} UTC): no other is there"
+    elif later:
+        many = f"{len(later)} point{'s' if len(later) > 1 else ''} lie{'' if len(later) > 1 else 's'}"
+        what = f"{many} in the future, up to {later[-1]:%Y-%m-%d %H:%M} UTC, and {taken.id} is taken for the newest"
+    else:
+        return None
+    remedy = "Name another one with --point, see `reconciler points`; look at the clock."
+    return Diagnostic("RCL6020", Severity.WARNING, what, remedy, subject=taken.machine_name)
+
+
+def _of_server(catalog: CatalogSnapshot, now: datetime, known: datetime | None) -> Diagnostic | None:
+    times = _ahead(catalog, now)
+    if not times:
+        return None
+    points = len(catalog.points) - len(believable(catalog.points, now))
+    names = sorted({name for name, _ in times})
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    latest = max(at for _, at in times)
+    many = f"{points} recovery point{'' if points == 1 else 's'} of" if points else "what was last done to"
+    lie = "lies" if points == 1 else "lie"
+    severity = Severity.WARNING if known is not None and latest <= known else Severity.ERROR
+    return Diagnostic(
+        "RCL6018",
+        severity,
+        f"{many} {shown} on {catalog.server} {lie} in the future, up to {latest:%Y-%m-%d %H:%M} UTC",
+        "Look at the clocks of this host and of the server. Backups go on by the time that it is now; such points are "
+        "kept. If the time is right now, say so once: `reconciler run --until-idle --confirm-clock`.",
+        subject=catalog.server,
+    )
+
+
+def _ahead(catalog: CatalogSnapshot, now: datetime) -> list[tuple[str, datetime]]:
+    """The machines with points or marks in the future, each with how far they lie there."""
+    found = [(p.machine_name or p.source.machine, p.time) for p in catalog.points if ahead(p.time, now)]
+    for replica in catalog.replicas:
+        name = replica.machine_name or replica.source.machine
+        marks = (replica.synchronized_at, replica.express_full_at, replica.checked_at)
+        found += [(name, at) for at in marks if at is not None and ahead(at, now)]
+    return found
+
+
+def _of_memory(site: Site, now: datetime) -> Diagnostic | None:
+    """The loop's own times: they are true again once it has run at the right time."""
+    beat = site.memory.marks.read(HEARTBEAT)
+    times = {"the heartbeat of the loop": [beat] if beat is not None else []}
+    times["jobs"] = [record.started_at for record in site.memory.jobs.latest().values()]
+    times["what was applied"] = [entry.applied_at for entry in site.memory.ledger.entries()]
+    times["runs"] = [run.started_at for run in site.memory.journal.open_runs()]
+    wrong = {what: max(late) for what, some in times.items() if (late := [at for at in some if ahead(at, now)])}
+    if not wrong:
+        return None
+    latest = max(wrong.values())
+    return Diagnostic(
+        "RCL6019",
+        Severity.ERROR,
+        f"the state tells times in the future, up to {latest:%Y-%m-%d %H:%M} UTC: {', '.join(wrong)}",
+        "Look at the clock of this host. Nothing is decided by those times; they are written anew when it runs.",
+        subject=site.name,
+    )

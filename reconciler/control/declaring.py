@@ -1,0 +1,155 @@
+"""Declaring lost: a store, a volume or the evidence that will not come back -> gone from our memory, on record, so that
+something new may be made in its place. It destroys nothing that is still there: what is left is put aside.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from reconciler import files
+from reconciler.control.agreeing import mandate_of
+from reconciler.control.apply import begin, end
+from reconciler.control.evidence import record_state
+from reconciler.control.lease import Holding
+from reconciler.control.site import Site
+from reconciler.control.stores import StoreView, Use, views
+from reconciler.errors import ReconcilerError, Refused, UsageError
+from reconciler.model import DataSource, EvidenceKind, Record
+from reconciler.protocols import GivesUp, Memory
+
+
+class LostMachine(msgspec.Struct, frozen=True):
+    """A virtual machine whose points are given up: its name as we last knew it, and the newest point that was made
+    there (UTC), None where none is on record."""
+
+    source: DataSource
+    name: str
+    newest: datetime | None
+
+
+def lost_with(site: Site, server: str, volume: str | None) -> tuple[LostMachine, ...]:
+    """What is given up with the store, or with a volume of it, as far as our own memory knows. Raises `UsageError`,
+    RCL5047, for an unknown server or volume; `Refused`, RCL5048, where the store is there and is ours."""
+    spec = next((each for each in site.document.spec.servers if each.name == server), None)
+    if spec is None:
+        known = ", ".join(sorted(each.name for each in site.document.spec.servers))
+        raise UsageError("RCL5047", f"there is no server {server!r}", f"One of {known}.", subject=server)
+    if volume is not None and volume not in {each.name for each in spec.volumes}:
+        known = ", ".join(sorted(each.name for each in spec.volumes))
+        raise UsageError("RCL5047", f"{server} has no volume {volume!r}", f"One of {known}.", subject=volume)
+    view = views(site).get(server)
+    if volume is None and isinstance(view, StoreView) and view.use in (Use.GOES_ON, Use.FIRST):
+        there = "is there and is ours" if view.use is Use.GOES_ON else "was never used"
+        raise Refused(
+            "RCL5048",
+            f"the store of {server} in {view.seen.path} {there}: nothing of it is lost",
+            "See `reconciler store check`. Groups are stopped by taking them out of the policies.",
+            subject=server,
+        )
+    names = {
+        member.source: member.name
+        for entry in site.memory.ledger.entries()
+        if entry.server == server
+        for member in entry.members
+    }
+    sources = {
+        source for entry in site.memory.ledger.entries() if entry.server == server for source in entry.applied.sources
+    }
+    if volume is not None:
+        sources = _on_volume(site, server, volume, sources)
+    newest = _newest(site, server)
+    return tuple(
+        LostMachine(source, names.get(source, source.machine), newest.get(str(source))) for source in sorted(sources)
+    )
+
+
+def declare_lost(
+    site: Site, server: str, volume: str | None, reason: str, lost: tuple[LostMachine, ...], held: Holding, consent: str
+) -> str:
+    """Gives it up; returns the id of the run that tells of it."""
+    run = begin(site, None, held, mandate_of(site, "store declare-lost", consent))
+    known = site.memory.stores.known().get(server)
+    engine = site.engines[server]
+    record_state(
+        site,
+        "declaredLost",
+        run,
+        server=server,
+        volume=volume or "",
+        reason=reason,
+        path=known.path if known is not None else "",
+        store=known.store.id if known is not None else "",
+        generation=known.store.generation if known is not None else 0,
+        machines="; ".join(_told(each) for each in lost),
+    )
+    if isinstance(engine, GivesUp):
+        engine.declare_lost(volume, held.fence)
+    if volume is None:
+        for entry in site.memory.ledger.entries():
+            if entry.server == server:
+                site.memory.ledger.forget(server, entry.group)
+        site.memory.stores.forget(server)
+    end(site, run, "done")
+    return run
+
+
+def _told(machine: LostMachine) -> str:
+    newest = f"newest point {machine.newest:%Y-%m-%d %H:%M} UTC" if machine.newest is not None else "no point on record"
+    return f"{machine.name} ({newest})"
+
+
+def _on_volume(site: Site, server: str, volume: str, sources: set[DataSource]) -> set[DataSource]:
+    """Those whose replica lies on the volume, as far as the server tells; all of them where it does not."""
+    try:
+        replicas = site.engines[server].observe().replicas
+    except ReconcilerError:
+        return sources
+    return {each.source for each in replicas if each.volume == volume}
+
+
+def _newest(site: Site, server: str) -> dict[str, datetime]:
+    """The newest point of each data source that the evidence has on record for the server."""
+    found: dict[str, datetime] = {}
+    for record in _readable(site.memory):
+        if record.kind is EvidenceKind.POINT and record.body.get("server") == server:
+            source = str(record.body["source"])
+            time = msgspec.convert(record.body["time"], datetime)
+            found[source] = max(time, found.get(source, time))
+    return found
+
+
+def _readable(memory: Memory) -> list[Record]:
+    try:
+        return list(memory.evidence.records())
+    except ReconcilerError:
+        return []
+
+
+# --- The evidence ----------------------------------------------------------------------------------------------
+
+
+def evidence_lost(site: Site, reason: str, held: Holding, consent: str) -> Path | None:
+    """Begins a new chain, whose first records say that the one before is lost, how long it was and where what is left
+    of it lies: returned, None where nothing is."""
+    evidence = site.memory.evidence
+    seq, head = evidence.noted()
+    aside = None
+    if evidence.folder.exists() and any(evidence.folder.iterdir()):
+        aside = evidence.folder.with_name(f"{evidence.folder.name}.lost-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        files.rename(evidence.folder, aside)
+    evidence.begin_anew()
+    run = begin(site, None, held, mandate_of(site, "evidence declare-lost", consent))
+    record_state(
+        site,
+        "evidenceLost",
+        run,
+        records=seq,
+        head=head,
+        reason=reason,
+        keptAs=aside.name if aside is not None else "",
+    )
+    end(site, run, "done")
+    return aside

@@ -1,0 +1,120 @@
+"""Making a replica store: a first use, on record -> its folder, who it is, and an empty catalog. Only here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from reconciler import files, sqlite
+from reconciler.engines.embedded.catalog import MIGRATIONS, REPLICA
+from reconciler.engines.embedded.records import FORMAT, IDENTITY, Facts, Identity, KnownReplica
+from reconciler.engines.embedded.sealed import Head, Rows, new_identity, open_file, seal_file
+from reconciler.errors import TemporaryError
+from reconciler.model import DataSource, Lineage
+from reconciler.protocols import Fence
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a replica store is, and what others know of it. `known` is what the server's database has on record of it,
+    `server` that database's own identity and generation; None where nobody can say."""
+
+    folder: Path
+    source: DataSource
+    volume: str = ""
+    known: KnownReplica | None = None
+    server: Lineage | None = None
+
+
+def identity_of(folder: Path) -> Identity | None:
+    """Who the replica store says it is; None where the file is missing or not as it was written."""
+    try:
+        return open_file(files.read_regular(folder / "identity.json", 65536), IDENTITY)
+    except OSError:
+        return None
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is anything of a replica store but its identity."""
+    return any((folder / name).exists() for name in ("catalog.db", "packs", "points"))
+
+
+def take_lock(folder: Path) -> int:
+    """Takes the replica store for one writer; the descriptor that is returned holds it until it is closed. Raises
+    `TemporaryError`, RCL4007, while another one has it."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise TemporaryError(
+            "RCL4007",
+            f"another job is at work in {folder.name}",
+            "It is tried again by itself.",
+            subject=folder.name,
+            retry_after=timedelta(seconds=60),
+        ) from None
+    return descriptor
+
+
+def create(place: Place, fence: Fence) -> KnownReplica:
+    """The first use: makes the folder, writes down who it is, and an empty catalog. A folder that was begun and holds
+    nothing yet is gone on with."""
+    assert place.server is not None
+    files.make_folder(place.folder)
+    said = identity_of(place.folder)
+    store = said.store if said is not None and said.server == place.server.id else new_identity()
+    write_identity(place, store)
+    head = Head(store, server=place.server, tokens={fence.lease: fence.token})
+    with new_catalog(place.folder, head) as rows:
+        rows.put("fact", REPLICA, msgspec.json.encode(Facts()))
+    return KnownReplica(store, 0)
+
+
+class new_catalog:  # noqa: N801 - used as a function
+    """Makes a catalog whole beside its place, then puts it there: there is never half of one."""
+
+    def __init__(self, folder: Path, head: Head) -> None:
+        self._target = folder / "catalog.db"
+        self._path = folder / "catalog.new"
+        self._head = head
+
+    def __enter__(self) -> Rows:
+        os.close(files.create(self._path))
+        self._db = sqlite.connect(self._path, migrations=MIGRATIONS)
+        self._db.execute("BEGIN IMMEDIATE")
+        for table in ("bad_block", "cut_over", "job", "point", "block", "pack", "map", "fact"):
+            self._db.execute(f"DROP TABLE {table}")
+        self._rows = Rows(self._db, self._path)
+        self._rows.begin(self._head)
+        return self._rows
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._rows.end()
+                files.announce("commit", self._path)
+                self._db.execute("COMMIT")
+        finally:
+            self._db.close()
+        if kind is None:
+            files.rename(self._path, self._target)
+        else:
+            self._path.unlink(missing_ok=True)
+
+
+def write_identity(place: Place, store: str) -> None:
+    assert place.server is not None
+    identity = Identity(FORMAT, store, place.server.id, place.volume, place.source)
+    if identity_of(place.folder) is None or identity_of(place.folder) != _sealed(identity):
+        files.write_whole(place.folder / "identity.json", seal_file(identity))
+
+
+def _sealed(identity: Identity) -> Identity:
+    return IDENTITY.decode(seal_file(identity))

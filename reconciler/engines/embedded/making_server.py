@@ -1,0 +1,97 @@
+"""Making the folder of a server: a first use, on record -> its database and its marker; and what these say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from reconciler import files, sqlite
+from reconciler.engines.embedded import upgrade
+from reconciler.engines.embedded.records import (
+    ASSIGNMENT,
+    FORMAT,
+    MARKER,
+    VOLUME,
+    Assignment,
+    KnownReplica,
+    Marker,
+    VolumeMarker,
+    source_key,
+)
+from reconciler.engines.embedded.sealed import Head, Rows, new_identity, open_file, seal_file
+from reconciler.errors import Refused
+
+MIGRATIONS = "reconciler.engines.embedded.server_sql"
+
+
+def read_marker(folder: Path) -> Marker | None:
+    """`format.json`; None where it is missing or not as it was written. A newer format is refused."""
+    path = folder / "format.json"
+    try:
+        data = files.read_regular(path, 65536)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise sqlite.unreadable(path, error) from error
+    try:
+        said = MARKER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if said.format > FORMAT or said.needs:
+        raise Refused(
+            "RCL4001",
+            f"the store {folder} has format {said.format}; this version knows up to format {FORMAT}",
+            "Use the version that wrote it, or a newer one. Nothing was changed.",
+            subject=str(folder),
+        )
+    if said.format == 1:
+        return said
+    return open_file(data, MARKER)
+
+
+def volume_marker(folder: Path) -> VolumeMarker | None:
+    """`volume.json`; None where it is missing or not as it was written."""
+    try:
+        return open_file(files.read_regular(folder / "volume.json", 65536), VOLUME)
+    except OSError:
+        return None
+
+
+def make_server(folder: Path, head: Head, fill: Callable[[Rows], None] = lambda rows: None) -> None:
+    """Makes the database whole beside its place, then puts it there; the marker follows."""
+    files.make_folder(folder)
+    path = folder / "server.new"
+    os.close(files.create(path))
+    db = sqlite.connect(path, migrations=MIGRATIONS)
+    try:
+        with sqlite.transaction(db, path):
+            for table in ("fence", "protection_group", "replica", "job"):
+                db.execute(f"DROP TABLE {table}")
+            rows = Rows(db, path)
+            rows.begin(head)
+            fill(rows)
+            rows.end()
+    finally:
+        db.close()
+    files.rename(path, folder / "server.db")
+    files.write_whole(folder / "format.json", seal_file(Marker(FORMAT, head.store)))
+
+
+def upgrade_server(db: sqlite.Connection, database: Path, folder_of: Callable[[Assignment], Path]) -> None:
+    """Format 1 -> 2, after a copy of the database was put beside it. Replica stores that are there get their ids;
+    their catalogs are upgraded by the next job of each."""
+    upgrade.keep_old(database)
+    rows = Rows(db, database)
+    with sqlite.transaction(db, database), upgrade.said_of(database):
+        rows.begin(Head(new_identity()))
+        found = [ASSIGNMENT.decode(row["body"]) for row in db.execute("SELECT body FROM replica").fetchall()]
+        known = {
+            source_key(each.source): KnownReplica(new_identity(), 0)
+            for each in found
+            if (folder_of(each) / "catalog.db").exists()
+        }
+        upgrade.convert_server(rows, known)
+        rows.end()

@@ -1,0 +1,128 @@
+"""Wording: a value that does not fit -> what is wrong with it, quoted as it stands in the file, and what to write."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from reconciler.model.names import alike
+from reconciler.model.units import DURATION_PATTERN, SIZE_PATTERN, Duration
+from reconciler.secrets import redacted
+
+_TYPES = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+}
+_UNITS = r"(s|min|h|d|w|mo|y)"
+_AT_MOST = re.compile(r"at most ([0-9]+)")
+
+
+def shown(value: Any, written: str = "") -> str:
+    """A value in one line, as it was written where that is known, secrets and all beyond 80 letters left out."""
+    text = written or (repr(value) if isinstance(value, str) else str(value))
+    text = redacted(text.lower() if isinstance(value, bool) and not written else text)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def of_type(value: Any, wanted: str, schema: dict[str, Any], written: str) -> tuple[str, str]:
+    """A value of another type than is wanted."""
+    what = f"is {_kind_of(value)}, {shown(value, written)}"
+    pattern = schema.get("pattern")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if wanted == "string" and pattern == SIZE_PATTERN:
+            return what, f"A size needs a unit: {written} TB or {written} TiB."
+        if wanted == "string" and pattern == DURATION_PATTERN:
+            return what, f"A length of time needs a unit: {written}d."
+        if wanted == "integer":
+            whole = abs(value) < 10**15 and value == int(value)  # an infinite one is not below
+            return what, f"Write {int(value)}." if whole else "Write a whole number."
+    quote = f' Quote it as written: "{written}".' if wanted == "string" and written else ""
+    return what, f"Write {_TYPES.get(wanted, wanted)}.{quote}"
+
+
+def of_pattern(value: str, schema: dict[str, Any]) -> tuple[str, str]:
+    """A text that does not look as it should."""
+    description = str(schema.get("description", "")).rstrip(".")
+    fits = _AT_MOST.search(description)
+    if value.endswith("\n"):
+        return "ends in a line break, which does not fit", "Write it in one line, without | or >."
+    if fits and len(value) > int(fits[1]):
+        return f"has {len(value)} characters; {fits[1]} fit", "Shorten it."
+    what = f"{shown(value)} does not fit"
+    if schema.get("pattern") == DURATION_PATTERN:
+        return what, _duration(value)
+    if schema.get("pattern") == SIZE_PATTERN and value.isdecimal():
+        return what, f"A size needs a unit: {value} TB or {value} TiB."
+    return what, f"Write {description or 'it as the reference says'}."
+
+
+def _duration(value: str) -> str:
+    if value.isascii() and value.isdecimal():
+        return f"A length of time needs a unit: {value}d."
+    if found := re.fullmatch(r"([0-9]{1,6})m", value):
+        return f"Minutes or months? {found[1]}min, {found[1]}mo."
+    if found := re.fullmatch(rf"([0-9]{{1,6}})\s+{_UNITS}", value):
+        return f"A length of time has no blank: {found[1]}{found[2]}."
+    return "A length of time is a whole number and s, min, h, d, w, mo or y: 15min, 14d."
+
+
+def of_choice(value: Any, choices: Iterable[Any]) -> str:
+    """What to write in place of a value that is none of some."""
+    known = [str(each) for each in choices]
+    lengths = {each: length for each in known if (length := _length(each)) is not None}
+    own = _length(str(value))
+    if own is not None and lengths:
+        same = [each for each, length in lengths.items() if length == own]
+        if same:
+            return f"Write {same[0]}: it is as long."
+        rest = [each for each in known if each not in lengths]
+        return f"Write one of {', '.join([*sorted(lengths, key=lambda each: lengths[each]), *rest])}."
+    return nearest(str(value), known)
+
+
+def _length(text: str) -> Duration | None:
+    try:
+        return Duration.parse(text)
+    except ValueError:
+        return None
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """The known word that was meant, or which there are."""
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    close = close or [each for each in known if alike(each, word)]
+    close = close or [each for each in known if len(each) > 1 and alike(word[: len(each)], each)]
+    if close:
+        return f"Did you mean {close[0]}?" + _otherwise(word, close[0])
+    return f"Known here: {', '.join(known)}." if len(known) <= 14 else "See the JSON Schema in schemas/."
+
+
+def _otherwise(word: str, meant: str) -> str:
+    """Which letters only look like those that were meant."""
+    if word.isascii() or len(word) != len(meant):
+        return ""
+    other = [(at, letter) for at, letter in enumerate(word) if letter != meant[at]]
+    if not other or any(letter.isascii() for _, letter in other):
+        return ""
+    at, letter = other[0]
+    name = unicodedata.name(letter, "").lower()
+    return f" Its {_ordinal(at + 1)} letter is U+{ord(letter):04X}{f' ({name})' if name else ''}, not {meant[at]}."
+
+
+def _ordinal(number: int) -> str:
+    words = ("first", "second", "third", "fourth", "fifth")
+    return words[number - 1] if number <= len(words) else f"{number}th"
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    names = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+    return names.get(type(value), "nothing")

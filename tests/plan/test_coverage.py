@@ -1,0 +1,189 @@
+"""Coverage: every machine in exactly one of seven states, with its reason, beside the definitions written out."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.errors import Diagnostic, Severity
+from reconciler.model import (
+    CatalogSnapshot,
+    ClusterSnapshot,
+    Consistency,
+    DataSource,
+    ObservedGroup,
+    PointKind,
+    RecoveryPoint,
+    Replica,
+    ReplicaState,
+    ServerFacts,
+    ShortTerm,
+    Unseen,
+    VirtualDisk,
+)
+from reconciler.plan import AT_RISK, DesiredGroup, DesiredState, Seen, Standing, coverage
+from reconciler.plan.values import Excused
+from tests.fakes import NOON, group, machine_id
+from tests.worlds import Nowhere, machine
+
+CLUSTER, SERVER, ONE = "hci-01", "mabs-01", DataSource("hci-01", machine_id(1))
+HOUR = timedelta(hours=1)
+TERM = ShortTerm(timedelta(days=5), 2 * HOUR, HOUR)
+
+
+class Case(msgspec.Struct, frozen=True):
+    """What there is of one machine. `ages` are those of its points in hours, negative ones lie in the future."""
+
+    shown: str = "read"  # read, unreadable, absent
+    role: str = "applied"  # applied, wanted, excluded, lapsed, nothing
+    state: ReplicaState | None = ReplicaState.VALID
+    ages: tuple[int, ...] = (1,)
+    damaged: bool = False
+    refused: bool = False
+
+
+def standing_by_definition(case: Case, *, server: bool, cluster: bool) -> Standing:
+    """Settled: protected, excluded, pending, late, damaged, unseen, unprotected, in words for one machine."""
+    member = case.role in ("applied", "wanted")
+    readable = cluster and case.shown == "read"
+    if not member:
+        if not readable:
+            return Standing.UNSEEN
+        return Standing.EXCLUDED if case.role == "excluded" else Standing.UNPROTECTED
+    if not readable or not server:
+        return Standing.UNSEEN
+    if case.state is ReplicaState.INCONSISTENT or (case.damaged and case.state is not None):
+        return Standing.DAMAGED
+    come = [age for age in case.ages if age >= 0]
+    if come and min(come) > 2:
+        return Standing.LATE
+    if case.ages and not come:
+        return Standing.LATE
+    never_valid = case.state in (None, ReplicaState.PENDING) or not come
+    return Standing.PENDING if never_valid or case.role == "wanted" else Standing.PROTECTED
+
+
+cases = st.builds(
+    Case,
+    st.sampled_from(["read", "read", "read", "unreadable", "absent"]),
+    st.sampled_from(["applied", "applied", "wanted", "excluded", "lapsed", "nothing"]),
+    st.sampled_from([None, *ReplicaState]),
+    st.lists(st.integers(-48, 48), max_size=3, unique=True).map(tuple),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> Seen:
+    there, unseen, points, replicas, findings = [], [], [], [], []
+    sources = {number: DataSource(CLUSTER, machine_id(number)) for number in range(1, len(made) + 1)}
+    for number, case in enumerate(made, start=1):
+        source, name = sources[number], f"vm-{number}"
+        if case.shown == "read":
+            odd: dict[str, Any] = {} if case.refused else {"disks": (VirtualDisk(path="d.raw", file_bytes=1),)}
+            there.append(msgspec.structs.replace(machine(number, name), **odd))
+        elif case.shown == "unreadable":
+            unseen.append(Unseen(machine_id(number), f"roles/{machine_id(number)}.json", "not JSON"))
+        if case.state is not None and case.role in ("applied", "wanted"):
+            replicas.append(Replica(source, "vol-a", case.state, "gold", machine_name=name))
+            points += [
+                RecoveryPoint(
+                    f"{number}-{age}", source, NOON - age * HOUR, PointKind.SYNCHRONIZATION, Consistency.CRASH, 1, 1
+                )
+                for age in case.ages
+            ]
+            if case.damaged:
+                findings.append(Diagnostic("RCL4006", Severity.ERROR, "2 blocks are lost", "", None, name))
+    members = {
+        role: [sources[n] for n, case in enumerate(made, 1) if case.role == role] for role in ("applied", "wanted")
+    }
+    applied = ObservedGroup("g1", group("gold", *members["applied"], short_term=TERM))
+    wish = group("gold", *members["applied"], *members["wanted"], short_term=TERM)
+    excused = {
+        role: tuple(
+            Excused(sources[n], role, "rebuilt nightly", "team", date(2026, 1, 31))
+            for n, case in enumerate(made, 1)
+            if case.role == role and case.shown == "read" and cluster
+        )
+        for role in ("excluded", "lapsed")
+    }
+    desired = DesiredState(
+        (DesiredGroup(SERVER, wish, Nowhere("g.yaml")),), excused["excluded"], lapsed=excused["lapsed"]
+    )
+    catalog = CatalogSnapshot(
+        SERVER, NOON, ServerFacts("test"), (applied,), tuple(replicas), tuple(points), findings=tuple(findings)
+    )
+    snapshot = ClusterSnapshot(name=CLUSTER, taken_at=NOON, machines=tuple(there), unseen=tuple(unseen))
+    return Seen(NOON, {CLUSTER: snapshot} if cluster else {}, {SERVER: catalog} if server else {}, desired)
+
+
+@settings(max_examples=400)
+@given(st.lists(cases, min_size=1, max_size=8), st.booleans(), st.booleans())
+def test_every_machine_is_in_exactly_one_state_and_the_states_add_up(
+    made: list[Case], server: bool, cluster: bool
+) -> None:
+    made = [msgspec.structs.replace(case, ages=case.ages if case.state else ()) for case in made]
+    rows = coverage(seen_of(made, server=server, cluster=cluster))
+    by_id = {row.source.machine: row for row in rows}
+    assert len(by_id) == len(rows)
+    for number, case in enumerate(made, start=1):
+        row = by_id.pop(machine_id(number), None)
+        # One that its cluster does not show, and that nobody ever heard of, cannot be told.
+        known = case.role in ("applied", "wanted") or (cluster and case.shown != "absent")
+        assert (row is not None) == known
+        if row is not None:
+            assert row.standing is standing_by_definition(case, server=server, cluster=cluster), (case, row)
+            assert row.why or row.standing is Standing.PROTECTED
+    assert not by_id
+    assert sum(sum(row.standing is each for row in rows) for each in Standing) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("case", "standing", "why"),
+    [
+        (Case(), Standing.PROTECTED, ""),
+        (Case(refused=True), Standing.PROTECTED, "refused: "),
+        (Case(ages=(3,), refused=True), Standing.LATE, "late: the newest point is 3 h 0 min old; refused: "),
+        (Case(ages=(-9, 5)), Standing.LATE, "late: the newest point is 5 h 0 min old"),
+        (Case(ages=(-9,)), Standing.LATE, "late: all of its points lie in the future"),
+        (Case(role="wanted", state=None, ages=()), Standing.PENDING, "not applied yet"),
+        (Case(state=ReplicaState.PENDING, ages=()), Standing.PENDING, "initial replica pending"),
+        (Case(state=ReplicaState.INCONSISTENT), Standing.DAMAGED, "inconsistent: a consistency check is needed"),
+        (Case(damaged=True), Standing.DAMAGED, "2 blocks are lost"),
+        (Case(shown="unreadable"), Standing.UNSEEN, "cannot be read: not JSON"),
+        (Case(shown="unreadable", role="nothing"), Standing.UNSEEN, "cannot be read: not JSON"),
+        (Case(shown="absent"), Standing.UNSEEN, "hci-01 does not show it"),
+        (Case(role="excluded"), Standing.EXCLUDED, "excluded: rebuilt nightly"),
+        (Case(role="lapsed"), Standing.UNPROTECTED, "its exclusion lapsed ended on 2026-01-31"),
+        (Case(role="nothing"), Standing.UNPROTECTED, "no group and no exclusion matches it"),
+    ],
+)
+def test_each_state_says_why(case: Case, standing: Standing, why: str) -> None:
+    (row,) = coverage(seen_of([case]))
+    assert row.standing is standing
+    assert row.why.startswith(why)
+    assert bool(row.why) == bool(why)
+
+
+def test_what_cannot_be_read_is_unseen() -> None:
+    assert coverage(seen_of([Case()], server=False))[0].why == "what mabs-01 holds could not be read"
+    assert coverage(seen_of([Case()], cluster=False))[0].why == "hci-01 could not be seen"
+
+
+def test_offline_no_server_was_asked_and_members_are_pending() -> None:
+    seen = msgspec.structs.replace(seen_of([Case(role="wanted")], server=False), asked=False)
+    assert [row.standing for row in coverage(seen)] == [Standing.PENDING]
+
+
+def test_a_point_of_the_future_is_counted_and_not_believed() -> None:
+    (row,) = coverage(seen_of([Case(ages=(-9, -8, 1))]))
+    assert (row.standing, row.newest, row.ahead) == (Standing.PROTECTED, NOON - HOUR, 2)
+
+
+def test_what_max_unprotected_counts() -> None:
+    assert {Standing.LATE, Standing.DAMAGED, Standing.UNSEEN, Standing.UNPROTECTED} == AT_RISK
