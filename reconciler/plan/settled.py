@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from reconciler.errors import Location
 from reconciler.model import Direction
 from reconciler.model.comparison import DocumentChange, DocumentField
 from reconciler.model.documents import GuardrailDocument, Placed, PolicySet, SiteDocument, SiteSpec
 from reconciler.plan import site_rules
 from reconciler.plan.compare import compare
+from reconciler.plan.consent import AsApplied
 from reconciler.plan.signers import in_force, signer_changes
 
 #: The fields of a Site that the guard depends on, or that say what is opened.
@@ -48,15 +48,6 @@ class Weighed(msgspec.Struct, frozen=True):
     guard: Guard
     waiting: tuple[Waiting, ...] = ()
     agreed: frozenset[str] = frozenset()
-
-
-class _Applied:
-    """Places of what was last applied: it stands in no file now."""
-
-    def at(self, *path: str | int) -> Location:
-        return Location("as last applied")
-
-    at_key = at
 
 
 def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
@@ -94,13 +85,13 @@ def guardrails_now(settled: Guard | None, policies: PolicySet) -> tuple[Placed[G
     """The guardrails that count: those that are written, and those settled that are not there, or otherwise, now."""
     written = [placed.document for placed in policies.guardrails]
     kept = [each for each in (settled.guardrails or () if settled is not None else ()) if each not in written]
-    return (*policies.guardrails, *(Placed(each, _Applied()) for each in kept))
+    return (*policies.guardrails, *(Placed(each, AsApplied()) for each in kept))
 
 
 def _policies(guard: Guard, written: Guard) -> PolicySet:
     rules = guard.guardrails if guard.guardrails is not None else written.guardrails or ()
-    placed = tuple(Placed(each, _Applied()) for each in rules)
-    return PolicySet((Placed(guard.site, _Applied()),), (), (), guardrails=placed)
+    placed = tuple(Placed(each, AsApplied()) for each in rules)
+    return PolicySet((Placed(guard.site, AsApplied()),), (), (), guardrails=placed)
 
 
 def _signed(guard: Guard) -> bool:

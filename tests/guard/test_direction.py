@@ -47,7 +47,9 @@ def _two_steps_at_once(site: Reviewed) -> None:
 WAYS: dict[str, Callable[[Reviewed], None]] = {
     "other units": _edit("retention: 5d", "retention: 4d"),
     "rarer": _edit("synchronization: 1h", "synchronization: 4h"),
-    "no interval": _edit("synchronization: 1h", "synchronization: beforeRecoveryPoint"),
+    "no interval": _edit(
+        "synchronization: 1h", "synchronization: beforeRecoveryPoint, recoveryPoints: {times: ['22:00']}"
+    ),
     "excepted": _edit("names: [one, two]", "names: [one, two], except: [o*]"),
     "by a label that nobody has": _edit("names: [one, two]", "names: [one, two], labels: {tier: gold}"),
     "by a node": _edit("names: [one, two]", "names: [one, two], nodes: [none]"),

@@ -23,7 +23,9 @@ def _comment_that_ends(mark: str) -> Callable[[Reviewed], None]:
 
 def _turned_around(site: Reviewed) -> None:
     """Marks of direction show the value back to front."""
-    site.replace("gold.yaml", "retention: 5d", "retention: 2d  # \u202ed52 si siht\u202c")
+    site.replace("gold.yaml", "retention: 5d", "retention: 2d, rpo: 25h")
+    path = site.root / "policies" / "gold.yaml"
+    path.write_text(path.read_text() + "# \u202ed5 yllaer si siht\u202c\n", encoding="utf-8")
 
 
 def _look_alike_approver(site: Reviewed) -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from reconciler import wiring
 from reconciler.control import securing
+from reconciler.control.policies import read_good
 from reconciler.errors import Refused
 from reconciler.plan import settled
+from reconciler.wiring import choose_site
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, APPROVERS, BOB, MALLORY, T1, Reviewed
 
@@ -186,6 +188,7 @@ def test_a_wider_window_does_not_open_by_itself(shop: Shop, edit: tuple[str, str
     shop.policy("prune: false", APPROVERS)
     site = Reviewed.__new__(Reviewed)
     site.shop, site.root, site.policy = shop, shop.root, shop.root / "policies" / "site.yaml"
+    site.document = choose_site(read_good(shop.root).policies, None)
     site.git("init", "-q", "-b", "main")
     site.git("config", "user.email", BOB)
     site.commit("first")
