@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH := .venv-bench
 
-.PHONY: demo test lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan
+.PHONY: demo test lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -39,6 +39,9 @@ bench-policy: $(STAMP) ## validate and coverage as ratios to PyYAML's C loader a
 
 bench-evidence: $(STAMP) ## check 100,000 records and locate changes, as a ratio to sha256sum
 	@$(BIN)/python -m bench.evidence
+
+prove-clock: $(STAMP) ## clocks ahead, back, there and back, by a minute to ten years, in every mode and phase (minutes)
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/control/test_clock.py tests/schedule -n auto -q
 
 prove-flips: $(STAMP) ## 20,000 flipped bits in store, state and evidence: noticed, or no answer changes (an hour)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/prove/test_flips.py -p no:randomly -q -s

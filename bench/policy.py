@@ -25,6 +25,8 @@ COUNTS = (100, 1_000, 10_000)
 MACHINES = 100_000
 MANY = 100
 GOAL = 0.1
+CALENDARS = 2_000
+CALENDAR_GOAL = 1.5
 _LOAD = """
 import sys, pathlib, yaml
 for path in sorted(pathlib.Path(sys.argv[1]).rglob("*.yaml")):
@@ -81,9 +83,14 @@ def main() -> int:
         for count in COUNTS:
             ratio = _folders(Path(scratch) / str(count), count, check)
         _coverage(Path(scratch) / "coverage")
+        calendar = _calendars(Path(scratch) / "calendars")
     said = "met" if ratio <= GOAL else "NOT met"
     print(f"\nvalidate / check-jsonschema at {COUNTS[-1]} files: {ratio:.3f}, at most {GOAL} is the goal: {said}.")
-    return 0 if ratio <= GOAL else 1
+    said = "met" if calendar <= CALENDAR_GOAL else "NOT met"
+    print(
+        f"validate with a calendar / without, {CALENDARS} documents: {calendar:.2f}, at most {CALENDAR_GOAL}: {said}."
+    )
+    return 0 if ratio <= GOAL and calendar <= CALENDAR_GOAL else 1
 
 
 def _folders(scratch: Path, count: int, check: str) -> float:
@@ -136,6 +143,28 @@ def _coverage(scratch: Path) -> None:
         end="",
     )
     print(f"documents {ours.cpu / loader.cpu:.2f}, to json.loads alone of the inventory {ours.cpu / plain.cpu:.2f}")
+
+
+def _calendars(scratch: Path) -> float:
+    """Validates as many documents with recovery points by the calendar, each with one of its own, as without."""
+    without, beside = _write(scratch / "without", CALENDARS, 1), _write(scratch / "with", CALENDARS, 1)
+    days, weeks = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"), ("First", "Second", "Third", "Fourth", "Last")
+    for number, path in enumerate(sorted(beside.glob("policies/*/*.yaml"))):
+        at = f'"{number % 24:02d}:{number % 60:02d}"'
+        on = (
+            f"days: [{days[number % 7]}]",
+            f"days: [Sa], weeks: [{weeks[number % 5]}]",
+            f"daysOfMonth: [{1 + number % 28}]",
+        )
+        calendar = f"synchronization: beforeRecoveryPoint\n    recoveryPoints: {{times: [{at}], {on[number % 3]}}}"
+        plain = 'synchronization: 1h\n    expressFull: {times: ["22:00"], days: [Sa]}'
+        text = path.read_text()
+        assert plain in text
+        path.write_text(text.replace(plain, calendar))
+    plain_cost = _times(3, [sys.executable, "-m", "reconciler", "validate", "-C", str(without)])
+    cost = _times(3, [sys.executable, "-m", "reconciler", "validate", "-C", str(beside)])
+    print(f"\n{CALENDARS:>6} documents without a calendar {_shown(plain_cost)}, with one {_shown(cost)}")
+    return cost.cpu / plain_cost.cpu
 
 
 def _write(root: Path, count: int, a_file: int) -> Path:

@@ -58,6 +58,20 @@ def state_restore(
     raise typer.Exit(restore(root, site, file, yes))
 
 
+@store_app.command("rebuild")
+def store_rebuild(
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose databases are made anew.")],
+    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only this one's catalog.")] = None,
+    even_if_sound: Annotated[bool, typer.Option("--even-if-sound", help="Catalogs that are sound too.")] = False,
+    root: Root = None,
+    site: SiteName = None,
+) -> None:
+    """Make catalogs, and a server's database that is gone, anew from packs and copies of maps. On record."""
+    from reconciler.cli.rebuilding import store_rebuild
+
+    raise typer.Exit(store_rebuild(root, site, server, machine, sound_too=even_if_sound))
+
+
 @store_app.command("declare-lost")
 def store_declare_lost(
     server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose store will not come back.")],

@@ -17,6 +17,7 @@ from reconciler.control.offline import Sight, lint_all
 from reconciler.control.policies import read_good
 from reconciler.control.rule_tests import CaseResult, run_cases
 from reconciler.errors import CATALOG, Diagnostic, ExitCode, PolicyError, Severity, UsageError, sort_key
+from reconciler.expressions import evaluate
 from reconciler.model.documents import PolicySet
 from reconciler.parse import FolderTree, find_policy_files, read_policies
 from reconciler.plan.guard import denied, guard_documents
@@ -65,7 +66,7 @@ def _lint(place: Path, policies: PolicySet, inventory: Path | None) -> tuple[Dia
         clusters = read_inventory(inventory) if inventory is not None else {}
         today = now.astimezone(ZoneInfo(document.spec.time_zone)).date()
         sights[document.metadata.name] = Sight(document, clusters, now, today)
-    return (*lint_all(policies, sights, now.date()), *guard_documents(policies))
+    return (*lint_all(policies, sights, now.date()), *guard_documents(policies, evaluate))
 
 
 def rule_tests_text(results: tuple[CaseResult, ...], paint: Paint) -> str:

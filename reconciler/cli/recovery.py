@@ -26,7 +26,8 @@ from reconciler.control.requests import loop_of
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.control.status import names_of
-from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
+from reconciler.control.stores import views
+from reconciler.errors import ConsentNeeded, ExitCode, ReconcilerError, Refused, UsageError
 from reconciler.model import Job, JobKind, JobState, RecoveryStep
 from reconciler.protocols import RequestKind, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
@@ -130,15 +131,27 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     """Checks every store of the site."""
     part = _part(read_data)
     found: list[StoreCheck] = []
+    away: list[ReconcilerError] = []
     with session(find_root(root), name, None, opening=Opening.READ) as site:
-        for engine in site.engines.values():
+        judged = views(site)
+        for server, engine in site.engines.items():
             check = getattr(engine, "check_store", None)
-            if check is not None:
+            if check is None:
+                continue
+            try:
+                view = judged.get(server)
+                if isinstance(view, ReconcilerError):
+                    raise view
                 found.append(check(part))
+            except ReconcilerError as error:
+                away.append(error)
+                found.append(StoreCheck(server, 0, 0, 0, 0, 0, (error.diagnostic,)))
     if output is Format.json:
         out(json_text({"formatVersion": "1.0", "kind": "StoreChecks", "checks": found}) + "\n")
     else:
         out("".join(store_check_text(each, paint_for(sys.stdout)) for each in found))
+    if any(error.exit_code is ExitCode.UNREACHABLE for error in away):
+        return ExitCode.UNREACHABLE
     return ExitCode.FAILURE if any(each.findings for each in found) else ExitCode.SUCCESS
 
 

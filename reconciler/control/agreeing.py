@@ -18,6 +18,7 @@ from reconciler.control.securing import as_secured, secure
 from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
 from reconciler.errors import Diagnostic, GuardrailDenied, Refused, Severity
+from reconciler.expressions import evaluate
 from reconciler.model import Approved, Plan, Step, StopProtection
 from reconciler.model.documents import PolicySet
 from reconciler.plan import propose as plan_propose
@@ -60,7 +61,8 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     counting, excess = within_ceilings(((step.change, step.impact) for step in covered.steps), verdict.approvals)
     judged = _approved(told, counting)
     changes = tuple(step.change for step in judged.steps)
-    guarding = guard(usable.guardrails, planned(changes, usable, live.desired.names, observation.ledger))
+    subjects = planned(changes, usable, live.desired.names, observation.ledger)
+    guarding = guard(usable.guardrails, subjects, evaluate)
     if forbidden := denied(guarding):
         raise GuardrailDenied(list(forbidden))
     held = guarded(changes, wants_approval(guarding))

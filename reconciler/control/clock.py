@@ -9,12 +9,15 @@ from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity, UsageError
 from reconciler.model import CatalogSnapshot, RecoveryPoint
-from reconciler.schedule import ahead, believable, newest
+from reconciler.schedule import Doubt, ahead, believable, newest
 
 #: A clock that jumps further than this is not believed where points would expire by it.
 TRUSTED_JUMP = timedelta(days=1)
 
 SEEN, TRUSTED, HEARTBEAT = "seen", "trusted", "heartbeat"
+
+#: What the clock showed while it was back, first and last; up to when it was believed before; when it was again.
+DOUBT_START, DOUBT_END, DOUBTED, RETURNED = "doubtStart", "doubtEnd", "doubted", "returned"
 
 #: The latest time in the future that somebody knew of when he confirmed the clock.
 ACKNOWLEDGED = "acknowledged"
@@ -37,8 +40,11 @@ def trust_clock(site: Site, now: datetime, confirmed: bool) -> Diagnostic | None
     if believable_now or confirmed:
         if trusted is None or now > trusted or confirmed:
             marks.write(TRUSTED, now)
+        _returned(site, now)
         return None
     assert trusted is not None
+    if now < trusted:
+        _doubted(site, now, trusted)
     direction = "forward" if now > trusted else "back"
     return Diagnostic(
         "RCL6010",
@@ -47,6 +53,31 @@ def trust_clock(site: Site, now: datetime, confirmed: bool) -> Diagnostic | None
         "If the time is right, run once with --confirm-clock; jobs that back up go on meanwhile.",
         subject="clock",
     )
+
+
+def _doubted(site: Site, now: datetime, trusted: datetime) -> None:
+    """Notes what the clock shows while it is back: points that are made now carry such times."""
+    marks = site.memory.marks
+    start, end = marks.read(DOUBT_START), marks.read(DOUBT_END)
+    marks.write(DOUBT_START, min(now, start) if start is not None else now)
+    marks.write(DOUBT_END, max(now, end) if end is not None else now)
+    marks.write(DOUBTED, trusted)
+
+
+def _returned(site: Site, now: datetime) -> None:
+    marks = site.memory.marks
+    doubted, returned = marks.read(DOUBTED), marks.read(RETURNED)
+    if doubted is not None and (returned is None or returned <= doubted):
+        marks.write(RETURNED, now)
+
+
+def doubt_of(site: Site) -> Doubt | None:
+    """When the clock was back last, if ever. Points of that time do not expire by it."""
+    marks = site.memory.marks
+    start, end, returned = marks.read(DOUBT_START), marks.read(DOUBT_END), marks.read(RETURNED)
+    if start is None or end is None or returned is None:
+        return None
+    return Doubt(start - TRUSTED_JUMP, end + TRUSTED_JUMP, returned)
 
 
 def check_rehearsal(site: Site, now: datetime) -> None:

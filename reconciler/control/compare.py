@@ -16,6 +16,7 @@ from reconciler.control.authorship import Side, wrote
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import FOLDER
 from reconciler.errors import Diagnostic, PolicyError, Severity, UsageError
+from reconciler.expressions import evaluate
 from reconciler.model import ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
 from reconciler.model.documents import Approvals, GuardrailDocument, Placed, PolicySet, SiteDocument
@@ -89,8 +90,8 @@ def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
     findings = [
         *deletions(changes, older.policies),
-        *guard_documents(newer.policies),
-        *guard(rules, compared(changes, older.policies, newer.policies)),
+        *guard_documents(newer.policies, evaluate),
+        *guard(rules, compared(changes, older.policies, newer.policies), evaluate),
         *judged.findings,
     ]
     return Comparison(

@@ -9,6 +9,7 @@ from datetime import timedelta
 import msgspec
 
 from reconciler.control.bounds import Bounds, explained
+from reconciler.control.clock import doubt_of
 from reconciler.control.evidence import job_recorded, record_job
 from reconciler.control.job_leases import fence_of, running_here
 from reconciler.control.lease import TTL, Holding
@@ -34,6 +35,7 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
     """What should run now, on the servers whose schedules are ours; a server that fails is a trouble of `bounds`."""
     jobs: list[Job] = []
     latest = site.memory.jobs.latest()
+    doubt = doubt_of(site)
     running = site.memory.jobs.running()
     for name, catalog in sorted(observation.catalogs.items()):
         if site.engines[name].capabilities.schedules == "reconciler":
@@ -44,6 +46,7 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
                 latest=latest,
                 running=running,
                 prune_allowed=prune,
+                doubt=doubt,
             )
             with bounds.about(f"the schedules of {name}"):
                 jobs += due(view)

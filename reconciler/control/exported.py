@@ -18,6 +18,7 @@ from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checke
 from reconciler.control.securing import as_secured, secure, settled_guard, waiting_findings
 from reconciler.control.site import Site
 from reconciler.errors import Refused
+from reconciler.expressions import evaluate
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.plan import Proposal, Situation
@@ -97,4 +98,5 @@ def situation_then(document: SiteDocument, observation: Observation) -> Situatio
         catalogs=observation.catalogs,
         capabilities=capabilities_of(document),
         ledger=observation.ledger,
+        evaluate=evaluate,
     )

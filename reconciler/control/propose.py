@@ -12,6 +12,7 @@ from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
 from reconciler.control.stores import foreign, foreign_store, said_of
 from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Refused, Severity, UsageError
+from reconciler.expressions import evaluate
 from reconciler.model import Plan
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
@@ -96,6 +97,7 @@ def situation_now(site: Site, observation: Observation) -> Situation:
         catalogs=observation.catalogs,
         capabilities={name: engine.capabilities for name, engine in site.engines.items()},
         ledger=observation.ledger,
+        evaluate=evaluate,
     )
 
 

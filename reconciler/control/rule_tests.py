@@ -10,6 +10,7 @@ import msgspec
 
 from reconciler import files
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, UsageError
+from reconciler.expressions import evaluate
 from reconciler.model.documents import GuardrailDocument, Placed, PolicySet, Written
 from reconciler.parse.load import load
 from reconciler.parse.validate import typed
@@ -125,7 +126,7 @@ def _run(placed: Placed[GuardrailDocument], case: Case, where: Location) -> Case
         _change(case.change),
         where,
     )
-    said = judge(guardrail, subject)
+    said = judge([(guardrail, subject)], evaluate)
     got: Verdict = next((_VERDICTS[finding.code] for finding in said), "allow")
     return CaseResult(
         guardrail.metadata.name, case.name, case.expect, got, "; ".join(each.message for each in said), where

@@ -890,8 +890,9 @@ _PLAN: dict[str, Explanation] = {
     ),
     "RCL3034": Explanation(
         "a guardrail that cannot be evaluated",
-        "The expression failed on this document: mostly a field that is not there. A rule that cannot be asked denies.",
-        "Ask with has(...) first, and try it with `reconciler policy test`.",
+        "The expression failed on this document: mostly a field that is not there. Or it took more than 2 seconds or"
+        " 256 MiB, and was ended. A rule that cannot be asked denies.",
+        "Ask with has(...) first, write it simpler, and try it with `reconciler policy test`.",
     ),
     "RCL3035": Explanation(
         "an approval that does not count",

@@ -29,6 +29,11 @@ class Check(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     machines: tuple[str, ...] = ()
     location: Location | None = None
 
+    @classmethod
+    def unknown(cls, finding: Diagnostic) -> Check:
+        """A check that could not be made, for what the finding says."""
+        return cls(finding.code, CheckState.UNKNOWN, finding.severity, finding.subject, finding.message, finding.remedy)
+
     @property
     def finding(self) -> Diagnostic:
         """The check as a finding; an unknown one is a warning at most."""

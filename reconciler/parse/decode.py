@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from reconciler.errors import Diagnostic, Severity
+from reconciler.expressions import VARIABLES, check
 from reconciler.model import ENGINES
 from reconciler.model.documents import (
     Cluster,
@@ -31,7 +32,6 @@ from reconciler.parse.lookalikes import lookalikes
 from reconciler.parse.places import shared_places
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
-from reconciler.plan.guard import VARIABLES, BadExpression, compiled
 from reconciler.secrets import holds_credentials, redacted
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
@@ -153,18 +153,20 @@ def _credentials(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
 
 def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
     """Expressions that do not compile, at the place where CEL stopped."""
-    for index, validation in enumerate(placed.document.spec.validations):
+    written = [
+        (("spec", "validations", index, field), text)
+        for index, validation in enumerate(placed.document.spec.validations)
         for field, text in (
             ("expression", validation.expression),
             ("messageExpression", validation.message_expression),
-        ):
-            try:
-                if text:
-                    compiled(text)
-            except BadExpression as error:
-                where = placed.positions.within(error.line, error.column, "spec", "validations", index, field)
-                remedy = f"Rules know {', '.join(VARIABLES)}."
-                yield Diagnostic("RCL1072", Severity.ERROR, f"{field}: {_plainly(error.what)}", remedy, where)
+        )
+        if text
+    ]
+    for (path, _), error in zip(written, check([text for _, text in written]), strict=True):
+        if error is not None:
+            where = placed.positions.within(error.line, error.column, *path)
+            remedy = f"Rules know {', '.join(VARIABLES)}."
+            yield Diagnostic("RCL1072", Severity.ERROR, f"{path[-1]}: {_plainly(error.what)}", remedy, where)
 
 
 _UNEXPECTED = re.compile(r"Syntax error: (?:extraneous|mismatched) input '(.+?)' expecting .*")

@@ -46,9 +46,11 @@ from reconciler.plan.preflight import refused_members
 from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.shrink import without_removals
+from reconciler.plan.unread import UNREAD
 from reconciler.plan.values import DesiredState, Scope
 from reconciler.plan.weighing import Part, Weighed, World, impacts, spec_of, weigh
 from reconciler.plan.windows import working_hours
+from reconciler.protocols import Evaluate, evaluates_nothing
 
 Known = Mapping[tuple[str, str], Remembrance]
 Ends = Mapping[tuple[str, str, Verb], ProtectionGroup | None]
@@ -59,7 +61,8 @@ class Situation(msgspec.Struct, frozen=True):
 
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
     (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
-    is used up. With `glass` broken the policies are believed even where they shrank.
+    is used up. With `glass` broken the policies are believed even where they shrank. `evaluate` answers
+    for guardrails.
     """
 
     site: str
@@ -75,6 +78,7 @@ class Situation(msgspec.Struct, frozen=True):
     scope: Scope = Scope()
     spent: Cost = Cost()
     glass: bool = False
+    evaluate: Evaluate = evaluates_nothing
 
     @property
     def today(self) -> date:
@@ -112,8 +116,8 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *refused_members(desired, situation.clusters),
         *_unmet(policies, situation, desired),
         *_in_working_hours(situation, hashed),
-        *guard_documents(policies),
-        *guard(policies.guardrails, planned(hashed, policies, desired.names, situation.ledger)),
+        *guard_documents(policies, situation.evaluate),
+        *guard(policies.guardrails, planned(hashed, policies, desired.names, situation.ledger), situation.evaluate),
     ]
     waiting = guarded(hashed, wants_approval(findings))
     asks = waiting or any(change.needs_consent for change in hashed)
@@ -291,7 +295,9 @@ def check_all(policies: PolicySet, situation: Situation, desired: DesiredState) 
     for placed in policies.sites:
         if placed.document.metadata.name == situation.site:
             seen = (situation.clusters, situation.catalogs)
-            return prerequisites(policies, placed.document, desired, seen, situation.ledger)
+            checks = prerequisites(policies, placed.document, desired, seen, situation.ledger)
+            unread = (each for each in desired.findings if each.code == UNREAD)
+            return (*checks, *(Check.unknown(each) for each in unread))
     return ()
 
 

@@ -1,16 +1,14 @@
 """Guarding: guardrails, documents and changes -> what they deny, want approved, or warn of.
 
-Rules are CEL (cel-expr-python, Google's own), compiled once. A rule that cannot be evaluated denies.
+Rules are CEL. Whoever asks hands in what evaluates them; a rule that cannot be evaluated denies.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from enum import Enum
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -30,14 +28,11 @@ from reconciler.model.units import ClockTime, Duration
 from reconciler.plan.globs import glob_matches
 from reconciler.plan.matching import looks_at
 from reconciler.plan.terms import with_rpo, zones_of
-
-#: What the expressions can name.
-VARIABLES = ("object", "oldObject", "change", "params")
+from reconciler.protocols import Answer, Evaluate, Question
 
 _CODES = {"deny": "RCL3031", "approve": "RCL3032", "warn": "RCL3033"}
 _NOT_EVALUATED = "RCL3034"
 _DENIES = {"RCL3031", "RCL3034"}
-_POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -53,14 +48,6 @@ class Subject(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] | None = None
 
 
-class BadExpression(Exception):
-    """An expression that does not compile: what is wrong, and at which line and column of it (from 1)."""
-
-    def __init__(self, what: str, line: int, column: int) -> None:
-        super().__init__(what)
-        self.what, self.line, self.column = what, line, column
-
-
 def denied(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     """The findings that forbid."""
     return tuple(each for each in findings if each.code in _DENIES)
@@ -71,68 +58,89 @@ def wants_approval(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(each for each in findings if each.code == _CODES["approve"])
 
 
-def guard_documents(policies: PolicySet) -> tuple[Diagnostic, ...]:
+def guard_documents(policies: PolicySet, evaluate: Evaluate) -> tuple[Diagnostic, ...]:
     """What the rules over documents say of those that there are."""
     every: list[Placed[Any]] = [*policies.sites, *policies.groups, *policies.exclusions]
     zones = zones_of(policies)
     subjects = [_document(placed, zones) for placed in every] if policies.guardrails else []
-    return guard(policies.guardrails, subjects)
+    return guard(policies.guardrails, subjects, evaluate)
 
 
-def guard(guardrails: Iterable[Placed[GuardrailDocument]], subjects: Iterable[Subject]) -> tuple[Diagnostic, ...]:
+def guard(
+    guardrails: Iterable[Placed[GuardrailDocument]], subjects: Iterable[Subject], evaluate: Evaluate
+) -> tuple[Diagnostic, ...]:
     """What the rules say of the subjects: rules over changes of those that change, the others of the rest."""
     asked = list(subjects)
-    return tuple(
-        finding
+    pairs = [
+        (placed.document, subject)
         for placed in guardrails
         for subject in asked
         if _matches(placed.document.spec.match, subject)
-        for finding in judge(placed.document, subject)
-    )
+    ]
+    return tuple(judge(pairs, evaluate))
 
 
-def judge(guardrail: GuardrailDocument, subject: Subject) -> list[Diagnostic]:
-    """What one guardrail says of one subject."""
-    spec = guardrail.spec
-    data = {
+class _Asked(NamedTuple):
+    """A rule, whom it is asked about, what it can name, and its place among all that is asked."""
+
+    place: int
+    guardrail: GuardrailDocument
+    validation: GuardrailValidation
+    subject: Subject
+    data: Mapping[str, Any]
+
+
+def judge(pairs: Sequence[tuple[GuardrailDocument, Subject]], evaluate: Evaluate) -> list[Diagnostic]:
+    """What each guardrail says of the subject beside it. Asked subject by subject, so that each is handed over once;
+    told guardrail by guardrail."""
+    views: dict[int, Mapping[str, Any]] = {}
+    asked: list[_Asked] = []
+    for place, (guardrail, subject) in enumerate(pairs):
+        if id(subject) not in views:
+            views[id(subject)] = _seen(subject)
+        data = {**views[id(subject)], "params": _native(guardrail.spec.params)}
+        asked += (_Asked(place, guardrail, each, subject, data) for each in guardrail.spec.validations)
+    order = {key: place for place, key in enumerate(views)}
+    asked.sort(key=lambda each: order[id(each.subject)])
+    answers = evaluate([Question(each.validation.expression, each.data) for each in asked])
+    broken = [
+        (each, answer) for each, answer in zip(asked, answers, strict=True) if answer.error or answer.value is not True
+    ]
+    wordy = [each for each, answer in broken if answer.value is False and each.validation.message_expression]
+    texts = evaluate([Question(each.validation.message_expression, each.data) for each in wordy]) if wordy else []
+    worded = {id(each): text for each, text in zip(wordy, texts, strict=True)}
+    broken.sort(key=lambda found: found[0].place)
+    return [_said(each, answer, worded.get(id(each))) for each, answer in broken]
+
+
+def _seen(subject: Subject) -> Mapping[str, Any]:
+    """What rules can name of a subject."""
+    return {
         "object": view(subject.document) if subject.document is not None else None,
         "oldObject": view(subject.older) if subject.older is not None else None,
         "change": _native(subject.change) if subject.change is not None else None,
-        "params": _native(spec.params),
     }
-    return [
-        finding
-        for validation in spec.validations
-        if (finding := _asked(guardrail, validation, data, subject)) is not None
-    ]
 
 
-def _asked(
-    guardrail: GuardrailDocument, validation: GuardrailValidation, data: Mapping[str, Any], subject: Subject
-) -> Diagnostic | None:
-    name, enforce = guardrail.metadata.name, guardrail.spec.enforce
-    answer, error = evaluate(validation.expression, data)
-    if answer is True:
-        return None
-    about = f"{subject.kind} {subject.name}"
-    if error or answer is not False:
-        what = error or f"it gives {answer!r}, not true or false"
+def _said(asked: _Asked, answer: Answer, text: Answer | None) -> Diagnostic:
+    """What a rule that does not hold, or that has no answer, says."""
+    name, enforce = asked.guardrail.metadata.name, asked.guardrail.spec.enforce
+    about, location = f"{asked.subject.kind} {asked.subject.name}", asked.subject.location
+    if answer.error or answer.value is not False:
+        what = answer.error or f"it gives {answer.shown}, not true or false"
         remedy = "Correct the expression; has(...) asks whether a field is there. Until then it denies."
         said = f"the guardrail {name} cannot be evaluated on {about}: {what}"
-        return Diagnostic(_NOT_EVALUATED, Severity.ERROR, said, remedy, subject.location, about)
-    message = validation.message or validation.expression
-    if validation.message_expression:
-        text, error = evaluate(validation.message_expression, data)
-        message = text if isinstance(text, str) and not error else message
+        return Diagnostic(_NOT_EVALUATED, Severity.ERROR, said, remedy, location, about)
+    message = asked.validation.message or asked.validation.expression
+    if text is not None and isinstance(text.value, str) and not text.error:
+        message = text.value
     severity = Severity.ERROR if enforce == "deny" else Severity.WARNING
     remedy = {
         "deny": "Change the policy so that it holds.",
         "approve": "Change the policy, or have it approved.",
         "warn": "Think about it; nothing is stopped.",
     }[enforce]
-    return Diagnostic(
-        _CODES[enforce], severity, f"{about}: {message} (guardrail {name})", remedy, subject.location, about
-    )
+    return Diagnostic(_CODES[enforce], severity, f"{about}: {message} (guardrail {name})", remedy, location, about)
 
 
 def _matches(match: GuardrailMatch, subject: Subject) -> bool:
@@ -242,7 +250,7 @@ def _native(value: Any) -> Any:
             if (inner := getattr(value, field.name)) is not None
         }
     if isinstance(value, Duration):
-        return _duration(value.delta)
+        return value.delta
     if isinstance(value, Mapping):
         return {key: _native(inner) for key, inner in value.items()}
     if isinstance(value, tuple | list):
@@ -252,46 +260,3 @@ def _native(value: Any) -> Any:
     if isinstance(value, ClockTime | date):
         return str(value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _duration(delta: timedelta) -> Any:
-    from google.protobuf.duration_pb2 import Duration as Told
-
-    told = Told()
-    told.FromTimedelta(delta)
-    return told
-
-
-# --- CEL -------------------------------------------------------------------------------------------------------
-
-
-def evaluate(expression: str, data: Mapping[str, Any]) -> tuple[Any, str]:
-    """The value, and "" or why there is none."""
-    from cel_expr_python import cel
-
-    try:
-        result = compiled(expression).eval(data=dict(data))
-    except BadExpression as error:
-        return None, error.what
-    if result.type() == cel.Type.ERROR:
-        return None, str(result.value()).partition(": ")[2]
-    return result.value(), ""
-
-
-@lru_cache(maxsize=1024)
-def compiled(expression: str) -> Any:
-    """The expression, ready to run. Raises `BadExpression`."""
-    try:
-        return _environment().compile(expression)
-    except RuntimeError as error:
-        found = _POSITION.search(str(error))
-        if found is None:
-            raise BadExpression(str(error), 1, 1) from None
-        raise BadExpression(found[3].split("\n")[0], int(found[1]), int(found[2])) from None
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Any:
-    from cel_expr_python import cel
-
-    return cel.NewEnv(variables=dict.fromkeys(VARIABLES, cel.Type.DYN))

@@ -108,7 +108,7 @@ def _exclusions(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
             yield _say(
                 "RCL1030",
                 Severity.WARNING,
-                f"the exclusion {placed.document.metadata.name} ended on {until}; it counts no more",
+                f"the exclusion {placed.document.metadata.name} ended on {until}; it is no longer in effect",
                 f"Ask {placed.document.spec.owner}, then prolong it, or protect the machines.",
                 placed.positions.at("spec", "until"),
             )

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import ClusterSnapshot, DataSource
 
+#: A machine that is there and cannot be read.
+UNREAD = "RCL2026"
+
 
 def unread(clusters: Mapping[str, ClusterSnapshot], name_of: Callable[[DataSource], str]) -> Iterator[Diagnostic]:
     """By cluster. What such a machine is to be stays as the ledger has it: nothing is concluded about it."""
@@ -14,7 +17,7 @@ def unread(clusters: Mapping[str, ClusterSnapshot], name_of: Callable[[DataSourc
         for each in seen.unseen:
             name = name_of(DataSource(cluster, each.id)) or each.where
             yield Diagnostic(
-                "RCL2026",
+                UNREAD,
                 Severity.WARNING,
                 f"the virtual machine {name!r} on {cluster} cannot be read ({each.where}): {each.why}",
                 "Correct that file, or make it readable. Until then its protection is neither begun nor ended.",

@@ -34,9 +34,11 @@ from reconciler.protocols.memory import (
     Run,
     Stores,
 )
+from reconciler.protocols.rules import Answer, Evaluate, Question, evaluates_nothing
 from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 
 __all__ = [
+    "Answer",
     "ApprovalUse",
     "ApprovalUses",
     "ChecksStore",
@@ -44,6 +46,7 @@ __all__ = [
     "DiskReader",
     "Disks",
     "Engine",
+    "Evaluate",
     "Evidence",
     "Fence",
     "FileFacts",
@@ -58,6 +61,7 @@ __all__ = [
     "Locks",
     "Marks",
     "Memory",
+    "Question",
     "ReadsGroups",
     "Rebuilds",
     "Recovers",
@@ -76,4 +80,5 @@ __all__ = [
     "UnfinishedRecovery",
     "Which",
     "diagnostics_of",
+    "evaluates_nothing",
 ]

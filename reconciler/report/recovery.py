@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 
 from reconciler.model import JobRecord, RecoveryStep, format_size
-from reconciler.protocols import RecoveryPreview, StoreCheck
+from reconciler.protocols import RecoveryPreview, StoreCheck, StoreRebuild
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.words import Paint, ago, count, moment
@@ -49,3 +49,18 @@ def store_check_text(check: StoreCheck, paint: Paint) -> str:
     verdict = paint("sound", "good") if not check.findings else paint(count(len(check.findings), "finding"), "bad")
     text = f"Store of {safe(check.server)}: {looked}: {verdict}\n"
     return text + findings_text(check.findings, paint)
+
+
+def store_rebuild_text(done: StoreRebuild, paint: Paint) -> str:
+    """What was made anew, from what, where the former files are kept, and what could not be taken over."""
+    if not done.replicas and not done.assignments and not done.findings:
+        return f"Store of {safe(done.server)}: {paint('sound', 'good')}, nothing was made anew\n"
+    text = ""
+    if done.assignments:
+        text += f"Database of {safe(done.server)}: made anew with {count(len(done.assignments), 'replica')}, inactive\n"
+    if done.replicas:
+        held = f"{count(done.points, 'point')} in {count(done.packs, 'pack')}"
+        text += f"Catalogs of {safe(done.server)}: {len(done.replicas)} made anew, {held}\n"
+        text += "Run `reconciler check` for these virtual machines: it reads everything and makes them valid again.\n"
+    text += "".join(f"  kept  {safe(path)}\n" for path in done.kept)
+    return text + findings_text(done.findings, paint)

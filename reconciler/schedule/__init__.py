@@ -13,10 +13,11 @@ from reconciler.schedule.calendar import (
 from reconciler.schedule.due import ANSWERS, Made, View, answered, backoff, due, next_job
 from reconciler.schedule.gaps import longest_gap
 from reconciler.schedule.retain import LEAST_POINTS, Kept, Range, Retention, retain
-from reconciler.schedule.trust import SKEW, ahead, believable, believed, newest, until
+from reconciler.schedule.trust import SKEW, Doubt, ahead, believable, believed, newest, until
 
 __all__ = [
     "ANSWERS",
+    "Doubt",
     "LEAST_POINTS",
     "Kept",
     "Made",

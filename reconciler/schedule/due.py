@@ -40,7 +40,7 @@ from reconciler.schedule.calendar import (
     next_occurrence,
 )
 from reconciler.schedule.retain import Range, retain
-from reconciler.schedule.trust import ahead, believable, believed, until
+from reconciler.schedule.trust import Doubt, ahead, believable, believed, until
 
 _BACKOFF = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 _SHORT = {
@@ -54,7 +54,8 @@ _PRIORITY = list(_SHORT)
 
 
 class View(msgspec.Struct, frozen=True):
-    """What `due` looks at. `latest` has the record of each data source and kind that was begun last."""
+    """What `due` looks at. `latest` has the record of each data source and kind that was begun last, `doubt` when the
+    clock was back last."""
 
     now: datetime
     zone: ZoneInfo
@@ -62,6 +63,7 @@ class View(msgspec.Struct, frozen=True):
     latest: Mapping[tuple[DataSource, JobKind], JobRecord]
     running: tuple[JobRecord, ...] = ()
     prune_allowed: bool = True
+    doubt: Doubt | None = None
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -238,7 +240,8 @@ def _pruning(view: View, replica: Replica, group: ProtectionGroup | None, points
     if group is None and replica.existing_points is ExistingPoints.KEEP_FOREVER:
         age = None
     destroyed = group is None and replica.existing_points is ExistingPoints.EXPIRE_NOW
-    expired = tuple(points) if destroyed else retain(points, Range(age, minimum), view.now).expire
+    aged = points if view.doubt is None else [view.doubt.youngest(point) for point in points]
+    expired = tuple(points) if destroyed else retain(aged, Range(age, minimum), view.now).expire
     if not expired:
         return None
     ids = tuple(sorted(point.id for point in expired))

@@ -11,7 +11,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+import msgspec
+
 from reconciler.model import RecoveryPoint, Replica
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """A time in which the clock was back by more than a day and showed `start` to `end`; it was right again at
+    `returned`. A point that says it is of that time may be as young as that."""
+
+    start: datetime
+    end: datetime
+    returned: datetime
+
+    def youngest(self, point: RecoveryPoint) -> RecoveryPoint:
+        """The point with the latest time at which it can have been made."""
+        if not self.start <= point.time <= self.end:
+            return point
+        return msgspec.structs.replace(point, time=max(point.time, self.returned))
+
 
 #: Clocks of two hosts differ by so much without one of them being wrong.
 SKEW = timedelta(seconds=5)

@@ -166,6 +166,7 @@ def test_a_machine_that_cannot_be_read_is_unseen_everywhere_and_absent_nowhere(s
     break_it()
     told = shop("plan", *T1)
     assert "RCL2026" in told.out + told.err, told
+    assert "RCL2026" in shop("preflight").out
     covered = shop("coverage", "--all", "--format", "json", "--max-unprotected", "0", *T1)
     assert covered.code == 9
     (row,) = [each for each in json.loads(covered.out)["machines"] if each["source"]["machine"] == identity]

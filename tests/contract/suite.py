@@ -264,6 +264,21 @@ class EngineContract:
         assert (status.state, status.code) == (JobState.FAILED, "RCL2010")
         assert world.points(world.one) == made
 
+    def test_points_of_the_future_are_no_floor_under_those_that_are_there(self, world: World) -> None:
+        """The clock was ahead for two points, and is right again."""
+        world.protect(world.one)
+        made = world.make_points(world.one, 4)
+        right = world.clock.at
+        world.clock.forward(timedelta(days=3650))
+        for number in (20, 21):
+            world.clock.forward(timedelta(hours=1))
+            assert world.done(job(JobKind.SYNCHRONIZATION, world.one, number)).state is JobState.SUCCEEDED
+        world.clock.at = right + timedelta(days=6)
+        status = world.done(job(JobKind.PRUNING, world.one, 30, points=tuple(made[:2])))
+        assert (status.state, status.code) == (JobState.FAILED, "RCL4011")
+        assert world.done(job(JobKind.PRUNING, world.one, 31, points=(made[0],))).state is JobState.SUCCEEDED
+        assert len(world.points(world.one)) == 5
+
     def test_pruning_keeps_the_newest_and_the_floor(self, world: World) -> None:
         world.protect(world.one)
         made = world.make_points(world.one, 5)

@@ -144,6 +144,14 @@ def _bytes(life: Life, folder: str, name: bytes) -> None:
 VM_JSON = f"cluster/volumes/csv-01/{machine_id(1)}/vm.json"
 
 
+def _greedy(life: Life) -> None:
+    expression = "['a']" + ".map(a, a+a+a+a+a+a+a+a+a+a)" * 10 + ".size() > 0"
+    rule = {"match": {"kinds": ["ProtectionGroup"]}, "enforce": "warn"}
+    spec = rule | {"validations": [{"expression": expression, "message": "m"}]}
+    stated = {"apiVersion": "reconciler/v1", "kind": "Guardrail", "metadata": {"name": "g"}, "spec": spec}
+    life.write("policies/x.yaml", json.dumps(stated))
+
+
 def _link(life: Life) -> None:
     (life.root / "policies" / "l.yaml").symlink_to("/nowhere")
 
@@ -176,6 +184,7 @@ TROUBLES: dict[str, tuple[Callable[[Life], Any], bool]] = {
     "a policy file whose name is not UTF-8": (lambda life: _bytes(life, "policies", b"\xff.yaml"), True),
     "a policy file that is a pipe": (lambda life: _fifo(life, "policies/x.yaml"), True),
     "a policy file that is a dangling link": (_link, True),
+    "a guardrail that takes all memory": (_greedy, True),
     "no policies any more": (lambda life: shutil.rmtree(life.root / "policies"), True),
     "the last good policies cannot be kept": (_unkept, True),
     "a NUL in the folder of a role": (lambda life: _role(life, "volumes/\0x"), True),

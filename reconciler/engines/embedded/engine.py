@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from reconciler.engines.embedded.backup import Work, back_up, check_consistency,
 from reconciler.engines.embedded.check import Counts, check_replica
 from reconciler.engines.embedded.jobs import Running, failed
 from reconciler.engines.embedded.look import no_such_point
+from reconciler.engines.embedded.lost import unreachable
 from reconciler.engines.embedded.making import begun, create
 from reconciler.engines.embedded.observe import distinct, observe
 from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
@@ -24,7 +26,7 @@ from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
 from reconciler.engines.embedded.server import ServerStore
 from reconciler.engines.embedded.space import Space
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError
 from reconciler.model import (
     EMBEDDED,
     Action,
@@ -41,6 +43,7 @@ from reconciler.model import (
     ObservedGroup,
     Presence,
     RecoveryStep,
+    RecoveryTarget,
     StoreLineage,
 )
 from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild, UnfinishedRecovery
@@ -164,10 +167,18 @@ class EmbeddedEngine:
             running = self._jobs.get(job.id)
             if running is not None and not running.status.state.ended:
                 return handle
-            self._server.note_job(job, fence)
+            self._note_job(job, fence)
             assignment = self._assignment(job.source)
             self._jobs[job.id] = Running(lambda mine: self._work(job, assignment, fence, mine), job.id)
         return handle
+
+    def _note_job(self, job: Job, fence: Fence) -> None:
+        """Remembers the job. A recovery to a folder goes on without, where the store cannot be written to."""
+        try:
+            self._server.note_job(job, fence)
+        except (TemporaryError, Refused, OSError) as error:
+            if not _reads_alone(job) or not _cannot_write(error):
+                raise
 
     def poll(self, handle: JobHandle) -> JobStatus:
         running = self._jobs.get(handle.job)
@@ -200,15 +211,28 @@ class EmbeddedEngine:
         self._first_use(job, assignment, fence)
         with (
             ThreadPoolExecutor(self._setup.threads, thread_name_prefix=job.id) as pool,
-            ReplicaStore(self._server.place(assignment), fence) as store,
+            self._store_for(job, assignment, fence) as store,
         ):
             try:
                 return store.job_result(job.id) or self._run(job, assignment, store, pool, running)
             finally:
                 self._note(assignment, store, fence)
 
+    def _store_for(self, job: Job, assignment: Assignment, fence: Fence) -> ReplicaStore:
+        """The replica store, opened for the job: for reading alone where a recovery to a folder is asked for, and the
+        disk that the store lies on is full or read-only."""
+        place = self._server.place(assignment)
+        try:
+            return ReplicaStore(place, fence)
+        except (TemporaryError, Refused, OSError) as error:
+            if not _reads_alone(job) or not _cannot_write(error):
+                raise
+            return ReplicaStore(place)
+
     def _first_use(self, job: Job, assignment: Assignment, fence: Fence) -> None:
         """Makes the replica store before the initial replica, and puts on record that it is there."""
+        if job.kind is JobKind.RECOVERY:
+            return
         place = self._server.place(assignment)
         if place.known is not None or begun(place.folder):
             return
@@ -309,7 +333,7 @@ class EmbeddedEngine:
         """See `protocols.ChecksStore`."""
         counts = Counts()
         if self._server.presence() is Presence.ABSENT:
-            return StoreCheck(self.name, 0, 0, 0, 0, 0, ())
+            raise unreachable(self._setup.path, f"the store of {self.name}", "it was never made, or is not mounted")
         findings = self._server.faults()
         for _, place in self._server.places():
             if place.known is None and not begun(place.folder):
@@ -328,3 +352,14 @@ class EmbeddedEngine:
             read_bytes=counts.read_bytes,
             findings=distinct(findings),
         )
+
+
+def _reads_alone(job: Job) -> bool:
+    """Whether the job can do without writing to the store: nothing of a machine is replaced."""
+    return job.recovery is not None and job.recovery.target is RecoveryTarget.FOLDER
+
+
+def _cannot_write(error: ReconcilerError | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+    return error.diagnostic.code in ("RCL5006", "RCL4026")

@@ -70,6 +70,11 @@ class ReplicaStore(Catalog):
             raise
         return connection
 
+    @property
+    def reading(self) -> bool:
+        """Whether it was opened for reading alone: a recovery to a folder leaves no trace here then."""
+        return self._fence is None
+
     # --- Who it is ---------------------------------------------------------------------------------------
 
     def lineage_faults(self) -> list[ReconcilerError]:
@@ -232,6 +237,8 @@ class ReplicaStore(Catalog):
 
     def set_inconsistent(self, because: str) -> None:
         """Notes that the replica does not hold what it should, until a consistency check repaired it."""
+        if self.reading:
+            return
         facts = msgspec.structs.replace(self.facts(), state=ReplicaState.INCONSISTENT, inconsistent_because=because)
         with self._rows.writing(self._fence):
             self._rows.put("fact", REPLICA, msgspec.json.encode(facts))
@@ -269,16 +276,22 @@ class ReplicaStore(Catalog):
 
     def plan_cut_over(self, job: str, body: bytes) -> None:
         """Writes down what a recovery is about to do, over what was written for it before."""
+        if self.reading:
+            return
         with self._rows.writing(self._fence):
             self._rows.put("cutOver", job, body)
 
     def withdraw_cut_over(self, job: str) -> None:
         """Nothing of it was done, and nothing will be."""
+        if self.reading:
+            return
         with self._rows.writing(self._fence):
             self._rows.delete("cutOver", job)
 
     def end_cut_over(self, job: str, at: datetime, result: JobResult, *, of: str = "") -> None:
         """Makes the recovery `job` true, and ends what was written down for it, or for the job `of` that it ended."""
+        if self.reading:
+            return
         with self._rows.writing(self._fence):
             self._rows.delete("cutOver", of or job)
             self._put_job(job, JobKind.RECOVERY, at, result)

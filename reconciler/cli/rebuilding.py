@@ -1,0 +1,29 @@
+"""store rebuild."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from reconciler.cli.screen import out, paint_for
+from reconciler.cli.session import find_root, session
+from reconciler.control.lease import holding
+from reconciler.control.observe import observe
+from reconciler.control.rebuilding import rebuild
+from reconciler.control.recovery import find_machine
+from reconciler.errors import ExitCode
+from reconciler.report import store_rebuild_text
+from reconciler.store import Opening
+
+_PATIENCE = timedelta(seconds=30)
+
+
+def store_rebuild(root: Path | None, name: str | None, server: str, machine: str | None, *, sound_too: bool) -> int:
+    """Makes anew what is damaged or gone, and says what was taken over."""
+    with session(find_root(root), name, None, opening=Opening.WRITE) as site:
+        source = find_machine(observe(site), machine) if machine is not None else None
+        with holding(site, _PATIENCE) as held:
+            done = rebuild(site, server, source, held, sound_too=sound_too)
+    out(store_rebuild_text(done, paint_for(sys.stdout)))
+    return ExitCode.FAILURE if done.findings else ExitCode.SUCCESS

@@ -1,0 +1,125 @@
+"""The store from the command line: what is missing is said with exit 69, and catalogs are made anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import sqlite
+from reconciler.errors import TemporaryError
+from tests.fakes import machine_id
+from tests.shop import Shop
+
+
+def _kept(shop: Shop) -> None:
+    assert shop("apply", "--yes", "--now", "2026-03-10T12:00Z").code == 0
+    for hour in range(3):
+        shop.cluster.change(1, hour, seed=hour)
+        assert shop("run", "--until-idle", "--now", f"2026-03-10T{12 + hour}:05Z").code == 0
+
+
+def _points(shop: Shop) -> list[str]:
+    said = shop("points", "--format", "json")
+    return [each["point"]["id"] for each in json.loads(said.out)["points"]] if said.code == 0 else []
+
+
+def _server(shop: Shop) -> Path:
+    return shop.root / "var" / "mabs-01"
+
+
+def test_a_store_that_is_not_mounted(shop: Shop) -> None:
+    """cases/bugs/server-folder-not-mounted: nothing is concluded, nothing is written, and it is all there again."""
+    _kept(shop)
+    made = _points(shop)
+    away = shop.root / "unmounted"
+    _server(shop).rename(away)
+    _server(shop).mkdir()
+    for words in (
+        ("plan",),
+        ("run", "--until-idle", "--now", "2026-03-10T16:00Z"),
+        ("store", "check", "--read-data=1/1"),
+        ("points",),
+        ("apply", "--yes"),
+        ("recover", "one", "--to", str(shop.root / "out"), "--yes"),
+    ):
+        said = shop(*words)
+        assert said.code == (6 if words[0] == "recover" else 69), (words, said)
+        assert "mabs-01" in said.out + said.err
+        assert "sound" not in said.out
+        assert list(_server(shop).iterdir()) == []
+    _server(shop).rmdir()
+    away.rename(_server(shop))
+    assert _points(shop) == made
+    assert shop("store", "check").code == 0
+
+
+def test_a_lost_catalog_is_said_and_made_anew(shop: Shop) -> None:
+    _kept(shop)
+    made = _points(shop)
+    catalog = next(path for path in _server(shop).glob("volumes/*/*/catalog.db") if machine_id(1)[:20] in str(path))
+    catalog.unlink()
+    said = shop("store", "check")
+    assert (said.code, "RCL4021" in said.out, str(catalog) in said.out) == (1, True, True)
+    assert "RCL4021" in shop("points").err + shop("status", "--now", "2026-03-10T15:00Z").out
+    assert not catalog.exists()
+    rebuilt = shop("store", "rebuild", "mabs-01")
+    assert (rebuilt.code, "3 points" in rebuilt.out) == (0, True), rebuilt
+    assert _points(shop) == made
+    assert shop("check", "one", "--now", "2026-03-10T15:30Z").code == 0
+    assert shop("store", "check", "--read-data=1/1").code == 0
+    assert "sound, nothing was made anew" in shop("store", "rebuild", "mabs-01").out
+    assert "1 made anew" in shop("store", "rebuild", "mabs-01", "one", "--even-if-sound").out
+    assert "storeRebuilt" in shop("evidence", "query", "--format", "json", "--kind", "state").out + (
+        "".join(path.read_text() for path in (shop.root / "var").rglob("*.jsonl"))
+    )
+
+
+def test_a_lost_database_of_a_server(shop: Shop) -> None:
+    _kept(shop)
+    made = _points(shop)
+    (_server(shop) / "server.db").unlink()
+    for words in (("plan",), ("store", "check"), ("points",)):
+        said = shop(*words)
+        assert (said.code, "server.db" in said.out + said.err) == (69, True), said
+    assert not (_server(shop) / "server.db").exists()
+    rebuilt = shop("store", "rebuild", "mabs-01")
+    assert (rebuilt.code, "2 replicas" in rebuilt.out) == (0, True), rebuilt
+    assert _points(shop) == made
+    assert shop("store", "check", "--read-data=1/1").code == 0
+
+
+@pytest.mark.parametrize("name", ["nowhere", "mabs-1"])
+def test_a_server_that_is_not_there_to_be_rebuilt(shop: Shop, name: str) -> None:
+    _kept(shop)
+    said = shop("store", "rebuild", name)
+    assert (said.code, "RCL5047" in said.err) == (64, True)
+
+
+def test_a_full_disk_lists_and_recovers(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cases/safety/full-store-no-restore: no database of the store can be written, and no file be made there."""
+    _kept(shop)
+    made = _points(shop)
+    before = sorted(_server(shop).rglob("*"))
+    connect = sqlite.connect
+
+    def full(path: Path, **words: Any) -> sqlite.Connection:
+        if _server(shop) in path.parents:
+            raise TemporaryError("RCL5006", f"the disk of {path.parent} is full", "Free some space.")
+        return connect(path, **words)
+
+    monkeypatch.setattr("reconciler.sqlite.connect", full)
+    assert _points(shop) == made
+    assert shop("store", "check").code == 0
+    assert shop("status", "--now", "2026-03-10T15:00Z").code == 0
+    wanted = shop.cluster.disk(1).read_bytes()
+    newest = [point for point in made if point.startswith("20260310T14")]
+    found = []
+    for point in newest:
+        out = shop.root / "out" / point
+        said = shop("recover", "one", "--point", point, "--to", str(out), "--yes")
+        found += [(out / "disk.raw").read_bytes() == wanted] if said.code == 0 else []
+    assert found == [True]
+    assert sorted(_server(shop).rglob("*")) == before
