@@ -114,7 +114,7 @@ def run_once(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = 
     with holding(site, PATIENCE) as held:
         worker.prepare(held)
         done = worker.tick(held, confirm_clock)
-    run_jobs(site, done.jobs, None, "", worker.note)
+    run_jobs(site, done.jobs, None, "", worker.note, done.decided)
     worker.note_how_far()
     return worker.summary
 
@@ -263,7 +263,7 @@ class _Worker:
             if self._at_work() >= JOBS_AT_ONCE or self.site.stop.asked:
                 break
             try:
-                self.note(start(self.site, job, None, done.applied.run if done.applied else ""))
+                self.note(start(self.site, job, None, done.applied.run if done.applied else "", done.decided))
                 started += 1
             except LockHeld as error:
                 self.watcher.said(error.diagnostic)

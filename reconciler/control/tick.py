@@ -8,7 +8,7 @@ from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import Applied, apply
 from reconciler.control.bounds import Bounds
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
-from reconciler.control.dispatch import jobs_due
+from reconciler.control.dispatch import jobs_due, last_decision
 from reconciler.control.drift import note_and_record
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
@@ -25,7 +25,8 @@ from reconciler.model import Cost, Job, Plan
 
 class Tick(msgspec.Struct, frozen=True):
     """What one tick saw and did. `pending` are the steps that wait for consent, `jobs` what is due now, `troubles` what
-    kept the policies from being applied, or a server's jobs from being found."""
+    kept the policies from being applied, or a server's jobs from being found; `decided` is the run that was the newest
+    then."""
 
     observation: Observation
     jobs: tuple[Job, ...]
@@ -33,6 +34,7 @@ class Tick(msgspec.Struct, frozen=True):
     pending: Plan | None = None
     findings: tuple[Diagnostic, ...] = ()
     troubles: tuple[ReconcilerError, ...] = ()
+    decided: str = ""
 
     @property
     def waits_for_consent(self) -> bool:
@@ -66,7 +68,8 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, bounds, prune=prune is None)
     findings += bounds.findings
-    return Tick(observation, jobs, applied, pending, tuple(dict.fromkeys(findings)), tuple(bounds.troubles))
+    said = tuple(dict.fromkeys(findings))
+    return Tick(observation, jobs, applied, pending, said, tuple(bounds.troubles), last_decision(site))
 
 
 def _converge(

@@ -1336,6 +1336,11 @@ _STATE: dict[str, Explanation] = {
         "Requests are served by `reconciler run`. Nobody runs it here now.",
         "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
     ),
+    "RCL5052": Explanation(
+        "the decision to expire points is out of date",
+        "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",
+        "Nothing expired. The loop decides anew at its next tick.",
+    ),
     "RCL5020": Explanation(
         "the evidence does not read",
         "A line of the evidence is no record: it was edited, cut or overwritten.",
