@@ -149,7 +149,7 @@ def _trouble(database: Path) -> ReconcilerError | None:
 def _readable(evidence: EvidenceFolder) -> Iterator[Record]:
     """The records that read; `query` says besides when there are others."""
     for place in evidence.lines():
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield msgspec.json.decode(place.line, type=Record)
 
 

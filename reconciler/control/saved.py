@@ -70,9 +70,10 @@ def read(path: Path) -> SavedPlan:
             what = f"is {head.kind} of version {head.format_version}; this version knows SavedPlan {FORMAT_VERSION}"
             raise _refused("RCL3040", path, what)
         saved = msgspec.json.decode(data, type=SavedPlan)
-    except (msgspec.DecodeError, ValueError) as error:
+        seal = hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest()
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _refused("RCL3040", path, f"is no saved plan: {error}") from error
-    if hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest() != saved.seal:
+    if seal != saved.seal:
         raise _refused("RCL3041", path, "was changed after it was saved")
     return saved
 

@@ -48,6 +48,10 @@ class Sort(NamedTuple):
     wrong: str
 
 
+#: What a text that is no such JSON ends in; one that is too deep is none either.
+_WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 def as_lines(path: Path) -> bool:
     """Whether a file of this name is written as JSON lines."""
     return path.suffix == LINES
@@ -85,7 +89,7 @@ class SnapshotFile:
         data = self._read(-1)
         try:
             found = msgspec.json.decode(data, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _WRONG as error:
             self._fits(_header_of(data))
             raise self.refused(f"is no exported {self._sort.kind.lower()}: {error}") from error
         self._fits(found)
@@ -124,7 +128,7 @@ class SnapshotFile:
     def _found_header(self) -> Header | None:
         try:
             header = msgspec.json.decode(self._head.partition(b"\n")[0], type=Header)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _WRONG:
             return None
         return header if header.lines is not None else None
 
@@ -137,11 +141,11 @@ class SnapshotFile:
     def _decoded(self, decoder: msgspec.json.Decoder[T], whole: bytes, before: int) -> list[T]:
         try:
             return decoder.decode_lines(whole)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _WRONG as error:
             for number, line in enumerate(whole.split(b"\n"), start=before + 2):
                 try:
                     decoder.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+                except _WRONG as wrong:
                     raise self.refused(f"has a wrong line {number}: {wrong}") from wrong
             raise self.refused(f"has a wrong line: {error}") from error
 
@@ -160,7 +164,7 @@ class SnapshotFile:
 def _header_of(data: bytes) -> Header:
     try:
         return msgspec.json.decode(data, type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _WRONG:
         return Header()
 
 

@@ -313,6 +313,7 @@ class ServerStore:
         it is another one than its folder says."""
         if self.presence() is Presence.ABSENT:
             raise unreachable(self._database, "the store of this server", "it was never made, or is not mounted")
+        upgrade.keep_old(self._database)
         db = sqlite.connect(self._database, migrations=MIGRATIONS)
         try:
             if upgrade.is_old(db, "protection_group"):
