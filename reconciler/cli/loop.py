@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from reconciler.cli.interrupts import listening
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.screen import note, out, paint_for
-from reconciler.cli.session import find_root, listening, session
+from reconciler.cli.session import find_root, session
 from reconciler.control.loop import Summary, run_forever, run_once, run_until_idle
 from reconciler.control.site import Site, Stop
 from reconciler.control.status import names_of

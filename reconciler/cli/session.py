@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from types import FrameType
 from zoneinfo import ZoneInfo
 
+from reconciler.cli.interrupts import listening
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.policies import FOLDER, Policies, read_or_last_good
 from reconciler.control.site import Site, Stop
@@ -80,23 +79,6 @@ def session(
             yield site
     finally:
         site.close()
-
-
-@contextmanager
-def listening(stop: Stop) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask to stop; a second Ctrl-C cuts off."""
-
-    def asked(number: int, frame: FrameType | None) -> None:
-        if stop.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.ask()
-
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def clock_for(document: SiteDocument, now: str | None) -> Clock:

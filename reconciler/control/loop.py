@@ -150,6 +150,9 @@ def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> 
         failures = 0
         try:
             _Worker(site, root, watcher, summary).serve()
+        except KeyboardInterrupt:
+            if not stop.asked:
+                raise
         finally:
             site.close()
     return summary
@@ -241,12 +244,18 @@ class _Worker:
                     raise
                 self._until_something_ended()
                 continue
-            started = self._start(done)
+            except KeyboardInterrupt:
+                if not self.site.stop.asked:
+                    raise
+                break  # what runs is brought to a safe point below
+            with self.site.stop.patient():
+                started = self._start(done)
             moved = done.applied is not None and bool(done.applied.done) and done.applied.plan.plan_hash != applied
             applied = done.applied.plan.plan_hash if done.applied is not None else ""
             if not started and not self._at_work() and not moved:
                 return
-            self._until_something_ended()
+            with self.site.stop.patient():
+                self._until_something_ended()
         run_jobs(self.site, (), None, "", self.note)
         self._requests()
         self.note_how_far()
