@@ -198,6 +198,9 @@ def test_two_machines_that_name_one_file_are_said_and_not_recovered_over(shop: S
     before = shop.cluster.disk(1).read_bytes()
     said = shop("plan", *T2)
     assert said.out.count("RCL7013") == 2
+    said = shop("preflight", "--all")
+    assert "one has a disk that two has too" in said.out
+    assert "two has a disk that one has too" in said.out
     said = shop("recover", "one", "--yes", *T2)
     assert (said.code, "'two'" in said.err + said.out) == (6, True)
     assert shop.cluster.disk(1).read_bytes() == before
