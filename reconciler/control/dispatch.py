@@ -150,6 +150,13 @@ def run_jobs(
 ) -> tuple[JobRecord, ...]:
     """Runs the jobs, a few at once, and waits for them. On a stop nothing new starts and what runs is cancelled. A job
     whose replica store another process is at is waited for; raises `LockHeld` after a while with nothing else to do."""
+    with site.stop.patient():
+        return _run_jobs(site, jobs, held, run, watch, decided)
+
+
+def _run_jobs(
+    site: Site, jobs: Iterable[Job], held: Holding | None, run: str, watch: Watcher, decided: str | None
+) -> tuple[JobRecord, ...]:
     waiting = list(jobs)
     ended: list[JobRecord] = []
     cancelled = False
