@@ -67,7 +67,7 @@ def _forever(place: Path, name: str | None, screen: _Screen) -> int:
     clock = SystemClock()
 
     def opener(policies: PolicySet) -> Site:
-        return open_site(place, choose_site(policies, name), clock, stop)
+        return open_site(place, choose_site(policies, name), clock, stop, policies=policies)
 
     note("Watching the policies and the clock. Ctrl-C ends it.")
     with listening(stop):

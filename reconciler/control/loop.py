@@ -14,10 +14,12 @@ from watchfiles import watch
 from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.job_leases import running_here
+from reconciler.control.judging import bench_of
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.recovery import resume_recoveries
 from reconciler.control.requests import claim_loop, serve
+from reconciler.control.securing import secure
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
@@ -340,9 +342,13 @@ class _Worker:
                 return
 
     def _site_changed(self) -> bool:
-        placed = read_or_last_good(self.root).policies.sites
-        mine = (each.document for each in placed if each.document.metadata.name == self.site.name)
-        return next(mine, None) != self.site.document
+        """Whether the site is written otherwise, or may be opened otherwise, than it was opened."""
+        policies = read_or_last_good(self.root).policies
+        mine = (each.document for each in policies.sites if each.document.metadata.name == self.site.name)
+        if next(mine, None) != (self.site.written or self.site.document):
+            return True
+        held = self.site.written is not None and self.site.written != self.site.document
+        return held and secure(bench_of(self.site), policies).site != self.site.document
 
     def note(self, record: JobRecord) -> None:
         self.summary.count_job(record)

@@ -69,9 +69,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class Site:
-    """One site, opened. `folder` is the root; `holder` says which process this is, for the lease; `started` are the ids
-    of the jobs that it started, each with the moment by a clock that never jumps (seconds, `time.monotonic`), `leases`
-    those that they run under."""
+    """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder` says
+    which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
+    clock that never jumps (seconds, `time.monotonic`), `leases` those that they run under."""
 
     document: SiteDocument
     folder: Path
@@ -82,6 +82,7 @@ class Site:
     clock: Clock
     holder: str
     stop: Stop = field(default_factory=Stop)
+    written: SiteDocument | None = None
     started: dict[str, float] = field(default_factory=dict)
     leases: JobLeases = field(default_factory=JobLeases)
 

@@ -10,12 +10,12 @@ from reconciler.control.bounds import Bounds
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
 from reconciler.control.dispatch import jobs_due, last_decision
 from reconciler.control.drift import note_and_record
-from reconciler.control.judging import record_site
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
 from reconciler.control.remembering import refresh_ledger
+from reconciler.control.securing import record_site, settle_guard
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
 from reconciler.control.spending import kept_by_time, spent_today
@@ -38,7 +38,8 @@ class Tick(msgspec.Struct, frozen=True):
 
     @property
     def waits_for_consent(self) -> bool:
-        return self.pending is not None and bool(self.pending.steps)
+        held = any(each.code in ("RCL3045", "RCL3103") for each in self.findings)
+        return held or (self.pending is not None and bool(self.pending.steps))
 
 
 def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool = False) -> Tick:
@@ -75,6 +76,7 @@ def _converge(
     site: Site, policies: Policies, held: Holding, observation: Observation, findings: list[Diagnostic]
 ) -> tuple[Applied | None, Plan]:
     check_state(observation)
+    settle_guard(site, policies.policies)
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     refresh_ledger(site, proposal.desired, proposal.plan)
@@ -87,7 +89,7 @@ def _converge(
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
     nothing_waits = not (mild.steps if applied is None else applied.left)
-    record_site(site, settled=nothing_waits and mild.plan_hash == proposal.plan.plan_hash)
+    record_site(site, policies.policies, settled=nothing_waits and mild.plan_hash == proposal.plan.plan_hash)
     permitted = {step.action for step in proposal.permitted.steps}
     harsh = tuple(step for step in proposal.plan.steps if step.action not in permitted)
     return applied, msgspec.structs.replace(proposal.plan, steps=harsh)

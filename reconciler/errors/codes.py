@@ -1112,6 +1112,19 @@ _STORE: dict[str, Explanation] = {
         "names, cost and approvals is worked out anew, and here it differs: the file was changed by hand.",
         "Do not apply it before you know who changed it. Make a new plan.",
     ),
+    "RCL3103": Explanation(
+        "a change of the site or of its guardrails that nobody agreed to",
+        "Approvers, allowed signers, guardrails, budgets, change windows, and what is opened (clusters, servers, "
+        "state, mail) count as they were when the site was last applied, until what weakens them is approved.",
+        "Have it approved with `reconciler approve`; where the site names no approvers, run `reconciler apply` in a "
+        "terminal.",
+    ),
+    "RCL3104": Explanation(
+        "a site that was never applied names something outside of its root",
+        "Before the first apply nobody has said that an endpoint or a path outside of the root is ours; a plan of a "
+        "stranger's change would sign in there.",
+        "See that it is yours, then run `reconciler apply`, which names what it opens.",
+    ),
     "RCL4001": Explanation(
         "a store of another format",
         "The folder of the embedded server has a format that this version does not know.",
