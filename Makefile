@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH := .venv-bench
 
-.PHONY: demo test lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-images bench-plan prove-clock
+.PHONY: demo test lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -51,6 +51,9 @@ prove-images: $(STAMP) ## every flip in the headers and tables of a VHDX and a V
 
 prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of drops and swaps
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/store/test_evidence.py -p no:randomly -q
+
+prove-guard: $(STAMP) ## ways past the guard, by mechanism: each is stopped, and gets through with its defence taken out
+	@$(BIN)/python -m pytest tests/guard tests/plan/test_compare.py -p no:randomly -q
 
 bench-impact: $(STAMP) ## impact of a change on 72,000 recovery points, as a ratio to reading their catalog
 	@$(BIN)/python -m bench.impact

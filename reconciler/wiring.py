@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from reconciler.control.begun import begun, note_begun, state_gone
 from reconciler.control.bounds import Bounds
+from reconciler.control.securing import may_open
 from reconciler.control.site import Site, Stop
 from reconciler.control.statefile import write_backup
 from reconciler.control.stores import keeper_of
@@ -53,6 +55,15 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
     raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
 
 
+class Trust(Enum):
+    """What of a site is opened: what was settled or agreed to; all of it, since this is the first apply; or just what
+    the document says, since the command line names it."""
+
+    SETTLED = "settled"
+    FIRST = "first"
+    GIVEN = "given"
+
+
 def open_site(
     root: Path,
     document: SiteDocument,
@@ -61,12 +72,18 @@ def open_site(
     opening: Opening = Opening.CREATE,
     *,
     adopting: bool = False,
+    policies: PolicySet | None = None,
+    trust: Trust = Trust.SETTLED,
 ) -> Site:
-    """Opens inventories, engines and memory of the site. Relative paths count from the root.
+    """Opens inventories, engines and memory of the site. Relative paths count from the root. What differs from the site
+    as it was last settled is opened once an approval among the `policies` says so.
 
     Raises `Unreachable`, RCL5041, where the site has begun and neither its state nor any store is there, unless a new
     state is to take over what is left (`adopting`).
     """
+    written, engines = document, dict[str, Engine]()
+    if trust is not Trust.GIVEN:
+        document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
     spec = document.spec
     inventories: dict[str, Inventory] = {}
     disks: dict[str, Disks] = {}
@@ -75,7 +92,6 @@ def open_site(
         inventories[cluster.name] = opened
         if opened.disks is not None:
             disks[cluster.name] = opened.disks
-    engines: dict[str, Engine] = {}
     try:
         for server in spec.servers:
             if server.engine.embedded is None:
@@ -90,10 +106,10 @@ def open_site(
             )
             engines[server.name] = _load("reconciler.engines", "embedded")(setup)
         said = begun(root, document.metadata.name)
-        path = state_path(root, document)
+        path = state_path(root, written)
         if said is not None and not adopting and not path.exists() and not any(map(_has_store, engines.values())):
             raise state_gone(said, path)
-        memory = open_memory_of(root, document, opening)
+        memory = open_memory_of(root, written, opening)
     except BaseException:
         for engine in engines.values():
             engine.close()
@@ -108,6 +124,7 @@ def open_site(
         clock=clock,
         holder=holder_identity(),
         stop=stop or Stop(),
+        written=written,
     )
 
 
@@ -170,15 +187,28 @@ def look(
     root: Path, document: SiteDocument, clock: Clock, exported: Path | None = None
 ) -> tuple[dict[str, ClusterSnapshot], tuple[ReconcilerError, ...]]:
     """The site's clusters as an exported inventory has them, else as far as they can be seen; and why others cannot.
-    Opens no server."""
+    Opens no server, and no cluster that differs from the site as it was last settled."""
     if exported is not None:
         return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
     bounds = Bounds(root)
+    document = _settled(root, document, clock)
     for cluster in document.spec.clusters:
         with bounds.about(f"the cluster {cluster.name}"):
             seen[cluster.name] = open_inventory(root, cluster, clock).observe()
     return seen, tuple(bounds.troubles)
+
+
+def _settled(
+    root: Path, document: SiteDocument, clock: Clock, policies: PolicySet | None = None, *, first_use: bool = False
+) -> SiteDocument:
+    """The site as it may be opened, by its state where there is one; that is read and nothing else."""
+    memory = open_memory(state_path(root, document), opening=Opening.READ)
+    try:
+        known = policies if policies is not None else PolicySet((), (), ())
+        return may_open(root, document, memory, clock, known, first_use=first_use)
+    finally:
+        memory.close()
 
 
 def _load(group: str, name: str) -> Callable[..., Any]:

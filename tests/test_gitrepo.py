@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,9 @@ import pytest
 from reconciler import gitrepo
 from reconciler.errors import ConsentNeeded, Refused, UsageError
 from reconciler.gitrepo import call
+from tests.shop import Said
+
+ROOT = Path(__file__).parent.parent
 
 
 class Repo:
@@ -282,6 +288,53 @@ def test_nothing_that_the_repository_names_is_run(hostile: tuple[Repo, Path]) ->
     repo.write("policies/new.yaml")
     _everything(repo.root)
     assert [path.name for path in marks.iterdir()] == []
+
+
+def test_no_command_runs_what_a_repository_under_review_names(
+    hostile: tuple[Repo, Path], run: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole commands, over commits and over the work tree, in a repository that came with its settings."""
+    repo, marks = hostile
+    monkeypatch.setenv("GIT_EDITOR", "false")
+    shutil.rmtree(repo.root / "policies")
+    shutil.copytree(ROOT / "policies", repo.root / "policies")
+    overriding = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", "core.worktree=.")
+    plain = (*overriding, "-c", "filter.ev.clean=cat", "-c", "filter.ev.process=", "--work-tree", str(repo.root))
+    repo.git(*plain, "add", "-A")
+    repo.git(*plain, "commit", "-qm", "policies")
+    for path in marks.iterdir():
+        path.unlink()
+    site = repo.root / "policies/site.yaml"
+    site.write_text(site.read_text(encoding="utf-8") + "# looked at\n", encoding="utf-8")
+    for words in (
+        ("validate",),
+        ("fmt", "--check"),
+        ("diff", "HEAD"),
+        ("diff", "HEAD", "HEAD"),
+        ("diff", "HEAD~1", "HEAD"),
+        ("plan",),
+        ("status",),
+        ("coverage",),
+        ("policy", "test"),
+        ("apply", "--yes"),
+        ("run", "--once"),
+    ):
+        said = run(*words, "-C", str(repo.root))
+        assert "Traceback" not in said.err, said
+        assert [path.name for path in marks.iterdir()] == [], words
+
+
+def test_git_is_called_in_one_place() -> None:
+    """Whoever starts a program is known here, and only one of them starts git."""
+    starting, calling = set(), set()
+    for path in sorted((ROOT / "reconciler").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if re.search(r"\b(subprocess|os\.system|os\.exec|os\.spawn|popen)\b", text):
+            starting.add(path.relative_to(ROOT / "reconciler").as_posix())
+            if re.search(r"""["']git["']""", text):
+                calling.add(path.relative_to(ROOT / "reconciler").as_posix())
+    assert calling == {"gitrepo/call.py"}
+    assert "gitrepo/call.py" in starting
 
 
 def test_the_marks_would_show(hostile: tuple[Repo, Path]) -> None:

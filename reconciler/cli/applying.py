@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
-from reconciler.cli.session import find_root, session
+from reconciler.cli.session import clock_for, find_root, session
 from reconciler.cli.sinks import Reporter
 from reconciler.cli.wishes import only_authors
 from reconciler.control.agreeing import Agreement, agree_saved, mandate_of
@@ -18,15 +18,16 @@ from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
-from reconciler.control.judging import record_site, wants_approvers
+from reconciler.control.judging import bench_of, wants_approvers
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
-from reconciler.control.propose import PlanWish, check_state, propose
+from reconciler.control.propose import PlanWish, check_state, propose, waiting_of
 from reconciler.control.recovery import resume_recoveries
 from reconciler.control.remembering import refresh_ledger
 from reconciler.control.resuming import unfinished
 from reconciler.control.saved import read
+from reconciler.control.securing import Secured, opened, record_site, secure, settle_guard
 from reconciler.control.settle import settle
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
@@ -45,6 +46,7 @@ from reconciler.model import Plan, Reason
 from reconciler.plan import Proposal, Scope
 from reconciler.report import applied_text, plan_text, waiting_text
 from reconciler.store import Opening
+from reconciler.wiring import Trust, choose_site, open_state, state_path
 
 #: How long a command waits for another process that is at work on the site.
 _PATIENCE = timedelta(seconds=30)
@@ -65,13 +67,16 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
     policies = read_good(place)
-    with session(place, name, now, policies, Opening.CREATE, adopting=bool(wish.adopt)) as site:
+    waits = _guard_first(place, name, now, policies, consent)
+    adopting = bool(wish.adopt)
+    with session(place, name, now, policies, Opening.CREATE, adopting=adopting, trust=Trust.FIRST) as site:
+        _first(site)
         tidy(site)
         _, proposal = _propose(site, policies, wish)
         to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
-            _remember(site, proposal, wish)
-            return ExitCode.SUCCESS
+            _remember(site, policies, proposal, wish)
+            return waits
         agreement = _agreed(site, proposal, consent)
         with holding(site, _PATIENCE) as held:
             _settle(site, held)
@@ -88,10 +93,10 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             note_and_record(site, seen)
             applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
             whole = agreement.plan.plan_hash == again.plan.plan_hash and wish.scope == Scope()
-            record_site(site, settled=whole and not applied.left, glass=bool(consent.glass))
-            codes = [_told(site, applied), _perpetual(site, policies, wish, applied)]
-        waits = agreement.plan.plan_hash != proposal.plan.plan_hash
-        return worst([*codes, _still_asked(proposal.plan) if waits else ExitCode.SUCCESS])
+            record_site(site, policies.policies, settled=whole and not applied.left, glass=bool(consent.glass))
+            codes = [waits, _told(site, applied), _perpetual(site, policies, wish, applied)]
+        some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
+        return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
 
 
 def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:
@@ -100,7 +105,8 @@ def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent
     place = find_root(root)
     saved = read(file)
     policies = read_or_last_good(place)
-    with session(place, saved.plan.site, now, policies) as site:
+    with session(place, saved.plan.site, now, policies, trust=Trust.FIRST) as site:
+        _first(site)
         tidy(site)
         agreement = agree_saved(site, policies.policies, saved.plan, authors)
         to.show(msgspec.structs.replace(saved, plan=agreement.plan), site.zone)
@@ -131,6 +137,41 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
         return _done(site, policies, agreement, msgspec.structs.replace(mandate, command="resume"))
 
 
+def _first(site: Site) -> None:
+    """Names what a site opens that was never applied: whoever applies it says that these are his."""
+    if site.memory.ledger.site_document() is None:
+        note(f"The first apply of the site {site.name} opens: {'; '.join(opened(site.document))}.")
+
+
+def _guard_first(place: Path, name: str | None, now: str | None, policies: Policies, consent: Consent) -> ExitCode:
+    """Takes over what was agreed to of the site's own changes (approvers, signers, guardrails, budgets, windows, what
+    is opened), before anything is opened or planned by it. The rest waits: 5."""
+    document = choose_site(policies.policies, name)
+    if not state_path(place, document).is_file():
+        return ExitCode.SUCCESS
+    site = open_state(place, document, clock_for(document, now))
+    try:
+        secured = secure(bench_of(site), policies.policies)
+        everything = bool(secured.waiting) and _takes_over(site, secured, consent)
+        if (secured.agreed or everything) and not secured.first:
+            with holding(site, _PATIENCE):
+                settle_guard(site, policies.policies, everything=everything)
+        return ExitCode.CONSENT_NEEDED if secured.waiting and not everything else ExitCode.SUCCESS
+    finally:
+        site.close()
+
+
+def _takes_over(site: Site, secured: Secured, consent: Consent) -> bool:
+    """Whether somebody says yes to all that waits: who breaks the glass, or, where the site names no approvers, who is
+    asked in a terminal."""
+    if consent.glass.strip():
+        return True
+    if consent.yes or wants_approvers(site) or not somebody_there():
+        return False
+    tell(waiting_of(site, secured))
+    return ask("\nThe site's own rules, or what it opens, are weakened as shown. Take that over?")
+
+
 def tidy(site: Site) -> None:
     """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
     if site.memory.writable and site.memory.journal.open_runs():
@@ -150,7 +191,7 @@ def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate
         _settle(site, held)
         applied = apply_plan(site, agreement.plan, held, mandate)
         settled = agreement.as_written and not applied.left and _nothing_more(site, policies)
-        record_site(site, settled=settled, glass=bool(mandate.glass))
+        record_site(site, policies.policies, settled=settled, glass=bool(mandate.glass))
     code = _told(site, applied)
     return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
 
@@ -178,13 +219,13 @@ def _settle(site: Site, held: Holding) -> None:
     poll(site)
 
 
-def _remember(site: Site, proposal: Proposal, wish: PlanWish) -> None:
+def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanWish) -> None:
     """Keeps in mind what members are called now; whoever is at work on the site does it as well."""
     try:
         with holding(site):
             refresh_ledger(site, proposal.desired, proposal.plan)
             learn_agreed(site, proposal.desired, observe_whole(site))
-            record_site(site, settled=wish.scope == Scope())
+            record_site(site, policies.policies, settled=wish.scope == Scope())
     except LockHeld as error:
         note(error.diagnostic.message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -20,13 +20,14 @@ from reconciler.control.auditing import protection, sources_of
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.sealing import NAMESPACE
 from reconciler.control.sealing import seal as seal_evidence
-from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError
+from reconciler.errors import Diagnostic, ExitCode, ReconcilerError, Severity, UsageError
 from reconciler.model import ChainCheck, Record
 from reconciler.model.audit import Answer
+from reconciler.parse.load import LARGEST_FILE
 from reconciler.report import answer_text, chain_text, json_text
-from reconciler.store import SUMS, EvidenceFolder, check_chain, read_sums
+from reconciler.store import SUMS, EvidenceFolder, Opening, check_chain, open_memory, read_sums
 from reconciler.store import export as write_export
-from reconciler.wiring import choose_site
+from reconciler.wiring import choose_site, state_path
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -40,11 +41,13 @@ class Anchor(msgspec.Struct, frozen=True):
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """Where the evidence is, whose it is, and the zone that its times are shown in."""
+    """Where the evidence is, whose it is, the zone that its times are shown in, and why it is not what the state of the
+    site wrote."""
 
     evidence: EvidenceFolder
     site: str
     zone: tzinfo
+    trouble: ReconcilerError | None = None
 
 
 def verify(root: Path | None, name: str | None, output: Format, folder: Path | None, anchor: Anchor) -> int:
@@ -57,7 +60,8 @@ def verify(root: Path | None, name: str | None, output: Format, folder: Path | N
     file = anchor.file or kept.evidence.folder / SUMS
     check = check_chain(kept.evidence, read_sums(kept.evidence.folder / SUMS) | read_sums(file))
     unsigned = _unsigned(file, anchor)
-    check = msgspec.structs.replace(check, findings=(*check.findings, *unsigned))
+    strange = (kept.trouble.diagnostic,) if kept.trouble is not None else ()
+    check = msgspec.structs.replace(check, findings=(*check.findings, *strange, *unsigned))
     if output is Format.json:
         shown = {"formatVersion": "1.0", "kind": "EvidenceCheck", **msgspec.to_builtins(check)}
         out(json_text(shown | {"whole": _whole(check), "signedBy": "" if unsigned else anchor.identity}) + "\n")
@@ -70,6 +74,8 @@ def verify(root: Path | None, name: str | None, output: Format, folder: Path | N
 def seal(root: Path | None, name: str | None, key: Path | None, copy: Path | None) -> int:
     """Writes the anchor, in the folder and elsewhere."""
     kept = _kept(root, name, None)
+    if kept.trouble is not None:
+        raise kept.trouble
     lines = seal_evidence(kept.evidence, key, copy)
     signed = f", signed with {key}" if key is not None else ""
     out(f"Sealed {lines} segment(s){signed}: {kept.evidence.folder / SUMS}\n")
@@ -122,19 +128,29 @@ def _kept(root: Path | None, name: str | None, folder: Path | None) -> _Kept:
     else:
         place = find_root(root)
         site = choose_site(read_or_last_good(place, reading=True).policies, name)
-        assert site.spec.state.sqlite is not None
-        evidence = EvidenceFolder.of(place / site.spec.state.sqlite.path)
-        kept = _Kept(evidence, site.metadata.name, ZoneInfo(site.spec.time_zone))
+        evidence = EvidenceFolder.of(state_path(place, site))
+        kept = _Kept(evidence, site.metadata.name, ZoneInfo(site.spec.time_zone), _trouble(state_path(place, site)))
     if not kept.evidence.segments():
+        if kept.trouble is not None:
+            raise kept.trouble
         what = f"there is no evidence in {kept.evidence.folder}"
         raise UsageError("RCL5032", what, "It begins with the first run that changes something.", subject=kept.site)
     return kept
 
 
+def _trouble(database: Path) -> ReconcilerError | None:
+    """Why the evidence is not the one that the state wrote, as far as the state reads."""
+    try:
+        with closing(open_memory(database, opening=Opening.READ)) as memory:
+            return memory.evidence.trouble()
+    except ReconcilerError as error:
+        return error
+
+
 def _readable(evidence: EvidenceFolder) -> Iterator[Record]:
     """The records that read; `query` says besides when there are others."""
     for place in evidence.lines():
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield msgspec.json.decode(place.line, type=Record)
 
 
@@ -148,7 +164,7 @@ def _unsigned(file: Path, anchor: Anchor) -> tuple[Diagnostic, ...]:
         why = f"there is no file {missing}"
     else:
         text = files.read_text(signature, errors="replace")
-        signers = files.read_regular(anchor.signers)
+        signers = files.read_regular(anchor.signers, LARGEST_FILE)
         if signing.verify(files.read_regular(file), text, signers, anchor.identity, NAMESPACE):
             return ()
         why = f"{signature} is no signature of it by a key of {anchor.identity}"

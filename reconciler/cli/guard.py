@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from reconciler.cli import app as site_commands
 from reconciler.cli import auditing, authoring, drifting, keeping
+from reconciler.cli.interrupts import listening
 from reconciler.cli.options import app
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
 
@@ -27,7 +28,10 @@ def run(words: list[str]) -> int:
         gc.disable()
     command = get_command(app)
     try:
-        code = command.main(args=words, prog_name="reconciler", standalone_mode=False)
+        with listening() as listener:
+            code = command.main(args=words, prog_name="reconciler", standalone_mode=False)
+            if code == ExitCode.INTERRUPTED and listener is not None and listener.cut_off:  # typer made an exit of it
+                raise KeyboardInterrupt
         sys.stdout.flush()
         return int(code or 0)
     except Exit as ended:
@@ -39,7 +43,7 @@ def run(words: list[str]) -> int:
         _say(error.diagnostic)
         return error.exit_code
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SUCCESS
@@ -56,12 +60,12 @@ def _other(error: Exception) -> int:
         remedy = f"See `{command} --help`."
         _say(Diagnostic("RCL0003", Severity.ERROR, str(shown()), remedy, subject=command))
         return ExitCode.USAGE
-    if type(error).__name__ == "Abort":
-        return ExitCode.INTERRUPTED
+    if type(error).__name__ == "Abort":  # what click makes of Ctrl-C
+        return _interrupted()
     if isinstance(error, OSError):
-        where = f" at {error.filename}" if error.filename else ""
-        what = f"the system said: {error.strerror or error}{where}"
-        _say(Diagnostic("RCL0007", Severity.ERROR, what, "Look at the disk; what was there before is unharmed."))
+        from reconciler.system_errors import explained
+
+        _say(Diagnostic("RCL0007", Severity.ERROR, *explained(error)))
         return ExitCode.FAILURE
     from reconciler.cli.screen import trace
 
@@ -75,6 +79,13 @@ def _other(error: Exception) -> int:
         )
     )
     return ExitCode.FAILURE
+
+
+def _interrupted() -> int:
+    from reconciler.cli.screen import note
+
+    note("Interrupted. What was begun is in the journal; run the command again to go on.")
+    return ExitCode.INTERRUPTED
 
 
 def _say(*findings: Diagnostic) -> None:

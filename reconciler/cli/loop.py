@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from reconciler.cli.interrupts import listening
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.screen import note, out, paint_for
-from reconciler.cli.session import find_root, listening, session
+from reconciler.cli.session import find_root, session
 from reconciler.control.loop import Summary, run_forever, run_once, run_until_idle
 from reconciler.control.site import Site, Stop
 from reconciler.control.status import names_of
@@ -66,7 +67,7 @@ def _forever(place: Path, name: str | None, screen: _Screen) -> int:
     clock = SystemClock()
 
     def opener(policies: PolicySet) -> Site:
-        return open_site(place, choose_site(policies, name), clock, stop)
+        return open_site(place, choose_site(policies, name), clock, stop, policies=policies)
 
     note("Watching the policies and the clock. Ctrl-C ends it.")
     with listening(stop):

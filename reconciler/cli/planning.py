@@ -30,7 +30,7 @@ from reconciler.report.escape import safe
 from reconciler.report.words import count, moment
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.store import Opening
-from reconciler.wiring import SystemClock, choose_site, look
+from reconciler.wiring import SystemClock, Trust, choose_site, look
 
 #: What the last plan was made from. A process that is about to end need not take a million values apart.
 kept: list[object] = []
@@ -124,7 +124,7 @@ def _held(place: Path, policies: Policies, document: SiteDocument, inventory: Pa
     opened = msgspec.structs.replace(policies, policies=known)
     with (
         _needing("--catalog FILE", "catalog"),
-        session(place, document.metadata.name, now, opened, Opening.READ) as site_now,
+        session(place, document.metadata.name, now, opened, Opening.READ, trust=Trust.GIVEN) as site_now,
     ):
         return held_now(site_now)
 

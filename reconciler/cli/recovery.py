@@ -66,7 +66,7 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
     place = find_root(root)
     with session(place, name, now) as site:
         with holding(site, _PATIENCE) as held:
-            _clean_up(site, held)
+            _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
         observation = observe(site)
         prepared = _prepare(site, observation, options)
         out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step))
@@ -155,9 +155,10 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     return ExitCode.FAILURE if any(each.findings for each in found) else ExitCode.SUCCESS
 
 
-def _clean_up(site: Site, held: Holding) -> None:
+def _clean_up(site: Site, held: Holding, *, finish: bool = True) -> None:
+    """After a process that died. Whoever asks to go back is not gone on with before (`finish` False)."""
     settle(site)
-    for record in resume_recoveries(site, held):
+    for record in resume_recoveries(site, held) if finish else ():
         done = record.status.state is JobState.SUCCEEDED
         end = "all that was agreed still holds, and it was finished" if done else f"{record.status.reason}"
         note(f"The recovery {record.job.id} had been cut off: {end}.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from types import FrameType
 from zoneinfo import ZoneInfo
 
+from reconciler.cli.interrupts import listening
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.policies import FOLDER, Policies, read_or_last_good
 from reconciler.control.site import Site, Stop
@@ -17,7 +16,7 @@ from reconciler.errors import UsageError
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock
 from reconciler.store import Opening
-from reconciler.wiring import RehearsedClock, SystemClock, choose_site, open_site
+from reconciler.wiring import RehearsedClock, SystemClock, Trust, choose_site, open_site
 
 
 def find_root(given: Path | None) -> Path:
@@ -63,14 +62,16 @@ def session(
     opening: Opening = Opening.CREATE,
     *,
     adopting: bool = False,
+    trust: Trust = Trust.SETTLED,
 ) -> Iterator[Site]:
     """The site, open; `opening` says whether for reading alone, `adopting` that a new state may take over what a
-    lost one left. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
+    lost one left, `trust` how much of it is opened. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
     policies = policies or read_or_last_good(root, reading=opening in (Opening.READ, Opening.NOTE))
     document = choose_site(policies.policies, name)
     clock = clock_for(document, now)
     stop = Stop()
-    site = open_site(root, document, clock, stop, opening, adopting=adopting)
+    known = policies.policies
+    site = open_site(root, document, clock, stop, opening, adopting=adopting, policies=known, trust=trust)
     try:
         if now is not None:
             check_rehearsal(site, clock.now())
@@ -78,23 +79,6 @@ def session(
             yield site
     finally:
         site.close()
-
-
-@contextmanager
-def listening(stop: Stop) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask to stop; a second Ctrl-C cuts off."""
-
-    def asked(number: int, frame: FrameType | None) -> None:
-        if stop.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.ask()
-
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def clock_for(document: SiteDocument, now: str | None) -> Clock:

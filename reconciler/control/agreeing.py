@@ -14,6 +14,7 @@ from reconciler.control.observe import observe_whole
 from reconciler.control.policies import policy_paths
 from reconciler.control.propose import past_glass, situation_now
 from reconciler.control.saved import ci_identity
+from reconciler.control.securing import as_secured, secure
 from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
 from reconciler.errors import Diagnostic, GuardrailDenied, Refused, Severity
@@ -48,7 +49,9 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
         raise _unsound(site, f"the site has no server {strangers[0]}")
     observation = observe_whole(site)
     situation = msgspec.structs.replace(situation_now(site, observation), spent=spent_today(site))
-    live = plan_propose(policies, situation)
+    secured = secure(bench_of(site), policies)
+    usable = as_secured(secured, policies, observation.ledger)
+    live = plan_propose(usable, situation)
     try:
         told = anew(plan, live.plan, live.desired, observation.ledger, world_of(situation))
     except Unsound as error:
@@ -58,7 +61,8 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     counting, excess = within_ceilings(((step.change, step.impact) for step in covered.steps), verdict.approvals)
     judged = _approved(told, counting)
     changes = tuple(step.change for step in judged.steps)
-    guarding = guard(policies.guardrails, planned(changes, policies, live.desired.names, observation.ledger), evaluate)
+    subjects = planned(changes, usable, live.desired.names, observation.ledger)
+    guarding = guard(usable.guardrails, subjects, evaluate)
     if forbidden := denied(guarding):
         raise GuardrailDenied(list(forbidden))
     held = guarded(changes, wants_approval(guarding))

@@ -91,6 +91,11 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     with the values. A step that fails does not keep the others from being tried, but for those that build on it.
     Raises `Interrupted` between two steps when somebody asked to stop, `StaleFence` when the lease is lost.
     """
+    with site.stop.patient():
+        return _apply(site, plan, held, mandate)
+
+
+def _apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     past = passed(site, plan)
     run = begin(site, plan, held, mandate)
     outcomes: list[Outcome] = []

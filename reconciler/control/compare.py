@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from reconciler.parse import FolderTree, PolicyFile, Reading, read_one, read_tex
 from reconciler.plan import compare as plan_compare
 from reconciler.plan.compare import deletions, shifts
 from reconciler.plan.guard import compared, guard, guard_documents
+from reconciler.plan.signers import signer_changes
 from reconciler.protocols.tree import Tree
 
 _LARGEST = 8 * 1024 * 1024
@@ -84,7 +85,7 @@ def _no_others(path: str) -> bytes | None:
 
 def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
     """Everything that differs."""
-    changes = plan_compare(older.policies, newer.policies)
+    changes = (*plan_compare(older.policies, newer.policies), *_signers(older, newer))
     judged = _judged(root, older, newer, asked)
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
     findings = [
@@ -101,6 +102,26 @@ def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
         _shifts(older.policies, newer.policies, asked.clusters),
         tuple(findings),
     )
+
+
+def _signers(older: State, newer: State) -> Iterator[DocumentChange]:
+    """The files of allowed signers are documents of the guard: how each differs that the older state judges by."""
+    now = {placed.document.metadata.name: placed.document.spec.approvals for placed in newer.policies.sites}
+    seen = set()
+    for site, rules in judges_of(older).items():
+        later = now.get(site)
+        if rules.allowed_signers is None or later is None or later.allowed_signers is None:
+            continue
+        pair = (rules.allowed_signers, later.allowed_signers)
+        before, after = _text(older.read(pair[0])), _text(newer.read(pair[1]))
+        change = signer_changes(pair[1], before, after) if pair not in seen else None
+        seen.add(pair)
+        if change is not None:
+            yield change
+
+
+def _text(data: bytes | None) -> str | None:
+    return data.decode("utf-8", "replace") if data is not None else None
 
 
 def _lost(older: PolicySet, newer: PolicySet) -> list[Placed[GuardrailDocument]]:

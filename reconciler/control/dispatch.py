@@ -15,8 +15,9 @@ from reconciler.control.job_leases import fence_of, running_here
 from reconciler.control.lease import TTL, Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
-from reconciler.errors import Interrupted, LockHeld, ReconcilerError, StaleFence, TemporaryError
+from reconciler.errors import Interrupted, LockHeld, ReconcilerError, Refused, StaleFence, TemporaryError
 from reconciler.model import Job, JobHandle, JobKind, JobRecord, JobState, JobStatus
+from reconciler.protocols import Fence, Lease
 from reconciler.schedule import View, backoff, due
 
 #: How many jobs run at the same time; each uses threads of its own.
@@ -53,10 +54,17 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
     return tuple(jobs)
 
 
-def start(site: Site, job: Job, held: Holding | None, run: str) -> JobRecord:
+def last_decision(site: Site) -> str:
+    """The newest run of the journal: every change of groups, and every lease that is taken away by hand, is one."""
+    runs = site.memory.journal.runs(1)
+    return runs[0].id if runs else ""
+
+
+def start(site: Site, job: Job, held: Holding | None, run: str, decided: str | None = None) -> JobRecord:
     """Starts a job under the lease of its replica store, and records it; the record is written before the engine is
     asked, so nothing runs unknown. A job that cannot be started, whatever the reason, has failed. Raises `LockHeld`
-    where another process is at that replica store. `held` is the site's lease where it is held: jobs do not need it."""
+    where another process is at that replica store. `held` is the site's lease where it is held: jobs do not need it. A
+    job that expires points does so only while the newest run is still the one that it was `decided` after."""
     lease = site.leases.take(site.memory, site.holder, job, TTL)
     earlier = site.memory.jobs.get(job.id)
     attempt = earlier.attempt + 1 if earlier else 1
@@ -67,7 +75,7 @@ def start(site: Site, job: Job, held: Holding | None, run: str) -> JobRecord:
     try:
         if held is not None:
             held.check()
-        site.engines[job.server].start(job, fence_of(site.memory, lease))
+        site.engines[job.server].start(job, _fence(site, job, lease, decided))
     except (StaleFence, Interrupted) as error:
         if job.kind is JobKind.RECOVERY:  # refused is refused: it must not be found as running later
             _ended(site, record, _refused(error))
@@ -75,6 +83,25 @@ def start(site: Site, job: Job, held: Holding | None, run: str) -> JobRecord:
     except Exception as error:
         return _ended(site, record, _refused(explained(error, _called(job), site.folder)))
     return record
+
+
+def _fence(site: Site, job: Job, lease: Lease, decided: str | None) -> Fence:
+    """What the job writes under."""
+    fence = fence_of(site.memory, lease)
+    if job.kind is not JobKind.PRUNING or decided is None:
+        return fence
+
+    def stands() -> None:
+        fence.check()
+        if last_decision(site) != decided:
+            raise Refused(
+                "RCL5052",
+                "groups were changed, or a lease was taken away, since it was decided which points expire",
+                "Nothing expired. It is decided anew at the next tick.",
+                subject=job.id,
+            )
+
+    return Fence(fence.token, fence.lease, stands)
 
 
 def poll(site: Site) -> tuple[JobRecord, ...]:
@@ -114,10 +141,22 @@ def _called(job: Job) -> str:
 
 
 def run_jobs(
-    site: Site, jobs: Iterable[Job], held: Holding | None, run: str, watch: Watcher = lambda record: None
+    site: Site,
+    jobs: Iterable[Job],
+    held: Holding | None,
+    run: str,
+    watch: Watcher = lambda record: None,
+    decided: str | None = None,
 ) -> tuple[JobRecord, ...]:
     """Runs the jobs, a few at once, and waits for them. On a stop nothing new starts and what runs is cancelled. A job
     whose replica store another process is at is waited for; raises `LockHeld` after a while with nothing else to do."""
+    with site.stop.patient():
+        return _run_jobs(site, jobs, held, run, watch, decided)
+
+
+def _run_jobs(
+    site: Site, jobs: Iterable[Job], held: Holding | None, run: str, watch: Watcher, decided: str | None
+) -> tuple[JobRecord, ...]:
     waiting = list(jobs)
     ended: list[JobRecord] = []
     cancelled = False
@@ -125,7 +164,7 @@ def run_jobs(
     while waiting or _at_work(site):
         while waiting and not site.stop.asked and _at_work(site) < JOBS_AT_ONCE:
             try:
-                record = start(site, waiting[0], held, run)
+                record = start(site, waiting[0], held, run, decided)
             except LockHeld:
                 if time.monotonic() > patience and not _at_work(site):
                     raise

@@ -15,6 +15,7 @@ from reconciler.control.judging import Bench, judge
 from reconciler.control.observe import Observation
 from reconciler.control.offline import capabilities_of
 from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checked, said_too
+from reconciler.control.securing import as_secured, secure, settled_guard, waiting_findings
 from reconciler.control.site import Site
 from reconciler.errors import Refused
 from reconciler.expressions import evaluate
@@ -74,11 +75,16 @@ def propose_exported(
     observation = then.observation
     check_names(document, policies, observation, wish)
     today = observation.at.astimezone(ZoneInfo(document.spec.time_zone)).date()
-    verdict = judge(Bench(root, document, then.site_document, today), policies, wish.authors)
+    bench = Bench(root, document, then.site_document, today)
+    verdict = judge(bench, policies, wish.authors)
+    secured = secure(bench, policies)
+    usable = as_secured(secured, policies, observation.ledger)
+    known = settled_guard(then.site_document)
+    waits = waiting_findings(secured.waiting, known.site.spec.approvals if known is not None else None)
     situation = msgspec.structs.replace(
         situation_then(document, observation), approvals=verdict.approvals, adopt=wish.adopt, scope=wish.scope
     )
-    return said_too(checked(plan_propose(policies, situation)), verdict.findings)
+    return said_too(checked(plan_propose(usable, situation)), (*verdict.findings, *waits))
 
 
 def situation_then(document: SiteDocument, observation: Observation) -> Situation:

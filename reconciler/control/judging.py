@@ -19,14 +19,11 @@ from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.compare import read_state, side_of
 from reconciler.control.policies import policy_paths
 from reconciler.control.site import Site
-from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Severity
+from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
 from reconciler.model import Approved
 from reconciler.model.documents import Approvals, PolicySet, SiteDocument
-from reconciler.model.encode import decode, encode
-from reconciler.plan.rules import RULES
+from reconciler.model.encode import decode
 from reconciler.protocols import ApprovalUse
-
-_APPROVALS = next(rule for rule in RULES["Site"] if rule.path == "spec.approvals")
 
 
 class Known(msgspec.Struct, frozen=True, rename="camel"):
@@ -58,11 +55,10 @@ class Bench(msgspec.Struct, frozen=True):
 def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
     """Which approvals count now. `authors` names who wrote the change, where Git cannot tell."""
     known = _known(bench.told)
-    others = _other_judges(known, bench.document)
     if not policies.approvals:
-        return Verdict((), others)
+        return Verdict((), ())
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
-    signers = known.signers if known is not None else _signers(bench.root, rules)
+    signers = known.signers if known is not None else signers_text(bench.root, rules)
     changed = _uncommitted(bench.root)
     since = known.commit if known is not None else ""
     wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
@@ -70,14 +66,14 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     name = bench.document.metadata.name
     court = Court(name, rules, signing, wrote, bench.today, changed or frozenset(), bench.uses)
     counting, found = approved(policies.approvals, court)
-    return Verdict(counting, (*found, *others))
+    return Verdict(counting, found)
 
 
 def bench_of(site: Site) -> Bench:
     """Where approvals are judged for a site that is open."""
     today = site.now().astimezone(site.zone).date()
     uses = site.memory.approvals.all()
-    return Bench(site.folder, site.document, site.memory.ledger.site_document(), today, uses)
+    return Bench(site.folder, site.written or site.document, site.memory.ledger.site_document(), today, uses)
 
 
 def wants_approvers(site: Site) -> bool:
@@ -97,51 +93,8 @@ def _known(told: dict[str, Any] | None) -> Known | None:
     return Known(decode(told["document"], SiteDocument), told["commit"], told["signers"])
 
 
-def record_site(site: Site, *, settled: bool, glass: bool = False) -> None:
-    """Remembers the site as it is applied now. Approvers that were widened are taken over only where the glass was
-    broken: else the earlier ones go on judging. Signers count from the next change on, as in `diff`.
-
-    The commit is remembered only when it is `settled`, nothing of it waits: else whoever wrote what waits would be
-    forgotten, and could approve it.
-    """
-    known = last_applied(site)
-    document = site.document
-    commit, dirty = gitrepo.state(site.folder, *policy_paths(site.folder))
-    signers = _signers(site.folder, document.spec.approvals)
-    if known is not None and _widened(known, document) and not glass:
-        document = _with_approvals(document, known.document.spec.approvals)
-        signers = known.signers
-    before = known.commit if known is not None else ""
-    whole = settled and commit and not dirty
-    told: dict[str, Any] = {
-        "document": encode(document),
-        "commit": commit if whole else before,
-        "signers": signers,
-    }
-    if told != site.memory.ledger.site_document():
-        site.memory.ledger.record_site(told)
-
-
-def _with_approvals(document: SiteDocument, approvals: Approvals | None) -> SiteDocument:
-    return msgspec.structs.replace(document, spec=msgspec.structs.replace(document.spec, approvals=approvals))
-
-
-def _widened(known: Known, document: SiteDocument) -> bool:
-    old, new = known.document.spec.approvals, document.spec.approvals
-    return old != new and _APPROVALS.weigh(old, new).needs_consent
-
-
-def _other_judges(known: Known | None, document: SiteDocument) -> tuple[Diagnostic, ...]:
-    if known is None or not _widened(known, document):
-        return ()
-    before = known.document.spec.approvals
-    names = ", ".join(before.approvers) if before is not None else "nobody"
-    what = f"the site's approvers were changed; those of the site as it was last applied go on judging: {names}"
-    remedy = "Fewer approvers are taken over at once. For others, run `reconciler apply --break-glass REASON`."
-    return (Diagnostic("RCL3045", Severity.WARNING, what, remedy, subject=document.metadata.name),)
-
-
-def _signers(root: Path, rules: Approvals | None) -> str | None:
+def signers_text(root: Path, rules: Approvals | None) -> str | None:
+    """The file of allowed signers that the rules name; None where there is none, or it cannot be read."""
     if rules is None or rules.allowed_signers is None:
         return None
     try:

@@ -120,7 +120,7 @@ def held_by(site: Site) -> Lease | None:
 
 def _acquire(site: Site, wait: timedelta) -> Lease:
     patience = wait.total_seconds()
-    if not site.memory.locks.token():
+    if lease_name(site) not in site.memory.locks.tokens():
         # A new state: servers may have seen the tokens of one that is gone.
         site.memory.locks.raise_floor(largest_token(site))
     while True:

@@ -14,10 +14,12 @@ from watchfiles import watch
 from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.job_leases import running_here
+from reconciler.control.judging import bench_of
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.recovery import resume_recoveries
 from reconciler.control.requests import claim_loop, serve
+from reconciler.control.securing import secure
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
@@ -112,7 +114,7 @@ def run_once(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = 
     with holding(site, PATIENCE) as held:
         worker.prepare(held)
         done = worker.tick(held, confirm_clock)
-    run_jobs(site, done.jobs, None, "", worker.note)
+    run_jobs(site, done.jobs, None, "", worker.note, done.decided)
     worker.note_how_far()
     return worker.summary
 
@@ -148,6 +150,9 @@ def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> 
         failures = 0
         try:
             _Worker(site, root, watcher, summary).serve()
+        except KeyboardInterrupt:
+            if not stop.asked:
+                raise
         finally:
             site.close()
     return summary
@@ -239,12 +244,18 @@ class _Worker:
                     raise
                 self._until_something_ended()
                 continue
-            started = self._start(done)
+            except KeyboardInterrupt:
+                if not self.site.stop.asked:
+                    raise
+                break  # what runs is brought to a safe point below
+            with self.site.stop.patient():
+                started = self._start(done)
             moved = done.applied is not None and bool(done.applied.done) and done.applied.plan.plan_hash != applied
             applied = done.applied.plan.plan_hash if done.applied is not None else ""
             if not started and not self._at_work() and not moved:
                 return
-            self._until_something_ended()
+            with self.site.stop.patient():
+                self._until_something_ended()
         run_jobs(self.site, (), None, "", self.note)
         self._requests()
         self.note_how_far()
@@ -261,7 +272,7 @@ class _Worker:
             if self._at_work() >= JOBS_AT_ONCE or self.site.stop.asked:
                 break
             try:
-                self.note(start(self.site, job, None, done.applied.run if done.applied else ""))
+                self.note(start(self.site, job, None, done.applied.run if done.applied else "", done.decided))
                 started += 1
             except LockHeld as error:
                 self.watcher.said(error.diagnostic)
@@ -331,9 +342,13 @@ class _Worker:
                 return
 
     def _site_changed(self) -> bool:
-        placed = read_or_last_good(self.root).policies.sites
-        mine = (each.document for each in placed if each.document.metadata.name == self.site.name)
-        return next(mine, None) != self.site.document
+        """Whether the site is written otherwise, or may be opened otherwise, than it was opened."""
+        policies = read_or_last_good(self.root).policies
+        mine = (each.document for each in policies.sites if each.document.metadata.name == self.site.name)
+        if next(mine, None) != (self.site.written or self.site.document):
+            return True
+        held = self.site.written is not None and self.site.written != self.site.document
+        return held and secure(bench_of(self.site), policies).site != self.site.document
 
     def note(self, record: JobRecord) -> None:
         self.summary.count_job(record)

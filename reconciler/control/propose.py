@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from reconciler.control.clock import future_times
-from reconciler.control.judging import bench_of, judge
+from reconciler.control.judging import bench_of, judge, last_applied
 from reconciler.control.observe import Observation
+from reconciler.control.securing import Secured, as_secured, secure, waiting_findings
 from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
 from reconciler.control.stores import foreign, foreign_store, said_of
@@ -39,6 +40,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     servers can hold, with every such finding; `UsageError` for a scope that names nothing."""
     check_names(site.document, policies, observation, wish)
     verdict = judge(bench_of(site), policies, wish.authors)
+    secured = secure(bench_of(site), policies)
     situation = msgspec.structs.replace(
         situation_now(site, observation),
         approvals=verdict.approvals,
@@ -47,9 +49,17 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         spent=spent_today(site),
         glass=wish.glass,
     )
-    first = tuple(each for each in said_of(observation.stores) if each.severity is Severity.ADVICE)
-    found = (*verdict.findings, *past_glass(site), *first, *future_times(site, observation))
-    return said_too(checked(plan_propose(policies, situation)), found)
+    first = tuple(each for each in said_of(observation.stores, site.folder) if each.severity is Severity.ADVICE)
+    later = future_times(site, observation)
+    found = (*verdict.findings, *waiting_of(site, secured), *past_glass(site), *first, *later)
+    usable = as_secured(secured, policies, observation.ledger)
+    return said_too(checked(plan_propose(usable, situation)), found)
+
+
+def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:
+    """What waits of the site's own changes."""
+    known = last_applied(site)
+    return waiting_findings(secured.waiting, known.document.spec.approvals if known is not None else None)
 
 
 def checked(proposal: Proposal) -> Proposal:

@@ -26,6 +26,9 @@ _CI = {
     "GITLAB_CI": ("CI_PROJECT_PATH", "CI_JOB_NAME", "CI_JOB_ID", "GITLAB_USER_LOGIN"),
 }
 
+#: The largest saved plan that is read, in bytes.
+LARGEST_PLAN = 1 << 30
+
 
 def origin_of(site: Site, observation: Observation) -> Origin:
     """Where a plan that is made now comes from."""
@@ -60,7 +63,7 @@ def read(path: Path) -> SavedPlan:
     """The plan. Raises `UsageError` where there is no file, `Refused` where it is none of ours, is of a newer major
     version, or was changed since it was written."""
     try:
-        data = files.read_regular(path)
+        data = files.read_regular(path, LARGEST_PLAN)
     except OSError as error:
         what = f"the plan {str(path)!r} cannot be read: {error.strerror or error}"
         raise UsageError("RCL0003", what, "Make one with `reconciler plan --out FILE`.", subject=str(path)) from error
@@ -70,9 +73,10 @@ def read(path: Path) -> SavedPlan:
             what = f"is {head.kind} of version {head.format_version}; this version knows SavedPlan {FORMAT_VERSION}"
             raise _refused("RCL3040", path, what)
         saved = msgspec.json.decode(data, type=SavedPlan)
-    except (msgspec.DecodeError, ValueError) as error:
+        seal = hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest()
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _refused("RCL3040", path, f"is no saved plan: {error}") from error
-    if hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest() != saved.seal:
+    if seal != saved.seal:
         raise _refused("RCL3041", path, "was changed after it was saved")
     return saved
 

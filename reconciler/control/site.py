@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,13 +23,33 @@ class Stop:
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self._heard = False
+        self._patient = 0
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """What is inside looks at `asked` often, and brings what runs to a safe point: it is not cut off at once. For
+        the main thread alone."""
+        self._patient += 1
+        try:
+            yield
+        finally:
+            self._patient -= 1
+
+    @property
+    def is_patient(self) -> bool:
+        return self._patient > 0
+
+    def hear(self) -> None:
+        """As `ask`, for a signal's handler: it takes no lock, and wakes nobody who waits."""
+        self._heard = True
 
     def ask(self) -> None:
         self.event.set()
 
     @property
     def asked(self) -> bool:
-        return self.event.is_set()
+        return self._heard or self.event.is_set()
 
     def wait(self, seconds: float) -> bool:
         """Waits up to so long; True once somebody asked."""
@@ -48,9 +69,9 @@ class Stop:
 
 @dataclass(frozen=True)
 class Site:
-    """One site, opened. `folder` is the root; `holder` says which process this is, for the lease; `started` are the ids
-    of the jobs that it started, each with the moment by a clock that never jumps (seconds, `time.monotonic`), `leases`
-    those that they run under."""
+    """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder` says
+    which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
+    clock that never jumps (seconds, `time.monotonic`), `leases` those that they run under."""
 
     document: SiteDocument
     folder: Path
@@ -61,6 +82,7 @@ class Site:
     clock: Clock
     holder: str
     stop: Stop = field(default_factory=Stop)
+    written: SiteDocument | None = None
     started: dict[str, float] = field(default_factory=dict)
     leases: JobLeases = field(default_factory=JobLeases)
 

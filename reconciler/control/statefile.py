@@ -153,7 +153,7 @@ def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:
         manifest = msgspec.convert(plain, Manifest)
     except msgspec.ValidationError as error:
         raise _none_of_ours(path, f"its manifest does not read: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(path, f"its manifest does not read: {error}") from error
     if hashlib.sha256(_canonical(plain | {"seal": ""})).hexdigest() != manifest.seal:
         raise _damaged(path, "its manifest does not fit its seal")

@@ -8,14 +8,14 @@ from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import Applied, apply
 from reconciler.control.bounds import Bounds
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
-from reconciler.control.dispatch import jobs_due
+from reconciler.control.dispatch import jobs_due, last_decision
 from reconciler.control.drift import note_and_record
-from reconciler.control.judging import record_site
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
 from reconciler.control.remembering import refresh_ledger
+from reconciler.control.securing import record_site, settle_guard
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
 from reconciler.control.spending import kept_by_time, spent_today
@@ -25,7 +25,8 @@ from reconciler.model import Cost, Job, Plan
 
 class Tick(msgspec.Struct, frozen=True):
     """What one tick saw and did. `pending` are the steps that wait for consent, `jobs` what is due now, `troubles` what
-    kept the policies from being applied, or a server's jobs from being found."""
+    kept the policies from being applied, or a server's jobs from being found; `decided` is the run that was the newest
+    then."""
 
     observation: Observation
     jobs: tuple[Job, ...]
@@ -33,10 +34,12 @@ class Tick(msgspec.Struct, frozen=True):
     pending: Plan | None = None
     findings: tuple[Diagnostic, ...] = ()
     troubles: tuple[ReconcilerError, ...] = ()
+    decided: str = ""
 
     @property
     def waits_for_consent(self) -> bool:
-        return self.pending is not None and bool(self.pending.steps)
+        held = any(each.code in ("RCL3045", "RCL3103") for each in self.findings)
+        return held or (self.pending is not None and bool(self.pending.steps))
 
 
 def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool = False) -> Tick:
@@ -65,13 +68,15 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, bounds, prune=prune is None)
     findings += bounds.findings
-    return Tick(observation, jobs, applied, pending, tuple(dict.fromkeys(findings)), tuple(bounds.troubles))
+    said = tuple(dict.fromkeys(findings))
+    return Tick(observation, jobs, applied, pending, said, tuple(bounds.troubles), last_decision(site))
 
 
 def _converge(
     site: Site, policies: Policies, held: Holding, observation: Observation, findings: list[Diagnostic]
 ) -> tuple[Applied | None, Plan]:
     check_state(observation)
+    settle_guard(site, policies.policies)
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     refresh_ledger(site, proposal.desired, proposal.plan)
@@ -84,7 +89,7 @@ def _converge(
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
     nothing_waits = not (mild.steps if applied is None else applied.left)
-    record_site(site, settled=nothing_waits and mild.plan_hash == proposal.plan.plan_hash)
+    record_site(site, policies.policies, settled=nothing_waits and mild.plan_hash == proposal.plan.plan_hash)
     permitted = {step.action for step in proposal.permitted.steps}
     harsh = tuple(step for step in proposal.plan.steps if step.action not in permitted)
     return applied, msgspec.structs.replace(proposal.plan, steps=harsh)

@@ -1112,6 +1112,19 @@ _STORE: dict[str, Explanation] = {
         "names, cost and approvals is worked out anew, and here it differs: the file was changed by hand.",
         "Do not apply it before you know who changed it. Make a new plan.",
     ),
+    "RCL3103": Explanation(
+        "a change of the site or of its guardrails that nobody agreed to",
+        "Approvers, allowed signers, guardrails, budgets, change windows, and what is opened (clusters, servers, "
+        "state, mail) count as they were when the site was last applied, until what weakens them is approved.",
+        "Have it approved with `reconciler approve`; where the site names no approvers, run `reconciler apply` in a "
+        "terminal.",
+    ),
+    "RCL3104": Explanation(
+        "a site that was never applied names something outside of its root",
+        "Before the first apply nobody has said that an endpoint or a path outside of the root is ours; a plan of a "
+        "stranger's change would sign in there.",
+        "See that it is yours, then run `reconciler apply`, which names what it opens.",
+    ),
     "RCL4001": Explanation(
         "a store of another format",
         "The folder of the embedded server has a format that this version does not know.",
@@ -1322,6 +1335,11 @@ _STATE: dict[str, Explanation] = {
         "no loop lives on this site",
         "Requests are served by `reconciler run`. Nobody runs it here now.",
         "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
+    ),
+    "RCL5052": Explanation(
+        "the decision to expire points is out of date",
+        "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",
+        "Nothing expired. The loop decides anew at its next tick.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",

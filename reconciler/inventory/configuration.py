@@ -68,7 +68,7 @@ def within(folder: str, path: str) -> str:
 def _read(config: bytes, path: str) -> MachineJson:
     try:
         return layout.decode(config, MachineJson)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(
             "RCL7016",
             f"the configuration {path!r} of the point does not read: {error}",

@@ -27,7 +27,7 @@ _WRITTEN = (Reason.NEW_POLICY, Reason.POLICY_CHANGED, Reason.POLICY_REMOVED, Rea
 _FIELDS = {"": "", "name": "metadata.name", "members.volume": "spec.storage"}
 
 
-class _Applied:
+class AsApplied:
     """Places of a document as it was last applied: it stands in no file now."""
 
     def at(self, *path: str | int) -> Location:
@@ -57,7 +57,7 @@ def _written(
     """(group, field of the document) -> how a person changed it since it was last applied."""
     names = {name for change in changes for name in _names(change)}
     older = [
-        Placed(decode(entry.document, GroupDocument), _Applied())
+        Placed(decode(entry.document, GroupDocument), AsApplied())
         for entry in ledger
         if entry.document and entry.group in names
     ]

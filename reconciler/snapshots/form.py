@@ -20,6 +20,10 @@ from reconciler.errors import Refused, Unreachable
 #: Names that end so are written as lines.
 LINES = ".jsonl"
 
+#: The largest document, and the longest line of a file of lines, in bytes: more is not read.
+LARGEST_DOCUMENT = 1 << 30
+LARGEST_LINE = 64 << 20
+
 _HEADER_BYTES = 4096
 _AT_ONCE = 256 * 1024
 
@@ -46,6 +50,10 @@ class Sort(NamedTuple):
     command: str
     unreadable: str
     wrong: str
+
+
+#: What a text that is no such JSON ends in; one that is too deep is none either.
+_WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def as_lines(path: Path) -> bool:
@@ -82,10 +90,12 @@ class SnapshotFile:
     def document(self, kind: type[D]) -> D:
         """The whole file, decoded at once."""
         self._file.seek(self._start)
-        data = self._read(-1)
+        data = self._read(LARGEST_DOCUMENT + 1)
+        if len(data) > LARGEST_DOCUMENT:
+            raise self.refused(f"is larger than {LARGEST_DOCUMENT:,} bytes; write so much as lines (NAME{LINES})")
         try:
             found = msgspec.json.decode(data, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _WRONG as error:
             self._fits(_header_of(data))
             raise self.refused(f"is no exported {self._sort.kind.lower()}: {error}") from error
         self._fits(found)
@@ -106,6 +116,8 @@ class SnapshotFile:
                 yield found
             if not more:
                 break
+            if len(rest) > LARGEST_LINE:
+                raise self.refused(f"has a line of more than {LARGEST_LINE:,} bytes")
         if rest or seen != self.header.lines:
             cut = ", the last of them cut off" if rest else ""
             raise self.refused(f"should hold {self.header.lines} lines after its header, and holds {seen}{cut}")
@@ -124,7 +136,7 @@ class SnapshotFile:
     def _found_header(self) -> Header | None:
         try:
             header = msgspec.json.decode(self._head.partition(b"\n")[0], type=Header)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _WRONG:
             return None
         return header if header.lines is not None else None
 
@@ -137,11 +149,11 @@ class SnapshotFile:
     def _decoded(self, decoder: msgspec.json.Decoder[T], whole: bytes, before: int) -> list[T]:
         try:
             return decoder.decode_lines(whole)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except _WRONG as error:
             for number, line in enumerate(whole.split(b"\n"), start=before + 2):
                 try:
                     decoder.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+                except _WRONG as wrong:
                     raise self.refused(f"has a wrong line {number}: {wrong}") from wrong
             raise self.refused(f"has a wrong line: {error}") from error
 
@@ -160,7 +172,7 @@ class SnapshotFile:
 def _header_of(data: bytes) -> Header:
     try:
         return msgspec.json.decode(data, type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _WRONG:
         return Header()
 
 

@@ -70,7 +70,7 @@ class _Walk:
         bare = place.line[:-1]
         try:
             record = msgspec.json.decode(bare, type=Record)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self.unreadable(place, f"it is no record: {error}")
             return
         if record_line(record) != bare:

@@ -97,7 +97,7 @@ class EvidenceFolder:
                 continue
             try:
                 yield msgspec.json.decode(place.line, type=Record)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 what = f"{place.path}:{place.number} is no record: {error}"
                 raise Damaged("RCL5020", what, "Keep the folder as it is, and compare it with a copy.") from error
 
@@ -153,7 +153,7 @@ class EvidenceFolder:
         for segment in reversed(self.segments()):
             for line in _backwards(segment):
                 bare = line.removesuffix(b"\n")
-                with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     found = msgspec.json.decode(bare, type=Record).seq
                     if found <= seq:
                         return sha256(bare).hexdigest() if found == seq else ""
@@ -249,7 +249,7 @@ def _last_record(segments: list[Path]) -> tuple[int, str]:
                 continue
             bare = line.removesuffix(b"\n")
             head = head or sha256(bare).hexdigest()
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return msgspec.json.decode(bare, type=Record).seq + unread, head
             unread += 1
     return unread, head

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
 
 import pytest
 
 from tests.fakes import BLOCK, machine_id
 from tests.shop import Shop
+from tests.support.dying import killed
 
 T1 = ("--now", "2026-03-10T12:00Z")
 T2 = ("--now", "2026-03-10T12:30Z")
 LATER = ("--now", "2026-03-10T17:00Z")
-
-#: Runs the command in a process that ends itself as it calls the function NAME of MODULE.
-VICTIM = """
-import importlib, os, signal, sys
-from reconciler.cli import guard
-module, name = sys.argv[1:3]
-owner = importlib.import_module(module)
-for part in name.split(".")[:-1]:
-    owner = getattr(owner, part)
-real, calls = getattr(owner, name.split(".")[-1]), 0
-def die(*words, **named):
-    global calls
-    calls += 1
-    if calls > int(sys.argv[3]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*words, **named)
-setattr(owner, name.split(".")[-1], die)
-sys.exit(guard.run(sys.argv[4:]))
-"""
-
-
-def killed(shop: Shop, module: str, name: str, after: int, *words: str) -> None:
-    command = [sys.executable, "-c", VICTIM, module, name, str(after), *words, "-C", str(shop.root)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr
 
 
 @pytest.fixture
@@ -75,7 +48,8 @@ def test_a_recovery_that_was_refused_never_runs_later(shop: Shop) -> None:
     for path in kept.iterdir():
         (shutil.copytree if path.is_dir() else shutil.copy)(path, shop.root / "var" / path.name)
     shop.cluster.disk(1).write_bytes(b"ruined")
-    assert shop("recover", "one", "--yes", *T2).code != 0
+    said = shop("recover", "one", "--yes", *T2)
+    assert (said.code, "RCL5045" in said.err) == (69, True)
     left = work_with(shop)
     for _ in range(2):
         shop("run", "--until-idle", *LATER)
@@ -83,7 +57,7 @@ def test_a_recovery_that_was_refused_never_runs_later(shop: Shop) -> None:
 
 
 def test_a_recovery_that_was_killed_while_it_staged_never_runs_later(backed_up: Shop) -> None:
-    killed(backed_up, "reconciler.engines.embedded.recover", "_verify", 0, "recover", "one", "--yes", *T2)
+    killed(backed_up.root, "reconciler.engines.embedded.recover", "_verify", 0, "recover", "one", "--yes", *T2)
     assert [name for name in beside(backed_up) if name.endswith(".staged")]
     left = work_with(backed_up)
     assert backed_up("run", "--until-idle", *LATER).code == 0
@@ -98,7 +72,7 @@ def test_a_recovery_that_was_killed_while_it_staged_never_runs_later(backed_up: 
 
 @pytest.mark.parametrize("mode", ["lost", "run"])
 def test_a_recovery_that_was_killed_before_its_first_rename(backed_up: Shop, mode: str) -> None:
-    killed(backed_up, "reconciler.staging", "LocalTarget.put", 0, "recover", "one", "--yes", *T2)
+    killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 0, "recover", "one", "--yes", *T2)
     disk = backed_up.cluster.disk(1)
     assert disk.read_bytes() == b"before the recovery" * 5000
     if mode == "lost":
@@ -118,19 +92,19 @@ def test_a_recovery_that_was_killed_before_its_first_rename(backed_up: Shop, mod
 
 
 def test_a_recovery_that_was_killed_when_all_was_ready_is_finished_while_nothing_changed(backed_up: Shop) -> None:
-    killed(backed_up, "reconciler.engines.embedded.cutover", "carry_out", 0, "recover", "one", "--yes", *T2)
+    killed(backed_up.root, "reconciler.engines.embedded.cutover", "carry_out", 0, "recover", "one", "--yes", *T2)
     said = backed_up("check", "two", *T2)
     assert "all that was agreed still holds, and it was finished" in said.err
     assert len(backed_up.cluster.disk(1).read_bytes()) == 3 * BLOCK + 777
     assert beside(backed_up) == []
-    killed(backed_up, "reconciler.engines.embedded.cutover", "carry_out", 0, "recover", "one", "--yes", *T2)
+    killed(backed_up.root, "reconciler.engines.embedded.cutover", "carry_out", 0, "recover", "one", "--yes", *T2)
     assert backed_up("run", "--until-idle", "--now", "2026-03-11T13:00Z").code in (0, 1)
     assert "it was agreed until" in backed_up("status", "--now", "2026-03-11T13:00Z").out
 
 
 def test_one_that_is_half_done_is_said_and_asked_for_anew(backed_up: Shop) -> None:
     before = backed_up.cluster.disk(1).read_bytes()
-    killed(backed_up, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
+    killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
     assert backed_up.cluster.disk(1).read_bytes() != before
     backed_up.cluster.role(1, power="running")
     backed_up("run", "--once", *T2)
@@ -151,7 +125,11 @@ def test_one_that_is_half_done_is_said_and_asked_for_anew(backed_up: Shop) -> No
     assert beside(backed_up) == []
     assert "RCL7022" not in backed_up("status", *T2).out
     assert backed_up("recover", "one", "--continue", "--yes", *T2).code == 6
-    killed(backed_up, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
+    killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
+    assert backed_up("recover", "one", "--undo", "--yes", *T2).code == 0
+    assert backed_up.cluster.disk(1).read_bytes() == before
+    assert beside(backed_up) == []
+    killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
     backed_up.cluster.role(1, power="running")
     backed_up("run", "--once", *T2)
     backed_up.cluster.role(1)
@@ -220,6 +198,9 @@ def test_two_machines_that_name_one_file_are_said_and_not_recovered_over(shop: S
     before = shop.cluster.disk(1).read_bytes()
     said = shop("plan", *T2)
     assert said.out.count("RCL7013") == 2
+    said = shop("preflight", "--all")
+    assert "one has a disk that two has too" in said.out
+    assert "two has a disk that one has too" in said.out
     said = shop("recover", "one", "--yes", *T2)
     assert (said.code, "'two'" in said.err + said.out) == (6, True)
     assert shop.cluster.disk(1).read_bytes() == before

@@ -70,6 +70,10 @@ def test_a_changed_file_is_refused_and_versions_are_looked_at(shop: Shop) -> Non
     assert "RCL3040" in _show(shop, str(path)).err
     path.write_text("{}")
     assert "RCL3040" in _show(shop, str(path)).err
+    deep = "[" * 100_000 + "]" * 100_000
+    for place in ('"kind": "SavedPlan", ', '"site": "hq", '):
+        path.write_text(text.replace(place.strip(", "), f'{place}"x": {deep}', 1))
+        assert "RCL3040" in _show(shop, str(path)).err
     assert _show(shop, str(shop.root / "none")).code == 64
 
 

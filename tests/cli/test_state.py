@@ -69,7 +69,8 @@ def told(shop: Shop) -> list[str]:
     with memory_of(shop) as memory:
         check_chain(memory)
         records = [each for each in memory.evidence.records() if each.kind in (EvidenceKind.DRIFT, EvidenceKind.STATE)]
-        return [str(record.body.get("word") or record.body["what"]) for record in records]
+        words = (str(record.body.get("word") or record.body["what"]) for record in records)
+        return [word for word in words if word != "firstUse"]
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_a_restore_shows_asks_keeps_and_tells(shop: Shop, backup: Path) -> None:
         newest = memory.journal.runs()[0]
         assert (newest.command, newest.ended_as) == ("state restore", "done")
         assert memory.locks.last("site:hq") is None
-        (last,) = (record for record in memory.evidence.records() if record.kind is EvidenceKind.STATE)
+        *_, last = (record for record in memory.evidence.records() if record.kind is EvidenceKind.STATE)
         ours = [record.kind for record in memory.evidence.records(newest.id)]
     assert ours == [EvidenceKind.RUN, EvidenceKind.STATE, EvidenceKind.RUN_ENDED]
     assert (last.kind, last.run) == (EvidenceKind.STATE, newest.id)
@@ -360,7 +361,7 @@ def test_evidence_that_differs_is_kept_and_the_backups_beside_it(shop: Shop, bac
     assert str(beside) in said.err
     assert (beside / "000001.jsonl").read_bytes() == whole
     with memory_of(shop) as memory:
-        (last,) = (record for record in memory.evidence.records() if record.kind is EvidenceKind.STATE)
+        *_, last = (record for record in memory.evidence.records() if record.kind is EvidenceKind.STATE)
         assert last.body["otherEvidence"] == beside.name
 
 

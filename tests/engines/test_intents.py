@@ -240,6 +240,18 @@ def test_one_that_is_half_done_is_not_gone_on_with_over_what_was_written_since(d
     assert dying.disks() == OLD
 
 
+@pytest.mark.parametrize("step", [RecoveryStep.UNDO, RecoveryStep.CONTINUE])
+def test_going_back_that_was_cut_off_is_never_turned_into_going_on(dying: Dying, step: RecoveryStep) -> None:
+    dying.die(LocalTarget, "put", after=1)
+    assert dying.job.recovery is not None
+    later = msgspec.structs.replace(dying.job.recovery, step=step, of=dying.job.id)
+    dying.job = recovery_of(dying.place.one, later, 60)
+    dying.die(cutover, "undo" if step is RecoveryStep.UNDO else "carry_out")
+    status = dying.step(RecoveryStep.SETTLE)
+    assert (status.state, status.code) == (JobState.INTERRUPTED, "RCL7022")
+    assert dying.disks() == (NEW[0], OLD[1])
+
+
 def test_without_the_original_nothing_is_given_back(dying: Dying) -> None:
     dying.die(LocalTarget, "put", after=1)
     for path in dying.place.path(HOME).rglob("*.original-*"):

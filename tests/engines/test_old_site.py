@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from reconciler.engines import EngineSetup
+from reconciler.engines.embedded import open_engine
+from reconciler.model import Presence
+from tests.fakes import SetClock
 from tests.old_site import copy_old_site, expected
 from tests.shop import Said
 
@@ -38,3 +44,48 @@ def test_every_point_is_listed_and_recovered_byte_for_byte(old: Path, tmp_path: 
 def test_the_store_is_sound(old: Path, run: Callable[..., Said]) -> None:
     said = run("store", "check", "--read-data=1/1", "-C", str(old))
     assert said.code == 0, said.out + said.err
+
+
+def _databases(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in (root / "var" / "mabs-01").rglob("*.db")}
+
+
+def test_reading_upgrades_nothing(old: Path, run: Callable[..., Said]) -> None:
+    before = _databases(old)
+    for words in (("points",), ("status",), ("store", "check", "--read-data=1/1"), ("plan",)):
+        run(*words, "-C", str(old))
+    assert _databases(old) == before
+
+
+def test_the_first_writer_upgrades_after_a_copy_that_can_be_put_back(
+    old: Path, tmp_path: Path, run: Callable[..., Said]
+) -> None:
+    before = _databases(old)
+    now = "2026-03-01T21:10"
+    for words in (("apply", "--yes"), ("check", "sql-01"), ("run", "--until-idle")):
+        said = run(*words, "-C", str(old), "--now", now)
+        assert said.code == 0, (words, said)
+    store = old / "var" / "mabs-01"
+    assert json.loads((store / "format.json").read_text())["format"] == 2
+    said = run("store", "check", "--read-data=1/1", "-C", str(old))
+    assert said.code == 0, said.out
+    assert set(expected()) <= set(_points(run, old))
+    for key, files in expected().items():
+        machine, point = key.split("/")
+        out = tmp_path / "out" / key
+        assert run("recover", machine, "--point", point, "--to", str(out), "--yes", "-C", str(old)).code == 0
+        assert {path.name: sha256(path.read_bytes()).hexdigest() for path in out.iterdir()} == files
+    for path, data in before.items():
+        kept = old / path.replace(".db", "-format-1.db")
+        assert kept.exists(), kept
+        with closing(sqlite3.connect(kept)) as db:
+            assert db.execute("PRAGMA user_version").fetchone()[0] == 1
+        assert len(kept.read_bytes()) == len(data)
+    # Back to version 0.1, by hand: the copies take the place of the databases.
+    for path in before:
+        (old / path.replace(".db", "-format-1.db")).replace(old / path)
+    (store / "format.json").write_text('{"format":1}')
+    engine = open_engine(EngineSetup("mabs-01", store, (("vol-a", 10**11),), {}, SetClock()))
+    assert engine.lineage().presence is Presence.UNNAMED
+    assert {f"{point.source.machine}/{point.id}" for point in engine.observe().points} == set(expected())
+    engine.close()

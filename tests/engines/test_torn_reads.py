@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.engines.embedded import EmbeddedEngine, open_engine
+from reconciler.engines.embedded import EmbeddedEngine, open_engine, scan
 from reconciler.engines.embedded.blocks import HOLE, NAME
 from reconciler.engines.embedded.maps import FileMap
 from reconciler.engines.embedded.scan import READ_BYTES, _Source, _to_look_at_again
@@ -238,8 +238,11 @@ class _Extents:
     st.none() | st.lists(st.sampled_from([0, 1, 2]), max_size=80),
     st.sets(st.integers(0, 79)),
     st.sets(st.integers(0, 79)),
+    st.sampled_from([1, 5, 1024]),
 )
-def test_what_is_looked_at_again(now: list[int], before: list[int] | None, looked: set[int], filled: set[int]) -> None:
+def test_what_is_looked_at_again(
+    now: list[int], before: list[int] | None, looked: set[int], filled: set[int], at_once: int
+) -> None:
     """Each block that is new or was passed over and is filled by now, once, in order, no others."""
 
     def made(names: list[int]) -> FileMap:
@@ -249,7 +252,9 @@ def test_what_is_looked_at_again(now: list[int], before: list[int] | None, looke
     flags = bytearray(index in looked for index in range(len(now)))
     reader = _Extents([(index * BLOCK, BLOCK) for index in sorted(filled)])
     source = _Source("d", False, reader, "", flags, None if before is None else made(before))  # type: ignore[arg-type]
-    runs = list(_to_look_at_again(source, made(now)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "_AT_ONCE", at_once)
+        runs = list(_to_look_at_again(source, made(now)))
     again = [first + place for first, count in runs for place in range(count)]
     known = dict(enumerate(before or []))
     assert again == [

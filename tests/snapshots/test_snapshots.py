@@ -158,6 +158,14 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path, form: str, read: Call
         _refusal(read, path)
 
 
+@pytest.mark.parametrize("read", [read_inventory, read_catalog])
+def test_a_file_that_is_too_deep_is_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    path = _written(tmp_path, "json")[read is read_catalog]
+    deep = b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b", "
+    path.write_bytes(path.read_bytes().replace(b"{", deep, 1))
+    _refusal(read, path)
+
+
 def test_lines_that_are_missing_or_in_the_wrong_place_are_refused(tmp_path: Path) -> None:
     inventory, catalog = _written(tmp_path, "jsonl")
     header, first, one, two = inventory.read_bytes().splitlines(keepends=True)
@@ -170,6 +178,7 @@ def test_lines_that_are_missing_or_in_the_wrong_place_are_refused(tmp_path: Path
         ((header, first, one, first), "neither a cluster nor a machine"),
         ((header, first, one, b'{"machine": {"id": 7}}\n'), "wrong line 4"),
         ((header, first, one, b"\xff\n"), "wrong line 4"),
+        ((header, first, one, b'{"machine": ' + b"[" * 100_000 + b"\n"), "wrong line 4"),
     ):
         inventory.write_bytes(b"".join(lines))
         assert why in _refusal(read_inventory, inventory)

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from reconciler.control.policies import read_good
+from reconciler.model.documents import PolicySet
+from reconciler.wiring import RehearsedClock, choose_site, open_site
+from tests.fakes import NOON
 from tests.shop import Said, Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")
@@ -30,6 +34,7 @@ class Reviewed:
         self.git("init", "-q", "-b", "main")
         self.git("config", "user.email", BOB)
         self.commit("first")
+        self.document = choose_site(read_good(self.root).policies, None)
         first = shop("apply", "--yes", *T1)
         assert first.code == 0, first.err + first.out
 
@@ -48,6 +53,13 @@ class Reviewed:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Edits a policy file."""
+        path = self.root / "policies" / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def __call__(self, *words: str) -> Said:
         return self.shop(*words)
@@ -76,12 +88,7 @@ class Reviewed:
 
     def groups(self) -> dict[str, tuple[str, int]]:
         """What the server has: name -> retention and how many members, past every command."""
-        from reconciler.control.policies import read_good
-        from reconciler.wiring import RehearsedClock, choose_site, open_site
-        from tests.fakes import NOON
-
-        document = choose_site(read_good(self.root).policies, None)
-        site = open_site(self.root, document, RehearsedClock(NOON))
+        site = open_site(self.root, self.document, RehearsedClock(NOON), policies=PolicySet((), (), ()))
         try:
             groups = site.engines["mabs-01"].observe().groups
         finally:
@@ -110,3 +117,37 @@ def forge(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     forged = path.with_name("forged.json")
     forged.write_text(sealed(plan))
     return forged
+
+
+#: How a comparison, or anything that is done, ends where the guard stops it: denied, not approved, not right.
+STOPPED = (4, 5, 65)
+
+
+def stopped(site: Reviewed, base: str = "base") -> str:
+    """What was tried was seen in a comparison and by the loop, twice, and by apply, and nothing was lost by it; returns
+    what was said."""
+    before = site.groups()
+    compared = site("diff", base, "HEAD")
+    assert compared.code in STOPPED, compared.out
+    said = [compared.out + compared.err]
+    times = [("--now", f"2026-03-10T{hour}:00Z") for hour in (13, 14, 15)]
+    for words in (("run", "--once", *times[0]), ("run", "--once", *times[1]), ("apply", "--yes", *times[2])):
+        ended = site(*words)
+        told = ended.out + ended.err
+        assert ended.code in STOPPED or "RCL3062" in told, told
+        said.append(told)
+    kept = site.groups()
+    assert sum(members for _, members in kept.values()) >= sum(members for _, members in before.values())
+    assert all(int(retention[1:-1]) >= 5 for retention, _ in kept.values())
+    return "\n".join(said)
+
+
+def divided_of(shop: Shop) -> Reviewed:
+    """The same site with its group in a file of its own, and the tag `base`."""
+    path = shop.root / "policies" / "site.yaml"
+    site, _, group = path.read_text().partition("---\n")
+    path.write_text(site)
+    (shop.root / "policies" / "gold.yaml").write_text(group)
+    reviewed = Reviewed(shop)
+    reviewed.git("tag", "base")
+    return reviewed

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Interrupted, ReconcilerError, Refused, Severity, TemporaryError
-from reconciler.model import JobResult, JobState, JobStatus, Progress
+from reconciler.model import JobResult, JobState, JobStatus, Progress, format_size
+from reconciler.sqlite import account
 
 #: Wait before another try, where the error itself names none, in seconds.
 _SOON = 60.0
@@ -66,9 +69,22 @@ def _again(error: ReconcilerError) -> float | None:
 def _of_system(error: OSError) -> Diagnostic:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _diagnostic("RCL4003", f"no space left{where}", "Make room; what was there before is unharmed.")
+        remedy = "Free some space on that disk, then run the job again. What was there before is unharmed."
+        return _diagnostic("RCL4003", f"the disk is full{where}{_free(error.filename)}", remedy)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        read_only = "the file system is mounted read-only" if error.errno == errno.EROFS else f"{account()} may not"
+        remedy = "Run it as the account that owns the folder, or make the folder writable. Nothing was changed."
+        return _diagnostic("RCL4026", f"{read_only}: cannot write{where}", remedy)
     what = f"the disk said: {error.strerror or error}{where}"
     return _diagnostic("RCL4014", what, "Look at the disk; what was there before is unharmed.")
+
+
+def _free(path: object) -> str:
+    """How much is free on the disk of the path, for people."""
+    try:
+        return f" ({format_size(shutil.disk_usage(Path(str(path)).parent).free)} free)"
+    except OSError:
+        return ""
 
 
 def _diagnostic(code: str, message: str, remedy: str) -> Diagnostic:

@@ -64,6 +64,9 @@ def make_server(folder: Path, head: Head, fill: Callable[[Rows], None] = lambda 
     """Makes the database whole beside its place, then puts it there; the marker follows."""
     files.make_folder(folder)
     path = folder / "server.new"
+    for ending in ("-wal", "-shm"):  # of one whose maker was killed: SQLite would read its log into the new one
+        if path.with_name(path.name + ending).exists():
+            files.unlink(path.with_name(path.name + ending))
     os.close(files.create(path))
     db = sqlite.connect(path, migrations=MIGRATIONS)
     try:
@@ -81,9 +84,8 @@ def make_server(folder: Path, head: Head, fill: Callable[[Rows], None] = lambda 
 
 
 def upgrade_server(db: sqlite.Connection, database: Path, folder_of: Callable[[Assignment], Path]) -> None:
-    """Format 1 -> 2, after a copy of the database was put beside it. Replica stores that are there get their ids;
+    """Format 1 -> 2; a copy of the database was put beside it before. Replica stores that are there get their ids;
     their catalogs are upgraded by the next job of each."""
-    upgrade.keep_old(database)
     rows = Rows(db, database)
     with sqlite.transaction(db, database), upgrade.said_of(database):
         rows.begin(Head(new_identity()))

@@ -77,7 +77,7 @@ def recover(work: Work) -> JobResult:
     intent = decode(body) if body is not None else None
     if recovery.step is RecoveryStep.RECOVER and intent is None:
         return _afresh(work)
-    if recovery.step in (RecoveryStep.RECOVER, RecoveryStep.SETTLE):
+    if recovery.step in (RecoveryStep.RECOVER, RecoveryStep.SETTLE) and not recovery.of:
         return _settle(work, intent)
     if intent is None or intent.phase is Phase.STAGING:
         raise Refused(
@@ -89,6 +89,8 @@ def recover(work: Work) -> JobResult:
     target = target_of(intent.target, intent.folder, work.disks)
     if intent.phase is Phase.RENAMED:
         return cutover.finish(work, job, target, intent)
+    if recovery.step is RecoveryStep.SETTLE:  # which of the two it was, going on or back, is a person's to say again
+        raise cutover.half_done(target, intent, "going on with it, or going back, was cut off")
     _as_agreed(work, states(target, touched_by(intent)))
     if recovery.step is RecoveryStep.UNDO:
         return cutover.undo(work, job, target, intent)

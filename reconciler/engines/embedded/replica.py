@@ -61,6 +61,7 @@ class ReplicaStore(Catalog):
             return super()._connected()
         if not self.database.exists():
             raise unreachable(self.database, "the catalog of a replica store")
+        upgrade.keep_old(self.database)
         connection = sqlite.connect(self.database, migrations=MIGRATIONS)
         try:
             if upgrade.is_old(connection, "fact"):
@@ -135,8 +136,7 @@ class ReplicaStore(Catalog):
         return Lineage(head.store, head.generation)
 
     def _upgrade(self, db: sqlite.Connection) -> None:
-        """Format 1 -> 2, after a copy of the catalog was put beside it."""
-        upgrade.keep_old(self.database)
+        """Format 1 -> 2; a copy of the catalog was put beside it before it was opened."""
         store = self.place.known.store if self.place.known else new_identity()
         rows = Rows(db, self.database)
         with sqlite.transaction(db, self.database), upgrade.said_of(self.database):

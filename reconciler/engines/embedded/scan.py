@@ -22,6 +22,9 @@ READ_BYTES = 4 * 1024 * 1024
 #: How many encoded blocks may wait to be written; bounds the memory of a job.
 _QUEUE = 64
 
+#: How many blocks of two maps are compared at once.
+_AT_ONCE = 1024
+
 Report = Callable[[int, int], None]
 
 
@@ -216,20 +219,37 @@ def runs(extents: Iterator[tuple[int, int]], size: int) -> Iterator[tuple[int, i
 
 def _to_look_at_again(source: _Source, found: FileMap) -> Iterator[tuple[int, int]]:
     """(first block, how many) of neighbours; never more than is read at once."""
-    filled = set[int]()
-    for offset, length in runs(source.reader.extents(), found.size):
-        blocks = range(offset // BLOCK, blocks_in(offset + length))
-        filled.update(index for index in blocks if not source.looked[index])
     first, count = 0, 0
-    for index in range(found.blocks):
-        wanted = index in filled or found.name_at(index) != source.before_at(index)
-        if count and (not wanted or count * BLOCK >= READ_BYTES):
+    for index in _again(source, found):
+        if count and (index != first + count or count * BLOCK >= READ_BYTES):
             yield first, count
             count = 0
-        if wanted:
-            first, count = index - count, count + 1
+        first, count = index - count, count + 1
     if count:
         yield first, count
+
+
+def _again(source: _Source, found: FileMap) -> Iterator[int]:
+    """The blocks that are new since the map before, and those that were passed as holes and are filled by now. Long
+    parts of the map that are as before are compared at once."""
+    filled = set(_filled_since(source, found.size))
+    known = source.before.names if source.before is not None else b""
+    for first in range(0, found.blocks, _AT_ONCE):
+        end = min(first + _AT_ONCE, found.blocks)
+        then = known[first * NAME : end * NAME].ljust((end - first) * NAME, b"\0")
+        same = found.names[first * NAME : end * NAME] == then
+        if not same or not filled.isdisjoint(range(first, end)):
+            for index in range(first, end):
+                if index in filled or found.name_at(index) != source.before_at(index):
+                    yield index
+
+
+def _filled_since(source: _Source, size: int) -> Iterator[int]:
+    for offset, length in runs(source.reader.extents(), size):
+        index, end = offset // BLOCK, blocks_in(offset + length)
+        while (index := source.looked.find(b"\0", index, end)) >= 0:
+            yield index
+            index += 1
 
 
 def _holes_punched(names: bytearray, before: FileMap) -> int:

@@ -196,6 +196,8 @@ class Rows:
                     _check(head, fence, self.path)
                 head.generation += 1
                 yield head
+                if fence is not None:
+                    fence.check()
                 self._write_head(head)
                 if fence is not None:
                     fence.check()  # a lease that was taken away meanwhile: no newer token may have come here yet

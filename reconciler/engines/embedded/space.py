@@ -28,11 +28,15 @@ class Space:
     def check(self, volume: str, wanted: int) -> None:
         """Raises `PermanentError`, RCL4003, if the volume has no room for so many more bytes."""
         capacity = self._server.volumes.get(volume, 0)
-        if self.used(volume) + wanted > capacity:
+        free = capacity - self.used(volume)
+        if wanted > free:
             raise PermanentError(
                 "RCL4003",
-                f"the volume {volume} is full: {format_size(self.used(volume))} of {format_size(capacity)} are used",
-                "Give the volume more capacity in the site, or a shorter retention; what is stored is unharmed.",
+                f"the volume {volume} in {self._server.volume_folder(volume)} is full: "
+                f"{format_size(max(1, wanted))} more are needed, {format_size(max(0, free))} of its capacity of "
+                f"{format_size(capacity)} are free",
+                "Give the volume more capacity in the site, or keep points for less long, then run the job again. What "
+                "is stored is unharmed.",
                 subject=volume,
             )
 

@@ -83,11 +83,13 @@ def said_of(database: Path) -> Iterator[None]:
         raise sqlite.damaged(database, f"a row of format 1 does not read: {error}") from error
 
 
-def keep_old(database: Path) -> Path:
-    """Copies the database beside itself before it is upgraded; a copy that is there already stays."""
+def keep_old(database: Path) -> None:
+    """Copies a database of format 1 beside itself before a writer opens it; a copy that is there already stays. The
+    version of its schema is at byte 60 of an SQLite file."""
     kept = database.with_name(f"{database.stem}-format-1.db")
-    if kept.exists():
-        return kept
+    with database.open("rb") as file:
+        if kept.exists() or file.read(64)[60:] != (1).to_bytes(4, "big"):
+            return
     temporary = kept.with_suffix(".part")
     descriptor = files.create(temporary)
     try:
@@ -101,7 +103,6 @@ def keep_old(database: Path) -> Path:
     finally:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
-    return kept
 
 
 # --- Catalogs --------------------------------------------------------------------------------------------------

@@ -1,0 +1,240 @@
+"""Securing: a Site as it is written, and as it was last settled -> the Site as it may be opened, and what waits.
+
+Whoever can write the policies could else have a plan sign in at a server of his own, add a key to those that may sign,
+or raise a budget and use it at once (ADR 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from reconciler import gitrepo
+from reconciler.control.judging import Bench, bench_of, judge, signers_text
+from reconciler.control.policies import FOLDER
+from reconciler.control.site import Site
+from reconciler.control.using import use_for_changes
+from reconciler.errors import Diagnostic, Refused, Severity
+from reconciler.model import Approved, LedgerEntry
+from reconciler.model.documents import Approvals, GroupDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
+from reconciler.model.encode import decode, encode, inline
+from reconciler.plan.settled import Guard, Waiting, guardrails_now, weigh_guard
+from reconciler.plan.values import AUTO
+from reconciler.protocols import Clock, Memory
+
+
+class Secured(msgspec.Struct, frozen=True):
+    """The site as it may be opened; what is in force once this is settled; what waits for somebody's yes; the hashes
+    that somebody agreed to, with the approvals. `first`: nothing was settled yet."""
+
+    site: SiteDocument
+    guard: Guard
+    waiting: tuple[Waiting, ...] = ()
+    agreed: frozenset[str] = frozenset()
+    approvals: tuple[Approved, ...] = ()
+    first: bool = False
+
+
+def secure(bench: Bench, policies: PolicySet, *, everything: bool = False) -> Secured:
+    """What may be opened and what counts. With `everything` somebody has agreed to all of it."""
+    written = Guard(
+        bench.document,
+        tuple(placed.document for placed in policies.guardrails),
+        signers_text(bench.root, bench.document.spec.approvals),
+    )
+    settled = settled_guard(bench.told)
+    if settled is None:
+        return Secured(bench.document, written, first=True)
+    weighed = weigh_guard(settled, written, None if everything else frozenset())
+    if not weighed.waiting or everything:
+        return Secured(weighed.guard.site, weighed.guard, agreed=weighed.agreed)
+    approvals = judge(bench, policies).approvals
+    hashes = frozenset(each for approval in approvals for each in approval.changes)
+    weighed = weigh_guard(settled, written, hashes)
+    return Secured(weighed.guard.site, weighed.guard, weighed.waiting, weighed.agreed, approvals)
+
+
+def settled_guard(told: dict[str, Any] | None) -> Guard | None:
+    """What was in force when the site was last settled; None before."""
+    if told is None:
+        return None
+    rules = told.get("guardrails")
+    guardrails = None if rules is None else tuple(decode(each, GuardrailDocument) for each in rules)
+    return Guard(decode(told["document"], SiteDocument), guardrails, told["signers"])
+
+
+def told_of(guard: Guard, commit: str) -> dict[str, Any]:
+    """The same as the state holds it (JSON values)."""
+    return {
+        "document": encode(guard.site),
+        "commit": commit,
+        "signers": guard.signers,
+        "guardrails": [encode(each) for each in guard.guardrails or ()],
+    }
+
+
+def settle_guard(site: Site, policies: PolicySet, *, everything: bool = False) -> Secured:
+    """Takes over what makes the guard stricter and what was agreed to, before anything else is done by it; the rest
+    waits. Before the first apply there is nothing to take over from."""
+    secured = secure(bench_of(site), policies, everything=everything)
+    if not secured.first:
+        told = site.memory.ledger.site_document() or {}
+        _record(site, secured, told.get("commit", ""))
+    return secured
+
+
+def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool = False) -> Secured:
+    """Remembers the site as it is applied now: with what was agreed to, or with all of it where the glass was broken.
+
+    The commit is remembered only when it is `settled`, nothing of it waits: else whoever wrote what waits would be
+    forgotten, and could approve it.
+    """
+    secured = secure(bench_of(site), policies, everything=glass)
+    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    told = site.memory.ledger.site_document() or {}
+    whole = settled and commit and not dirty and not secured.waiting
+    _record(site, secured, commit if whole else told.get("commit", ""))
+    return secured
+
+
+def _record(site: Site, secured: Secured, commit: str) -> None:
+    told = told_of(secured.guard, commit)
+    if told != site.memory.ledger.site_document():
+        site.memory.ledger.record_site(told)
+    if secured.agreed:
+        use_for_changes(site, secured.approvals, secured.agreed, commit)
+
+
+def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEntry]) -> PolicySet:
+    """The policies as they may be worked with: with the site and the guardrails that count. A group that would need a
+    cluster or server that is not opened stays as it was last applied."""
+    site = secured.site
+    servers = {each.name for each in site.spec.servers} | {AUTO}
+    clusters = {each.name for each in site.spec.clusters}
+    written = next((each for each in policies.sites if each.document.metadata.name == site.metadata.name), None)
+    rules = guardrails_now(secured.guard, policies)
+    if written is not None and written.document == site and rules == policies.guardrails:
+        return policies
+    applied = {entry.group: entry.document for entry in ledger if entry.document}
+
+    def opened_alone(placed: Placed[GroupDocument]) -> Placed[GroupDocument] | None:
+        spec = placed.document.spec
+        means = {rule.virtual_machines.cluster for rule in spec.members if rule.virtual_machines is not None}
+        if spec.site != site.metadata.name or (spec.server in servers and means <= clusters):
+            return placed
+        earlier = applied.get(placed.document.metadata.name)
+        return Placed(decode(earlier, GroupDocument), placed.positions) if earlier is not None else None
+
+    sites = tuple(
+        Placed(site, each.positions) if each.document.metadata.name == site.metadata.name else each
+        for each in policies.sites
+    )
+    groups = tuple(kept for each in policies.groups if (kept := opened_alone(each)) is not None)
+    exclusions = tuple(
+        each
+        for each in policies.exclusions
+        if each.document.spec.site != site.metadata.name or each.document.spec.virtual_machines.cluster in clusters
+    )
+    return msgspec.structs.replace(policies, sites=sites, groups=groups, exclusions=exclusions, guardrails=rules)
+
+
+def waiting_findings(waiting: Iterable[Waiting], rules: Approvals | None) -> tuple[Diagnostic, ...]:
+    """What waits, each with the value that counts meanwhile."""
+    found = []
+    for each in waiting:
+        field = each.field
+        what = f"{each.kind} {each.name}: {field.field or 'the document'} was changed, and nobody agreed to it"
+        if each.kind == "Site" and field.field == "spec.approvals" and rules is not None:
+            names = ", ".join(rules.approvers)
+            found.append(
+                Diagnostic(
+                    "RCL3045",
+                    Severity.WARNING,
+                    "the site's approvers were changed; those of the site as it was last applied go on judging: "
+                    f"{names}",
+                    "Fewer approvers are taken over at once. Have others approved, or run `reconciler apply "
+                    "--break-glass REASON`.",
+                    subject=each.name,
+                )
+            )
+            continue
+        counts = inline(field.before) if field.before is not None else "nothing"
+        remedy = "Have it approved (`reconciler approve`), or where the site has no approvers run `reconciler apply`."
+        found.append(
+            Diagnostic(
+                "RCL3103",
+                Severity.WARNING,
+                f"{what}; until then this counts: {counts}",
+                remedy,
+                subject=f"{each.kind} {each.name} {field.field}",
+            )
+        )
+    return tuple(found)
+
+
+def may_open(
+    root: Path, document: SiteDocument, memory: Memory, clock: Clock, policies: PolicySet, *, first_use: bool
+) -> SiteDocument:
+    """The site as it may be opened: what differs from the last settled one and nobody agreed to is as it was there.
+    Before the first apply nothing outside of the root is opened, RCL3104, unless this is it (`first_use`)."""
+    today = clock.now().astimezone(ZoneInfo(document.spec.time_zone)).date()
+    bench = Bench(root, document, memory.ledger.site_document(), today, memory.approvals.all())
+    secured = secure(bench, policies)
+    if secured.first and not first_use:
+        check_first(root, document)
+    return secured.site
+
+
+# --- A first site ----------------------------------------------------------------------------------------------
+
+
+def opened(site: SiteDocument) -> tuple[str, ...]:
+    """What the site opens, for people: each cluster and server with its path or endpoint."""
+    told = []
+    for cluster in site.spec.clusters:
+        source = cluster.inventory.directory or cluster.inventory.snapshot or cluster.inventory.hyperv
+        told.append(f"cluster {cluster.name}: {getattr(source, 'path', None) or getattr(source, 'endpoint', '')}")
+    for server in site.spec.servers:
+        engine = server.engine.embedded or server.engine.mabs
+        told.append(f"server {server.name}: {getattr(engine, 'path', None) or getattr(engine, 'endpoint', '')}")
+    return tuple(told)
+
+
+def check_first(root: Path, site: SiteDocument) -> None:
+    """Refuses to open what lies outside of the root before the site was ever applied: RCL3104. Nobody has said yet
+    that its endpoints are ours; what lies in the root came with it."""
+    paths = [each.inventory.directory or each.inventory.snapshot for each in site.spec.clusters]
+    every = [*paths, *(server.engine.embedded for server in site.spec.servers)]
+    outside = [
+        said
+        for said, source in zip(opened(site), every, strict=True)
+        if source is None or not _in_root(root, source.path)
+    ]
+    if outside:
+        raise Refused(
+            "RCL3104",
+            f"the site {site.metadata.name} was never applied, so this is not opened: {'; '.join(outside)}",
+            "See that these are yours, then run `reconciler apply`, which opens them. Or plan from exported files: "
+            "--inventory FILE --catalog FILE.",
+            subject=site.metadata.name,
+        )
+
+
+def _in_root(root: Path, path: str) -> bool:
+    """Whether the path is one below the root, by its text and without following a link: nothing is looked up that
+    could be another computer's."""
+    if PureWindowsPath(path).drive or PureWindowsPath(path).root or PurePosixPath(path).is_absolute():
+        return False
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if ".." in parts:
+        return False
+    here = root
+    for part in parts:
+        here = here / part
+        if here.is_symlink():
+            return False
+    return True

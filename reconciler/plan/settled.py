@@ -1,0 +1,138 @@
+"""Settled: what the guard depends on as it was last applied, and as it is written now -> what counts, and what waits.
+
+A Site, its guardrails and the file of allowed signers decide who may do what, and whom we sign in to. A change of them
+that weakens counts once somebody agreed to it who could by the earlier ones; until then the earlier ones count. What
+makes them stricter counts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from reconciler.model import Direction
+from reconciler.model.comparison import DocumentChange, DocumentField
+from reconciler.model.documents import GuardrailDocument, Placed, PolicySet, SiteDocument, SiteSpec
+from reconciler.plan import site_rules
+from reconciler.plan.compare import compare
+from reconciler.plan.consent import AsApplied
+from reconciler.plan.signers import in_force, signer_changes
+
+#: The fields of a Site that the guard depends on, or that say what is opened.
+WATCHED = ("approvals", "budgets", "changeWindows", "clusters", "servers", "state", "mail")
+
+_NAMES = {field.encode_name: field.name for field in msgspec.structs.fields(SiteSpec)}
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """What the guard depends on. `guardrails` None: it is not known (a state of version 0.1)."""
+
+    site: SiteDocument
+    guardrails: tuple[GuardrailDocument, ...] | None
+    signers: str | None
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A change that nobody has agreed to: the kind and name of its document, and the field."""
+
+    kind: str
+    name: str
+    field: DocumentField
+
+
+class Weighed(msgspec.Struct, frozen=True):
+    """What counts now, what waits, and the hashes of what weakens and was agreed to."""
+
+    guard: Guard
+    waiting: tuple[Waiting, ...] = ()
+    agreed: frozenset[str] = frozenset()
+
+
+def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
+    """How what is written differs from what is settled, with the hashes that `diff` gives."""
+    found = list(compare(_policies(settled, written), _policies(written, written)))
+    path = _signers_path(written)
+    signers = signer_changes(path, settled.signers, written.signers) if _signed(settled) else None
+    return (*found, *([signers] if signers is not None else []))
+
+
+def weigh_guard(settled: Guard, written: Guard, agreed: frozenset[str] | None) -> Weighed:
+    """What counts, with `agreed` for the hashes that somebody agreed to; None: all of them."""
+    waiting, hashes = [], set()
+    watched = {f"spec.{name}" for name in WATCHED}
+    for change in changes(settled, written):
+        for field in change.fields:
+            if not field.direction.needs_consent or (change.kind == "Site" and field.field not in watched):
+                continue
+            if agreed is None or field.change_hash in agreed:
+                hashes.add(field.change_hash)
+            else:
+                waiting.append(Waiting(change.kind, change.name, field))
+    held = {field.field.field.removeprefix("spec.") for field in waiting if field.kind == "Site"}
+    site = _site(settled.site, written.site, held)
+    signers = written.signers
+    if _signed(settled):
+        signers = in_force(settled.signers, written.signers, frozenset(hashes), _signers_path(written))
+    if "approvals" in held:
+        signers = settled.signers
+    guard = Guard(site, _guardrails(settled, written, waiting), signers)
+    return Weighed(guard, tuple(waiting), frozenset(hashes))
+
+
+def guardrails_now(settled: Guard | None, policies: PolicySet) -> tuple[Placed[GuardrailDocument], ...]:
+    """The guardrails that count: those that are written, and those settled that are not there, or otherwise, now."""
+    written = [placed.document for placed in policies.guardrails]
+    kept = [each for each in (settled.guardrails or () if settled is not None else ()) if each not in written]
+    return (*policies.guardrails, *(Placed(each, AsApplied()) for each in kept))
+
+
+def _policies(guard: Guard, written: Guard) -> PolicySet:
+    rules = guard.guardrails if guard.guardrails is not None else written.guardrails or ()
+    placed = tuple(Placed(each, AsApplied()) for each in rules)
+    return PolicySet((Placed(guard.site, AsApplied()),), (), (), guardrails=placed)
+
+
+def _signed(guard: Guard) -> bool:
+    rules = guard.site.spec.approvals
+    return rules is not None and rules.allowed_signers is not None
+
+
+def _signers_path(guard: Guard) -> str:
+    rules = guard.site.spec.approvals
+    return (rules.allowed_signers or "") if rules is not None else ""
+
+
+def _guardrails(settled: Guard, written: Guard, waiting: Sequence[Waiting]) -> tuple[GuardrailDocument, ...]:
+    held = {each.name for each in waiting if each.kind == "Guardrail"}
+    kept = tuple(each for each in settled.guardrails or () if each.metadata.name in held)
+    return (*(each for each in written.guardrails or () if each.metadata.name not in held), *kept)
+
+
+# --- Sites -----------------------------------------------------------------------------------------------------
+
+
+def _site(old: SiteDocument, new: SiteDocument, held: set[str]) -> SiteDocument:
+    """The new one, but for the fields that are held: as they were, or entry by entry."""
+    spec = new.spec
+    for name in held:
+        field = _NAMES[name]
+        was, now = getattr(old.spec, field), getattr(spec, field)
+        entries: Callable[[Any, Any], Direction] | None = None
+        if name == "clusters":
+            entries = site_rules.clusters
+        elif name == "servers":
+            entries = site_rules.servers
+        spec = msgspec.structs.replace(spec, **{field: was if entries is None else _entries(was, now, entries)})
+    return msgspec.structs.replace(new, spec=spec)
+
+
+def _entries(old: Sequence[Any], new: Sequence[Any], weigh: Callable[[Any, Any], Direction]) -> tuple[Any, ...]:
+    """Each entry as it was, unless it changed without weakening; none that was not there."""
+    written = {each.name: each for each in new}
+    found = []
+    for each in old:
+        now = written.get(each.name, each)
+        found.append(each if weigh({each.name: each}, {each.name: now}).needs_consent else now)
+    return tuple(found)

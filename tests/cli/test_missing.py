@@ -1,0 +1,264 @@
+"""What is missing, older or exchanged is never taken for new: each command says so, and nothing is made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler.model import EvidenceKind
+from reconciler.store import open_memory
+from tests.cli.test_terminal import _spawn
+from tests.shop import Said, Shop
+
+
+def at(hour: int) -> tuple[str, str]:
+    return ("--now", f"2026-03-10T{hour:02}:00Z")
+
+
+@pytest.fixture
+def lived(shop: Shop) -> Shop:
+    """Two machines with two points each."""
+    for hour in (10, 11):
+        assert shop("run", "--until-idle", *at(hour)).code == 0
+    return shop
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file but those that a database that is open has beside it."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not path.name.endswith(("-wal", "-shm"))
+    }
+
+
+def refused(shop: Shop, code: str, *words: str) -> None:
+    """Every command that looks at the servers exits 69 with the code, and makes and changes no file."""
+    before = tree(shop.root / "var")
+    for command in (
+        ("status", *at(12)),
+        ("plan", *at(12)),
+        ("drift", *at(12)),
+        ("points",),
+        ("apply", "--yes", *at(12)),
+    ):
+        said = shop(*command)
+        assert (said.code, code in said.out + said.err) == (69, True), (command, said)
+        assert "othing to do" not in said.out + said.err
+        for word in words:
+            assert word in said.out + said.err, (command, word, said)
+    run = shop("run", "--until-idle", *at(12))
+    assert run.code == 69, run
+    assert "0 jobs succeeded" in run.out
+    after = tree(shop.root / "var")
+    assert {name for name in after if name.startswith("mabs-01")} == {n for n in before if n.startswith("mabs-01")}
+
+
+def gone(shop: Shop) -> None:
+    (shop.root / "var" / "mabs-01").rename(shop.root / "unmounted")
+
+
+def empty(shop: Shop) -> None:
+    gone(shop)
+    (shop.root / "var" / "mabs-01").mkdir()
+
+
+@pytest.mark.parametrize("harm", [gone, empty])
+def test_a_store_that_is_not_mounted(lived: Shop, harm: Callable[[Shop], None]) -> None:
+    harm(lived)
+    refused(lived, "RCL5043", "mabs-01", "since 2026-03-10 10:00 UTC, last seen", "mount it", "declare-lost")
+    shutil.rmtree(lived.root / "var" / "mabs-01", ignore_errors=True)
+    (lived.root / "unmounted").rename(lived.root / "var" / "mabs-01")
+    assert lived("plan", "--detailed-exitcode", *at(12)).code == 0
+    assert lived("run", "--until-idle", *at(12)).code == 0
+
+
+def test_a_store_that_is_an_older_copy(lived: Shop) -> None:
+    old = shutil.copytree(lived.root / "var" / "mabs-01", lived.root / "old")
+    assert lived("run", "--until-idle", *at(12)).code == 0
+    shutil.rmtree(lived.root / "var" / "mabs-01")
+    shutil.copytree(old, lived.root / "var" / "mabs-01")
+    refused(lived, "RCL5044", "an older copy of it is there")
+
+
+def test_a_store_that_is_anothers(lived: Shop, tmp_path: Path, run: Callable[..., Said]) -> None:
+    (tmp_path / "second").mkdir()
+    other = Shop(tmp_path / "second", run)
+    assert other("run", "--until-idle", *at(10)).code == 0
+    gone(lived)
+    shutil.copytree(other.root / "var" / "mabs-01", lived.root / "var" / "mabs-01")
+    refused(lived, "RCL5044", "it was exchanged")
+
+
+def test_a_state_that_is_an_older_copy(lived: Shop) -> None:
+    state = lived.root / "var" / "hq.db"
+    old = state.read_bytes()
+    backup = lived.root / "state.tar"
+    assert lived("state", "backup", str(backup)).code == 0
+    assert lived("run", "--until-idle", *at(12)).code == 0
+    state.write_bytes(old)
+    refused(lived, "RCL5045", "older copy", "state restore")
+    assert lived("state", "restore", str(backup), "--yes").code == 0
+    assert lived("plan", *at(13)).code == 0
+    assert lived("run", "--until-idle", *at(13)).code == 0
+
+
+def test_a_state_that_is_gone_over_a_store_that_is_there(lived: Shop) -> None:
+    for path in (lived.root / "var").glob("hq.db*"):
+        path.unlink()
+    for command in ("plan", "status", "drift"):
+        said = lived(command, *at(12))
+        assert (said.code, "RCL3012" in said.out + said.err) == (6, True), said
+        assert not (lived.root / "var" / "hq.db").exists()
+    assert lived("points").code == 0
+    refused_run = lived("run", "--until-idle", *at(12))
+    assert "RCL3012" in refused_run.out + refused_run.err
+    assert lived("apply", "--yes", "--adopt", "*", *at(12)).code == 0
+    memory = open_memory(lived.root / "var" / "hq.db")
+    try:
+        told = [each.body["what"] for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
+        assert told == ["firstUse", "storeAdopted"]
+        assert memory.locks.token() > 2
+    finally:
+        memory.close()
+    assert lived("plan", "--detailed-exitcode", *at(12)).code == 0
+    assert lived("run", "--until-idle", *at(13)).code == 0
+
+
+def test_a_disk_with_state_and_stores_that_is_not_mounted(lived: Shop) -> None:
+    (lived.root / "var").rename(lived.root / "unmounted")
+    for command in (
+        ("plan", *at(12)),
+        ("status", *at(12)),
+        ("run", "--until-idle", *at(12)),
+        ("apply", "--yes", *at(12)),
+    ):
+        said = lived(*command)
+        assert (said.code, "RCL5041" in said.err + said.out, "mount it" in said.err + said.out) == (69, True, True), (
+            said
+        )
+    assert not (lived.root / "var").exists()
+    (lived.root / "unmounted").rename(lived.root / "var")
+    assert lived("plan", "--detailed-exitcode", *at(12)).code == 0
+
+
+def test_evidence_that_is_gone_is_declared_lost_and_begins_anew_on_record(lived: Shop) -> None:
+    folder = lived.root / "var" / "hq.evidence"
+    shutil.rmtree(folder)
+    said = lived("run", "--until-idle", *at(12))
+    assert (said.code != 0, "RCL5042" in said.out + said.err, folder.exists()) == (True, True, False), said
+    verify = lived("evidence", "verify")
+    assert (verify.code, "RCL5042" in verify.out + verify.err) == (69, True), verify
+    assert lived("evidence", "declare-lost", "--reason", "the disk burnt").code == 5
+    done = lived("evidence", "declare-lost", "--reason", "the disk burnt", "--yes")
+    assert done.code == 0, done
+    memory = open_memory(lived.root / "var" / "hq.db")
+    try:
+        (told,) = (each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE)
+    finally:
+        memory.close()
+    assert (told["what"], told["reason"], told["records"] > 3) == ("evidenceLost", "the disk burnt", True)
+    assert lived("evidence", "declare-lost", "--reason", "again", "--yes").code == 6
+    assert lived("run", "--until-idle", *at(12)).code == 0
+    assert lived("evidence", "verify").code == 0
+
+
+def test_a_store_is_declared_lost_and_a_new_one_is_made(lived: Shop) -> None:
+    there = lived("store", "declare-lost", "mabs-01", "--reason", "no", "--yes")
+    assert (there.code, "RCL5048" in there.err) == (6, True)
+    assert lived("store", "declare-lost", "mabs-02", "--reason", "no", "--yes").code == 64
+    assert lived("store", "declare-lost", "mabs-01", "--reason", " ", "--yes").code == 64
+    gone(lived)
+    asked = lived("store", "declare-lost", "mabs-01", "--reason", "the disk burnt")
+    assert (asked.code, "RCL5049" in asked.err) == (5, True)
+    for words in ("2 virtual machines", "one: newest point", "two: newest point", "2026-03-10 11:00"):
+        assert words in asked.out, asked
+    assert lived("plan", *at(12)).code == 69
+    done = lived("store", "declare-lost", "mabs-01", "--reason", "the disk burnt", "--yes")
+    assert done.code == 0, done
+    plan = lived("plan", "--format", "json", *at(12))
+    assert plan.code == 0, plan
+    told = json.loads(plan.out)
+    assert [step["change"]["verb"] for step in told["steps"]] == ["create"]
+    assert "RCL5046" in {finding["code"] for finding in told["findings"]}
+    assert lived("run", "--until-idle", *at(12)).code == 0
+    assert len(json.loads(lived("points", "--format", "json").out)["points"]) == 2
+    memory = open_memory(lived.root / "var" / "hq.db")
+    try:
+        facts = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
+    finally:
+        memory.close()
+    assert [each["what"] for each in facts] == ["firstUse", "declaredLost", "firstUse"]
+    assert facts[1]["reason"] == "the disk burnt"
+    assert "one (newest point 2026-03-10 11:00 UTC)" in facts[1]["machines"]
+
+
+def test_giving_a_store_up_is_asked_in_a_terminal(lived: Shop) -> None:
+    gone(lived)
+    child = _spawn(lived.root, "store", "declare-lost", "mabs-01", "--reason", "the disk burnt")
+    child.expect("newest point")
+    child.expect("Only `yes` is taken")
+    child.sendline("yes")
+    child.expect("Declared lost")
+    child.wait()
+    assert child.exitstatus == 0
+
+
+def test_a_site_without_a_state_makes_none_by_reading(shop: Shop) -> None:
+    before = tree(shop.root)
+    for command in (
+        ("status", *at(10)),
+        ("plan", *at(10)),
+        ("drift", *at(10)),
+        ("points",),
+        ("jobs",),
+        ("lock", "show"),
+    ):
+        shop(*command)
+    assert not (shop.root / "var").exists()
+    assert {name for name in tree(shop.root) if not name.startswith(".reconciler")} == set(before)
+    plan = shop("plan", "--format", "json", *at(10))
+    assert "RCL5046" in {finding["code"] for finding in json.loads(plan.out)["findings"]}
+
+
+# --- A site of version 0.1 -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(tmp_path: Path, run: Callable[..., Said]) -> Callable[..., Said]:
+    """The site that version 0.1 left."""
+    root = tmp_path / "old"
+    shutil.copytree(Path(__file__).parents[1] / "data" / "site-0.1", root)
+    return lambda *words: run(*words, "-C", str(root))
+
+
+def test_a_site_of_version_0_1_is_read_as_it_is_and_takes_its_identity_at_the_first_write(
+    old: Callable[..., Said], tmp_path: Path
+) -> None:
+    root = tmp_path / "old"
+    state = next(root.rglob("hq.db"))
+    before = tree(state.parent)
+    points = json.loads(old("points", "--format", "json").out)["points"]
+    assert points
+    assert old("status").code in (0, 6)
+    assert tree(state.parent) == before
+    assert "RCL3012" not in old("plan").out
+    run = old("run", "--once")
+    assert "RCL5" not in run.out + run.err, run
+    backup = state.with_name("hq.db.format-1.tar")
+    assert backup.exists()
+    memory = open_memory(state)
+    try:
+        assert memory.lineage() is not None
+        assert memory.stores.known()
+        told = [each.body["what"] for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
+        assert "identityTaken" in told
+    finally:
+        memory.close()
+    after = {each["point"]["id"] for each in json.loads(old("points", "--format", "json").out)["points"]}
+    assert {each["point"]["id"] for each in points} <= after
+    assert old("state", "restore", str(backup), "--yes").code == 0

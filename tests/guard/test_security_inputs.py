@@ -1,0 +1,398 @@
+"""Ways past the guard by changing what it goes by: signers, approvers, guardrails, budgets, windows, what is opened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import wiring
+from reconciler.control import securing
+from reconciler.control.policies import read_good
+from reconciler.errors import Refused
+from reconciler.plan import settled
+from reconciler.wiring import choose_site
+from tests.shop import Shop
+from tests.support.reviewed import ALICE, APPROVERS, BOB, MALLORY, T1, Reviewed
+
+T2, T3, T4 = (("--now", f"2026-03-10T{hour}:00Z") for hour in (13, 14, 15))
+SIGNED = f"prune: true\n  approvals: {{approvers: [{ALICE}], allowedSigners: policies/allowed_signers}}"
+
+
+@pytest.fixture(autouse=True)
+def _own_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("alice", "mallory"):
+        subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "c", "-f", str(folder / name)), check=True)
+    return folder
+
+
+def _key(keys: Path, name: str) -> str:
+    return " ".join((keys / f"{name}.pub").read_text().split()[:2])
+
+
+# --- Signers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signed(shop: Shop, keys: Path) -> Reviewed:
+    return Reviewed(shop, SIGNED, {"policies/allowed_signers": f"# ours\n{ALICE} {_key(keys, 'alice')} alice@laptop\n"})
+
+
+LINES: dict[str, Callable[[Path], str]] = {
+    "added": lambda keys: f"{ALICE} {_key(keys, 'alice')}\n{ALICE} {_key(keys, 'mallory')}\n",
+    "swapped in place": lambda keys: f"# ours\n{ALICE} {_key(keys, 'mallory')} alice@laptop\n",
+    "for everybody": lambda keys: f"{ALICE} {_key(keys, 'alice')}\n* {_key(keys, 'mallory')}\n",
+    "among blanks": lambda keys: f"{ALICE} {_key(keys, 'alice')}\n\n\t{ALICE}\t{_key(keys, 'mallory')}\r\n",
+    "a certificate's": lambda keys: (
+        f'{ALICE} {_key(keys, "alice")}\n{ALICE} cert-authority,namespaces="*" {_key(keys, "mallory")}\n'
+    ),
+}
+
+
+def _forged(site: Reviewed, keys: Path, way: str) -> None:
+    """Mallory's key among the signers, in a commit of its own; then a weakening that he signs as Alice."""
+    site.git("tag", "base")
+    site.write("policies/allowed_signers", LINES[way](keys))
+    site.commit("tidy up", author=MALLORY)
+
+
+def _weaken(site: Reviewed, keys: Path) -> None:
+    site.edit("retention: 5d", "retention: 2d")
+    said = site.approve("HEAD", "--key", str(keys / "mallory"), by=ALICE)
+    assert said.code == 0, said.err
+    site.commit("shorter", author=MALLORY)
+
+
+@pytest.mark.parametrize("way", LINES)
+def test_a_signer_is_a_change_that_weakens(signed: Reviewed, keys: Path, way: str) -> None:
+    _forged(signed, keys, way)
+    said = signed("diff", "base", "HEAD")
+    assert said.code == 5
+    assert "AllowedSigners policies/allowed_signers" in said.out
+    _weaken(signed, keys)
+    for now in (T1, T2, T3):
+        assert signed.tick(*now).code == 5
+    assert signed("apply", "--yes", *T4).code == 5
+    assert "RCL3103" in signed("plan", *T4).out
+    assert signed.groups() == {"gold": ("P5D", 2)}
+
+
+def test_one_signer_less_is_taken_over_at_once(signed: Reviewed, keys: Path) -> None:
+    signed.write("policies/allowed_signers", "# nobody\n")
+    signed.commit("nobody signs", author=MALLORY)
+    assert signed("diff", "HEAD~1", "HEAD").code == 0
+    assert signed.apply().code == 0
+    signed.write("policies/allowed_signers", f"{ALICE} {_key(keys, 'alice')}\n")
+    signed.commit("again", author=MALLORY)
+    assert signed.apply().code == 5
+
+
+def test_a_signer_that_was_approved_may_sign_from_then_on(signed: Reviewed, keys: Path) -> None:
+    _forged(signed, keys, "added")
+    said = signed.approve("base", "HEAD", "--key", str(keys / "alice"), by=ALICE)
+    assert said.code == 0, said.err
+    signed.commit("approved", author=ALICE)
+    assert signed.apply().code == 0
+    _weaken(signed, keys)
+    done = signed.apply()
+    assert done.code == 0, done.err + done.out
+    assert signed.groups() == {"gold": ("P2D", 2)}
+
+
+def test_without_the_weighing_of_signers_he_gets_through(
+    signed: Reviewed, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The defence: `settled.in_force`, by which an added line does not count."""
+    monkeypatch.setattr(settled, "in_force", lambda before, after, agreed, path: after)
+    _forged(signed, keys, "added")
+    signed.tick(*T1)
+    _weaken(signed, keys)
+    signed.tick(*T2)
+    assert signed.groups() == {"gold": ("P2D", 2)}
+
+
+# --- Budgets, windows, guardrails ---------------------------------------------------------------------------------
+
+RULE = """apiVersion: reconciler/v1
+kind: Guardrail
+metadata: {name: long-enough}
+spec:
+  match: {kinds: [ProtectionGroup]}
+  validations: [{expression: "object.spec.shortTerm.retention >= duration('72h')", message: three days}]
+"""
+BUDGETS = APPROVERS + "\n  budgets: {perDay: {newMembers: 1}, shareAtOnce: 50%, minimumPopulation: 1}"
+WINDOWS = APPROVERS + '\n  changeWindows: [{allow: {from: "01:00", to: "02:00"}}]'
+
+
+def _grow(site: Reviewed) -> None:
+    for number in (3, 4):
+        site.shop.cluster.add(number, f"vm{number}")
+    site.edit("[one, two]", '["*"]')
+
+
+LOOSER: dict[str, tuple[str, tuple[str, str]]] = {
+    "a budget raised": (BUDGETS, ("newMembers: 1", "newMembers: 9")),
+    "a budget taken out": (BUDGETS, ("perDay: {newMembers: 1}, ", "")),
+    "all budgets taken out": (
+        BUDGETS,
+        ("\n  budgets: {perDay: {newMembers: 1}, shareAtOnce: 50%, minimumPopulation: 1}", ""),
+    ),
+    "a share that counts from more on": (BUDGETS, ("minimumPopulation: 1", "minimumPopulation: 900")),
+    "a day as long as no other": (BUDGETS, ("newMembers: 1}", "newMembers: 1000000}")),
+}
+
+
+@pytest.mark.parametrize("way", LOOSER)
+def test_a_looser_budget_does_not_count_until_it_is_approved(shop: Shop, way: str) -> None:
+    rules, edit = LOOSER[way]
+    shop.policy("[one, two]", "[one]")
+    site = Reviewed(shop, rules)
+    site.edit("[one]", "[one, two]")
+    _grow(site)
+    site.edit(*edit)
+    site.commit("looser", author=MALLORY)
+    said = site.tick()
+    assert said.code in (5, 7), said.out
+    assert site.groups()["gold"][1] <= 2
+    again = site.tick(*T2)
+    assert again.code in (5, 7)
+    assert site.groups()["gold"][1] <= 2
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ('to: "02:00"', 'to: "23:00"'),
+        ('changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', "changeWindows: []"),
+        ('[{allow: {from: "01:00", to: "02:00"}}]', '[{allow: {from: "01:00", to: "02:00"}}, {allow: {}}]'),
+        ('\n  changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', ""),
+        ('from: "01:00"', 'from: "23:00"'),
+    ],
+)
+def test_a_wider_window_does_not_open_by_itself(shop: Shop, edit: tuple[str, str]) -> None:
+    shop.policy("prune: false", WINDOWS.replace(APPROVERS, "prune: false"))
+    opening = ("--now", "2026-03-10T01:30Z")
+    shop("apply", "--yes", *opening)
+    shop.policy("prune: false", APPROVERS)
+    site = Reviewed.__new__(Reviewed)
+    site.shop, site.root, site.policy = shop, shop.root, shop.root / "policies" / "site.yaml"
+    site.document = choose_site(read_good(shop.root).policies, None)
+    site.git("init", "-q", "-b", "main")
+    site.git("config", "user.email", BOB)
+    site.commit("first")
+    assert shop("apply", "--yes", "--now", "2026-03-10T01:40Z").code == 0
+    site.edit("retention: 5d", "retention: 9d")
+    site.edit(*edit)
+    site.commit("wider", author=MALLORY)
+    for now in (T1, T2):
+        site.tick(*now)
+        assert site.groups() == {"gold": ("P5D", 2)}
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+
+
+def _gone(site: Reviewed) -> None:
+    (site.root / "policies" / "rule.yaml").unlink()
+
+
+def _warns(site: Reviewed) -> None:
+    site.write("policies/rule.yaml", RULE + "  enforce: warn\n")
+
+
+def _always(site: Reviewed) -> None:
+    site.write("policies/rule.yaml", RULE.replace("object.spec", "true || object.spec"))
+
+
+def _looks_away(site: Reviewed) -> None:
+    site.write("policies/rule.yaml", RULE.replace("kinds: [ProtectionGroup]", "kinds: [ProtectionGroup], names: [x]"))
+
+
+def _of_changes_alone(site: Reviewed) -> None:
+    site.write("policies/rule.yaml", RULE.replace("[ProtectionGroup]}", "[ProtectionGroup], operations: [delete]}"))
+
+
+@pytest.mark.parametrize("loosen", [_gone, _warns, _always, _looks_away, _of_changes_alone])
+def test_a_guardrail_that_goes_still_denies(shop: Shop, loosen: Callable[[Reviewed], None]) -> None:
+    """Even what is approved: who approves the one has not approved that the rule goes."""
+    site = Reviewed(shop, files={"policies/rule.yaml": RULE})
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("shorter", author=MALLORY)
+    site.approved()
+    assert site.tick().code == 4
+    loosen(site)
+    site.commit("rules", author=MALLORY)
+    for now in (T1, T2):
+        assert site.tick(*now).code in (4, 5)
+    assert site("apply", "--yes", *T3).code == 4
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+def test_without_the_settled_guardrails_it_is_let_through(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `guardrails_now`."""
+    monkeypatch.setattr(securing, "guardrails_now", lambda guard, policies: policies.guardrails)
+    site = Reviewed(shop, files={"policies/rule.yaml": RULE})
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("shorter", author=MALLORY)
+    site.approved()
+    _gone(site)
+    site.commit("rules", author=MALLORY)
+    site.tick()
+    assert site.groups() == {"gold": ("P2D", 2)}
+
+
+def test_a_guardrail_whose_end_was_approved_denies_no_more(shop: Shop) -> None:
+    site = Reviewed(shop, files={"policies/rule.yaml": RULE})
+    _gone(site)
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("rules", author=MALLORY)
+    site.approved()
+    said = site.tick()
+    assert said.code == 0, said.out + said.err
+    assert site.groups() == {"gold": ("P2D", 2)}
+
+
+# --- What is opened ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What any adapter was asked to open, by path or endpoint."""
+    seen: list[str] = []
+    real = wiring._load
+
+    def recording(group: str, name: str) -> Callable[..., Any]:
+        make = real(group, name)
+
+        def opening(*words: Any) -> Any:
+            seen.append(str(words[1] if len(words) > 1 else words[0].path))
+            return make(*words)
+
+        return opening
+
+    def remote(group: str, name: str) -> Any:
+        seen.append(f"{group} {name}")
+        return Refused("RCL1041", "not there", "")
+
+    monkeypatch.setattr(wiring, "_load", recording)
+    monkeypatch.setattr(wiring, "_not_there", remote)
+    return seen
+
+
+HYPERV = '{hyperv: {endpoint: "https://evil.example", transport: ntlm, credential: "env:X"}}'
+MABS = '{mabs: {endpoint: "https://evil.example", transport: ntlm, credential: "env:X"}}'
+CLUSTER, STORE = "{directory: {path: cluster}}", "{embedded: {path: var/mabs-01}}"
+DAILY = ("synchronization: 1h", "synchronization: 1h, expressFull: {times: ['22:00']}")
+ELSEWHERE: dict[str, list[tuple[str, str]]] = {
+    "another folder": [(CLUSTER, "{directory: {path: evil}}")],
+    "an exported file": [(CLUSTER, "{snapshot: {path: evil}}")],
+    "an endpoint": [(CLUSTER, HYPERV), (STORE, MABS), DAILY],
+    "one cluster more": [(f"inventory: {CLUSTER}}}]", f"inventory: {CLUSTER}}}, {{name: evil, inventory: {HYPERV}}}]")],
+    "another store": [(STORE, "{embedded: {path: evil}}")],
+    "another engine": [(STORE, MABS), DAILY],
+    "one server more": [
+        (
+            "capacity: 1 GB}]}]",
+            f"capacity: 1 GB}}]}}, {{name: evil, engine: {MABS}, volumes: [{{name: v, capacity: 1 GB}}]}}]",
+        )
+    ],
+}
+
+
+def _edited(site: Reviewed, way: str) -> None:
+    for old, new in ELSEWHERE[way]:
+        site.edit(old, new)
+    site.commit("elsewhere", author=MALLORY)
+
+
+@pytest.mark.parametrize("way", ELSEWHERE)
+def test_what_differs_is_not_opened(shop: Shop, opened: list[str], way: str) -> None:
+    site = Reviewed(shop)
+    _edited(site, way)
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+    opened.clear()
+    for doing in (("plan", *T1), ("run", "--once", *T1), ("run", "--once", *T2), ("apply", "--yes", *T3)):
+        said = site(*doing)
+        assert said.code in (0, 5), said.err + said.out
+        assert "RCL3103" in said.out + said.err
+    looks: tuple[tuple[str, ...], ...] = (
+        ("coverage",),
+        ("members", "gold"),
+        ("preflight",),
+        ("drift", *T4),
+        ("status", *T4),
+    )
+    for words in looks:
+        site(*words)
+    assert opened
+    assert not [each for each in opened if "evil" in each or "hyperv" in each or "mabs" in each.split()[-1:]]
+    assert not (site.root / "evil").exists()
+
+
+@pytest.mark.parametrize("words", [("validate",), ("diff", "HEAD"), ("validate", "--format", "json")])
+def test_validate_and_diff_open_nothing(shop: Shop, opened: list[str], words: tuple[str, ...]) -> None:
+    site = Reviewed(shop)
+    opened.clear()
+    site(*words)
+    assert opened == []
+
+
+@pytest.mark.parametrize("command", [("plan",), ("run", "--once"), ("coverage",), ("inventory", "snapshot")])
+@pytest.mark.parametrize("way", ["an endpoint", "a link", "/net/evil.example/share", "../evil"])
+def test_a_first_site_opens_nothing_outside_of_its_root(
+    shop: Shop, opened: list[str], command: tuple[str, ...], way: str
+) -> None:
+    """A plan on a pull request must not sign in at a stranger's host, where nothing was settled yet."""
+    if way == "an endpoint":
+        shop.policy(CLUSTER, HYPERV)
+        shop.policy(STORE, MABS)
+        shop.policy(*DAILY)
+    elif way == "a link":
+        (shop.root / "linked").symlink_to("/net/evil.example/share")
+        shop.policy(CLUSTER, "{directory: {path: linked/cluster}}")
+    else:
+        shop.policy(CLUSTER, f'{{directory: {{path: "{way}"}}}}')
+    said = shop(*command)
+    assert said.code != 0
+    assert opened == []
+    assert "RCL3104" in said.err or "RCL1026" in said.err
+
+
+def test_the_first_apply_names_what_it_opens(shop: Shop) -> None:
+    said = shop("apply", "--yes", *T1)
+    assert said.code == 0
+    assert "The first apply of the site hq opens: cluster hci-01: cluster; server mabs-01: " in said.err
+
+
+def test_without_the_gate_it_is_opened(shop: Shop, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `may_open`, the one door to what is opened."""
+    site = Reviewed(shop)
+    _edited(site, "another folder")
+    monkeypatch.setattr(wiring, "may_open", lambda root, document, *others, first_use: document)
+    opened.clear()
+    site("plan", *T1)
+    assert [each for each in opened if "evil" in each]
+
+
+def test_a_path_that_was_approved_is_opened(shop: Shop, opened: list[str]) -> None:
+    site = Reviewed(shop)
+    (site.root / "cluster").rename(site.root / "moved")
+    (site.root / "cluster").mkdir()
+    site.edit("directory: {path: cluster}", "directory: {path: moved}")
+    site.commit("moved", author=MALLORY)
+    site.approved()
+    opened.clear()
+    said = site.apply()
+    assert said.code == 0, said.err + said.out
+    assert [each for each in opened if each.endswith("moved")]
+    assert json.loads(site("catalog", "snapshot").out)["site"] == "hq"
