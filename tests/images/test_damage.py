@@ -73,9 +73,10 @@ def flipped(path: Path, place: int) -> ImageFacts:
 
 
 def some(*parts: tuple[int, int, int]) -> Iterable[int]:
-    """Every place of parts (offset, length, step): with step 1 where the whole proof is asked for."""
+    """The places of parts (offset, length, step): each of them where the whole proof is asked for, but of long padding,
+    which has large steps, some more than else."""
     for offset, length, step in parts:
-        yield from range(offset, offset + length, 1 if PROVE else step)
+        yield from range(offset, offset + length, max(1, step // 32) if PROVE else step)
 
 
 # --- The cases that were seen ----------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ def test_a_flip_in_what_a_vhdx_has_twice_changes_nothing(tmp_path: Path) -> None
         assert flipped(path, place) == right, place
     for place in some((current, 80, 1), (current + 80, 4016, 301)):
         assert flipped(path, place) == replace(right, sequence=10), place
-    step = 64 if PROVE else 16_001
+    step = 501 if PROVE else 16_001
     for table in REGION_TABLES:
         for place in range(table + 80, table + 65536, step):
             assert flipped(path, place) == right, place
