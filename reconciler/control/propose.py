@@ -49,7 +49,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         spent=spent_today(site),
         glass=wish.glass,
     )
-    first = tuple(each for each in said_of(observation.stores) if each.severity is Severity.ADVICE)
+    first = tuple(each for each in said_of(observation.stores, site.folder) if each.severity is Severity.ADVICE)
     later = future_times(site, observation)
     found = (*verdict.findings, *waiting_of(site, secured), *past_glass(site), *first, *later)
     usable = as_secured(secured, policies, observation.ledger)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
@@ -101,14 +102,16 @@ def foreign(found: Mapping[str, StoreView]) -> tuple[StoreView, ...]:
     return tuple(view for view in found.values() if view.use is Use.FOREIGN)
 
 
-def said_of(found: Mapping[str, StoreView]) -> tuple[Diagnostic, ...]:
-    """What a plan says of stores: which are about to be used for the first time, and which are not ours."""
+def said_of(found: Mapping[str, StoreView], root: Path) -> tuple[Diagnostic, ...]:
+    """What a plan says of stores: which are about to be used for the first time, and which are not ours. Paths are told
+    as they are seen from the root."""
     told = []
     for view in found.values():
-        place = view.seen.path
+        place = Path(view.seen.path)
         if view.use is Use.FIRST:
-            what = f"first use of the server {view.server}: a store is made in {place}"
-            remedy = "Nothing is there now. If a store should be there, mount its disk first."
+            shown = place.relative_to(root) if place.is_relative_to(root) else place
+            what = f"this is the first use of the server: a store is made in {shown}"
+            remedy = "If a store should be there, mount its disk first."
             told.append(Diagnostic("RCL5046", Severity.ADVICE, what, remedy, subject=view.server))
         elif view.use is Use.FOREIGN:
             told.append(foreign_store(view))

@@ -64,6 +64,9 @@ def make_server(folder: Path, head: Head, fill: Callable[[Rows], None] = lambda 
     """Makes the database whole beside its place, then puts it there; the marker follows."""
     files.make_folder(folder)
     path = folder / "server.new"
+    for ending in ("-wal", "-shm"):  # of one whose maker was killed: SQLite would read its log into the new one
+        if path.with_name(path.name + ending).exists():
+            files.unlink(path.with_name(path.name + ending))
     os.close(files.create(path))
     db = sqlite.connect(path, migrations=MIGRATIONS)
     try:

@@ -49,6 +49,8 @@ MIGRATIONS = "reconciler.engines.embedded.server_sql"
 #: What may lie in a folder that has no store in it: what file systems keep, and what was declared lost.
 _NOTHING = ("lost+found", ".snapshot")
 LOST = "lost-"
+#: What a process that was killed while it made a store left: nothing was ever in it.
+UNFINISHED = "server.new"
 
 #: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
 _GROUP = msgspec.json.Decoder(ProtectionGroup)
@@ -101,7 +103,7 @@ class ServerStore:
             return set()
         except OSError as error:
             raise sqlite.unreadable(self.path, error) from error
-        return {name for name in names if name not in _NOTHING and not name.startswith(LOST)}
+        return {name for name in names if name not in _NOTHING and not name.startswith((LOST, UNFINISHED))}
 
     def lineage(self) -> StoreLineage:
         """See `protocols.KeepsStore`."""
