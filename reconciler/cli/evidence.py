@@ -23,6 +23,7 @@ from reconciler.control.sealing import seal as seal_evidence
 from reconciler.errors import Diagnostic, ExitCode, ReconcilerError, Severity, UsageError
 from reconciler.model import ChainCheck, Record
 from reconciler.model.audit import Answer
+from reconciler.parse.load import LARGEST_FILE
 from reconciler.report import answer_text, chain_text, json_text
 from reconciler.store import SUMS, EvidenceFolder, Opening, check_chain, open_memory, read_sums
 from reconciler.store import export as write_export
@@ -163,7 +164,7 @@ def _unsigned(file: Path, anchor: Anchor) -> tuple[Diagnostic, ...]:
         why = f"there is no file {missing}"
     else:
         text = files.read_text(signature, errors="replace")
-        signers = files.read_regular(anchor.signers)
+        signers = files.read_regular(anchor.signers, LARGEST_FILE)
         if signing.verify(files.read_regular(file), text, signers, anchor.identity, NAMESPACE):
             return ()
         why = f"{signature} is no signature of it by a key of {anchor.identity}"

@@ -63,9 +63,9 @@ def _other(error: Exception) -> int:
     if type(error).__name__ == "Abort":  # what click makes of Ctrl-C
         return _interrupted()
     if isinstance(error, OSError):
-        where = f" at {error.filename}" if error.filename else ""
-        what = f"the system said: {error.strerror or error}{where}"
-        _say(Diagnostic("RCL0007", Severity.ERROR, what, "Look at the disk; what was there before is unharmed."))
+        from reconciler.system_errors import explained
+
+        _say(Diagnostic("RCL0007", Severity.ERROR, *explained(error)))
         return ExitCode.FAILURE
     from reconciler.cli.screen import trace
 

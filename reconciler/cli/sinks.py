@@ -36,6 +36,7 @@ from reconciler.report import (
     plan_text,
 )
 from reconciler.report.escape import terminal
+from reconciler.system_errors import explained
 
 #: Those whose steps `--only` can choose: they are for people.
 _CHOOSING = (PlanFormat.text, PlanFormat.markdown, PlanFormat.html)
@@ -126,15 +127,13 @@ def write_sinks(
         except UsageError as error:
             failed.append(_unwritten(sink, error.diagnostic.message))
         except OSError as error:
-            failed.append(_unwritten(sink, str(error.strerror or error)))
+            failed.append(_unwritten(sink, *explained(error, sink.path, len(data))))
     return failed
 
 
-def _unwritten(sink: Sink, why: str) -> Diagnostic:
+def _unwritten(sink: Sink, why: str, remedy: str = "Give the path of a file that can be written.") -> Diagnostic:
     what = f"the {sink.format} report was not written: {why}"
-    return Diagnostic(
-        "RCL0013", Severity.ERROR, what, "Give the path of a file that can be written.", None, str(sink.path)
-    )
+    return Diagnostic("RCL0013", Severity.ERROR, what, remedy, None, str(sink.path))
 
 
 class Reporter:

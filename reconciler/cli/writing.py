@@ -17,6 +17,7 @@ from reconciler.model.names import fold
 from reconciler.parse import FolderTree, find_policy_files, read_texts
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
+from reconciler.parse.load import LARGEST_FILE
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
 from reconciler.plan.terms import zones_of
 from reconciler.report.words import count
@@ -46,7 +47,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
     changed: list[Path] = []
     found: list[Diagnostic] = []
     for path in chosen:
-        before = files.read_regular(path)
+        before = files.read_regular(path, LARGEST_FILE)
         after, wrong = formatted(str(path), before)
         found += wrong
         if after != before:

@@ -285,6 +285,10 @@ def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, Recov
     best = newest_of(observation, fitting, now)
     if best is not None:
         return *best, passed_over((point for _, point in points), best[1], now)
+    if not points:
+        for error in observation.troubles:  # what cannot be read is not taken for empty
+            if error.diagnostic.subject in site.engines:
+                raise error
     what = "at all" + ("" if points else _why_none(site, observation, source))
     if points and wish.point:
         what = f"with the id {wish.point!r}"

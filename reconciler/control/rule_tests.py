@@ -12,7 +12,7 @@ from reconciler import files
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, UsageError
 from reconciler.expressions import evaluate
 from reconciler.model.documents import GuardrailDocument, Placed, PolicySet, Written
-from reconciler.parse.load import load
+from reconciler.parse.load import LARGEST_FILE, load
 from reconciler.parse.validate import typed
 from reconciler.plan.guard import Subject, judge
 
@@ -101,7 +101,7 @@ def run_cases(policies: PolicySet, paths: list[Path]) -> tuple[CaseResult, ...]:
 
 def _read(path: Path) -> Iterator[tuple[Any, Cases]]:
     try:
-        data = files.read_regular(path)
+        data = files.read_regular(path, LARGEST_FILE)
     except OSError as error:
         remedy = "Name a file of cases."
         raise UsageError("RCL0003", f"{path} cannot be read: {error.strerror}", remedy, subject=str(path)) from error

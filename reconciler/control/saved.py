@@ -26,6 +26,9 @@ _CI = {
     "GITLAB_CI": ("CI_PROJECT_PATH", "CI_JOB_NAME", "CI_JOB_ID", "GITLAB_USER_LOGIN"),
 }
 
+#: The largest saved plan that is read, in bytes.
+LARGEST_PLAN = 1 << 30
+
 
 def origin_of(site: Site, observation: Observation) -> Origin:
     """Where a plan that is made now comes from."""
@@ -60,7 +63,7 @@ def read(path: Path) -> SavedPlan:
     """The plan. Raises `UsageError` where there is no file, `Refused` where it is none of ours, is of a newer major
     version, or was changed since it was written."""
     try:
-        data = files.read_regular(path)
+        data = files.read_regular(path, LARGEST_PLAN)
     except OSError as error:
         what = f"the plan {str(path)!r} cannot be read: {error.strerror or error}"
         raise UsageError("RCL0003", what, "Make one with `reconciler plan --out FILE`.", subject=str(path)) from error

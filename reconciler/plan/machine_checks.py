@@ -32,13 +32,15 @@ class Verdicts:
 
     def on(self, machine: VirtualMachine, node: Node | None) -> Verdict:
         """The verdict on the machine."""
-        through = shared = False
+        through = shared = named_twice = False
         for disk in machine.disks:
             through = through or disk.kind is DiskKind.PASS_THROUGH
             shared = shared or disk.kind is DiskKind.SHARED
+            named_twice = named_twice or bool(disk.shared_with)
         alike = (
             through,
             shared,
+            named_twice,
             machine.integration_version,
             machine.integration_state,
             node.integration_version if node is not None else UNSET,
@@ -66,6 +68,11 @@ def machine_checks(machine: VirtualMachine, node: Node | None, place: Location |
         yield check("RCL2204", _FAILED, _WARNING, what, remedy)
     else:
         yield check("RCL2204", _PASSED, _WARNING, f"{name} has no pass-through disk")
+    for disk in machine.disks:
+        if disk.shared_with:
+            what = f"{name} has a disk that {', '.join(disk.shared_with)} has too: {disk.path}"
+            remedy = "Give each virtual machine files of its own, or declare the disk as shared."
+            yield check("RCL7013", _FAILED, _WARNING, what, remedy)
     shared = [disk.name or disk.path for disk in machine.disks if disk.kind is DiskKind.SHARED]
     what = (
         f"{name} has shared disks ({', '.join(shared)}), which are not backed up"

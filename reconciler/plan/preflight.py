@@ -49,7 +49,7 @@ def _plain(machine: VirtualMachine) -> bool:
     for disk in machine.disks:
         if disk.kind is DiskKind.PASS_THROUGH or disk.kind is DiskKind.SHARED:
             return False
-        if disk.unreadable is not None or disk.differencing is True or disk.log_pending is True or disk.shared_with:
+        if disk.unreadable is not None or disk.differencing is True or disk.log_pending is True:
             return False
     return True
 
@@ -88,21 +88,7 @@ def _disks(machine: VirtualMachine) -> list[Diagnostic]:
     found = [] if machine.disks else [_refused("RCL2107", machine, "has no disk", "Exclude it with a reason.")]
     for disk in machine.disks:
         found += _disk(machine, disk)
-        if disk.shared_with:
-            found.append(_named_twice(machine, disk))
     return found
-
-
-def _named_twice(machine: VirtualMachine, disk: VirtualDisk) -> Diagnostic:
-    """Whoever may edit one virtual machine could end the backups of another, were this an error."""
-    others = ", ".join(repr(name) for name in disk.shared_with)
-    return Diagnostic(
-        "RCL7013",
-        Severity.WARNING,
-        f"{machine.name!r} has a disk that {others} has too: {disk.path!r}",
-        "Give each virtual machine files of its own, or declare the disk as shared. It is not recovered over.",
-        subject=machine.name,
-    )
 
 
 def _disk(machine: VirtualMachine, disk: VirtualDisk) -> list[Diagnostic]:

@@ -20,6 +20,10 @@ from reconciler.errors import Refused, Unreachable
 #: Names that end so are written as lines.
 LINES = ".jsonl"
 
+#: The largest document, and the longest line of a file of lines, in bytes: more is not read.
+LARGEST_DOCUMENT = 1 << 30
+LARGEST_LINE = 64 << 20
+
 _HEADER_BYTES = 4096
 _AT_ONCE = 256 * 1024
 
@@ -86,7 +90,9 @@ class SnapshotFile:
     def document(self, kind: type[D]) -> D:
         """The whole file, decoded at once."""
         self._file.seek(self._start)
-        data = self._read(-1)
+        data = self._read(LARGEST_DOCUMENT + 1)
+        if len(data) > LARGEST_DOCUMENT:
+            raise self.refused(f"is larger than {LARGEST_DOCUMENT:,} bytes; write so much as lines (NAME{LINES})")
         try:
             found = msgspec.json.decode(data, type=kind)
         except _WRONG as error:
@@ -110,6 +116,8 @@ class SnapshotFile:
                 yield found
             if not more:
                 break
+            if len(rest) > LARGEST_LINE:
+                raise self.refused(f"has a line of more than {LARGEST_LINE:,} bytes")
         if rest or seen != self.header.lines:
             cut = ", the last of them cut off" if rest else ""
             raise self.refused(f"should hold {self.header.lines} lines after its header, and holds {seen}{cut}")

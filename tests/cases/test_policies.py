@@ -32,8 +32,6 @@ NAMES = {
     "p05-escape-in-a-file-name": b"a\nb.yaml:1:1: RCL0000: forged\x1b[2J.yaml",
 }
 CASES = sorted({name.partition("/")[0] for name in EXPECTED})
-#: Mended by the work on what the guard judges; taken out when that is here.
-WAITING = {"d01-signers-swapped"}
 
 
 def _made(name: str, target: Path) -> Path:
@@ -48,10 +46,7 @@ def _made(name: str, target: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.xfail(strict=True)) if name in WAITING else name for name in CASES],
-)
+@pytest.mark.parametrize("name", CASES)
 def test_what_strangers_tried(name: str, tmp_path: Path, run: Callable[..., Said]) -> None:
     root = _made(name, tmp_path / "site")
     expected = EXPECTED.get(name) or EXPECTED[f"{name}/b"]

@@ -48,7 +48,8 @@ def test_a_recovery_that_was_refused_never_runs_later(shop: Shop) -> None:
     for path in kept.iterdir():
         (shutil.copytree if path.is_dir() else shutil.copy)(path, shop.root / "var" / path.name)
     shop.cluster.disk(1).write_bytes(b"ruined")
-    assert shop("recover", "one", "--yes", *T2).code != 0
+    said = shop("recover", "one", "--yes", *T2)
+    assert (said.code, "RCL5045" in said.err) == (69, True)
     left = work_with(shop)
     for _ in range(2):
         shop("run", "--until-idle", *LATER)
@@ -197,6 +198,9 @@ def test_two_machines_that_name_one_file_are_said_and_not_recovered_over(shop: S
     before = shop.cluster.disk(1).read_bytes()
     said = shop("plan", *T2)
     assert said.out.count("RCL7013") == 2
+    said = shop("preflight", "--all")
+    assert "one has a disk that two has too" in said.out
+    assert "two has a disk that one has too" in said.out
     said = shop("recover", "one", "--yes", *T2)
     assert (said.code, "'two'" in said.err + said.out) == (6, True)
     assert shop.cluster.disk(1).read_bytes() == before

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from reconciler.errors import Refused, StaleFence
+from reconciler.errors import Refused, StaleFence, Unreachable
 from reconciler.model import (
     Action,
     Adopt,
@@ -23,6 +23,7 @@ from reconciler.model import (
     JobKind,
     JobState,
     JobStatus,
+    Presence,
     Recovery,
     RecoveryTarget,
     RenameGroup,
@@ -30,8 +31,8 @@ from reconciler.model import (
     StopProtection,
     UpdateGroup,
 )
-from reconciler.protocols import Engine, Fence
-from tests.fakes import DiskCluster, SetClock, first_use, group, job, recovery_of
+from reconciler.protocols import Engine, Fence, KeepsStore
+from tests.fakes import STATE, DiskCluster, SetClock, first_use, group, job, recovery_of
 
 F1, F2 = Fence(1), Fence(2)
 
@@ -51,6 +52,10 @@ class World(ABC):
     @abstractmethod
     def open(self) -> Engine:
         """The engine, over what an earlier one left."""
+
+    @abstractmethod
+    def unused(self) -> Engine:
+        """An engine over nothing: a server that was never used."""
 
     def reopen(self) -> None:
         self.engine.close()
@@ -190,6 +195,66 @@ class EngineContract:
         world.engine.apply(UpdateGroup("mabs-01", ref, alone, both), F1)
         assert {each.group for each in world.engine.observe().replicas} == {"gold"}
         assert world.points(world.two) == made
+
+    # --- The store ---------------------------------------------------------------------------------------
+
+    def test_a_server_that_was_never_used_is_absent_and_takes_nothing(self, world: World) -> None:
+        engine = world.unused()
+        if not isinstance(engine, KeepsStore):
+            pytest.skip("this engine keeps no store of its own")
+        assert engine.lineage().presence is Presence.ABSENT
+        assert engine.observe().groups == ()
+        for act in (
+            lambda: engine.note_state(STATE, F1),
+            lambda: engine.apply(CreateGroup("mabs-01", group("gold", world.one)), F1),
+        ):
+            with pytest.raises(Unreachable):
+                act()
+        assert engine.lineage().presence is Presence.ABSENT
+        engine.close()
+
+    def test_the_first_use_gives_an_identity_for_good(self, world: World) -> None:
+        engine = world.unused()
+        if not isinstance(engine, KeepsStore):
+            pytest.skip("this engine keeps no store of its own")
+        made = engine.establish(STATE, F1)
+        assert (made.presence, made.state, made.token) == (Presence.PRESENT, STATE, 1)
+        assert made.store is not None
+        again = engine.establish(STATE, F1)
+        assert again.store is not None
+        assert again.store.id == made.store.id
+        engine.close()
+
+    def test_the_generation_grows_with_every_write_and_the_state_is_noted(self, world: World) -> None:
+        if not isinstance(world.engine, KeepsStore):
+            pytest.skip("this engine keeps no store of its own")
+        seen = [world.engine.lineage().store]
+        world.protect(world.one)
+        seen.append(world.engine.lineage().store)
+        assert world.done(job(JobKind.INITIAL_REPLICA, world.one)).state is JobState.SUCCEEDED
+        seen.append(world.engine.lineage().store)
+        later = msgspec.structs.replace(STATE, generation=STATE.generation + 1)
+        assert world.engine.note_state(later, F2).state == later
+        seen.append(world.engine.lineage().store)
+        world.reopen()
+        assert isinstance(world.engine, KeepsStore)
+        now = world.engine.lineage()
+        assert (now.store, now.state, now.token) == (seen[-1], later, 2)
+        lineages = [each for each in seen if each is not None]
+        assert len({each.id for each in lineages}) == 1
+        generations = [each.generation for each in lineages]
+        assert generations == sorted(set(generations))
+        with pytest.raises(StaleFence):
+            world.engine.note_state(STATE, F1)
+        assert world.engine.lineage().state == later
+
+    def test_tokens_of_two_leases_are_never_compared(self, world: World) -> None:
+        world.protect(world.one)
+        first = job(JobKind.INITIAL_REPLICA, world.one)
+        assert world.done(first, Fence(9, "replica")).state is JobState.SUCCEEDED
+        assert world.done(job(JobKind.SYNCHRONIZATION, world.one, 2), Fence(2)).state is JobState.SUCCEEDED
+        with pytest.raises(StaleFence):
+            world.engine.start(job(JobKind.SYNCHRONIZATION, world.one, 3), Fence(8, "replica"))
 
     # --- The fence ---------------------------------------------------------------------------------------
 

@@ -18,6 +18,9 @@ class EmbeddedWorld(World):
     def open(self) -> Engine:
         return embedded.open_engine(setup_for(self.folder / "store", self.cluster, self.clock))
 
+    def unused(self) -> Engine:
+        return embedded.open_engine(setup_for(self.folder / "unused", self.cluster, self.clock))
+
 
 class MemoryWorld(World):
     def __init__(self, folder: Path) -> None:
@@ -26,6 +29,9 @@ class MemoryWorld(World):
 
     def open(self) -> Engine:
         return memory.open_engine(setup_for(self.folder / "store", self.cluster, self.clock), self.server)
+
+    def unused(self) -> Engine:
+        return memory.open_engine(setup_for(self.folder / "unused", self.cluster, self.clock), MemoryServer())
 
 
 class TestEmbedded(EngineContract):

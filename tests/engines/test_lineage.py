@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reconciler import files
 from reconciler.engines.embedded import copies
-from reconciler.engines.embedded.records import folder_name
-from reconciler.errors import ReconcilerError, StaleFence, Unreachable
+from reconciler.engines.embedded.records import POINT, as_recorded, folder_name
+from reconciler.engines.embedded.replica import ReplicaStore
+from reconciler.errors import Damaged, ReconcilerError, StaleFence, Unreachable
 from reconciler.model import (
     CreateGroup,
     DataSource,
@@ -20,6 +23,8 @@ from reconciler.model import (
     JobKind,
     JobState,
     Presence,
+    Recovery,
+    RecoveryTarget,
     ReplicaState,
     UpdateGroup,
 )
@@ -135,14 +140,15 @@ def test_a_file_that_says_whose_it_is_is_written_anew(lab: Lab) -> None:
 # --- Older, or another one -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["catalog.db", "server.db"])
-def test_an_older_database_is_said_and_not_written_to(lab: Lab, what: str) -> None:
+@pytest.mark.parametrize(("what", "since"), [("catalog.db", 2), ("catalog.db", 1), ("server.db", 2)])
+def test_an_older_database_is_said_and_not_written_to(lab: Lab, what: str, since: int) -> None:
+    """A catalog that is behind by one job looks as if that job had died, but for what the server's database noted."""
     grown(lab)
     lab.engine.close()
     path = store(lab) / what if what == "server.db" else replica(lab) / what
     old = path.read_bytes()
     lab.engine = lab.open()
-    made = [*lab.points(), *(lab.back_up().result.point for _ in range(2))]  # type: ignore[union-attr]
+    made = [*lab.points(), *(lab.back_up().result.point for _ in range(since))]  # type: ignore[union-attr]
     lab.engine.close()
     path.write_bytes(old)
     copies_before = listing(replica(lab) / "points")
@@ -207,6 +213,36 @@ def test_catalogs_and_folders_that_were_exchanged_are_refused(lab: Lab) -> None:
     assert lab.back_up().code == "RCL4023"
 
 
+def test_the_replica_store_of_another_server_is_refused(lab: Lab, tmp_path: Path) -> None:
+    """Of the same virtual machine, whole and sound."""
+    grown(lab)
+    other = Lab(tmp_path / "other")
+    grown(other)
+    other.engine.close()
+    lab.engine.close()
+    shutil.rmtree(replica(lab))
+    shutil.copytree(replica(other), store(lab) / "volumes" / "vol-a" / replica(other).name)
+    lab.engine = lab.open()
+    assert set(lab.findings()) == {"RCL4023"}
+    assert lab.points() == []
+    assert lab.back_up().code == "RCL4023"
+
+
+def test_a_map_that_is_not_the_one_of_its_point_is_not_used(lab: Lab) -> None:
+    """Map and point are both as they were written, and do not belong together."""
+    made = grown(lab)
+    with ReplicaStore(lab.engine._server.place(lab.engine._assignment(lab.one))) as opened:
+        first, last = (POINT.decode(opened.rows.get("point", made[place]) or b"") for place in (0, -1))
+        machine = opened.map_of(made[0])
+        assert machine is not None
+        assert as_recorded(machine, first) == machine
+        with pytest.raises(Damaged):
+            as_recorded(machine, last)
+        doubted = msgspec.structs.replace(first, doubt="its map and its copy differed")
+        with pytest.raises(Damaged):
+            as_recorded(machine, doubted)
+
+
 # --- Made anew -------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +266,17 @@ def test_the_next_job_deletes_nothing_that_a_lost_catalog_can_be_made_anew_from(
     assert lab.check().state is JobState.SUCCEEDED
     assert (lab.state(), lab.findings()) == (ReplicaState.VALID, [])
     assert lab.engine.rebuild(None, F).replicas == ()
+
+
+def test_packs_without_any_copy_of_a_map_are_not_made_an_empty_catalog(lab: Lab) -> None:
+    grown(lab)
+    lab.engine.close()
+    (replica(lab) / "catalog.db").unlink()
+    shutil.rmtree(replica(lab) / "points")
+    lab.engine = lab.open()
+    before = listing(replica(lab))
+    assert [each.code for each in lab.engine.rebuild(None, F).findings] == ["RCL4027"]
+    assert listing(replica(lab)) == before
 
 
 def test_a_servers_database_is_made_anew_from_its_replica_stores(lab: Lab) -> None:
@@ -289,8 +336,6 @@ def test_a_holder_that_slept_writes_nothing_to_a_catalog(lab: Lab) -> None:
     with pytest.raises(StaleFence):
         lab.engine.start(pruning, mine)
     place = lab.engine._server.place(lab.engine._assignment(lab.one))
-    from reconciler.engines.embedded.replica import ReplicaStore
-
     with ReplicaStore(place, mine) as opened, pytest.raises(StaleFence):
         opened.set_inconsistent("said by one who slept")
     with ReplicaStore(place, Fence(1, "another lease")) as opened:
@@ -302,15 +347,11 @@ def test_pruning_keeps_what_the_rules_keep_by_the_time_it_writes(lab: Lab, monke
     made = grown(lab, 6)
     lab.clock.forward(timedelta(days=10))
     seen = lab.engine.observe().groups[0]
-    from reconciler.engines.embedded.replica import ReplicaStore
-
     real = ReplicaStore.bin_points
 
     def slept(self: ReplicaStore, *words: object) -> object:
         longer = group("gold", lab.one)
         term = longer.short_term
-        import msgspec
-
         after = msgspec.structs.replace(longer, short_term=msgspec.structs.replace(term, retention=timedelta(days=99)))
         lab.engine.apply(UpdateGroup("mabs-01", seen.ref, seen.group, after), F)
         return real(self, *words)  # type: ignore[arg-type]
@@ -333,21 +374,18 @@ def test_reading_makes_no_file_and_changes_none(lab: Lab) -> None:
     lab.engine.lineage()
     lab.engine.groups()
     lab.engine.check_store((1, 1))
-    from reconciler.model import Recovery, RecoveryTarget
-
     lab.engine.preview(_recovery_of(lab.one, Recovery(made[0], RecoveryTarget.FOLDER, folder=str(lab.folder / "x"))))
     lab.engine.close()
     assert {path: path.stat().st_mtime_ns for path in store(lab).rglob("*")} == before
 
 
 def test_a_damaged_row_harms_itself_alone(lab: Lab) -> None:
-    import sqlite3
-
     made = grown(lab)
     lab.engine.close()
     with sqlite3.connect(replica(lab) / "catalog.db") as db:
         row = db.execute("SELECT body FROM record WHERE kind = 'point' AND key = ?", (made[1],)).fetchone()
-        body = row[0].replace(b"synchronization", b"synchronizatiom")
+        body = row[0].replace(b'"machineName":"one"', b'"machineName":"onf"')
+        assert body != row[0]
         db.execute("UPDATE record SET body = ? WHERE kind = 'point' AND key = ?", (body, made[1]))
     db.close()
     lab.engine = lab.open()
@@ -356,14 +394,12 @@ def test_a_damaged_row_harms_itself_alone(lab: Lab) -> None:
     for point in (made[0], made[2]):
         assert lab.recover(point)[0].state is JobState.SUCCEEDED
     status, _ = lab.recover(made[1])
-    assert status.state is JobState.FAILED
+    assert (status.state, status.code) == (JobState.FAILED, "RCL4022")
     assert lab.engine.rebuild(lab.one, F).points == 3
     assert lab.points() == made
 
 
 def test_a_damaged_map_is_read_from_its_copy(lab: Lab) -> None:
-    import sqlite3
-
     made = grown(lab)
     held = lab.cluster.disk(1).read_bytes()
     lab.engine.close()
@@ -400,8 +436,6 @@ def test_a_copy_of_another_store_is_not_taken(lab: Lab) -> None:
     folder = replica(lab) / "points"
     path = copies.named(folder)[0].path
     copy = copies.read(path)
-    import msgspec
-
     foreign = msgspec.structs.replace(copy, store="f" * 32, generation=99, number=99)
     copies.write(folder, foreign)
     assert "RCL4023" in {each.code for each in lab.engine.check_store(None).findings}

@@ -1,0 +1,39 @@
+"""What the system refuses is told with path, room, account and what to do."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler import system_errors
+from reconciler.system_errors import explained
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_errors, "_free", lambda place: "12 bytes")
+    path = tmp_path / "a" / "x.md"
+    what, remedy = explained(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), path, 1234)
+    assert what == f"the disk of {path} is full: 1,234 bytes needed, 12 bytes free"
+    assert remedy == f"Free some space below {tmp_path}, then run it again; what was there before is unharmed."
+
+
+def test_a_missing_right(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.touch(0o640)
+    path.chmod(0o640)
+    what, remedy = explained(PermissionError(errno.EACCES, "Permission denied", str(path)))
+    owner = f"belongs to {path.owner()}, mode 0640"
+    assert what == f"the account {getpass.getuser()} may not read or write {path}: it {owner}"
+    assert remedy == "Run it as an account that may, or give this one the right. Nothing was changed."
+    what, _ = explained(PermissionError(errno.EACCES, "Permission denied"), tmp_path / "new")
+    assert f": {tmp_path} belongs to " in what
+
+
+def test_a_disk_that_is_read_only_and_everything_else() -> None:
+    assert explained(OSError(errno.EROFS, "x", "/x/y"))[0] == "/x/y is on a file system that is mounted read-only"
+    assert explained(OSError(errno.EIO, "Input/output error", "/x"))[0] == "the system said: Input/output error at /x"
+    assert explained(OSError("odd"))[0] == "the system said: odd"
