@@ -13,7 +13,7 @@ from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tel
 from reconciler.cli.session import clock_for, find_root, session
 from reconciler.cli.sinks import Reporter
 from reconciler.cli.wishes import only_authors
-from reconciler.control.agreeing import Agreement, agree_saved, mandate_of
+from reconciler.control.agreeing import Agreement, agree_again, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
 from reconciler.control.dispatch import poll
@@ -126,7 +126,7 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
         if not found.left.steps:
             note(f"The run {found.run.id} left nothing.")
             return ExitCode.SUCCESS
-        judged = agree_saved(site, policies.policies, found.left, ())
+        judged = agree_again(site, policies.policies, found.left)
         stands = site.now() - found.run.started_at <= AGREED_FOR
         asked_then = frozenset(found.run.withheld) if stands else judged.withheld
         agreement = msgspec.structs.replace(judged, withheld=judged.withheld & asked_then | judged.never)

@@ -80,6 +80,15 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     return Agreement(judged, frozenset(waiting | shielded), frozenset(shielded), asked)
 
 
+def agree_again(site: Site, policies: PolicySet, left: Plan) -> Agreement:
+    """The steps that a run of ours left, judged as those of a saved plan. What is to be remembered of them was worked
+    out when the run was agreed to and stands in our own journal: it is kept, whatever the policies say by now."""
+    agreement = agree_saved(site, policies, left, ())
+    agreed = {step.id: step.remember for step in left.steps}
+    steps = tuple(msgspec.structs.replace(step, remember=agreed[step.id]) for step in agreement.plan.steps)
+    return msgspec.structs.replace(agreement, plan=msgspec.structs.replace(agreement.plan, steps=steps))
+
+
 def _unsound(site: Site, what: str) -> Refused:
     return Refused("RCL3101", f"this is no plan of the site {site.name}: {what}", "Make a new plan.", subject=site.name)
 

@@ -85,6 +85,8 @@ def judge_store(server: str, ours: OurSide, seen: StoreLineage) -> StoreView:
     mine = ours.state is not None and seen.state is not None and seen.state.id == ours.state.id
     if mine and seen.state is not None and ours.state is not None and seen.state.generation > ours.state.generation:
         raise _older_state(server, ours.state, seen.state, seen)
+    if known is None and seen.state is None and ours.entries:
+        return StoreView(server, seen, Use.NAMING)  # cut off between its taking an identity and our note of it
     if known is None:
         return StoreView(server, seen, Use.GOES_ON if mine else Use.FOREIGN)
     if seen.store.id != known.store.id:
@@ -134,34 +136,36 @@ def foreign_store(view: StoreView) -> Diagnostic:
 def use_stores(site: Site, servers: frozenset[str], fence: Fence, run: str, *, adopting: bool) -> None:
     """The first use of stores that a run is about to write to, on record: made, named or taken over. Raises what
     `judge_store` raises."""
+    known = site.memory.stores.known()
     for name, view in views(site).items():
         if name not in servers:
             continue
         if isinstance(view, ReconcilerError):
             raise view
-        if view.use is Use.GOES_ON or (view.use is Use.FOREIGN and not adopting):
+        if (view.use is Use.GOES_ON and name in known) or (view.use is Use.FOREIGN and not adopting):
             continue
         state, keeper = site.memory.lineage(), keeper_of(site.engines[name])
         if state is None or keeper is None:
             continue
-        made = keeper.establish(state, fence)
-        _note(site, name, made)
-        what = {Use.FIRST: "firstUse", Use.NAMING: "identityTaken", Use.FOREIGN: "storeAdopted"}[view.use]
-        identity = made.store.id if made.store is not None else ""
-        record_state(site, what, run, server=name, path=made.path, store=identity)
+        _begin(site, view, keeper.establish(state, fence), run)
 
 
 def note_stores(site: Site, fence: Fence) -> None:
     """Tells each store that is ours how far our state has come, and notes how far the store has. Raises nothing: what
     keeps a store from being noted shows at the next look."""
+    known = site.memory.stores.known()
     for name, view in views(site).items():
         state, keeper = site.memory.lineage(), keeper_of(site.engines[name])
         if isinstance(view, ReconcilerError) or view.use is not Use.GOES_ON or state is None or keeper is None:
             continue
         try:
-            _note(site, name, keeper.note_state(state, fence))
+            seen = keeper.note_state(state, fence)
         except ReconcilerError:
             continue
+        if name in known:
+            _note(site, name, seen)
+        else:
+            _begin(site, view, seen, "")
 
 
 def largest_token(site: Site) -> int:
@@ -174,6 +178,15 @@ def largest_token(site: Site) -> int:
         except ReconcilerError:
             continue
     return found
+
+
+def _begin(site: Site, view: StoreView, made: StoreLineage, run: str) -> None:
+    """Notes a store for the first time, on record. One that is ours already was made by a process that was cut off
+    before it could."""
+    _note(site, view.server, made)
+    what = {Use.NAMING: "identityTaken", Use.FOREIGN: "storeAdopted"}.get(view.use, "firstUse")
+    identity = made.store.id if made.store is not None else ""
+    record_state(site, what, run, server=view.server, path=made.path, store=identity)
 
 
 def _note(site: Site, server: str, seen: StoreLineage) -> None:

@@ -171,11 +171,12 @@ def _disk(life: Life, path: str) -> None:
     life.cluster.write(f"volumes/csv-01/{machine_id(1)}/vm.json", stated | {"replication": {"mode": "none"}})
 
 
-def _garbled(life: Life, path: str, table: str) -> None:
+REPLICAS = "UPDATE record SET body = ? WHERE kind = 'replica'"
+
+
+def _garbled(life: Life, path: str, update: str) -> None:
     with closing(sqlite3.connect(life.root / path)) as connection, connection:
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        assert "body" in columns, columns
-        connection.execute(f"UPDATE {table} SET body = ?", (b'{"x',))
+        assert connection.execute(update, (b'{"x',)).rowcount > 0
 
 
 #: What goes wrong -> what is done to make it so, and whether the other virtual machine is backed up all the same.
@@ -200,8 +201,8 @@ TROUBLES: dict[str, tuple[Callable[[Life], Any], bool]] = {
     "a NUL in the path of a disk": (lambda life: _disk(life, "x\0y"), True),
     "a disk path outside of the cluster": (lambda life: _disk(life, "volumes/../../../etc/passwd"), True),
     "no cluster.json": (lambda life: (life.root / "cluster" / "cluster.json").unlink(), False),
-    "a garbled row of a job in the state": (lambda life: _garbled(life, "var/hq.db", "job"), False),
-    "a garbled row of a replica": (lambda life: _garbled(life, "var/mabs-01/server.db", "replica"), False),
+    "a garbled row of a job in the state": (lambda life: _garbled(life, "var/hq.db", "UPDATE job SET body = ?"), False),
+    "a garbled row of a replica": (lambda life: _garbled(life, "var/mabs-01/server.db", REPLICAS), False),
 }
 
 
@@ -227,7 +228,7 @@ def test_the_loop_lives(life: Life, what: str) -> None:
     life.close()
     assert life.died is None, life.died
     assert life.ear.codes or what in UNTOLD
-    assert "RCL9001" not in life.ear.codes or what == "a garbled row of a replica", life.ear.texts
+    assert "RCL9001" not in life.ear.codes, life.ear.texts
 
 
 def _raises(error: Exception) -> Callable[..., Any]:

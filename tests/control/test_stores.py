@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,6 +44,8 @@ ABSENT = StoreLineage(Presence.ABSENT, "/mnt/store")
         (OurSide(OURS, None), seen(), Use.GOES_ON),  # killed between the two notes of a first use
         (OurSide(OURS, None, (ENTRY,)), seen(None), Use.NAMING),
         (OurSide(None, None, (ENTRY,)), seen(None), Use.NAMING),
+        (OurSide(OURS, None, (ENTRY,)), seen(state=None), Use.NAMING),  # killed before the new identity knew us
+        (OurSide(OURS, None), seen(state=None), Use.FOREIGN),
         (OurSide(OURS, None), seen(None), Use.FOREIGN),
         (OurSide(OURS, None), seen(state=Lineage("6" * 32, 3)), Use.FOREIGN),
         (OurSide(None, None), seen(), Use.FOREIGN),
@@ -134,6 +137,23 @@ def test_a_first_use_is_on_record_and_known_from_then_on(site: Site, keeper: Kee
     with holding(site) as held, pytest.raises(Unreachable):
         use_stores(site, frozenset({"mabs-01"}), held.fence, "run-2", adopting=False)
     assert keeper.store is None
+
+
+def test_a_first_use_that_was_cut_off_is_on_record_at_the_next_look(site: Site, keeper: Keeper) -> None:
+    with holding(site) as held:
+        lineage = site.memory.lineage()
+        assert lineage is not None
+        keeper.establish(lineage, held.fence)
+        use_stores(site, frozenset({"mabs-01"}), held.fence, "run-1", adopting=False)
+    assert told(site) == ["firstUse"]
+    other = Keeper(keeper.path.with_name("other"))
+    site = dataclasses.replace(site, engines={**site.engines, "mabs-02": other})  # type: ignore[dict-item]
+    with holding(site) as held:
+        lineage = site.memory.lineage()
+        assert lineage is not None
+        other.establish(lineage, held.fence)
+    assert told(site) == ["firstUse", "firstUse"]
+    assert set(site.memory.stores.known()) == {"mabs-01", "mabs-02"}
 
 
 def test_a_state_that_is_new_gives_tokens_above_those_that_servers_have_seen(site: Site, keeper: Keeper) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from reconciler import files
-from reconciler.engines.embedded import copies
+from reconciler.engines.embedded import copies, open_engine
 from reconciler.engines.embedded.records import POINT, as_recorded, folder_name
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.errors import Damaged, ReconcilerError, StaleFence, Unreachable
@@ -30,7 +30,7 @@ from reconciler.model import (
 )
 from reconciler.protocols import Fence
 from tests.engines.test_embedded import Lab
-from tests.fakes import STATE, first_use, group, job
+from tests.fakes import STATE, DiskCluster, SetClock, first_use, group, job, setup_for
 from tests.fakes import recovery_of as _recovery_of
 
 F = Fence(1)
@@ -66,6 +66,40 @@ def grown(lab: Lab, points: int = 3) -> list[str]:
         lab.cluster.change(1, number % 3, seed=number)
         assert lab.back_up().state is JobState.SUCCEEDED
     return lab.points()
+
+
+# --- First use -------------------------------------------------------------------------------------------------
+
+
+def test_a_store_whose_making_was_cut_off_says_whose_it_is_or_is_not_there(tmp_path: Path) -> None:
+    fence = Fence(812)
+
+    def cut(step: files.Step) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    found, number = set(), 0
+    while True:
+        number += 1
+        left = number
+        setup = setup_for(tmp_path / str(number), DiskCluster(tmp_path / "cluster"), SetClock())
+        engine = open_engine(setup)
+        try:
+            with files.watch(cut):
+                engine.establish(STATE, fence)
+            break
+        except KeyboardInterrupt:
+            engine.close()
+            engine = open_engine(setup)
+            said = engine.lineage()
+            found.add(said.presence)
+            assert said.presence is Presence.ABSENT or (said.state, said.token) == (STATE, 812), number
+            assert engine.establish(STATE, fence).state == STATE, number
+        finally:
+            engine.close()
+    assert found == {Presence.ABSENT, Presence.PRESENT}
 
 
 # --- Missing ---------------------------------------------------------------------------------------------------

@@ -222,7 +222,8 @@ class ServerStore:
         """See `protocols.KeepsStore`."""
         with self._lock:
             if self._rows is None and self.presence() is Presence.ABSENT:
-                make_server(self.path, Head(new_identity()))
+                # Whose it is stands in it from the first moment: cut off after this, it is no stranger's to the state.
+                make_server(self.path, Head(new_identity(), state=state, tokens={fence.lease: fence.token}))
             return self.note_state(state, fence)
 
     def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
