@@ -7,6 +7,7 @@ from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.model import Adopt, CreateGroup, OutcomeState, Step
 from reconciler.model.drift import InFlight
+from reconciler.schedule import SKEW
 
 _OVER = (OutcomeState.DONE, OutcomeState.ALREADY, OutcomeState.FAILED)
 
@@ -29,11 +30,12 @@ def in_flight(site: Site, observation: Observation) -> tuple[InFlight, ...]:
                 flight = InFlight(step.action.server, name, run.id, holder, run.started_at)
                 found[flight.server, flight.group] = flight
     now = {(entry.server, entry.group): entry for entry in site.memory.ledger.entries()}
+    latest = site.now() + SKEW  # what lies beyond was applied while a clock was ahead, not just now
     seen = {(entry.server, entry.group): entry for entry in observation.ledger}
     for server, group in now.keys() | seen.keys():
         entry = seen.get((server, group))
         catalog = observation.catalogs.get(server)
-        newer = entry is not None and catalog is not None and entry.applied_at > catalog.taken_at
+        newer = entry is not None and catalog is not None and catalog.taken_at < entry.applied_at <= latest
         if newer or not _same_step(entry, now.get((server, group))):
             found.setdefault((server, group), InFlight(server, group))
     return tuple(found[key] for key in sorted(found))

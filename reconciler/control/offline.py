@@ -80,7 +80,7 @@ def lint_all(policies: PolicySet, sights: Mapping[str, Sight], today: date) -> t
                 Severity.ADVICE,
                 f"not run for {name}, whose clusters were not seen: machines in two groups, rules that match nothing, "
                 "placement, capacity, sizes of windows and first copies",
-                "Give --inventory FILE, or run where the clusters can be read.",
+                "Give --inventory FILE (`reconciler inventory snapshot` writes one): validate opens no cluster.",
                 placed.positions.at("spec", "clusters"),
             )
         )

@@ -14,6 +14,7 @@ from reconciler.model import LedgerEntry, ProtectionGroup, Sighting
 from reconciler.plan import DesiredState
 from reconciler.plan.agreed import agreed
 from reconciler.plan.owned import as_left
+from reconciler.schedule import ahead
 
 #: How old a note of a group that is as we left it may get before it is written anew.
 FRESH = timedelta(minutes=1)
@@ -54,7 +55,8 @@ def _sighting(
     if last is not None and (last.group != entry.group or last.as_left_at < entry.applied_at):
         last = None  # of a time before the group was applied
     if as_left(live, entry, unreadable(site).get(entry.server, frozenset())):
-        settled = last is not None and last.differs_since is None and at - last.as_left_at < FRESH
+        fresh = last is not None and not ahead(last.as_left_at, at) and at - last.as_left_at < FRESH
+        settled = fresh and last is not None and last.differs_since is None
         return None if settled else Sighting(entry.server, entry.ref, entry.group, at)
     if last is not None and last.differs_since is not None:
         return None

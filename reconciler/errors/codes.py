@@ -457,8 +457,8 @@ _POLICIES: dict[str, Explanation] = {
     "RCL1090": Explanation(
         "checks that were not run",
         "Some checks compare the policies with the cluster, and none could be seen.",
-        "Give --inventory FILE (`reconciler inventory snapshot` writes one), or run where the cluster's "
-        "folder can be read.",
+        "Give --inventory FILE (`reconciler inventory snapshot` writes one). `validate` opens no cluster by itself, "
+        "since the policies may be a stranger's.",
     ),
     "RCL1091": Explanation(
         "a link that cannot be followed",

@@ -7,6 +7,7 @@ A rule counts for its field and all that is below it. A field without a rule fai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -228,6 +229,12 @@ def _by_name(parts: Iterable[Any]) -> dict[str, Any]:
 _ANY = ZoneInfo("UTC")
 
 
+@lru_cache(maxsize=256)
+def _names(kind: Any) -> dict[str, str]:
+    """Field of a policy -> of its type; told once for each type, since msgspec reads the annotations each time."""
+    return {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+
+
 def _at(path: str) -> Callable[[Any], Any]:
     """Reads a value by its policy path: None where something on the way is not written."""
     steps = path.split(".")
@@ -235,8 +242,8 @@ def _at(path: str) -> Callable[[Any], Any]:
     def get(document: Any) -> Any:
         value = document
         for step in steps:
-            names = {field.encode_name: field.name for field in msgspec.structs.fields(value)}
-            value = getattr(value, names[step])
+            kind: Any = type(value)
+            value = getattr(value, _names(kind)[step])
             if value is None:
                 return None
         return value

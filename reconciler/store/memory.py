@@ -38,6 +38,9 @@ Now = Callable[[], datetime]
 
 _SQL = "reconciler.store.sql"
 
+#: The schema of version 0.1: one before it is of a state that was never finished.
+_OLDEST = 2
+
 
 class Opening(Enum):
     """How a state is opened. READ makes and changes nothing; where there is no state an empty one stands for it.
@@ -90,6 +93,8 @@ def format_of(path: Path) -> int | None:
     if not path.exists():
         return None
     with closing(open_memory(path, opening=Opening.READ)) as memory:
+        if not memory.present:
+            return None
         return 2 if memory.lineage() is not None else 1
 
 
@@ -100,12 +105,16 @@ def _make(path: Path) -> None:
 
 
 def _reading(path: Path, now: Now) -> SqliteMemory:
-    """A memory that only reads; an empty one in memory where there is no file."""
-    if not path.exists():
-        nothing = Database(sqlite.connect(Path(":memory:"), migrations=_SQL), path)
-        nothing.reading = True
-        return SqliteMemory(nothing, path, now, present=False)
-    return SqliteMemory(Database(sqlite.connect_reading(path, migrations=_SQL), path, reading=True), path, now)
+    """A memory that only reads; an empty one where there is no file, or only what a process that was killed while
+    it made one left."""
+    if path.exists():
+        connection = sqlite.connect_reading(path, migrations=_SQL)
+        if sqlite.version(connection) >= _OLDEST:
+            return SqliteMemory(Database(connection, path, reading=True), path, now)
+        connection.close()
+    nothing = Database(sqlite.connect(Path(":memory:"), migrations=_SQL), path)
+    nothing.reading = True
+    return SqliteMemory(nothing, path, now, present=False)
 
 
 def _may_be_noted(path: Path) -> bool:

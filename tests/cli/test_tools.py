@@ -270,7 +270,8 @@ def test_coverage_and_its_thresholds(shop: Shop, tmp_path: Path) -> None:
     assert shop("coverage", "--min-protected", "50%", *T1).code == 0
     assert shop("coverage", "--min-protected", "51%", *T1).code == 9
     told = json.loads(shop("coverage", "--format", "json", *T1).out)
-    assert told["counts"] == {"protected": 1, "pending": 0, "excluded": 0, "unprotected": 1}
+    counts = {state: number for state, number in told["counts"].items() if number}
+    assert counts == {"protected": 1, "unprotected": 1}
     assert shop("coverage", "--min-protected", "most").code == 64
 
 

@@ -22,6 +22,7 @@ import pytest
 from reconciler.control import loop
 from reconciler.control.clock import ALARMS, future_times
 from reconciler.control.dispatch import poll
+from reconciler.control.flight import in_flight
 from reconciler.control.observe import Observation, observe
 from reconciler.control.status import below_threshold, status
 from reconciler.control.tick import Tick
@@ -258,3 +259,17 @@ def test_the_first_points_were_made_at_the_true_time(tmp_path: Path, monkeypatch
         times = sorted(point.time for point in one.desk.server.points.values())
         assert times[0] == NOON.astimezone(UTC)
         assert len(times) == 2 * 5
+
+
+def test_what_was_applied_while_the_clock_was_ahead_is_not_in_flight_until_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with life(tmp_path, monkeypatch) as one:
+        one.clock.off = timedelta(days=60)
+        one.live(1, "idle")
+        one.clock.off = timedelta(0)
+        site = one.desk.site
+        assert in_flight(site, one.observation()) == ()
+        one.live(1, "idle")
+        (noted,) = site.memory.ledger.sightings()
+        assert noted.as_left_at <= one.clock.now()

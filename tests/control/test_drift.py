@@ -280,6 +280,8 @@ def test_what_was_applied_while_we_looked_is_in_flight(desk: Desk) -> None:
     assert in_flight(desk.site, observation) == ()
     late = msgspec.structs.replace(entry, applied_at=desk.clock.at + MINUTE)
     desk.site.memory.ledger.record(late)
+    assert in_flight(desk.site, _with(observation, late)) == ()  # of a clock that was ahead
+    desk.clock.forward(MINUTE)
     assert [each.group for each in in_flight(desk.site, _with(observation, late))] == ["gold"]
 
 

@@ -268,6 +268,17 @@ def test_the_next_job_deletes_nothing_that_a_lost_catalog_can_be_made_anew_from(
     assert lab.engine.rebuild(None, F).replicas == ()
 
 
+def test_packs_without_any_copy_of_a_map_are_not_made_an_empty_catalog(lab: Lab) -> None:
+    grown(lab)
+    lab.engine.close()
+    (replica(lab) / "catalog.db").unlink()
+    shutil.rmtree(replica(lab) / "points")
+    lab.engine = lab.open()
+    before = listing(replica(lab))
+    assert [each.code for each in lab.engine.rebuild(None, F).findings] == ["RCL4027"]
+    assert listing(replica(lab)) == before
+
+
 def test_a_servers_database_is_made_anew_from_its_replica_stores(lab: Lab) -> None:
     made = grown(lab)
     lab.engine.close()

@@ -171,6 +171,19 @@ def test_a_looser_budget_does_not_count_until_it_is_approved(shop: Shop, way: st
     assert site("diff", "HEAD~1", "HEAD").code == 5
 
 
+def test_without_the_settled_site_a_raised_budget_is_used_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `_site`, by which a field that waits is as it was."""
+    monkeypatch.setattr(settled, "_site", lambda old, new, held: new)
+    shop.policy("[one, two]", "[one]")
+    site = Reviewed(shop, BUDGETS)
+    site.edit("[one]", "[one, two]")
+    _grow(site)
+    site.edit("newMembers: 1", "newMembers: 9")
+    site.commit("looser", author=MALLORY)
+    site.tick()
+    assert site.groups()["gold"][1] == 4
+
+
 @pytest.mark.parametrize(
     "edit",
     [

@@ -70,6 +70,10 @@ def rebuild_catalog(place: Place, fence: Fence, now: datetime, *, sound_too: boo
     with _locked(place.folder):
         found = list(_copies(place))
         store, generation, tokens = _who(place, found)
+        if not found and next(sealed_packs(place.folder / "packs"), None) is not None:
+            what = f"there are packs in {place.folder}, and no copy of a map (version 0.1 wrote none that say enough)"
+            remedy = "Restore catalog.db from a backup, such as catalog-format-1.db beside it. Nothing was changed."
+            raise Refused("RCL4027", what, remedy, subject=str(place.folder))
         findings: list[Diagnostic] = []
         if fence.token < tokens.get(fence.lease, 0):
             raise stale(fence, tokens[fence.lease], place.folder.name)

@@ -160,8 +160,10 @@ class Rows:
         return Found(bodies, tuple(faults))
 
     def kinds(self) -> set[str]:
-        """Every kind of record that is there or should be, but for the head."""
+        """Every kind of record that is there or should be, but for the head. A row whose kind is damaged is missing
+        among those of its own kind."""
         there = {row["kind"] for row in self.db.execute("SELECT DISTINCT kind FROM record")}
+        there = {kind for kind in there if isinstance(kind, str)}
         return (there | set(self.head().tallies)) - {"head"}
 
     def tally_faults(self, table: str, count: int, total: int) -> list[str]:
