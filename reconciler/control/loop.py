@@ -218,8 +218,11 @@ class _Worker:
 
     def tick(self, held: Holding, confirm_clock: bool = False) -> Tick:
         self._read = fingerprint(self.root)  # before reading, so that no change falls between
-        done = tick(self.site, read_or_last_good(self.root), held, confirm_clock=confirm_clock)
+        policies = read_or_last_good(self.root)
+        done = tick(self.site, policies, held, confirm_clock=confirm_clock)
         self.summary.count(done)
+        if not policies.kept:
+            self.summary.troubles += (ExitCode.FAILURE,)
         self.tell((*self._before, *done.findings))
         self.watcher.ticked(done)
         return done

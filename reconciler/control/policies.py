@@ -22,12 +22,14 @@ _KEEP = ".reconciler"
 
 class Policies(msgspec.Struct, frozen=True):
     """What was read. `current` is False when the folder is wrong now and these are the last good ones:
-    enough to go on with jobs, never to change anything. `texts` is what was read of each file."""
+    enough to go on with jobs, never to change anything. `texts` is what was read of each file; `kept` is False where
+    they could not be kept for a day on which the folder is wrong."""
 
     policies: PolicySet
     current: bool
     diagnostics: tuple[Diagnostic, ...]
     texts: Mapping[str, bytes]
+    kept: bool = True
 
 
 def read_good(root: Path) -> Policies:
@@ -56,7 +58,7 @@ def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
     with bounds.about("keeping the policies for a day on which they are wrong"):
         _keep(root, good.texts)
     found = () if reading else bounds.findings
-    return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found))
+    return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found), kept=not found)
 
 
 def policy_paths(root: Path) -> tuple[str, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin, end
 from reconciler.control.evidence import record_state
 from reconciler.control.lease import Holding
 from reconciler.control.site import Site
-from reconciler.control.stores import keeper_of
+from reconciler.control.stores import keeper_of, tell
 from reconciler.errors import UsageError
-from reconciler.model import DataSource, KnownStore
+from reconciler.model import DataSource
 from reconciler.protocols import Fence, Rebuilds, StoreRebuild
 
 
@@ -41,11 +43,7 @@ def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *
 
 def _note(site: Site, server: str, fence: Fence) -> None:
     """A database that was made anew counts from where the data says: our state takes that for what it saw last."""
-    state, keeper = site.memory.lineage(), keeper_of(site.engines[server])
-    if state is None or keeper is None:
+    keeper = keeper_of(site.engines[server])
+    if site.memory.lineage() is None or keeper is None:
         return
-    seen = keeper.note_state(state, fence)
-    if seen.store is not None:
-        now, known = site.now(), site.memory.stores.known().get(server)
-        first = known.first_used_at if known is not None else now
-        site.memory.stores.note(KnownStore(server, seen.store, seen.path, first, now))
+    tell(site, keeper.lineage(), server, partial(keeper.note_state, fence=fence))

@@ -220,6 +220,8 @@ def _make_ready(found: Opened, lease: Lease, build: Build, consent: str, evidenc
     with closing(open_memory(found.folder / DATABASE)) as memory:
         memory.verify()
         memory.come_from_backup(reached, identity, evidence)
+        for known in memory.stores.known().values():
+            memory.stores.note(msgspec.structs.replace(known, told="", telling=""))
         memory.locks.raise_floor(lease.token)
         site = build(memory)
         memory.locks.hand(lease)

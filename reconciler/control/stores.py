@@ -6,9 +6,11 @@ how far it had come, in two places that do not fail together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -94,6 +96,8 @@ def judge_store(server: str, ours: OurSide, seen: StoreLineage) -> StoreView:
     if seen.store.generation < known.store.generation:
         behind = f"generation {seen.store.generation} is there, and {known.store.generation} was seen"
         raise _other(server, known, seen, f"an older copy of it is there: {behind}")
+    if mine and seen.state is not None and ours.state is not None and not _knows_mark(known, seen.state.mark):
+        raise _older_state(server, ours.state, seen.state, seen)
     if not mine and seen.state is not None:
         raise _other(server, known, seen, "another state has written to it since")
     return StoreView(server, seen, Use.GOES_ON)
@@ -147,7 +151,8 @@ def use_stores(site: Site, servers: frozenset[str], fence: Fence, run: str, *, a
         state, keeper = site.memory.lineage(), keeper_of(site.engines[name])
         if state is None or keeper is None:
             continue
-        _begin(site, view, keeper.establish(state, fence), run)
+        made = tell(site, view.seen, name, partial(keeper.establish, fence=fence))
+        _record_first(site, view, made, run)
 
 
 def note_stores(site: Site, fence: Fence) -> None:
@@ -159,13 +164,11 @@ def note_stores(site: Site, fence: Fence) -> None:
         if isinstance(view, ReconcilerError) or view.use is not Use.GOES_ON or state is None or keeper is None:
             continue
         try:
-            seen = keeper.note_state(state, fence)
+            made = tell(site, view.seen, name, partial(keeper.note_state, fence=fence))
         except ReconcilerError:
             continue
-        if name in known:
-            _note(site, name, seen)
-        else:
-            _begin(site, view, seen, "")
+        if name not in known:
+            _record_first(site, view, made, "")
 
 
 def largest_token(site: Site) -> int:
@@ -180,22 +183,37 @@ def largest_token(site: Site) -> int:
     return found
 
 
-def _begin(site: Site, view: StoreView, made: StoreLineage, run: str) -> None:
-    """Notes a store for the first time, on record. One that is ours already was made by a process that was cut off
-    before it could."""
-    _note(site, view.server, made)
+def _record_first(site: Site, view: StoreView, made: StoreLineage, run: str) -> None:
+    """That a store was noted for the first time. One that goes on was made by a process that was cut off before it
+    could note it."""
     what = {Use.NAMING: "identityTaken", Use.FOREIGN: "storeAdopted"}.get(view.use, "firstUse")
     identity = made.store.id if made.store is not None else ""
     record_state(site, what, run, server=view.server, path=made.path, store=identity)
 
 
-def _note(site: Site, server: str, seen: StoreLineage) -> None:
-    if seen.store is None:
-        return
-    known = site.memory.stores.known().get(server)
-    now = site.now()
-    first = known.first_used_at if known is not None and known.store.id == seen.store.id else now
-    site.memory.stores.note(KnownStore(server, seen.store, seen.path, first, now))
+def tell(site: Site, found: StoreLineage, server: str, say: Callable[[Lineage], StoreLineage]) -> StoreLineage:
+    """Tells a store who our state is and how far it has come, with a new mark, and notes what the store says of itself.
+    `found` is the store as it was before. The mark is written down here first: killed anywhere in between, our state
+    knows every mark that the store can have heard."""
+    stores, mark = site.memory.stores, secrets.token_hex(8)
+    known = stores.known().get(server)
+    heard = found.state.mark if found.state is not None else ""
+    if known is not None:
+        stores.note(msgspec.structs.replace(known, told=heard, telling=mark))
+    state = site.memory.lineage()
+    assert state is not None
+    seen = say(msgspec.structs.replace(state, mark=mark))
+    if seen.store is not None:
+        now = site.now()
+        first = known.first_used_at if known is not None and known.store.id == seen.store.id else now
+        stores.note(KnownStore(server, seen.store, seen.path, first, now, told=mark))
+    return seen
+
+
+def _knows_mark(known: KnownStore, heard: str) -> bool:
+    """Whether our state gave the store the mark that it heard last, or cannot tell."""
+    ours = {known.told, known.telling} - {""}
+    return not ours or not heard or heard in ours
 
 
 # --- Errors ----------------------------------------------------------------------------------------------------
@@ -242,7 +260,7 @@ def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage)
     return Unreachable(
         "RCL5045",
         f"the state is an older copy: it has generation {ours.generation}, and {server} in {seen.path} was written to "
-        f"under generation {noted.generation} of it",
+        f"under generation {noted.generation} of a newer one",
         "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older one go on, on "
         "record. Nothing was concluded or written.",
         subject=server,

@@ -13,10 +13,13 @@ class Lineage(msgspec.Struct, frozen=True, rename="camel"):
 
     `id` is 32 random hexadecimal digits, given at the first use and never changed. `generation` grows with every
     committed write; of two copies with one id the one with the smaller generation is the older one.
+    `mark` is a random word that a state gives a store each time it writes there, and keeps: a copy of the state that
+    does not know the word which the store heard last is an older one, however often it was written to since.
     """
 
     id: str
     generation: int
+    mark: str = ""
 
 
 class Presence(StrEnum):
@@ -42,10 +45,14 @@ class StoreLineage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
 
 class KnownStore(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What our own state has on record of a server's store: who it is and how far it had come when we saw it last, its
-    path then, when we used it first and saw it last (UTC)."""
+    path then, when we used it first and saw it last (UTC). `told` is the mark that the store heard last, `telling` one
+    that it may have heard: it is written down before the store is told. Both are empty in a state that comes from a
+    backup, which believes any."""
 
     server: str
     store: Lineage
     path: str
     first_used_at: datetime
     last_seen_at: datetime
+    told: str = ""
+    telling: str = ""

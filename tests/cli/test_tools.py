@@ -308,11 +308,11 @@ def test_what_is_imported_is_what_is_there(shop: Shop) -> None:
     shutil.rmtree(shop.root / "var" / "state", ignore_errors=True)
     said = shop("import")
     assert said.code == 0, said.err
-    plan = json.loads(shop("plan", "--format", "json", *T1).out)
-    assert plan["steps"] == []
-    codes = [finding["code"] for finding in plan["findings"] if finding["severity"] != "advice"]
-    assert codes == ["RCL3021"]
+    lost = shop("plan", *T1)
+    assert (lost.code, "RCL3012" in lost.err) == (6, True)
     assert shop("apply", "--yes", *T1).code == 6
+    plan = json.loads(shop("plan", "--adopt", "*", "--format", "json", *T1).out)
+    assert {step["action"]["action"] for step in plan["steps"]} == {"adopt"}
     assert shop("import").code == 64
 
 

@@ -23,6 +23,7 @@ ONE = DataSource("c", "1")
 OURS = Lineage("5" * 32, 40)
 STORE = Lineage("a" * 32, 7)
 KNOWN = KnownStore("mabs-01", STORE, "/mnt/store", NOON, NOON + timedelta(hours=1))
+TOLD = KnownStore("mabs-01", STORE, "/mnt/store", NOON, NOON, told="told", telling="telling")
 ENTRY = LedgerEntry("mabs-01", "ref", group("gold", ONE), NOON, "r")
 
 
@@ -41,6 +42,9 @@ ABSENT = StoreLineage(Presence.ABSENT, "/mnt/store")
         (OurSide(OURS, KNOWN), seen(), Use.GOES_ON),
         (OurSide(OURS, KNOWN), seen(Lineage(STORE.id, 9)), Use.GOES_ON),  # a run that died before it noted this
         (OurSide(OURS, KNOWN), seen(state=Lineage(OURS.id, 12)), Use.GOES_ON),
+        (OurSide(OURS, TOLD), seen(state=Lineage(OURS.id, 12, "told")), Use.GOES_ON),
+        (OurSide(OURS, TOLD), seen(state=Lineage(OURS.id, 12, "telling")), Use.GOES_ON),  # killed while it told
+        (OurSide(OURS, KNOWN), seen(state=Lineage(OURS.id, 12, "any")), Use.GOES_ON),  # from a backup
         (OurSide(OURS, None), seen(), Use.GOES_ON),  # killed between the two notes of a first use
         (OurSide(OURS, None, (ENTRY,)), seen(None), Use.NAMING),
         (OurSide(None, None, (ENTRY,)), seen(None), Use.NAMING),
@@ -66,6 +70,8 @@ def test_a_store_that_may_be_used(ours: OurSide, found: StoreLineage, use: Use) 
         (OurSide(OURS, KNOWN), seen(state=Lineage("6" * 32, 3)), "RCL5044", "another state has written"),
         (OurSide(OURS, KNOWN), seen(state=Lineage(OURS.id, 41)), "RCL5045", "generation 40"),
         (OurSide(OURS, None), seen(state=Lineage(OURS.id, 41)), "RCL5045", "older copy"),
+        # Written to so often since it was put back that its generation passed the one that the store heard.
+        (OurSide(OURS, TOLD), seen(state=Lineage(OURS.id, 12, "newer")), "RCL5045", "older copy"),
     ],
 )
 def test_a_store_that_is_never_taken_for_new(ours: OurSide, found: StoreLineage, code: str, words: str) -> None:
