@@ -72,7 +72,7 @@ def grown(lab: Lab, points: int = 3) -> list[str]:
 
 
 def test_a_store_whose_making_was_cut_off_says_whose_it_is_or_is_not_there(tmp_path: Path) -> None:
-    fence = Fence(812)
+    fence, left = Fence(812), 0
 
     def cut(step: files.Step) -> None:
         nonlocal left
