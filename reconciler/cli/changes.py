@@ -20,6 +20,7 @@ from reconciler.control.saved import origin_of, read, save, shown
 from reconciler.errors import ExitCode
 from reconciler.parse.explain import explained
 from reconciler.plan.terms import zones_of
+from reconciler.report.plan_words import waits
 from reconciler.store import Opening
 
 
@@ -50,7 +51,11 @@ def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, loo
         if look.save is not None:
             save(look.save, proposal.plan, origin_of(site, observation))
             note(f"Saved: {look.save}. `reconciler apply {look.save}` does just this.")
-    return ExitCode.CHANGES_PENDING if look.detailed and proposal.plan.steps else ExitCode.SUCCESS
+    return (
+        ExitCode.CHANGES_PENDING
+        if look.detailed and (proposal.plan.steps or waits(proposal.plan))
+        else ExitCode.SUCCESS
+    )
 
 
 def show(file: Path, to: Reporter) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +19,7 @@ from reconciler.cli.session import find_root, parse_time, session
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin, end
 from reconciler.control.dispatch import poll, run_jobs
+from reconciler.control.evidence import evidence_trouble
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.recovery import Prepared, Wish, find_machine, prepare, prepare_unfinished, resume_recoveries
@@ -64,9 +66,11 @@ def step_of(go_on: bool, undo: bool) -> RecoveryStep:
 def recover(root: Path | None, name: str | None, now: str | None, options: Options, *, yes: bool) -> int:
     """Finds the point, shows what would happen, asks, does it."""
     place = find_root(root)
-    with session(place, name, now) as site:
-        with holding(site, _PATIENCE) as held:
-            _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
+    with session(place, name, now) as opened:
+        if evidence_trouble(opened) is None:  # else what was cut off waits until it can be told of
+            with holding(opened, _PATIENCE) as held:
+                _clean_up(opened, held, finish=options.step is not RecoveryStep.UNDO)
+        site = replace(opened, owed=[])  # who needs his data does not wait for the evidence
         observation = observe(site)
         prepared = _prepare(site, observation, options)
         out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step))
@@ -77,6 +81,7 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
             run = begin(site, None, held, mandate_of(site, "recover", "--yes" if yes else "asked in a terminal"))
             record = control_recover(site, prepared, held, run, screen.show)
             end(site, run, str(record.status.state))
+        _told_of_owed(site, run)
         if record.status.state is JobState.SUCCEEDED:
             out(recovered_text(record) if options.step is not RecoveryStep.UNDO else "What was there before is back.\n")
             return ExitCode.SUCCESS
@@ -87,6 +92,15 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         if record.status.state is JobState.INTERRUPTED:
             return ExitCode.PARTIAL_APPLY
         return ExitCode.PRECONDITION_FAILED if record.status.code == "RCL7021" else ExitCode.FAILURE
+
+
+def _told_of_owed(site: Site, run: str) -> None:
+    """Says where a recovery is on record alone, where the evidence could not take it."""
+    unfit = evidence_trouble(site)
+    if site.owed:
+        why = f"{unfit.code}: {unfit.message}. {unfit.remedy}" if unfit is not None else "See `reconciler status`."
+        note(f"The evidence could not be written. This is on record in the journal of the state alone, as run {run}.")
+        note(why)
 
 
 def _prepare(site: Site, observation: Observation, options: Options) -> Prepared:

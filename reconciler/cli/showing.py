@@ -27,6 +27,7 @@ def status(root: Path | None, name: str | None, output: Format, now: str | None,
         observation = observe(site)
         shown = control.status(site, observation, policies.policies if policies.current else None)
         codes = _codes(observation)
+        codes += [ExitCode.UNREACHABLE for each in shown.findings if each.code in control.EVIDENCE]
         if output is Format.json:
             out(json_text(shown) + "\n")
         else:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from reconciler.control.site import Site, actor
+from reconciler.errors import Damaged, Diagnostic, ReconcilerError, TemporaryError, Unreachable
 from reconciler.model import (
     Action,
     Adopt,
@@ -242,6 +243,26 @@ def _plain(value: Any) -> Any:
 
 
 def _append(site: Site, kind: EvidenceKind, run: str, body: Mapping[str, Any]) -> Record:
-    """Appends it; what is empty is left out."""
+    """Appends it; what is empty is left out. Where a recovery goes on without the evidence it is owed instead."""
     told = {key: _plain(value) for key, value in body.items() if value not in ("", None, [], {})}
-    return site.memory.evidence.append(kind, site.now(), run, told)
+    owed = site.owed
+    if owed is None:
+        return site.memory.evidence.append(kind, site.now(), run, told)
+    try:
+        if evidence_trouble(site) is None:  # else it is left as it is, to be compared with a copy
+            return site.memory.evidence.append(kind, site.now(), run, told)
+    except (Unreachable, TemporaryError, Damaged):
+        pass
+    owed.append(Record(0, "", site.now(), kind, run, told))
+    return owed[-1]
+
+
+def evidence_trouble(site: Site) -> Diagnostic | None:
+    """Why the evidence is not the one that our state has written to; None where it is."""
+    try:
+        error: ReconcilerError | None = site.memory.evidence.trouble()
+    except ReconcilerError as unreadable:
+        error = unreadable
+    except OSError as unreadable:
+        error = Unreachable("RCL5021", f"the evidence cannot be read: {unreadable.strerror}", "Look at its disk.")
+    return msgspec.structs.replace(error.diagnostic, subject=site.name) if error is not None else None

@@ -14,7 +14,7 @@ import msgspec
 from reconciler.control.judging import Bench, judge
 from reconciler.control.observe import Observation
 from reconciler.control.offline import capabilities_of
-from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checked, said_too
+from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checked, held_back, said_too
 from reconciler.control.securing import as_secured, secure, settled_guard, waiting_findings
 from reconciler.control.site import Site
 from reconciler.errors import Refused
@@ -80,7 +80,9 @@ def propose_exported(
     secured = secure(bench, policies)
     usable = as_secured(secured, policies, observation.ledger)
     known = settled_guard(then.site_document)
-    waits = waiting_findings(secured.waiting, known.site.spec.approvals if known is not None else None)
+    rules = known.site.spec.approvals if known is not None else None
+    waits = waiting_findings(secured, document, rules or document.spec.approvals)
+    waits = (*waits, *held_back(document.metadata.name, policies, usable))
     situation = msgspec.structs.replace(
         situation_then(document, observation), approvals=verdict.approvals, adopt=wish.adopt, scope=wish.scope
     )

@@ -51,15 +51,37 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     )
     first = tuple(each for each in said_of(observation.stores, site.folder) if each.severity is Severity.ADVICE)
     later = future_times(site, observation)
-    found = (*verdict.findings, *waiting_of(site, secured), *past_glass(site), *first, *later)
     usable = as_secured(secured, policies, observation.ledger)
+    held = held_back(site.name, policies, usable)
+    found = (*verdict.findings, *waiting_of(site, secured), *held, *past_glass(site), *first, *later)
     return said_too(checked(plan_propose(usable, situation)), found)
 
 
 def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:
     """What waits of the site's own changes."""
     known = last_applied(site)
-    return waiting_findings(secured.waiting, known.document.spec.approvals if known is not None else None)
+    rules = known.document.spec.approvals if known is not None else None
+    written = site.written or site.document
+    return waiting_findings(secured, written, rules or written.spec.approvals)
+
+
+def held_back(site: str, policies: PolicySet, usable: PolicySet) -> tuple[Diagnostic, ...]:
+    """The groups that wait because they need a cluster or server that nobody agreed to open."""
+    planned = {each.document.metadata.name: each.document for each in usable.groups}
+    return tuple(
+        Diagnostic(
+            "RCL3103",
+            Severity.WARNING,
+            f"the group {name} waits: it needs a cluster or server that nobody agreed to open",
+            "It is planned once the change of the site is agreed to.",
+            each.positions.at(),
+            name,
+        )
+        for each in policies.groups
+        if each.document.spec.site == site
+        for name in [each.document.metadata.name]
+        if planned.get(name) != each.document
+    )
 
 
 def checked(proposal: Proposal) -> Proposal:

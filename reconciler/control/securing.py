@@ -142,10 +142,19 @@ def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEnt
     return msgspec.structs.replace(policies, sites=sites, groups=groups, exclusions=exclusions, guardrails=rules)
 
 
-def waiting_findings(waiting: Iterable[Waiting], rules: Approvals | None) -> tuple[Diagnostic, ...]:
-    """What waits, each with the value that counts meanwhile."""
+_FROM_APPROVERS = "Have it approved (`reconciler approve`)."
+_IN_A_TERMINAL = (
+    "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal. --yes does "
+    "not answer for this."
+)
+
+
+def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals | None) -> tuple[Diagnostic, ...]:
+    """What waits, each with the value that counts meanwhile, what would be opened by it, and who can say yes: an
+    approver, or, where the site has none, a person in a terminal."""
     found = []
-    for each in waiting:
+    more = [each for each in opened(written) if each not in opened(secured.site)]
+    for each in secured.waiting:
         field = each.field
         what = f"{each.kind} {each.name}: {field.field or 'the document'} was changed, and nobody agreed to it"
         if each.kind == "Site" and field.field == "spec.approvals" and rules is not None:
@@ -163,7 +172,9 @@ def waiting_findings(waiting: Iterable[Waiting], rules: Approvals | None) -> tup
             )
             continue
         counts = inline(field.before) if field.before is not None else "nothing"
-        remedy = "Have it approved (`reconciler approve`), or where the site has no approvers run `reconciler apply`."
+        opens = [each for each in more if f"spec.{each.partition(' ')[0]}s" == field.field]
+        counts += f"; it would open {', '.join(opens)}" if opens and each.kind == "Site" else ""
+        remedy = _FROM_APPROVERS if rules is not None else _IN_A_TERMINAL
         found.append(
             Diagnostic(
                 "RCL3103",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from reconciler.control.clock import ALARMS, HEARTBEAT, future_times
+from reconciler.control.evidence import evidence_trouble
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, past_glass, state_lost
@@ -20,6 +21,9 @@ from reconciler.schedule import View, ahead, newest, next_job
 
 #: How many jobs may have been begun while a clock was ahead, and still the last one before them is found.
 _RECENT = 20
+
+#: Evidence that is gone, cut short, another one, or cannot be read.
+EVIDENCE = frozenset({"RCL5020", "RCL5021", "RCL5042"})
 
 
 def status(site: Site, observation: Observation, policies: PolicySet | None) -> Status:
@@ -50,6 +54,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
             *future_times(site, observation),
             *past_glass(site),
             *recovery_findings(site),
+            *((unfit,) if (unfit := evidence_trouble(site)) is not None else ()),
         ),
     )
 
@@ -61,7 +66,7 @@ def _lost(observation: Observation) -> tuple[Diagnostic, ...]:
 
 def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnostic, ...]:
     """What `status --check` fails for: a machine that is late, damaged, unseen or not copied yet; times in the future;
-    a loop that has stopped."""
+    evidence that is gone or not ours; a loop that has stopped."""
     found = [
         Diagnostic(
             "RCL6015", Severity.ERROR, _told(row), "See `reconciler status` and `reconciler jobs`.", None, row.name
@@ -69,7 +74,8 @@ def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnosti
         for row in now.machines
         if row.standing in _FAILING or (row.standing is Standing.PENDING and row.newest is None)
     ]
-    found += [each for each in now.findings if each.code in ALARMS and each.severity is Severity.ERROR]
+    alarms = ALARMS | EVIDENCE
+    found += [each for each in now.findings if each.code in alarms and each.severity is Severity.ERROR]
     if now.heartbeat is None or now.at - now.heartbeat > oldest_heartbeat:
         last = f"last ran {now.heartbeat:%Y-%m-%d %H:%M} UTC" if now.heartbeat else "has never run"
         found.append(

@@ -193,8 +193,15 @@ def _row(field: FieldChange, names: dict[str, str]) -> Row:
 # --- Summary ----------------------------------------------------------------------------------------------------
 
 
+def waits(plan: Plan) -> bool:
+    """Whether a change of the site itself, of its guardrails or approvers waits for somebody's yes."""
+    return any(each.code in ("RCL3045", "RCL3103") for each in plan.findings)
+
+
 def headline(plan: Plan) -> str:
     """Counts by verb and by direction."""
+    if not plan.steps and waits(plan):
+        return "Nothing can be done until somebody agrees to what waits; see the warnings."
     if not plan.steps:
         return "Nothing to do: the servers are as the policies say."
     verbs = [step.change.verb for step in plan.steps]

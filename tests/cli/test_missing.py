@@ -168,6 +168,32 @@ def test_evidence_that_is_gone_is_declared_lost_and_begins_anew_on_record(lived:
     assert lived("evidence", "verify").code == 0
 
 
+@pytest.mark.parametrize("way", ["gone", "cut", "flipped"])
+def test_data_is_recovered_without_the_evidence_and_that_is_said(lived: Shop, tmp_path: Path, way: str) -> None:
+    evidence = lived.root / "var" / "hq.evidence"
+    if way == "gone":
+        shutil.rmtree(evidence)
+    else:
+        last = max(evidence.glob("*.jsonl"))
+        data = last.read_bytes()
+        last.write_bytes(data[:-40] if way == "cut" else data[:-10] + bytes([data[-10] ^ 1]) + data[-9:])
+    for command in (("status", *at(11)), ("status", "--check", *at(11))):
+        said = lived(*command)
+        assert (said.code, "RCL5042" in said.out) == (69, True), said
+    assert lived("run", "--once", *at(12)).code == 69
+    before = tree(evidence) if evidence.exists() else {}
+    wanted = lived.cluster.disk(1).read_bytes()
+    said = lived("recover", "one", "--to", str(tmp_path / "safe"), "--yes", *at(12))
+    assert said.code == 0, said
+    assert "on record in the journal of the state alone" in said.err
+    assert "RCL5042" in said.err
+    assert lived.cluster.disk(1).name in {path.name for path in (tmp_path / "safe").iterdir()}
+    lived.cluster.disk(1).write_bytes(b"ruined")
+    assert lived("recover", "one", "--yes", *at(12)).code == 0
+    assert lived.cluster.disk(1).read_bytes() == wanted
+    assert (tree(evidence) if evidence.exists() else {}) == before
+
+
 def test_a_store_is_declared_lost_and_a_new_one_is_made(lived: Shop) -> None:
     there = lived("store", "declare-lost", "mabs-01", "--reason", "no", "--yes")
     assert (there.code, "RCL5048" in there.err) == (6, True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from reconciler import wiring
@@ -16,6 +17,7 @@ from reconciler.control.policies import read_good
 from reconciler.errors import Refused
 from reconciler.plan import settled
 from reconciler.wiring import choose_site
+from tests.cli.test_terminal import _spawn
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, APPROVERS, BOB, MALLORY, T1, Reviewed
 
@@ -409,3 +411,47 @@ def test_a_path_that_was_approved_is_opened(shop: Shop, opened: list[str]) -> No
     assert said.code == 0, said.err + said.out
     assert [each for each in opened if each.endswith("moved")]
     assert json.loads(site("catalog", "snapshot").out)["site"] == "hq"
+
+
+# --- A server that is added, without approvers -----------------------------------------------------------------
+
+
+@pytest.fixture
+def grown(shop: Shop) -> Shop:
+    """A site that was applied, with a server that was added to it since, and a group for that."""
+    assert shop("apply", "--yes", *T1).code == 0
+    more = "{name: mabs-02, engine: {embedded: {path: var/mabs-02}}, volumes: [{name: vol-a, capacity: 1 GB}]}"
+    shop.policy("capacity: 1 GB}]}]", f"capacity: 1 GB}}]}}, {more}]")
+    group = (shop.root / "policies" / "site.yaml").read_text(encoding="utf-8").partition("---\n")[2]
+    for old, new in (("name: gold", "name: second"), ("server: mabs-01", "server: mabs-02"), ("one, two", "three")):
+        assert old in group
+        group = group.replace(old, new)
+    (shop.root / "policies" / "second.yaml").write_text(group, encoding="utf-8")
+    shop.cluster.add(3, "three")
+    return shop
+
+
+def test_a_server_that_waits_is_said_and_not_taken_for_nothing_to_do(grown: Shop) -> None:
+    for words in (("plan", *T2), ("apply", "--yes", *T2)):
+        said = grown(*words)
+        assert "Nothing to do" not in said.out
+        assert "Nothing can be done until somebody agrees to what waits" in said.out
+        assert "it would open server mabs-02: var/mabs-02" in said.out
+        assert "without --yes in a terminal" in said.out
+        assert "the group second waits" in said.out
+    assert grown("plan", "--detailed-exitcode", *T2).code == 2
+    assert grown("apply", "--yes", *T2).code == 5
+
+
+def test_a_person_in_a_terminal_opens_the_server_that_waits(grown: Shop) -> None:
+    child = _spawn(grown.root, "apply", *T2)
+    child.expect("it would open server mabs-02: var/mabs-02")
+    child.expect("Take that over")
+    child.sendline("yes")
+    child.expect("Apply this plan")
+    child.sendline("yes")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    said = grown("plan", "--detailed-exitcode", *T2)
+    assert (said.code, "RCL3103" in said.out) == (0, False), said
