@@ -1284,7 +1284,8 @@ _STATE: dict[str, Explanation] = {
     "RCL5042": Explanation(
         "the evidence is not the one that the state wrote",
         "The state has on record how many records of evidence there are and the hash of the last one. The folder is "
-        "missing, has fewer, or is another one, such as that of another site. A chain never begins again by itself.",
+        "missing, has fewer, or is another one, such as that of another site. A chain never begins again by itself. "
+        "A recovery goes on without it, on record in the journal of the state alone.",
         "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
         "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
