@@ -115,7 +115,7 @@ def test_a_maker_that_wakes_after_another_took_over_replaces_nothing(tmp_path: P
 
         def taken_over(step: files.Step) -> None:
             nonlocal left, ours
-            if step == files.Step("commit", str(setup.path / "server.db")):
+            if step.kind == "commit" and step.path.endswith("server.db"):
                 return  # inside a transaction nobody else comes in
             left -= 1
             if left == 0:
