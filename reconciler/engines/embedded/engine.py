@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from reconciler import __version__
 from reconciler.engines import EngineSetup
@@ -18,7 +20,7 @@ from reconciler.engines.embedded.jobs import Running, failed
 from reconciler.engines.embedded.look import no_such_point
 from reconciler.engines.embedded.lost import unreachable
 from reconciler.engines.embedded.making import begun, create
-from reconciler.engines.embedded.observe import distinct, observe
+from reconciler.engines.embedded.observe import distinct, observe, older_among, older_database
 from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
 from reconciler.engines.embedded.rebuild import Rebuilt, rebuild_catalog, rebuild_server
 from reconciler.engines.embedded.records import Assignment, KnownReplica
@@ -26,7 +28,7 @@ from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
 from reconciler.engines.embedded.server import ServerStore
 from reconciler.engines.embedded.space import Space
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError
+from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Refused, Severity, TemporaryError
 from reconciler.model import (
     EMBEDDED,
     Action,
@@ -71,6 +73,7 @@ class EmbeddedEngine:
         self._server = ServerStore(setup.path, setup.volumes)
         self._space = Space(self._server)
         self._jobs: dict[str, Running] = {}
+        self._older: Damaged | UnsetType | None = UNSET
         self._lock = threading.Lock()
 
     @property
@@ -85,6 +88,7 @@ class EmbeddedEngine:
         """What the server holds. A store that is ABSENT shows an empty server: whether that can be, whoever remembers
         what was applied here must say."""
         seen = observe(self.name, self._server, self._space, self._setup.clock.now(), __version__)
+        self._older = older_among(seen.findings, self._server)
         return msgspec.structs.replace(seen, findings=(*seen.findings, *self._shared_disk()))
 
     def _shared_disk(self) -> tuple[Diagnostic, ...]:
@@ -112,6 +116,7 @@ class EmbeddedEngine:
         return tuple(ObservedGroup(ref, group) for ref, group in self._server.groups())
 
     def apply(self, action: Action, fence: Fence) -> str:
+        self._refuse_older()
         return self._server.apply(action, fence)
 
     # --- The store ---------------------------------------------------------------------------------------
@@ -126,7 +131,16 @@ class EmbeddedEngine:
 
     def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
         """See `protocols.KeepsStore`."""
+        self._refuse_older()
         return self._server.note_state(state, fence)
+
+    def _refuse_older(self) -> None:
+        """Raises `Damaged`, RCL4025, where a catalog says that the server's database is an older copy of it: nothing
+        is written to that. Looked up once, and at each observation."""
+        if self._older is UNSET:
+            self._older = older_database(self._server)
+        if self._older:
+            raise self._older
 
     def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
         """See `protocols.GivesUp`."""
@@ -149,6 +163,7 @@ class EmbeddedEngine:
                 self._server.note_replica(assignment.source, rebuilt.known, fence)
                 done.append(rebuilt)
                 findings += rebuilt.findings
+        self._older = None  # what is there counts from here; the next observation looks again
         return StoreRebuild(
             server=self.name,
             assignments=found,
@@ -167,10 +182,22 @@ class EmbeddedEngine:
             running = self._jobs.get(job.id)
             if running is not None and not running.status.state.ended:
                 return handle
-            self._note_job(job, fence)
             assignment = self._assignment(job.source)
+            if not self._older_than(assignment):
+                self._note_job(job, fence)
             self._jobs[job.id] = Running(lambda mine: self._work(job, assignment, fence, mine), job.id)
         return handle
+
+    def _older_than(self, assignment: Assignment) -> bool:
+        """Whether the databases are older than they were: the job is refused, or only reads, and leaves no trace."""
+        place = self._server.place(assignment)
+        if not begun(place.folder):
+            return False
+        try:
+            with ReplicaStore(place) as store:
+                return bool(store.lineage_faults())
+        except ReconcilerError:
+            return False  # the job says it
 
     def _note_job(self, job: Job, fence: Fence) -> None:
         """Remembers the job. A recovery to a folder goes on without, where the store cannot be written to."""
@@ -213,19 +240,26 @@ class EmbeddedEngine:
             ThreadPoolExecutor(self._setup.threads, thread_name_prefix=job.id) as pool,
             self._store_for(job, assignment, fence) as store,
         ):
+            if store.reading:
+                return self._run(job, assignment, store, pool, running)
             try:
+                self._tell(assignment, store, fence)
                 return store.job_result(job.id) or self._run(job, assignment, store, pool, running)
             finally:
                 self._note(assignment, store, fence)
 
     def _store_for(self, job: Job, assignment: Assignment, fence: Fence) -> ReplicaStore:
         """The replica store, opened for the job: for reading alone where a recovery to a folder is asked for, and the
-        disk that the store lies on is full or read-only."""
+        disk that the store lies on is full or read-only, or one of the databases is older than it was."""
         place = self._server.place(assignment)
         try:
             return ReplicaStore(place, fence)
         except (TemporaryError, Refused, OSError) as error:
             if not _reads_alone(job) or not _cannot_write(error):
+                raise
+            return ReplicaStore(place)
+        except Damaged as error:
+            if not _reads_alone(job) or error.diagnostic.code != "RCL4025":
                 raise
             return ReplicaStore(place)
 
@@ -241,11 +275,21 @@ class EmbeddedEngine:
             raise Refused("RCL4010", what, "It is made first, by itself.", subject=job.source.machine)
         self._server.note_replica(assignment.source, create(place, fence), fence)
 
+    def _tell(self, assignment: Assignment, store: ReplicaStore, fence: Fence) -> None:
+        """Gives the job a mark to leave in the catalog, which is written down here first: an older copy of the server's
+        database does not know it, however often that was written to since. Killed anywhere in between, the database
+        knows every mark that the catalog can have heard."""
+        seen, mark = store.lineage(), secrets.token_hex(8)
+        known = KnownReplica(seen.id, seen.generation, told=store.heard(), telling=mark)
+        self._server.note_replica(assignment.source, known, fence)
+        store.under(mark)
+
     def _note(self, assignment: Assignment, store: ReplicaStore, fence: Fence) -> None:
         """Notes how far the replica store has come; where that fails, the next job's opening notes it."""
         try:
             seen = store.lineage()
-            self._server.note_replica(assignment.source, KnownReplica(seen.id, seen.generation), fence)
+            known = KnownReplica(seen.id, seen.generation, told=store.heard())
+            self._server.note_replica(assignment.source, known, fence)
         except (ReconcilerError, OSError):
             return
 
@@ -311,7 +355,8 @@ class EmbeddedEngine:
         with ReplicaStore(place) as store:
             if job.recovery.step is not RecoveryStep.RECOVER:
                 return preview_unfinished(job, store, disks)
-            return preview(job, store, disks)
+            shown = preview(job, store, disks)
+            return msgspec.structs.replace(shown, notes=(*shown.notes, *_of_age(store, job)))
 
     def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
         """See `protocols.Recovers`."""
@@ -352,6 +397,12 @@ class EmbeddedEngine:
             read_bytes=counts.read_bytes,
             findings=distinct(findings),
         )
+
+
+def _of_age(store: ReplicaStore, job: Job) -> list[str]:
+    """What a person should know who recovers to a folder from databases of which one is older than it was."""
+    faults = store.lineage_faults() if _reads_alone(job) else []
+    return [f"read alone, for {each.diagnostic.message}; what it does not know is missing here" for each in faults]
 
 
 def _reads_alone(job: Job) -> bool:

@@ -36,7 +36,7 @@ from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.sealed import Head, Rows, stale
 from reconciler.engines.embedded.server import ServerStore
 from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Refused, Severity, Unreachable
-from reconciler.model import DataSource, ExistingPoints, ReplicaState
+from reconciler.model import DataSource, ExistingPoints, Lineage, ReplicaState
 from reconciler.protocols import Fence
 
 #: Kept as long as nobody says otherwise: the rules are not known when the server's database is lost.
@@ -251,7 +251,7 @@ def rebuild_server(server: ServerStore, fence: Fence) -> tuple[DataSource, ...]:
         for lease, token in held.tokens.items():
             tokens[lease] = max(token, tokens.get(lease, 0))
         assignments.append(held.assignment)
-        known[source_key(said.source)] = KnownReplica(said.store, held.generation)
+        known[source_key(said.source)] = KnownReplica(said.store, held.generation, told=held.mark)
     volumes = {said.volume: KnownVolume(marker.id) for _, said in mine if (marker := server.marker_of(said.volume))}
     server.make_again(Head(store, generation + 1, tokens), assignments, known, volumes)
     return tuple(sorted(each.source for each in assignments))
@@ -261,6 +261,7 @@ class _Held(NamedTuple):
     assignment: Assignment
     generation: int
     server: int
+    mark: str
     tokens: dict[str, int]
 
 
@@ -281,9 +282,10 @@ def _held(folder: Path, said: Identity) -> _Held:
             head = store.rows.head()
             body = store.rows.get("fact", "assignment")
     except (ReconcilerError, OSError):
-        return _Held(fallen_back, 0, 0, {})
+        return _Held(fallen_back, 0, 0, "", {})
     assignment = fallen_back
     if body is not None:
         last = ASSIGNMENT.decode(body)
         assignment = msgspec.structs.replace(fallen_back, retention=last.retention, minimum_points=last.minimum_points)
-    return _Held(assignment, head.generation, head.server.generation if head.server else 0, dict(head.tokens))
+    server = head.server or Lineage("", 0)
+    return _Held(assignment, head.generation, server.generation, server.mark, dict(head.tokens))
