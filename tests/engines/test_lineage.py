@@ -428,6 +428,30 @@ def test_packs_without_any_copy_of_a_map_are_not_made_an_empty_catalog(lab: Lab)
     assert listing(replica(lab)) == before
 
 
+@pytest.mark.parametrize("left", [("identity.json",), ("points",), ("identity.json", "points", "catalog.db")])
+def test_what_is_another_stores_is_not_made_anew(lab: Lab, tmp_path: Path, left: tuple[str, ...]) -> None:
+    """The disk of another server, which holds the same virtual machine, is mounted in the place of ours."""
+    grown(lab)
+    other = Lab(tmp_path / "other")
+    grown(other)
+    other.engine.close()
+    lab.engine.close()
+    volume = store(lab) / "volumes" / "vol-a"
+    shutil.rmtree(volume)
+    shutil.copytree(store(other) / "volumes" / "vol-a", volume)
+    for name in {"identity.json", "points", "catalog.db"} - set(left):
+        path = replica(lab) / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = listing(volume)
+    lab.engine = lab.open()
+    for source in (None, lab.one):
+        done = lab.engine.rebuild(source, F)
+        assert (done.replicas, [each.code for each in done.findings]) == ((), ["RCL4027"])
+        assert "belongs to the server store" in done.findings[0].message
+    lab.engine.close()
+    assert listing(volume) | {f"{replica(lab).name}/lock": b""} == before | {f"{replica(lab).name}/lock": b""}
+
+
 def test_a_servers_database_is_made_anew_from_its_replica_stores(lab: Lab) -> None:
     made = grown(lab)
     lab.engine.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +13,28 @@ from msgspec import UNSET, UnsetType
 from reconciler import __version__
 from reconciler.engines import EngineSetup
 from reconciler.engines.embedded import recover
+from reconciler.engines.embedded.age import (
+    cannot_write,
+    note,
+    of_age,
+    of_copy,
+    older_among,
+    older_database,
+    older_than,
+    reads_alone,
+    store_for,
+    tell,
+)
 from reconciler.engines.embedded.backup import Work, back_up, check_consistency, prune
 from reconciler.engines.embedded.check import Counts, check_replica
 from reconciler.engines.embedded.jobs import Running, failed
 from reconciler.engines.embedded.look import no_such_point
 from reconciler.engines.embedded.lost import unreachable
 from reconciler.engines.embedded.making import begun, create
-from reconciler.engines.embedded.observe import distinct, observe, older_among, older_database
+from reconciler.engines.embedded.observe import distinct, observe
 from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
 from reconciler.engines.embedded.rebuild import Rebuilt, rebuild_catalog, rebuild_server
-from reconciler.engines.embedded.records import Assignment, KnownReplica
+from reconciler.engines.embedded.records import Assignment
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
 from reconciler.engines.embedded.server import ServerStore
@@ -45,7 +56,6 @@ from reconciler.model import (
     ObservedGroup,
     Presence,
     RecoveryStep,
-    RecoveryTarget,
     StoreLineage,
 )
 from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild, UnfinishedRecovery
@@ -183,28 +193,17 @@ class EmbeddedEngine:
             if running is not None and not running.status.state.ended:
                 return handle
             assignment = self._assignment(job.source)
-            if not self._older_than(assignment):
+            if not of_copy(job) and not older_than(self._server, assignment):
                 self._note_job(job, fence)
             self._jobs[job.id] = Running(lambda mine: self._work(job, assignment, fence, mine), job.id)
         return handle
-
-    def _older_than(self, assignment: Assignment) -> bool:
-        """Whether the databases are older than they were: the job is refused, or only reads, and leaves no trace."""
-        place = self._server.place(assignment)
-        if not begun(place.folder):
-            return False
-        try:
-            with ReplicaStore(place) as store:
-                return bool(store.lineage_faults())
-        except ReconcilerError:
-            return False  # the job says it
 
     def _note_job(self, job: Job, fence: Fence) -> None:
         """Remembers the job. A recovery to a folder goes on without, where the store cannot be written to."""
         try:
             self._server.note_job(job, fence)
         except (TemporaryError, Refused, OSError) as error:
-            if not _reads_alone(job) or not _cannot_write(error):
+            if not reads_alone(job) or not cannot_write(error):
                 raise
 
     def poll(self, handle: JobHandle) -> JobStatus:
@@ -234,34 +233,24 @@ class EmbeddedEngine:
         self._server.close()
 
     def _work(self, job: Job, assignment: Assignment, fence: Fence, running: Running) -> JobResult:
-        self._server.use_volume(assignment.volume, fence)
+        if not of_copy(job):
+            self._server.use_volume(assignment.volume, fence)
         self._first_use(job, assignment, fence)
         with (
             ThreadPoolExecutor(self._setup.threads, thread_name_prefix=job.id) as pool,
-            self._store_for(job, assignment, fence) as store,
+            store_for(self._server, job, assignment, fence) as store,
         ):
             if store.reading:
                 return self._run(job, assignment, store, pool, running)
             try:
-                self._tell(assignment, store, fence)
+                tell(self._server, assignment, store, fence)
                 return store.job_result(job.id) or self._run(job, assignment, store, pool, running)
+            except OSError as error:
+                if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    error.filename = str(store.packs)  # a write knows no path; a recovery's own say theirs
+                raise
             finally:
-                self._note(assignment, store, fence)
-
-    def _store_for(self, job: Job, assignment: Assignment, fence: Fence) -> ReplicaStore:
-        """The replica store, opened for the job: for reading alone where a recovery to a folder is asked for, and the
-        disk that the store lies on is full or read-only, or one of the databases is older than it was."""
-        place = self._server.place(assignment)
-        try:
-            return ReplicaStore(place, fence)
-        except (TemporaryError, Refused, OSError) as error:
-            if not _reads_alone(job) or not _cannot_write(error):
-                raise
-            return ReplicaStore(place)
-        except Damaged as error:
-            if not _reads_alone(job) or error.diagnostic.code != "RCL4025":
-                raise
-            return ReplicaStore(place)
+                note(self._server, assignment, store, fence)
 
     def _first_use(self, job: Job, assignment: Assignment, fence: Fence) -> None:
         """Makes the replica store before the initial replica, and puts on record that it is there."""
@@ -274,24 +263,6 @@ class EmbeddedEngine:
             what = "there is no initial replica yet"
             raise Refused("RCL4010", what, "It is made first, by itself.", subject=job.source.machine)
         self._server.note_replica(assignment.source, create(place, fence), fence)
-
-    def _tell(self, assignment: Assignment, store: ReplicaStore, fence: Fence) -> None:
-        """Gives the job a mark to leave in the catalog, which is written down here first: an older copy of the server's
-        database does not know it, however often that was written to since. Killed anywhere in between, the database
-        knows every mark that the catalog can have heard."""
-        seen, mark = store.lineage(), secrets.token_hex(8)
-        known = KnownReplica(seen.id, seen.generation, told=store.heard(), telling=mark)
-        self._server.note_replica(assignment.source, known, fence)
-        store.under(mark)
-
-    def _note(self, assignment: Assignment, store: ReplicaStore, fence: Fence) -> None:
-        """Notes how far the replica store has come; where that fails, the next job's opening notes it."""
-        try:
-            seen = store.lineage()
-            known = KnownReplica(seen.id, seen.generation, told=store.heard())
-            self._server.note_replica(assignment.source, known, fence)
-        except (ReconcilerError, OSError):
-            return
 
     def _run(
         self, job: Job, assignment: Assignment, store: ReplicaStore, pool: ThreadPoolExecutor, running: Running
@@ -356,7 +327,7 @@ class EmbeddedEngine:
             if job.recovery.step is not RecoveryStep.RECOVER:
                 return preview_unfinished(job, store, disks)
             shown = preview(job, store, disks)
-            return msgspec.structs.replace(shown, notes=(*shown.notes, *_of_age(store, job)))
+            return msgspec.structs.replace(shown, notes=(*shown.notes, *of_age(store, job)))
 
     def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
         """See `protocols.Recovers`."""
@@ -397,20 +368,3 @@ class EmbeddedEngine:
             read_bytes=counts.read_bytes,
             findings=distinct(findings),
         )
-
-
-def _of_age(store: ReplicaStore, job: Job) -> list[str]:
-    """What a person should know who recovers to a folder from databases of which one is older than it was."""
-    faults = store.lineage_faults() if _reads_alone(job) else []
-    return [f"read alone, for {each.diagnostic.message}; what it does not know is missing here" for each in faults]
-
-
-def _reads_alone(job: Job) -> bool:
-    """Whether the job can do without writing to the store: nothing of a machine is replaced."""
-    return job.recovery is not None and job.recovery.target is RecoveryTarget.FOLDER
-
-
-def _cannot_write(error: ReconcilerError | OSError) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-    return error.diagnostic.code in ("RCL5006", "RCL4026")

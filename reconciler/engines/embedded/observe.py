@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -14,7 +13,7 @@ from reconciler.engines.embedded.records import Assignment, Facts, PointRecord
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.server import ServerStore
 from reconciler.engines.embedded.space import Space
-from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Severity
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import (
     CatalogSnapshot,
     ObservedGroup,
@@ -57,29 +56,6 @@ def observe(name: str, server: ServerStore, space: Space, now: datetime, version
 def distinct(findings: list[Diagnostic]) -> tuple[Diagnostic, ...]:
     """Each finding once: what is wrong with the server's database shows in every replica store."""
     return tuple(dict.fromkeys(findings))
-
-
-def older_among(findings: Iterable[Diagnostic], server: ServerStore) -> Damaged | None:
-    """What says that the server's own database is older than it was; None where nothing does."""
-    path = str(server.path / "server.db")
-    said = next((each for each in findings if each.code == "RCL4025" and each.subject == path), None)
-    return Damaged(said.code, said.message, said.remedy, subject=said.subject) if said is not None else None
-
-
-def older_database(server: ServerStore) -> Damaged | None:
-    """The same, without a whole observation."""
-    if server.presence() is Presence.ABSENT:
-        return None
-    for _, place in server.places():
-        if begun(place.folder):
-            try:
-                with ReplicaStore(place) as store:
-                    found = older_among((each.diagnostic for each in store.lineage_faults()), server)
-            except ReconcilerError:
-                continue  # an observation says what is wrong with it
-            if found is not None:
-                return found
-    return None
 
 
 def _replica(assignment: Assignment, place: Place) -> tuple[Replica, tuple[RecoveryPoint, ...], int, list[Diagnostic]]:
