@@ -15,7 +15,7 @@ from reconciler.control.observe import Observation
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
-from reconciler.control.stores import StoreView, Use, views
+from reconciler.control.stores import OlderCopy, StoreView, Use, views
 from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
 from reconciler.model import (
     Agreement,
@@ -73,7 +73,10 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
         disks=wish.disks,
         keep_original=wish.keep_original,
         asked_by=actor(),
+        copy=server in observation.copies,
     )
+    if recovery.copy and recovery.target is not RecoveryTarget.FOLDER:
+        raise next(each for each in observation.troubles if each.diagnostic.subject == server)
     prepared = _prepared(site, _job(site, server, point.source, recovery))
     return msgspec.structs.replace(prepared, warning=warning)
 
@@ -137,6 +140,8 @@ def _prepared(site: Site, job: Job) -> Prepared:
 def _not_known(site: Site, job: Job) -> list[str]:
     """What a person should know that nothing here can tell them."""
     view = views(site).get(job.server)
+    if isinstance(view, OlderCopy):
+        return [f"this is an older copy, which is read alone: {view.diagnostic.message}"]
     if isinstance(view, StoreView) and view.use is Use.FOREIGN:
         return [
             f"the state does not know this store: what was applied to {job.server}, which recoveries were asked for "
@@ -231,7 +236,7 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     if not found:
         found = {
             replica.source
-            for catalog in observation.catalogs.values()
+            for catalog in observation.readable.values()
             for replica in catalog.replicas
             if wanted == fold(replica.machine_name) or identity == replica.source.machine
         }
@@ -270,7 +275,7 @@ def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, Recov
     source = find_machine(observation, wish.machine)
     points = [
         (server, point)
-        for server, catalog in observation.catalogs.items()
+        for server, catalog in observation.readable.items()
         for point in catalog.points
         if point.source == source
     ]
