@@ -49,7 +49,7 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
                 running=running,
                 prune_allowed=prune,
                 doubt=doubt,
-                store=stores[name].store.id if name in stores else "",
+                first_used_at=stores[name].first_used_at if name in stores else None,
             )
             with bounds.about(f"the schedules of {name}"):
                 jobs += due(view)

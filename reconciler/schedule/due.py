@@ -55,8 +55,8 @@ _PRIORITY = list(_SHORT)
 
 class View(msgspec.Struct, frozen=True):
     """What `due` looks at. `latest` has the record of each data source and kind that was begun last, `doubt` when the
-    clock was back last, `store` the identity of the server's store: the jobs of one that is lost answer nothing in the
-    next ("" where it has none)."""
+    clock was back last, `first_used_at` when the server's store was first used: the jobs of one that is lost answer
+    nothing in the next (None where that is not known)."""
 
     now: datetime
     zone: ZoneInfo
@@ -65,7 +65,7 @@ class View(msgspec.Struct, frozen=True):
     running: tuple[JobRecord, ...] = ()
     prune_allowed: bool = True
     doubt: Doubt | None = None
-    store: str = ""
+    first_used_at: datetime | None = None
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -256,7 +256,7 @@ def _pruning(view: View, replica: Replica, group: ProtectionGroup | None, points
 def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: str, what: str = "") -> Job | None:
     """The job for the slot, unless it is running, has failed for good, or waits for its next try."""
     job = Job(
-        id=_id(kind, view.catalog.server, replica.source, slot, f"{what or _after(replica, kind)}{view.store}"),
+        id=_id(kind, view, replica.source, slot, what or _after(replica, kind)),
         kind=kind,
         server=view.catalog.server,
         source=replica.source,
@@ -294,7 +294,8 @@ def _after(replica: Replica, kind: JobKind) -> str:
     return mark.isoformat() if mark is not None else ""
 
 
-def _id(kind: JobKind, server: str, source: DataSource, slot: datetime, what: str) -> str:
+def _id(kind: JobKind, view: View, source: DataSource, slot: datetime, what: str) -> str:
     """The same need gives the same id, in whatever process."""
-    seed = f"{kind} {server} {source} {slot.isoformat()} {what}"
+    store = f" {view.first_used_at.isoformat()}" if view.first_used_at is not None else ""
+    seed = f"{kind} {view.catalog.server} {source} {slot.isoformat()} {what}{store}"
     return f"{_SHORT[kind]}-{source.machine[:8]}-{slot:%Y%m%dT%H%MZ}-{sha256(seed.encode()).hexdigest()[:6]}"
