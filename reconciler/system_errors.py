@@ -8,8 +8,21 @@ import os
 import shutil
 from pathlib import Path
 
+from reconciler.errors import ReconcilerError
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+
+#: The codes of our errors that say the same as these numbers: nothing can be written there now.
+_CANNOT_WRITE = ("RCL5006", "RCL4026", "RCL5005", "RCL5021")
+
+
+def cannot_write(error: BaseException) -> bool:
+    """Whether it says that nothing can be written now, since a disk is full or read-only, or this account may not: what
+    only reads, or only notes what it saw, goes on without."""
+    if isinstance(error, OSError):
+        return error.errno in (*_FULL, *_FORBIDDEN, errno.EROFS)
+    return isinstance(error, ReconcilerError) and error.diagnostic.code in _CANNOT_WRITE
 
 
 def explained(error: OSError, path: str | Path | None = None, needed: int | None = None) -> tuple[str, str]:

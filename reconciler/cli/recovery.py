@@ -20,7 +20,15 @@ from reconciler.control.apply import begin, end
 from reconciler.control.dispatch import poll, run_jobs
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe
-from reconciler.control.recovery import Prepared, Wish, find_machine, prepare, prepare_unfinished, resume_recoveries
+from reconciler.control.recovery import (
+    Prepared,
+    Wish,
+    find_machine,
+    prepare,
+    prepare_unfinished,
+    recover_off_record,
+    resume_recoveries,
+)
 from reconciler.control.recovery import recover as control_recover
 from reconciler.control.requests import loop_of
 from reconciler.control.settle import settle
@@ -28,10 +36,11 @@ from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.control.stores import views
 from reconciler.errors import ConsentNeeded, ExitCode, ReconcilerError, Refused, UsageError
-from reconciler.model import Job, JobKind, JobState, RecoveryStep
+from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
 from reconciler.protocols import RequestKind, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
 from reconciler.store import Opening
+from reconciler.system_errors import cannot_write
 
 _QUESTIONS = {
     RecoveryStep.RECOVER: "\nRecover this?",
@@ -64,29 +73,67 @@ def step_of(go_on: bool, undo: bool) -> RecoveryStep:
 def recover(root: Path | None, name: str | None, now: str | None, options: Options, *, yes: bool) -> int:
     """Finds the point, shows what would happen, asks, does it."""
     place = find_root(root)
-    with session(place, name, now) as site:
-        with holding(site, _PATIENCE) as held:
-            _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
+    with session(place, name, now, opening=Opening.EITHER if options.to is not None else Opening.CREATE) as site:
+        on_record = _on_record(site, options)
         observation = observe(site)
         prepared = _prepare(site, observation, options)
+        if not on_record:
+            prepared = _said_off_record(prepared)
         out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step))
         tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
         _consent(yes, options.step)
-        with holding(site, _PATIENCE) as held, JobsOnScreen(names_of(observation)) as screen:
-            run = begin(site, None, held, mandate_of(site, "recover", "--yes" if yes else "asked in a terminal"))
-            record = control_recover(site, prepared, held, run, screen.show)
-            end(site, run, str(record.status.state))
+        run, record = _carried_out(site, prepared, observation, "--yes" if yes else "asked in a terminal", on_record)
         if record.status.state is JobState.SUCCEEDED:
             out(recovered_text(record) if options.step is not RecoveryStep.UNDO else "What was there before is back.\n")
             return ExitCode.SUCCESS
         if site.stop.asked:
-            note(f"Interrupted (run {run}).")
+            note(f"Interrupted (run {run})." if run else "Interrupted.")
             return ExitCode.INTERRUPTED
         note(f"{record.status.code}: {record.status.reason}. {record.status.remedy}")
         if record.status.state is JobState.INTERRUPTED:
             return ExitCode.PARTIAL_APPLY
         return ExitCode.PRECONDITION_FAILED if record.status.code == "RCL7021" else ExitCode.FAILURE
+
+
+def _on_record(site: Site, options: Options) -> bool:
+    """Cleans up after a process that died, under the lease; whether that can be. A recovery to a folder needs no word
+    of it in the state: the disk under the state may be the one that fails."""
+    try:
+        with holding(site, _PATIENCE) as held:
+            _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
+    except (ReconcilerError, OSError) as error:
+        if options.to is None or (site.memory.writable and not cannot_write(error)):
+            raise
+        return False
+    return True
+
+
+def _said_off_record(prepared: Prepared) -> Prepared:
+    why = "the state cannot be written, so nothing of this recovery will be on record, nor in the store"
+    preview = msgspec.structs.replace(prepared.preview, notes=(*prepared.preview.notes, why))
+    return msgspec.structs.replace(prepared, preview=preview)
+
+
+def _carried_out(
+    site: Site, prepared: Prepared, observation: Observation, consent: str, on_record: bool
+) -> tuple[str, JobRecord]:
+    """Does it; the id of the run, "" off the record, and what came of it. What cannot be put on record any more in the
+    middle, as the disk fills up, is done off it where nothing of a virtual machine is replaced."""
+    with JobsOnScreen(names_of(observation)) as screen:
+        try:
+            if on_record:
+                with holding(site, _PATIENCE) as held:
+                    run = begin(site, None, held, mandate_of(site, "recover", consent))
+                    record = control_recover(site, prepared, held, run, screen.show)
+                    end(site, run, str(record.status.state))
+                return run, record
+        except (ReconcilerError, OSError) as error:
+            recovery = prepared.job.recovery
+            if recovery is None or recovery.target is not RecoveryTarget.FOLDER or not cannot_write(error):
+                raise
+            note("The state cannot be written any more: what comes of this recovery is not on record.")
+        return "", recover_off_record(site, prepared, screen.show)
 
 
 def _prepare(site: Site, observation: Observation, options: Options) -> Prepared:

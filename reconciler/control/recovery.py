@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
 
 from reconciler.control.clock import newest_of, passed_over
-from reconciler.control.dispatch import Watcher, run_jobs, start
-from reconciler.control.job_leases import running_here
+from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs, start
+from reconciler.control.job_leases import job_lease, running_here
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import StoreView, Use, views
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, UsageError
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -25,6 +26,7 @@ from reconciler.model import (
     JobKind,
     JobRecord,
     JobState,
+    JobStatus,
     Recovery,
     RecoveryPoint,
     RecoveryStep,
@@ -33,7 +35,7 @@ from reconciler.model import (
 )
 from reconciler.model.names import fold
 from reconciler.plan import Seen, coverage
-from reconciler.protocols import RecoveryPreview, UnfinishedRecovery
+from reconciler.protocols import Fence, RecoveryPreview, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
@@ -151,6 +153,29 @@ def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watc
     record = site.memory.jobs.get(prepared.job.id)
     assert record is not None
     return record
+
+
+def recover_off_record(site: Site, prepared: Prepared, watch: Watcher) -> JobRecord:
+    """Recovers to a folder where neither state nor evidence can be written. No lease is to be had there, so nothing is
+    written to the store either: nothing of it is on record. One that was started already is waited for."""
+    job, engine = prepared.job, site.engines[prepared.job.server]
+
+    def unwritten() -> None:
+        what = "the state cannot be written, so there is no lease to write to the store under"
+        raise TemporaryError("RCL5006", what, "Make the state writable.", subject=job.id)
+
+    record = JobRecord(job, JobStatus(JobState.RUNNING), 1, site.now())
+    with site.stop.patient():
+        handle = JobHandle(job.server, job.id)
+        if job.id not in site.started or engine.poll(handle).state is JobState.INTERRUPTED:
+            engine.start(job, Fence(0, job_lease(job), unwritten))
+        while not record.status.state.ended:
+            time.sleep(POLL_SECONDS)
+            if site.stop.asked:
+                engine.cancel(handle)
+            record = msgspec.structs.replace(record, status=engine.poll(handle))
+            watch(record)
+    return msgspec.structs.replace(record, ended_at=site.now())
 
 
 def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +46,7 @@ from reconciler.model import (
     StoreLineage,
 )
 from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild, UnfinishedRecovery
+from reconciler.system_errors import cannot_write
 
 _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
     JobKind.INITIAL_REPLICA: back_up,
@@ -175,9 +175,11 @@ class EmbeddedEngine:
     def _note_job(self, job: Job, fence: Fence) -> None:
         """Remembers the job. A recovery to a folder goes on without, where the store cannot be written to."""
         try:
+            if _reads_alone(job):
+                fence.check()
             self._server.note_job(job, fence)
         except (TemporaryError, Refused, OSError) as error:
-            if not _reads_alone(job) or not _cannot_write(error):
+            if not _reads_alone(job) or not cannot_write(error):
                 raise
 
     def poll(self, handle: JobHandle) -> JobStatus:
@@ -207,7 +209,7 @@ class EmbeddedEngine:
         self._server.close()
 
     def _work(self, job: Job, assignment: Assignment, fence: Fence, running: Running) -> JobResult:
-        self._server.use_volume(assignment.volume, fence)
+        self._use_volume(job, assignment, fence)
         self._first_use(job, assignment, fence)
         with (
             ThreadPoolExecutor(self._setup.threads, thread_name_prefix=job.id) as pool,
@@ -218,14 +220,24 @@ class EmbeddedEngine:
             finally:
                 self._note(assignment, store, fence)
 
+    def _use_volume(self, job: Job, assignment: Assignment, fence: Fence) -> None:
+        """Makes sure that the volume is the one on record. A recovery to a folder goes on where it cannot be noted."""
+        try:
+            self._server.use_volume(assignment.volume, fence)
+        except (TemporaryError, Refused, OSError) as error:
+            if not _reads_alone(job) or not cannot_write(error):
+                raise
+
     def _store_for(self, job: Job, assignment: Assignment, fence: Fence) -> ReplicaStore:
         """The replica store, opened for the job: for reading alone where a recovery to a folder is asked for, and the
         disk that the store lies on is full or read-only."""
         place = self._server.place(assignment)
         try:
+            if _reads_alone(job):
+                fence.check()
             return ReplicaStore(place, fence)
         except (TemporaryError, Refused, OSError) as error:
-            if not _reads_alone(job) or not _cannot_write(error):
+            if not _reads_alone(job) or not cannot_write(error):
                 raise
             return ReplicaStore(place)
 
@@ -357,9 +369,3 @@ class EmbeddedEngine:
 def _reads_alone(job: Job) -> bool:
     """Whether the job can do without writing to the store: nothing of a machine is replaced."""
     return job.recovery is not None and job.recovery.target is RecoveryTarget.FOLDER
-
-
-def _cannot_write(error: ReconcilerError | OSError) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-    return error.diagnostic.code in ("RCL5006", "RCL4026")
