@@ -1,3 +1,3 @@
 """reconciler: policy-as-code for virtual-machine backup."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

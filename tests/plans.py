@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from reconciler import __version__
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
     Action,
@@ -319,7 +320,7 @@ def example() -> Plan:
 def saved() -> SavedPlan:
     """The example as it is saved by CI."""
     origin = Origin(
-        "ci-runner", "build-7", "0.1.0", "4f1c2d9a7be0" + "0" * 28, False, "GITHUB_ACTIONS corp/backup 4711"
+        "ci-runner", "build-7", __version__, "4f1c2d9a7be0" + "0" * 28, False, "GITHUB_ACTIONS corp/backup 4711"
     )
     return SavedPlan(origin, example(), "0" * 64)
 

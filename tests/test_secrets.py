@@ -20,6 +20,7 @@ import pytest
 
 from reconciler.cli.options import Findings, Format, PlanFormat, Report
 from reconciler.control import saved
+from reconciler.gitrepo.call import HANDED_ON
 from reconciler.secrets import holds_credentials, redacted
 from tests.shop import Said, Shop
 
@@ -316,7 +317,7 @@ def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> N
         only = Environment({mark: "true"})
         saved.ci_identity(only)
         environment.reads |= only.reads
-    names = {name for name, _ in environment.reads} | {"NO_COLOR", "FORCE_COLOR", "CI"}
+    names = {name for name, _ in environment.reads} | {"NO_COLOR", "FORCE_COLOR", "CI", *HANDED_ON}
     assert names == documented()
 
 

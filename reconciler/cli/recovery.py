@@ -35,7 +35,7 @@ from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.control.stores import views
-from reconciler.errors import ConsentNeeded, ExitCode, ReconcilerError, Refused, UsageError
+from reconciler.errors import ConsentNeeded, ExitCode, ReconcilerError, Refused, UsageError, worst
 from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
 from reconciler.protocols import RequestKind, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
@@ -161,17 +161,31 @@ def check(root: Path | None, name: str | None, now: str | None, machines: list[s
                 _clean_up(site, held)
         observation = observe(site)
         jobs = _checks(site, observation, machines)
-        if not jobs:
+        codes = _not_seen(observation, jobs, machines)
+        if not jobs and not codes:
             note("No replica is there to be checked.")
-        if loop_of(site) is not None:
-            return asked_of_loop(site, RequestKind.CHECK, [(str(job.source), job) for job in jobs])
+        if jobs and loop_of(site) is not None:
+            asked = asked_of_loop(site, RequestKind.CHECK, [(str(job.source), job) for job in jobs])
+            codes.append(asked.code)
+            jobs = list(asked.left)
+            if jobs:  # the loop died: what it had at hand is settled first
+                with holding(site, _PATIENCE) as held:
+                    _clean_up(site, held)
         with JobsOnScreen(names_of(observation)) as screen:
             ended = run_jobs(site, jobs, None, "", screen.show)
         if site.stop.asked:
             return ExitCode.INTERRUPTED
-    return (
-        ExitCode.FAILURE if any(record.status.state is not JobState.SUCCEEDED for record in ended) else ExitCode.SUCCESS
-    )
+    failed = any(record.status.state is not JobState.SUCCEEDED for record in ended)
+    return worst([*codes, ExitCode.FAILURE if failed else ExitCode.SUCCESS])
+
+
+def _not_seen(observation: Observation, jobs: list[Job], machines: list[str]) -> list[ExitCode]:
+    """Tells why servers could not be looked at, where what is to be checked may be on them; the codes of that."""
+    found = {job.source for job in jobs}
+    if not observation.troubles or (machines and all(find_machine(observation, each) in found for each in machines)):
+        return []
+    tell([error.diagnostic for error in observation.troubles])
+    return [error.exit_code for error in observation.troubles]
 
 
 def store_check(root: Path | None, name: str | None, output: Format, read_data: str | None) -> int:

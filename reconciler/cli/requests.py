@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from reconciler.cli.screen import note
 from reconciler.cli.session import find_root, session
@@ -15,21 +16,33 @@ from reconciler.protocols import RequestKind, RequestState
 from reconciler.store import Opening
 
 
-def asked_of_loop(site: Site, kind: RequestKind, wanted: Sequence[tuple[str, Job | None]]) -> ExitCode:
+class Asked(NamedTuple):
+    """What came of what a loop was asked for, and the jobs that it did not begin before it was gone."""
+
+    code: ExitCode
+    left: tuple[Job, ...] = ()
+
+
+def asked_of_loop(site: Site, kind: RequestKind, wanted: Sequence[tuple[str, Job | None]]) -> Asked:
     """Asks the loop for each subject, waits, and shows what came of it. Ctrl-C withdraws what it has not taken up yet;
     what it has goes on."""
     note("The loop that lives on this site does it. Ctrl-C withdraws what it has not begun.")
     requests = [ask(site, kind, subject, job) for subject, job in wanted]
-    codes = []
+    codes: list[ExitCode] = []
+    left: list[Job] = []
     for request in requests:
         ended = wait_for(site, request)
+        if ended.state is RequestState.WITHDRAWN and ended.job is not None and not site.stop.asked:
+            note(f"{ended.subject}: the loop is gone and had not begun; it is done here.")
+            left.append(ended.job)
+            continue
         gone = "the loop ended before it began; run the command again" if not site.stop.asked else "withdrawn"
         said = gone if ended.state is RequestState.WITHDRAWN else ended.answer or str(ended.state)
         note(f"{ended.subject}: {said}")
         if ended.state is RequestState.SERVED:
             note("The loop goes on with it; see `reconciler jobs`.")
         codes.append(ExitCode.SUCCESS if ended.state is RequestState.DONE else ExitCode.FAILURE)
-    return ExitCode.INTERRUPTED if site.stop.asked else worst(codes)
+    return Asked(ExitCode.INTERRUPTED if site.stop.asked else worst(codes), tuple(left))
 
 
 def cancel(root: Path | None, name: str | None, subject: str) -> ExitCode:
@@ -51,4 +64,4 @@ def cancel(root: Path | None, name: str | None, subject: str) -> ExitCode:
                 "Stop the command that runs the job with Ctrl-C or SIGTERM; `reconciler lock show` says who it is.",
                 subject=subject,
             )
-        return asked_of_loop(site, RequestKind.CANCEL, [(job, None) for job in running])
+        return asked_of_loop(site, RequestKind.CANCEL, [(job, None) for job in running]).code

@@ -38,6 +38,7 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
     latest = site.memory.jobs.latest()
     doubt = doubt_of(site)
     running = site.memory.jobs.running()
+    stores = site.memory.stores.known()
     for name, catalog in sorted(observation.catalogs.items()):
         if site.engines[name].capabilities.schedules == "reconciler":
             view = View(
@@ -48,6 +49,7 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
                 running=running,
                 prune_allowed=prune,
                 doubt=doubt,
+                store=stores[name].store.id if name in stores else "",
             )
             with bounds.about(f"the schedules of {name}"):
                 jobs += due(view)

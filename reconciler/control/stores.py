@@ -156,15 +156,19 @@ def use_stores(site: Site, servers: frozenset[str], fence: Fence, run: str, *, a
 
 
 def note_stores(site: Site, fence: Fence) -> None:
-    """Tells each store that is ours how far our state has come, and notes how far the store has. Raises nothing: what
-    keeps a store from being noted shows at the next look."""
+    """Tells each store that is ours how far our state has come, and notes how far the store has; one of version 0.1
+    takes its identity here, whatever the first command is that holds the lease. Raises nothing: what keeps a store from
+    being noted shows at the next look."""
     known = site.memory.stores.known()
     for name, view in views(site).items():
         state, keeper = site.memory.lineage(), keeper_of(site.engines[name])
-        if isinstance(view, ReconcilerError) or view.use is not Use.GOES_ON or state is None or keeper is None:
+        if isinstance(view, ReconcilerError) or state is None or keeper is None:
             continue
+        if view.use not in (Use.GOES_ON, Use.NAMING):
+            continue
+        say = keeper.establish if view.use is Use.NAMING else keeper.note_state
         try:
-            made = tell(site, view.seen, name, partial(keeper.note_state, fence=fence))
+            made = tell(site, view.seen, name, partial(say, fence=fence))
         except ReconcilerError:
             continue
         if name not in known:

@@ -50,6 +50,11 @@ _ENVIRONMENT = {
 }
 
 
+#: What git needs of our environment: where programs, temporary files and the caller's own settings are. No secret of a
+#: CI and no setting of git's own is handed on.
+HANDED_ON = ("PATH", "HOME", "XDG_CONFIG_HOME", "USERPROFILE", "SYSTEMROOT", "TMPDIR", "TEMP")
+
+
 def git(folder: Path, *words: str, given: bytes = b"", own_settings: bool = False) -> bytes:
     """What git answers. With `own_settings` the caller's settings are read too: for looking one up, nothing else.
 
@@ -70,7 +75,7 @@ def git(folder: Path, *words: str, given: bytes = b"", own_settings: bool = Fals
 def _call(
     folder: Path, words: Sequence[str], given: bytes, own_settings: bool, trusted: Sequence[str]
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ENVIRONMENT
+    environment = _handed_on() | _ENVIRONMENT
     if own_settings:
         for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM"):
             del environment[name]
@@ -85,6 +90,10 @@ def _call(
         return subprocess.run(command, input=given, capture_output=True, check=False, env=environment)
     except FileNotFoundError as error:
         raise Unreachable("RCL0010", "the program git is not there", "Install it, or compare folders.") from error
+
+
+def _handed_on() -> dict[str, str]:
+    return {name: os.environ[name] for name in HANDED_ON if name in os.environ}
 
 
 def _top(folder: Path) -> Path | None:
@@ -102,7 +111,7 @@ def _trusted() -> tuple[str, ...]:
             capture_output=True,
             check=False,
             cwd=Path(os.sep).resolve(),
-            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+            env=_handed_on(),
         )
         found += told.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
     return tuple(found)

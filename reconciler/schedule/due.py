@@ -55,7 +55,8 @@ _PRIORITY = list(_SHORT)
 
 class View(msgspec.Struct, frozen=True):
     """What `due` looks at. `latest` has the record of each data source and kind that was begun last, `doubt` when the
-    clock was back last."""
+    clock was back last, `store` the identity of the server's store: the jobs of one that is lost answer nothing in the
+    next ("" where it has none)."""
 
     now: datetime
     zone: ZoneInfo
@@ -64,6 +65,7 @@ class View(msgspec.Struct, frozen=True):
     running: tuple[JobRecord, ...] = ()
     prune_allowed: bool = True
     doubt: Doubt | None = None
+    store: str = ""
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -254,7 +256,7 @@ def _pruning(view: View, replica: Replica, group: ProtectionGroup | None, points
 def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: str, what: str = "") -> Job | None:
     """The job for the slot, unless it is running, has failed for good, or waits for its next try."""
     job = Job(
-        id=_id(kind, view.catalog.server, replica.source, slot, what or _after(replica, kind)),
+        id=_id(kind, view.catalog.server, replica.source, slot, f"{what or _after(replica, kind)}{view.store}"),
         kind=kind,
         server=view.catalog.server,
         source=replica.source,
@@ -268,6 +270,9 @@ def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: st
     if record.status.state is JobState.FAILED:
         again = record.retry_at is not None and record.retry_at <= view.now
         return job if again or _repaired_since(view, replica, record) else None
+    if record.status.state is JobState.SUCCEEDED and kind is JobKind.INITIAL_REPLICA:
+        # What it made is gone, with its volume for one; unless the catalog was read before it was done.
+        return job if record.ended_at is not None and record.ended_at < view.catalog.taken_at else None
     return job if record.status.state in (JobState.INTERRUPTED, JobState.CANCELLED) else None
 
 

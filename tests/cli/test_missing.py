@@ -12,6 +12,7 @@ import pytest
 from reconciler.model import EvidenceKind
 from reconciler.store import open_memory
 from tests.cli.test_terminal import _spawn
+from tests.old_site import copy_old_site
 from tests.shop import Said, Shop
 
 
@@ -197,6 +198,24 @@ def test_a_store_is_declared_lost_and_a_new_one_is_made(lived: Shop) -> None:
     assert "one (newest point 2026-03-10 11:00 UTC)" in facts[1]["machines"]
 
 
+@pytest.mark.parametrize("volume", [None, "vol-a"])
+def test_jobs_of_a_store_that_is_lost_answer_nothing_in_the_next(shop: Shop, volume: str | None) -> None:
+    """The first copy is made at once, not at the next slot."""
+    assert shop("run", "--until-idle", *at(10)).code == 0
+    shutil.rmtree(shop.root / "var" / "mabs-01" / (f"volumes/{volume}" if volume else ""))
+    given = ("--volume", volume) if volume else ()
+    assert shop("store", "declare-lost", "mabs-01", *given, "--reason", "the disk died", "--yes").code == 0
+    run = shop("run", "--until-idle", "--now", "2026-03-10T10:05Z")
+    assert (run.code, run.out.count("succeeded  initial replica")) == (0, 2), run
+
+
+def test_a_check_does_not_say_that_nothing_is_there_where_the_store_is_refused(lived: Shop) -> None:
+    (lived.root / "var" / "mabs-01").rename(lived.root / "away")
+    for command in (("check", "one"), ("check",)):
+        said = lived(*command)
+        assert (said.code, "RCL5043" in said.err, "No replica" in said.err) == (69, True, False), said
+
+
 def test_giving_a_store_up_is_asked_in_a_terminal(lived: Shop) -> None:
     gone(lived)
     child = _spawn(lived.root, "store", "declare-lost", "mabs-01", "--reason", "the disk burnt")
@@ -262,3 +281,20 @@ def test_a_site_of_version_0_1_is_read_as_it_is_and_takes_its_identity_at_the_fi
     after = {each["point"]["id"] for each in json.loads(old("points", "--format", "json").out)["points"]}
     assert {each["point"]["id"] for each in points} <= after
     assert old("state", "restore", str(backup), "--yes").code == 0
+
+
+@pytest.mark.parametrize("first", [("recover", "sql-01", "--to", "o", "--yes"), ("check", "sql-01")])
+def test_whatever_command_writes_first_to_a_store_of_version_0_1_it_stays_ours(
+    tmp_path: Path, run: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, first: tuple[str, ...]
+) -> None:
+    root = copy_old_site(tmp_path / "old")
+    monkeypatch.chdir(root)
+    assert run(*first).code == 0
+    memory = open_memory(next(root.rglob("hq.db")))
+    try:
+        assert memory.stores.known()  # noted by the first command itself, not by one that comes later
+    finally:
+        memory.close()
+    for command in (("run", "--once"), ("apply", "--yes")):
+        said = run(*command)
+        assert (said.code, "RCL3012" in said.out + said.err) == (0, False), said

@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from syrupy.assertion import SnapshotAssertion
 
+from reconciler import __version__
 from reconciler.cli.options import PlanFormat
 from reconciler.cli.sinks import render
 from reconciler.errors import Diagnostic, Location, Severity
@@ -51,7 +52,7 @@ VOID = {"meta", "input", "br", "path", "rect", "line"}
 
 @pytest.mark.parametrize("format", list(PlanFormat))
 def test_every_format(format: PlanFormat, snapshot: SnapshotAssertion) -> None:
-    text = render(saved(), format, ZONE).replace('"version": "0.1.0"', '"version": "VERSION"')
+    text = render(saved(), format, ZONE).replace(f'"version": "{__version__}"', '"version": "VERSION"')
     assert text == snapshot
 
 
