@@ -73,6 +73,25 @@ def rename(source: Path, target: Path) -> None:
         fsync_folder(source.parent)
 
 
+def put_new(source: Path, target: Path) -> None:
+    """Gives `source` the name `target`, durably, and never takes it from another: raises `FileExistsError`. Where a
+    file system has no hard links, whoever comes at that very moment is not seen."""
+    announce("rename", target)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.replace(target)
+    fsync_folder(target.parent)
+    source.unlink(missing_ok=True)
+
+
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+
+
 def unlink(path: Path) -> None:
     """Removes a file if it is there, durably."""
     announce("unlink", path)

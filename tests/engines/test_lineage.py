@@ -22,10 +22,12 @@ from reconciler.model import (
     ExistingPoints,
     JobKind,
     JobState,
+    Lineage,
     Presence,
     Recovery,
     RecoveryTarget,
     ReplicaState,
+    StoreLineage,
     UpdateGroup,
 )
 from reconciler.protocols import Fence
@@ -100,6 +102,45 @@ def test_a_store_whose_making_was_cut_off_says_whose_it_is_or_is_not_there(tmp_p
         finally:
             engine.close()
     assert found == {Presence.ABSENT, Presence.PRESENT}
+
+
+def test_a_maker_that_wakes_after_another_took_over_replaces_nothing(tmp_path: Path) -> None:
+    newer = Lineage(STATE.id, 99)
+    number, ours = 0, StoreLineage(Presence.ABSENT, "")
+    while True:
+        number += 1
+        left = number
+        setup = setup_for(tmp_path / str(number), DiskCluster(tmp_path / "cluster"), SetClock())
+        one, other = open_engine(setup), open_engine(setup)
+
+        def taken_over(step: files.Step) -> None:
+            nonlocal left, ours
+            if step.kind == "commit" and step.path.endswith("server.db"):
+                return  # inside a transaction nobody else comes in
+            left -= 1
+            if left == 0:
+                ours = other.establish(newer, Fence(2))  # noqa: B023 - called in this round alone
+
+        try:
+            with files.watch(taken_over):
+                one.establish(STATE, Fence(1))
+            assert left > 0, number
+            break
+        except StaleFence:
+            one.close()
+            assert other.lineage() == ours, number
+            assert (ours.state, ours.token) == (newer, 2)
+            other.close()
+            one = open_engine(setup)
+            said = one.note_state(newer, Fence(3))
+            assert said.store is not None
+            assert ours.store is not None
+            assert said.store.id == ours.store.id, number
+            assert not list((tmp_path / str(number)).glob("server.new*"))
+        finally:
+            one.close()
+            other.close()
+    assert number > 5
 
 
 # --- Missing ---------------------------------------------------------------------------------------------------

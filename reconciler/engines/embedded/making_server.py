@@ -22,9 +22,13 @@ from reconciler.engines.embedded.records import (
     source_key,
 )
 from reconciler.engines.embedded.sealed import Head, Rows, new_identity, open_file, seal_file
-from reconciler.errors import Refused
+from reconciler.errors import Refused, StaleFence
+from reconciler.protocols import Fence
 
 MIGRATIONS = "reconciler.engines.embedded.server_sql"
+
+#: How the names begin of what a process that was killed while it made a store left: nothing was ever in it.
+UNFINISHED = "server.new"
 
 
 def read_marker(folder: Path) -> Marker | None:
@@ -60,13 +64,11 @@ def volume_marker(folder: Path) -> VolumeMarker | None:
         return None
 
 
-def make_server(folder: Path, head: Head, fill: Callable[[Rows], None] = lambda rows: None) -> None:
-    """Makes the database whole beside its place, then puts it there; the marker follows."""
+def make_server(folder: Path, head: Head, fence: Fence, fill: Callable[[Rows], None] = lambda rows: None) -> None:
+    """Makes the database whole beside its place, then puts it there; the marker follows. A maker that was stopped until
+    another one took over replaces nothing of that one's: raises `StaleFence`."""
     files.make_folder(folder)
-    path = folder / "server.new"
-    for ending in ("-wal", "-shm"):  # of one whose maker was killed: SQLite would read its log into the new one
-        if path.with_name(path.name + ending).exists():
-            files.unlink(path.with_name(path.name + ending))
+    path = folder / f"{UNFINISHED}-{new_identity()}"  # nobody else's: two makers may be at work
     os.close(files.create(path))
     db = sqlite.connect(path, migrations=MIGRATIONS)
     try:
@@ -79,8 +81,22 @@ def make_server(folder: Path, head: Head, fill: Callable[[Rows], None] = lambda 
             rows.end()
     finally:
         db.close()
-    files.rename(path, folder / "server.db")
+    try:
+        fence.check()
+        files.put_new(path, folder / "server.db")
+    except (FileExistsError, FileNotFoundError):  # there is a store, or its maker has tidied up
+        what = f"a store was made in {folder} meanwhile"
+        remedy = "Another process took over. Start the command again."
+        raise StaleFence("RCL5004", what, remedy, subject=str(folder)) from None
+    finally:
+        path.unlink(missing_ok=True)
     files.write_whole(folder / "format.json", seal_file(Marker(FORMAT, head.store)))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what makers that were killed left; only where the store is there."""
+    for path in sorted(folder.glob(f"{UNFINISHED}*")):
+        files.unlink(path)
 
 
 def upgrade_server(db: sqlite.Connection, database: Path, folder_of: Callable[[Assignment], Path]) -> None:

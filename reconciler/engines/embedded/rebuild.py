@@ -253,7 +253,7 @@ def rebuild_server(server: ServerStore, fence: Fence) -> tuple[DataSource, ...]:
         assignments.append(held.assignment)
         known[source_key(said.source)] = KnownReplica(said.store, held.generation)
     volumes = {said.volume: KnownVolume(marker.id) for _, said in mine if (marker := server.marker_of(said.volume))}
-    server.make_again(Head(store, generation + 1, tokens), assignments, known, volumes)
+    server.make_again(Head(store, generation + 1, tokens), fence, assignments, known, volumes)
     return tuple(sorted(each.source for each in assignments))
 
 

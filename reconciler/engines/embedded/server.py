@@ -18,7 +18,14 @@ from reconciler.engines.embedded import upgrade
 from reconciler.engines.embedded.grouping import assignment_of, change, groups_of
 from reconciler.engines.embedded.lost import exchanged, unreachable
 from reconciler.engines.embedded.making import Place
-from reconciler.engines.embedded.making_server import make_server, read_marker, upgrade_server, volume_marker
+from reconciler.engines.embedded.making_server import (
+    UNFINISHED,
+    make_server,
+    read_marker,
+    remove_unfinished,
+    upgrade_server,
+    volume_marker,
+)
 from reconciler.engines.embedded.records import (
     ASSIGNMENT,
     FORMAT,
@@ -49,8 +56,6 @@ MIGRATIONS = "reconciler.engines.embedded.server_sql"
 #: What may lie in a folder that has no store in it: what file systems keep, and what was declared lost.
 _NOTHING = ("lost+found", ".snapshot")
 LOST = "lost-"
-#: What a process that was killed while it made a store left: nothing was ever in it.
-UNFINISHED = "server.new"
 
 #: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
 _GROUP = msgspec.json.Decoder(ProtectionGroup)
@@ -223,7 +228,7 @@ class ServerStore:
         with self._lock:
             if self._rows is None and self.presence() is Presence.ABSENT:
                 # Whose it is stands in it from the first moment: cut off after this, it is no stranger's to the state.
-                make_server(self.path, Head(new_identity(), state=state, tokens={fence.lease: fence.token}))
+                make_server(self.path, Head(new_identity(), state=state, tokens={fence.lease: fence.token}), fence)
             return self.note_state(state, fence)
 
     def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
@@ -328,6 +333,7 @@ class ServerStore:
                 raise exchanged(self._database, f"the folder is of the store {marker.store}")
             if marker is None or marker.format != FORMAT:
                 files.write_whole(self.path / "format.json", seal_file(Marker(FORMAT, store)))
+            remove_unfinished(self.path)
         except BaseException:
             db.close()
             raise
@@ -336,6 +342,7 @@ class ServerStore:
     def make_again(
         self,
         head: Head,
+        fence: Fence,
         assignments: Iterable[Assignment],
         known: Mapping[str, KnownReplica],
         volumes: Mapping[str, KnownVolume],
@@ -351,7 +358,7 @@ class ServerStore:
                 rows.put("volume", name, msgspec.json.encode(volume))
 
         with self._lock:
-            make_server(self.path, head, fill)
+            make_server(self.path, head, fence, fill)
 
     def marked(self) -> str:
         """Whose store the folder is by its marker; "" where that does not say."""
