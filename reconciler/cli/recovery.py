@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -72,10 +73,15 @@ def step_of(go_on: bool, undo: bool) -> RecoveryStep:
 
 def recover(root: Path | None, name: str | None, now: str | None, options: Options, *, yes: bool) -> int:
     """Finds the point, shows what would happen, asks, does it."""
+    _check_step(options)
     place = find_root(root)
     with session(place, name, now, opening=Opening.EITHER if options.to is not None else Opening.CREATE) as site:
-        on_record = _on_record(site, options)
+        settled = _settled(site, options)
+        on_record = settled is not None
         observation = observe(site)
+        for record in _finished(observation, options, settled or ()):
+            out(recovered_text(record))
+            return ExitCode.SUCCESS
         prepared = _prepare(site, observation, options)
         if not on_record:
             prepared = _said_off_record(prepared)
@@ -96,17 +102,23 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         return ExitCode.PRECONDITION_FAILED if record.status.code == "RCL7021" else ExitCode.FAILURE
 
 
-def _on_record(site: Site, options: Options) -> bool:
-    """Cleans up after a process that died, under the lease; whether that can be. A recovery to a folder needs no word
-    of it in the state: the disk under the state may be the one that fails."""
+def _settled(site: Site, options: Options) -> tuple[JobRecord, ...] | None:
+    """Cleans up after a process that died, under the lease: the recoveries that were settled. None where nothing can be
+    written: a recovery to a folder needs no word in the state, whose disk may be the one that fails."""
     try:
         with holding(site, _PATIENCE) as held:
-            _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
+            return _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
     except (ReconcilerError, OSError) as error:
         if options.to is None or (site.memory.writable and not cannot_write(error)):
             raise
-        return False
-    return True
+        return None
+
+
+def _finished(observation: Observation, options: Options, settled: Iterable[JobRecord]) -> Iterator[JobRecord]:
+    """The recovery that is to be gone on with, where settling it has finished it already: nothing had changed."""
+    if options.step is RecoveryStep.CONTINUE:
+        source = find_machine(observation, options.machine)
+        yield from (each for each in settled if each.job.source == source and each.status.state is JobState.SUCCEEDED)
 
 
 def _said_off_record(prepared: Prepared) -> Prepared:
@@ -136,11 +148,16 @@ def _carried_out(
         return "", recover_off_record(site, prepared, screen.show)
 
 
+def _check_step(options: Options) -> None:
+    if options.step is RecoveryStep.RECOVER:
+        return
+    if options.point or options.at or options.to or options.disks or options.keep_original:
+        what = "--continue and --undo are about the recovery that is half done, with the point and the place it has"
+        raise UsageError("RCL0003", what, "Give the virtual machine alone.", subject=options.machine)
+
+
 def _prepare(site: Site, observation: Observation, options: Options) -> Prepared:
     if options.step is not RecoveryStep.RECOVER:
-        if options.point or options.at or options.to or options.disks or options.keep_original:
-            what = "--continue and --undo are about the recovery that is half done, with the point and the place it has"
-            raise UsageError("RCL0003", what, "Give the virtual machine alone.", subject=options.machine)
         return prepare_unfinished(site, observation, options.machine, options.step)
     wish = Wish(
         machine=options.machine,
@@ -216,14 +233,17 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     return ExitCode.FAILURE if any(each.findings for each in found) else ExitCode.SUCCESS
 
 
-def _clean_up(site: Site, held: Holding, *, finish: bool = True) -> None:
-    """After a process that died. Whoever asks to go back is not gone on with before (`finish` False)."""
+def _clean_up(site: Site, held: Holding, *, finish: bool = True) -> tuple[JobRecord, ...]:
+    """After a process that died; the recoveries that were settled. Whoever asks to go back is not gone on with before
+    (`finish` False)."""
     settle(site)
-    for record in resume_recoveries(site, held) if finish else ():
+    settled = resume_recoveries(site, held) if finish else ()
+    for record in settled:
         done = record.status.state is JobState.SUCCEEDED
         end = "all that was agreed still holds, and it was finished" if done else f"{record.status.reason}"
         note(f"The recovery {record.job.id} had been cut off: {end}.")
     poll(site)
+    return settled
 
 
 def _refuse(prepared: Prepared) -> None:

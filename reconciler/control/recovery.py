@@ -17,7 +17,7 @@ from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import StoreView, Use, views
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, UsageError
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable, UsageError
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -39,6 +39,9 @@ from reconciler.protocols import Fence, RecoveryPreview, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
+
+#: The code of a recovery of which some files are replaced and others are not.
+HALF_DONE = "RCL7022"
 
 #: How long it is said of a recovery that it was not carried out.
 _SAID_FOR = timedelta(days=7)
@@ -82,10 +85,13 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
 
 def prepare_unfinished(site: Site, observation: Observation, machine: str, step: RecoveryStep) -> Prepared:
     """What going on with a recovery of the machine that is half done, or back, would do. Raises `Refused`, RCL7023,
-    where there is none."""
+    where there is none, and `Unreachable`, RCL7026, where that cannot be known."""
     source = find_machine(observation, machine)
     found = next(((server, each) for server, each in unfinished(site) if each.source == source), None)
     if found is None:
+        for error in observation.troubles:
+            if error.diagnostic.subject in site.engines:
+                raise _not_to_be_seen(error.diagnostic, machine)
         raise Refused(
             "RCL7023",
             f"no recovery of {machine!r} is half done",
@@ -103,6 +109,17 @@ def prepare_unfinished(site: Site, observation: Observation, machine: str, step:
         of=each.job,
     )
     return _prepared(site, _job(site, server, source, recovery))
+
+
+def _not_to_be_seen(why: Diagnostic, machine: str) -> Unreachable:
+    """What was recovered, and how far, is written down in the store alone."""
+    return Unreachable(
+        "RCL7026",
+        f"whether a recovery of {machine!r} is half done cannot be seen: {why.message}",
+        f"{why.remedy} Then run the command again. What was replaced meanwhile lies beside its place, in files whose "
+        "names end in `.original-` and a number of letters: nothing removes them before the store is there again.",
+        subject=machine,
+    )
 
 
 def _job(site: Site, server: str, source: DataSource, recovery: Recovery) -> Job:
@@ -216,7 +233,7 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
             continue
         found.append(
             Diagnostic(
-                "RCL7022",
+                HALF_DONE,
                 Severity.ERROR,
                 f"the recovery of {each.machine!r} to {each.point}, asked for by {each.asked_by or 'somebody'}, is "
                 f"interrupted: {each.replaced} of {each.files} files are replaced",
@@ -229,7 +246,7 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
         status = record.status
         if kind is not JobKind.RECOVERY or status.state not in (JobState.FAILED, JobState.INTERRUPTED):
             continue
-        if status.code == "RCL7022" or record.ended_at is None or site.now() - record.ended_at > _SAID_FOR:
+        if status.code == HALF_DONE or record.ended_at is None or site.now() - record.ended_at > _SAID_FOR:
             continue
         asked = record.job.recovery.asked_by if record.job.recovery else ""
         found.append(

@@ -147,3 +147,31 @@ def test_a_backup_onto_a_full_disk_says_so(kept: Shop) -> None:
         (kept.root / "b").mkdir()
         said = kept("state", "backup", str(kept.root / "b" / "b.tar"))
     assert (said.code, "RCL5002" in said.err, "No space left" in said.err or "full" in said.err) == (1, False, True)
+
+
+def test_a_store_behind_a_link_that_leads_nowhere(shop: Shop) -> None:
+    (shop.root / "var").mkdir()
+    (shop.root / "var" / "mabs-01").symlink_to("/nowhere/disk")
+    said = shop("apply", "--yes", "--now", "2026-03-10T12:00Z")
+    assert said.code == 1
+    assert "is a link to /nowhere/disk, which is not there" in said.err
+    assert "mount it" in said.err
+
+
+@pytest.mark.parametrize("words", [("status",), ("plan",), ("run", "--once")])
+def test_a_state_that_this_account_may_not_see(
+    kept: Shop, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """The folder of the state is another account's, 0700: not even whether there is a state can be seen."""
+    state = kept.root / "var" / "hq.db"
+    look = os.stat
+
+    def forbidden(path: object, *given: object, **named: object) -> os.stat_result:
+        if isinstance(path, Path) and path == state:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    said = kept(*words, *LATER)
+    assert (said.code, "RCL4026" in said.err, str(state) in said.err) == (6, True, True)
+    assert "Run it as an account that may" in said.err
