@@ -13,10 +13,18 @@ from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import state_lost
 from reconciler.control.recovery import find_machine
-from reconciler.errors import ExitCode, UsageError, worst
+from reconciler.errors import ExitCode, Severity, UsageError, worst
 from reconciler.model import DataSource, Duration
 from reconciler.report import findings_text, jobs_text, json_text, points_text, status_text
 from reconciler.store import Opening
+
+#: Findings of a server that was read which say that points may be there, or were, and cannot be shown.
+_HIDES_POINTS = {
+    "RCL4021": ExitCode.UNREACHABLE,
+    "RCL4022": ExitCode.FAILURE,
+    "RCL4023": ExitCode.FAILURE,
+    "RCL4026": ExitCode.FAILURE,
+}
 
 
 def status(root: Path | None, name: str | None, output: Format, now: str | None, heartbeat: str | None) -> int:
@@ -61,9 +69,11 @@ def points(root: Path | None, name: str | None, output: Format, machine: str | N
         if output is Format.json:
             out(json_text({"formatVersion": "1.0", "kind": "RecoveryPoints", "points": mine}) + "\n")
         else:
-            out(points_text(mine, site.zone, paint_for(sys.stdout)))
-        tell([error.diagnostic for error in observation.troubles])
-    return worst(error.exit_code for error in observation.troubles)
+            unseen = [each for each in observation.findings if each.code in _HIDES_POINTS]
+            out(points_text(mine, site.zone, paint_for(sys.stdout)) if mine or not unseen else "")
+        tell(each for each in observation.findings if each.severity is not Severity.ADVICE)
+    hidden = [_HIDES_POINTS[each.code] for each in observation.findings if each.code in _HIDES_POINTS]
+    return worst([*(error.exit_code for error in observation.troubles), *hidden])
 
 
 def _codes(observation: Observation) -> list[ExitCode]:

@@ -121,7 +121,7 @@ def newest_of(
     found = []
     for server in sorted({server for server, _ in every}):
         mine = [point for at, point in every if at == server]
-        held = observation.catalogs[server].replicas
+        held = observation.readable[server].replicas
         replica = next((each for each in held if each.source == mine[0].source), None)
         best = newest(mine, replica, now) or newest(mine, None, now)
         found += [(server, best)] if best is not None else []

@@ -1,5 +1,6 @@
 """Declaring lost: a store, a volume or the evidence that will not come back -> gone from our memory, on record, so that
-something new may be made in its place. It destroys nothing that is still there: what is left is put aside.
+something new may be made in its place. It destroys nothing that is still there: what is left is put aside, but for an
+older copy of the store, which stays where it is and can be gone on with.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from reconciler.control.apply import begin, end
 from reconciler.control.evidence import record_state
 from reconciler.control.lease import Holding
 from reconciler.control.site import Site
-from reconciler.control.stores import StoreView, Use, views
+from reconciler.control.stores import OlderCopy, StoreView, Use, views
 from reconciler.errors import ReconcilerError, Refused, UsageError
 from reconciler.model import DataSource, EvidenceKind, Record
 from reconciler.protocols import GivesUp, Memory
@@ -85,7 +86,7 @@ def declare_lost(
         generation=known.store.generation if known is not None else 0,
         machines="; ".join(_told(each) for each in lost),
     )
-    if isinstance(engine, GivesUp):
+    if isinstance(engine, GivesUp) and not (volume is None and isinstance(views(site).get(server), OlderCopy)):
         engine.declare_lost(volume, held.fence)
     if volume is None:
         for entry in site.memory.ledger.entries():

@@ -8,14 +8,15 @@ import msgspec
 
 from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site
-from reconciler.control.stores import StoreView, views
+from reconciler.control.stores import OlderCopy, StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
 
 
 class Observation(msgspec.Struct, frozen=True):
     """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings.
-    `stores` are those of engines that keep one of their own."""
+    `stores` are those of engines that keep one of their own. `copies` are what older copies of stores show: they are
+    among the troubles, and are read from, never planned or written by."""
 
     at: datetime
     clusters: dict[str, ClusterSnapshot]
@@ -23,6 +24,12 @@ class Observation(msgspec.Struct, frozen=True):
     ledger: tuple[LedgerEntry, ...]
     troubles: tuple[ReconcilerError, ...] = ()
     stores: dict[str, StoreView] = {}
+    copies: dict[str, CatalogSnapshot] = {}
+
+    @property
+    def readable(self) -> dict[str, CatalogSnapshot]:
+        """What can be recovered from: the catalogs, and older copies of stores that are all that is left."""
+        return self.catalogs | self.copies
 
     @property
     def whole(self) -> bool:
@@ -46,17 +53,21 @@ def observe(site: Site) -> Observation:
         with bounds.about(f"the cluster {name}"):
             clusters[name] = inventory.observe()
     stores: dict[str, StoreView] = {}
+    copies: dict[str, CatalogSnapshot] = {}
     judged = views(site)
     for name, engine in site.engines.items():
         with bounds.about(f"the server {name}"):
             view = judged.get(name)
+            if isinstance(view, OlderCopy):
+                with bounds.about(f"the older copy of {name}"):
+                    copies[name] = engine.observe()
             if isinstance(view, ReconcilerError):
                 raise view
             if view is not None:
                 stores[name] = view
             catalogs[name] = engine.observe()
     ledger = site.memory.ledger.entries()
-    return Observation(site.now(), clusters, catalogs, ledger, tuple(bounds.troubles), stores)
+    return Observation(site.now(), clusters, catalogs, ledger, tuple(bounds.troubles), stores, copies)
 
 
 def observe_whole(site: Site) -> Observation:

@@ -16,7 +16,7 @@ from reconciler.control.observe import Observation
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
-from reconciler.control.stores import StoreView, Use, views
+from reconciler.control.stores import OlderCopy, StoreView, Use, views
 from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable, UsageError
 from reconciler.model import (
     Agreement,
@@ -78,7 +78,10 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
         disks=wish.disks,
         keep_original=wish.keep_original,
         asked_by=actor(),
+        copy=server in observation.copies,
     )
+    if recovery.copy and recovery.target is not RecoveryTarget.FOLDER:
+        raise next(each for each in observation.troubles if each.diagnostic.subject == server)
     prepared = _prepared(site, _job(site, server, point.source, recovery))
     return msgspec.structs.replace(prepared, warning=warning)
 
@@ -156,6 +159,8 @@ def _prepared(site: Site, job: Job) -> Prepared:
 def _not_known(site: Site, job: Job) -> list[str]:
     """What a person should know that nothing here can tell them."""
     view = views(site).get(job.server)
+    if isinstance(view, OlderCopy):
+        return [f"this is an older copy, which is read alone: {view.diagnostic.message}"]
     if isinstance(view, StoreView) and view.use is Use.FOREIGN:
         return [
             f"the state does not know this store: what was applied to {job.server}, which recoveries were asked for "
@@ -185,7 +190,9 @@ def recover_off_record(site: Site, prepared: Prepared, watch: Watcher) -> JobRec
     with site.stop.patient():
         handle = JobHandle(job.server, job.id)
         if job.id not in site.started or engine.poll(handle).state is JobState.INTERRUPTED:
-            engine.start(job, Fence(0, job_lease(job), unwritten))
+            assert job.recovery is not None
+            reading = msgspec.structs.replace(job, recovery=msgspec.structs.replace(job.recovery, copy=True))
+            engine.start(reading, Fence(0, job_lease(job), unwritten))
         while not record.status.state.ended:
             time.sleep(POLL_SECONDS)
             if site.stop.asked:
@@ -273,7 +280,7 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     if not found:
         found = {
             replica.source
-            for catalog in observation.catalogs.values()
+            for catalog in observation.readable.values()
             for replica in catalog.replicas
             if wanted == fold(replica.machine_name) or identity == replica.source.machine
         }
@@ -312,7 +319,7 @@ def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, Recov
     source = find_machine(observation, wish.machine)
     points = [
         (server, point)
-        for server, catalog in observation.catalogs.items()
+        for server, catalog in observation.readable.items()
         for point in catalog.points
         if point.source == source
     ]

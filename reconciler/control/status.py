@@ -92,7 +92,7 @@ def points(observation: Observation, names: dict[str, str]) -> tuple[PointRow, .
     """Every recovery point, with the name that its machine has now, else had then."""
     return tuple(
         PointRow(names.get(str(point.source)) or point.machine_name, server, point)
-        for server, catalog in observation.catalogs.items()
+        for server, catalog in observation.readable.items()
         for point in catalog.points
     )
 
@@ -101,7 +101,7 @@ def names_of(observation: Observation) -> dict[str, str]:
     """What each data source is called: by its cluster now, else by its replica."""
     names = {
         str(replica.source): replica.machine_name
-        for catalog in observation.catalogs.values()
+        for catalog in observation.readable.values()
         for replica in catalog.replicas
         if replica.machine_name
     }

@@ -33,6 +33,10 @@ class Use(StrEnum):
     FOREIGN = "foreign"
 
 
+class OlderCopy(Unreachable):
+    """The store that is there is an older copy of the one on record: it may be read, and nothing is written to it."""
+
+
 class StoreView(msgspec.Struct, frozen=True):
     """A server's store as it was found, and what using it would be."""
 
@@ -95,7 +99,7 @@ def judge_store(server: str, ours: OurSide, seen: StoreLineage) -> StoreView:
         raise _other(server, known, seen, f"another one is there, {seen.store.id[:8]}: it was exchanged")
     if seen.store.generation < known.store.generation:
         behind = f"generation {seen.store.generation} is there, and {known.store.generation} was seen"
-        raise _other(server, known, seen, f"an older copy of it is there: {behind}")
+        raise _older_copy(server, known, seen, f"an older copy of it is there: {behind}")
     if mine and seen.state is not None and ours.state is not None and not _knows_mark(known, seen.state.mark):
         raise _older_state(server, ours.state, seen.state, seen)
     if not mine and seen.state is not None:
@@ -258,6 +262,16 @@ def _other(server: str, known: KnownStore, seen: StoreLineage, what: str) -> Unr
         "written.",
         subject=server,
     )
+
+
+def _older_copy(server: str, known: KnownStore, seen: StoreLineage, what: str) -> OlderCopy:
+    said = _other(server, known, seen, what).diagnostic
+    remedy = (
+        "Put back what was there. Until then it is read alone: `reconciler points`, `reconciler recover VM --to "
+        f"FOLDER`. If the newer one is lost: `reconciler store declare-lost {server} --reason TEXT` goes on "
+        "with this copy, and `reconciler apply --adopt NAME` ('*' for all) takes its groups over. Nothing was written."
+    )
+    return OlderCopy(said.code, said.message, remedy, subject=server)
 
 
 def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> Unreachable:

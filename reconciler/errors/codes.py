@@ -1231,8 +1231,9 @@ _STORE: dict[str, Explanation] = {
         "Put the newest copy back, or run `reconciler store rebuild SERVER`.",
     ),
     "RCL4027": Explanation(
-        "nothing says whose it is",
-        "A database cannot be made anew: no identity file, copy of a map or record says whose folder it is.",
+        "nothing says whose it is, or another one's",
+        "A database cannot be made anew: no identity file, copy of a map or record says whose folder it is, or what is "
+        "there says that it belongs to another store.",
         "Restore the database from a backup, or put back the folders that were exchanged.",
     ),
     "RCL4026": Explanation(
@@ -1297,7 +1298,7 @@ _STATE: dict[str, Explanation] = {
     "RCL5044": Explanation(
         "the store of a server is not the one on record",
         "Another store is at its path, or an older copy of it: its identity or its generation is not as it was seen.",
-        "Put back what was there. Nothing is written to another one.",
+        "Put back what was there. Nothing is written to another one; an older copy can be recovered from, to a folder.",
     ),
     "RCL5045": Explanation(
         "the state is an older copy",

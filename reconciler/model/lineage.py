@@ -14,7 +14,8 @@ class Lineage(msgspec.Struct, frozen=True, rename="camel"):
     `id` is 32 random hexadecimal digits, given at the first use and never changed. `generation` grows with every
     committed write; of two copies with one id the one with the smaller generation is the older one.
     `mark` is a random word that a state gives a store each time it writes there, and keeps: a copy of the state that
-    does not know the word which the store heard last is an older one, however often it was written to since.
+    does not know the word which the store heard last is an older one, however often it was written to since. A server's
+    database marks the catalogs of its replica stores in the same way.
     """
 
     id: str

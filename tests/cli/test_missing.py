@@ -84,6 +84,34 @@ def test_a_store_that_is_an_older_copy(lived: Shop) -> None:
     shutil.rmtree(lived.root / "var" / "mabs-01")
     shutil.copytree(old, lived.root / "var" / "mabs-01")
     refused(lived, "RCL5044", "an older copy of it is there")
+    store = lived.root / "var" / "mabs-01"
+    before = tree(store)
+    said = lived("points")
+    assert (said.code, said.out.count("20260310T")) == (69, 4)
+    assert "declare-lost" in said.err
+    assert lived("recover", "one", "--yes").code == 69
+    done = lived("recover", "one", "--to", str(lived.root / "out"), "--yes")
+    assert done.code == 0, done
+    assert "this is an older copy, which is read alone" in done.out
+    assert (lived.root / "out" / "disk.raw").exists()
+    assert tree(store) == before
+    gone_on = lived("store", "declare-lost", "mabs-01", "--reason", "the disk died", "--yes")
+    assert gone_on.code == 0, gone_on
+    assert tree(store / "volumes") == {name[8:]: data for name, data in before.items() if name[:8] == "volumes/"}
+    assert lived("apply", "--yes", "--adopt", "*", *at(13)).code == 0
+    assert lived("run", "--until-idle", *at(13)).code == 0
+    said = lived("points")
+    assert (said.code, said.out.count("20260310T")) == (0, 6), said
+
+
+def test_points_that_cannot_be_seen_are_not_told_as_none(lived: Shop) -> None:
+    volumes = lived.root / "var" / "mabs-01" / "volumes"
+    for volume in volumes.iterdir():
+        for folder in volume.glob("*-*"):
+            shutil.rmtree(folder)
+    said = lived("points")
+    assert (said.code, said.out, said.err.count("RCL4021")) == (69, "", 2), said
+    assert "no recovery point" not in said.out + said.err
 
 
 def test_a_store_that_is_anothers(lived: Shop, tmp_path: Path, run: Callable[..., Said]) -> None:

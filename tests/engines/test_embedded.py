@@ -472,3 +472,18 @@ def test_folders_are_for_their_owner_alone(lab: Lab) -> None:
     lab.initial()
     for path in (lab.folder / "store").rglob("*"):
         assert not path.stat().st_mode & 0o077 or path.suffix in (".db-wal", ".db-shm", ".db"), path
+
+
+def test_a_disk_that_a_job_fills_is_named(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails knows no path."""
+    assert lab.initial().state is JobState.SUCCEEDED
+    lab.cluster.change(1, 0, seed=4711)
+
+    def full(*words: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("reconciler.engines.embedded.packs.PackWriter.seal", full)
+    status = lab.back_up()
+    assert (status.state, status.code) == (JobState.FAILED, "RCL4003")
+    assert f"the disk is full at {lab.folder}/store/volumes/vol-a/hci-01-" in status.reason
+    assert status.reason.endswith(" free)")

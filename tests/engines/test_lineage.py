@@ -15,6 +15,7 @@ from reconciler import files
 from reconciler.engines.embedded import copies, open_engine
 from reconciler.engines.embedded.records import POINT, as_recorded, folder_name
 from reconciler.engines.embedded.replica import ReplicaStore
+from reconciler.engines.embedded.sealed import Rows
 from reconciler.errors import Damaged, ReconcilerError, StaleFence, Unreachable
 from reconciler.model import (
     CreateGroup,
@@ -240,6 +241,120 @@ def test_an_older_database_is_said_and_not_written_to(lab: Lab, what: str, since
         assert lab.findings() == []
 
 
+def test_an_older_servers_database_is_known_however_often_it_was_written_to(lab: Lab) -> None:
+    """It was put back together with the state, which therefore says nothing; the catalogs are newer, and sound."""
+    made = grown(lab)
+    lab.engine.close()
+    path = store(lab) / "server.db"
+    old = path.read_bytes()
+    lab.engine = lab.open()
+    made += [lab.back_up().result.point for _ in range(2)]  # type: ignore[union-attr]
+    held = lab.cluster.disk(1).read_bytes()
+    lab.engine.close()
+    path.write_bytes(old)
+    lab.engine = lab.open()
+    before = listing(store(lab))
+    assert lab.back_up().code == "RCL4025"
+    reopened(lab)
+    for write in (
+        lambda: lab.engine.note_state(STATE, F),
+        lambda: lab.engine.apply(CreateGroup("mabs-01", group("silver", lab.one)), F),
+    ):
+        with pytest.raises(Damaged, match="is older than it was"):
+            write()
+    lab.engine.close()
+    assert listing(store(lab)) == before  # what is refused writes nothing
+    with sqlite3.connect(path) as db:  # and if somebody does, far past what the catalogs noted
+        rows = Rows(db, path)  # type: ignore[arg-type]
+        db.row_factory = sqlite3.Row
+        rows.begin(msgspec.structs.replace(rows.head(), generation=999))
+        rows.end()
+    db.close()
+    lab.engine = lab.open()
+    assert "RCL4025" in lab.findings()
+    assert lab.back_up().code == "RCL4025"
+    asked = _recovery_of(lab.one, Recovery(made[-1], RecoveryTarget.FOLDER, folder=str(lab.folder / "x")))
+    assert ["read alone" in each for each in lab.engine.preview(asked).notes] == [True]
+    status, copy = lab.recover(made[-1])
+    assert (status.state, copy.read_bytes()) == (JobState.SUCCEEDED, held)
+    assert lab.engine.rebuild(lab.one, F).findings == ()
+    assert lab.points() == made
+    assert lab.check().state is JobState.SUCCEEDED
+    assert lab.findings() == []
+
+
+def test_a_job_that_died_at_any_write_leaves_no_mark_that_is_not_known(lab: Lab) -> None:
+    grown(lab)
+    number = left = 0
+
+    def died(step: files.Step) -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0:
+            raise OSError(5, "killed", step.path)
+
+    while True:
+        number += 1
+        left = number
+        lab.cluster.change(1, 0, seed=number)
+        try:
+            with files.watch(died):
+                lab.back_up()
+        except OSError:
+            pass
+        reopened(lab)
+        assert lab.findings() == [], number
+        if left > 0:
+            break
+    assert number > 8
+    assert lab.back_up().state is JobState.SUCCEEDED
+
+
+def test_an_older_catalog_is_recovered_from_and_not_written_to(lab: Lab) -> None:
+    """The folder of the replica, as an older copy has it."""
+    made = grown(lab)
+    held = lab.cluster.disk(1).read_bytes()
+    lab.engine.close()
+    aside = lab.folder / "aside"
+    shutil.copytree(replica(lab), aside)
+    lab.engine = lab.open()
+    lab.cluster.change(1, 1, seed=77)
+    assert lab.back_up().state is JobState.SUCCEEDED
+    lab.engine.close()
+    folder = replica(lab)
+    shutil.rmtree(folder)
+    shutil.copytree(aside, folder)
+    lab.engine = lab.open()
+    before = listing(store(lab))
+    assert lab.points() == made
+    asked = _recovery_of(lab.one, Recovery(made[-1], RecoveryTarget.FOLDER, folder=str(lab.folder / "x")))
+    assert ["read alone" in each for each in lab.engine.preview(asked).notes] == [True]
+    status, path = lab.recover(made[-1])
+    assert (status.state, path.read_bytes()) == (JobState.SUCCEEDED, held)
+    assert lab.back_up().code == "RCL4025"
+    lab.engine.close()
+    assert listing(store(lab)) == before
+
+
+@pytest.mark.parametrize("inside", [(), ("lost+found",)])
+def test_a_disk_of_its_own_that_is_mounted_for_a_volume_is_a_first_use(tmp_path: Path, inside: tuple[str, ...]) -> None:
+    volume = tmp_path / "store" / "volumes" / "vol-a"
+    for folder in (volume, *(volume / name for name in inside)):
+        folder.mkdir(parents=True)
+    lab = Lab(tmp_path)
+    try:
+        assert lab.initial().state is JobState.SUCCEEDED
+        assert lab.findings() == []
+        lab.engine.close()
+        shutil.rmtree(replica(lab))
+        (volume / "volume.json").unlink()
+        lab.engine = lab.open()
+        assert "RCL4021" in lab.findings()  # the empty disk is no first use any more
+        assert lab.back_up().code == "RCL4021"
+    finally:
+        lab.engine.close()
+
+
 def test_a_catalog_that_is_ahead_by_a_run_that_died_is_adopted(lab: Lab) -> None:
     """Killed between the commit in the catalog and its note in the server's database."""
     grown(lab)
@@ -352,6 +467,30 @@ def test_packs_without_any_copy_of_a_map_are_not_made_an_empty_catalog(lab: Lab)
     before = listing(replica(lab))
     assert [each.code for each in lab.engine.rebuild(None, F).findings] == ["RCL4027"]
     assert listing(replica(lab)) == before
+
+
+@pytest.mark.parametrize("left", [("identity.json",), ("points",), ("identity.json", "points", "catalog.db")])
+def test_what_is_another_stores_is_not_made_anew(lab: Lab, tmp_path: Path, left: tuple[str, ...]) -> None:
+    """The disk of another server, which holds the same virtual machine, is mounted in the place of ours."""
+    grown(lab)
+    other = Lab(tmp_path / "other")
+    grown(other)
+    other.engine.close()
+    lab.engine.close()
+    volume = store(lab) / "volumes" / "vol-a"
+    shutil.rmtree(volume)
+    shutil.copytree(store(other) / "volumes" / "vol-a", volume)
+    for name in {"identity.json", "points", "catalog.db"} - set(left):
+        path = replica(lab) / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = listing(volume)
+    lab.engine = lab.open()
+    for source in (None, lab.one):
+        done = lab.engine.rebuild(source, F)
+        assert (done.replicas, [each.code for each in done.findings]) == ((), ["RCL4027"])
+        assert "belongs to the server store" in done.findings[0].message
+    lab.engine.close()
+    assert listing(volume) | {f"{replica(lab).name}/lock": b""} == before | {f"{replica(lab).name}/lock": b""}
 
 
 def test_a_servers_database_is_made_anew_from_its_replica_stores(lab: Lab) -> None:

@@ -45,6 +45,9 @@ class Catalog:
             raise unreachable(self.database, "the catalog of a replica store") from None
         return upgrade.catalog_in_memory(opened) if upgrade.is_old(opened, "fact") else opened
 
+    def close(self) -> None:
+        self._db.close()
+
     @property
     def rows(self) -> Rows:
         """The sealed rows, for those who check them."""

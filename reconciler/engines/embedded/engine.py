@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from reconciler import __version__
 from reconciler.engines import EngineSetup
 from reconciler.engines.embedded import recover
+from reconciler.engines.embedded.age import (
+    note,
+    of_age,
+    of_copy,
+    older_among,
+    older_database,
+    older_than,
+    reads_alone,
+    store_for,
+    tell,
+)
 from reconciler.engines.embedded.backup import Work, back_up, check_consistency, prune
 from reconciler.engines.embedded.check import Counts, check_replica
 from reconciler.engines.embedded.jobs import Running, failed
@@ -20,12 +33,12 @@ from reconciler.engines.embedded.making import begun, create
 from reconciler.engines.embedded.observe import distinct, observe
 from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
 from reconciler.engines.embedded.rebuild import Rebuilt, rebuild_catalog, rebuild_server
-from reconciler.engines.embedded.records import Assignment, KnownReplica
+from reconciler.engines.embedded.records import Assignment
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
 from reconciler.engines.embedded.server import ServerStore
 from reconciler.engines.embedded.space import Space
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError
+from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Refused, Severity, TemporaryError
 from reconciler.model import (
     EMBEDDED,
     Action,
@@ -42,7 +55,6 @@ from reconciler.model import (
     ObservedGroup,
     Presence,
     RecoveryStep,
-    RecoveryTarget,
     StoreLineage,
 )
 from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild, UnfinishedRecovery
@@ -71,6 +83,7 @@ class EmbeddedEngine:
         self._server = ServerStore(setup.path, setup.volumes)
         self._space = Space(self._server)
         self._jobs: dict[str, Running] = {}
+        self._older: Damaged | UnsetType | None = UNSET
         self._lock = threading.Lock()
 
     @property
@@ -85,6 +98,7 @@ class EmbeddedEngine:
         """What the server holds. A store that is ABSENT shows an empty server: whether that can be, whoever remembers
         what was applied here must say."""
         seen = observe(self.name, self._server, self._space, self._setup.clock.now(), __version__)
+        self._older = older_among(seen.findings, self._server)
         return msgspec.structs.replace(seen, findings=(*seen.findings, *self._shared_disk()))
 
     def _shared_disk(self) -> tuple[Diagnostic, ...]:
@@ -112,6 +126,7 @@ class EmbeddedEngine:
         return tuple(ObservedGroup(ref, group) for ref, group in self._server.groups())
 
     def apply(self, action: Action, fence: Fence) -> str:
+        self._refuse_older()
         return self._server.apply(action, fence)
 
     # --- The store ---------------------------------------------------------------------------------------
@@ -126,7 +141,16 @@ class EmbeddedEngine:
 
     def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:
         """See `protocols.KeepsStore`."""
+        self._refuse_older()
         return self._server.note_state(state, fence)
+
+    def _refuse_older(self) -> None:
+        """Raises `Damaged`, RCL4025, where a catalog says that the server's database is an older copy of it: nothing
+        is written to that. Looked up once, and at each observation."""
+        if self._older is UNSET:
+            self._older = older_database(self._server)
+        if self._older:
+            raise self._older
 
     def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
         """See `protocols.GivesUp`."""
@@ -149,6 +173,7 @@ class EmbeddedEngine:
                 self._server.note_replica(assignment.source, rebuilt.known, fence)
                 done.append(rebuilt)
                 findings += rebuilt.findings
+        self._older = None  # what is there counts from here; the next observation looks again
         return StoreRebuild(
             server=self.name,
             assignments=found,
@@ -167,19 +192,18 @@ class EmbeddedEngine:
             running = self._jobs.get(job.id)
             if running is not None and not running.status.state.ended:
                 return handle
-            self._note_job(job, fence)
             assignment = self._assignment(job.source)
+            if not of_copy(job) and not older_than(self._server, assignment):
+                self._note_job(job, fence)
             self._jobs[job.id] = Running(lambda mine: self._work(job, assignment, fence, mine), job.id)
         return handle
 
     def _note_job(self, job: Job, fence: Fence) -> None:
         """Remembers the job. A recovery to a folder goes on without, where the store cannot be written to."""
         try:
-            if _reads_alone(job):
-                fence.check()
             self._server.note_job(job, fence)
         except (TemporaryError, Refused, OSError) as error:
-            if not _reads_alone(job) or not cannot_write(error):
+            if not reads_alone(job) or not cannot_write(error):
                 raise
 
     def poll(self, handle: JobHandle) -> JobStatus:
@@ -209,37 +233,24 @@ class EmbeddedEngine:
         self._server.close()
 
     def _work(self, job: Job, assignment: Assignment, fence: Fence, running: Running) -> JobResult:
-        self._use_volume(job, assignment, fence)
+        if not of_copy(job):
+            self._server.use_volume(assignment.volume, fence)
         self._first_use(job, assignment, fence)
         with (
             ThreadPoolExecutor(self._setup.threads, thread_name_prefix=job.id) as pool,
-            self._store_for(job, assignment, fence) as store,
+            store_for(self._server, job, assignment, fence) as store,
         ):
+            if store.reading:
+                return self._run(job, assignment, store, pool, running)
             try:
+                tell(self._server, assignment, store, fence)
                 return store.job_result(job.id) or self._run(job, assignment, store, pool, running)
+            except OSError as error:
+                if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    error.filename = str(store.packs)  # a write knows no path; a recovery's own say theirs
+                raise
             finally:
-                self._note(assignment, store, fence)
-
-    def _use_volume(self, job: Job, assignment: Assignment, fence: Fence) -> None:
-        """Makes sure that the volume is the one on record. A recovery to a folder goes on where it cannot be noted."""
-        try:
-            self._server.use_volume(assignment.volume, fence)
-        except (TemporaryError, Refused, OSError) as error:
-            if not _reads_alone(job) or not cannot_write(error):
-                raise
-
-    def _store_for(self, job: Job, assignment: Assignment, fence: Fence) -> ReplicaStore:
-        """The replica store, opened for the job: for reading alone where a recovery to a folder is asked for, and the
-        disk that the store lies on is full or read-only."""
-        place = self._server.place(assignment)
-        try:
-            if _reads_alone(job):
-                fence.check()
-            return ReplicaStore(place, fence)
-        except (TemporaryError, Refused, OSError) as error:
-            if not _reads_alone(job) or not cannot_write(error):
-                raise
-            return ReplicaStore(place)
+                note(self._server, assignment, store, fence)
 
     def _first_use(self, job: Job, assignment: Assignment, fence: Fence) -> None:
         """Makes the replica store before the initial replica, and puts on record that it is there."""
@@ -252,14 +263,6 @@ class EmbeddedEngine:
             what = "there is no initial replica yet"
             raise Refused("RCL4010", what, "It is made first, by itself.", subject=job.source.machine)
         self._server.note_replica(assignment.source, create(place, fence), fence)
-
-    def _note(self, assignment: Assignment, store: ReplicaStore, fence: Fence) -> None:
-        """Notes how far the replica store has come; where that fails, the next job's opening notes it."""
-        try:
-            seen = store.lineage()
-            self._server.note_replica(assignment.source, KnownReplica(seen.id, seen.generation), fence)
-        except (ReconcilerError, OSError):
-            return
 
     def _run(
         self, job: Job, assignment: Assignment, store: ReplicaStore, pool: ThreadPoolExecutor, running: Running
@@ -323,7 +326,8 @@ class EmbeddedEngine:
         with ReplicaStore(place) as store:
             if job.recovery.step is not RecoveryStep.RECOVER:
                 return preview_unfinished(job, store, disks)
-            return preview(job, store, disks)
+            shown = preview(job, store, disks)
+            return msgspec.structs.replace(shown, notes=(*shown.notes, *of_age(store, job)))
 
     def unfinished(self) -> tuple[UnfinishedRecovery, ...]:
         """See `protocols.Recovers`."""
@@ -364,8 +368,3 @@ class EmbeddedEngine:
             read_bytes=counts.read_bytes,
             findings=distinct(findings),
         )
-
-
-def _reads_alone(job: Job) -> bool:
-    """Whether the job can do without writing to the store: nothing of a machine is replaced."""
-    return job.recovery is not None and job.recovery.target is RecoveryTarget.FOLDER

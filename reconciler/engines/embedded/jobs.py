@@ -81,6 +81,8 @@ def _of_system(error: OSError) -> Diagnostic:
 
 def _free(path: object) -> str:
     """How much is free on the disk of the path, for people."""
+    if not path:
+        return ""
     try:
         return f" ({format_size(shutil.disk_usage(Path(str(path)).parent).free)} free)"
     except OSError:

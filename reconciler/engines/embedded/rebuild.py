@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import msgspec
 
 from reconciler import files
 from reconciler.engines.embedded import copies, maps
-from reconciler.engines.embedded.catalog import REPLICA
+from reconciler.engines.embedded.catalog import REPLICA, Catalog
 from reconciler.engines.embedded.committing import put_copy, put_pack
 from reconciler.engines.embedded.lost import unreachable
 from reconciler.engines.embedded.making import Place, identity_of, new_catalog, take_lock, write_identity
@@ -35,8 +35,9 @@ from reconciler.engines.embedded.records import (
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.sealed import Head, Rows, stale
 from reconciler.engines.embedded.server import ServerStore
+from reconciler.engines.embedded.upgrade import UNNAMED
 from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Refused, Severity, Unreachable
-from reconciler.model import DataSource, ExistingPoints, ReplicaState
+from reconciler.model import DataSource, ExistingPoints, Lineage, ReplicaState
 from reconciler.protocols import Fence
 
 #: Kept as long as nobody says otherwise: the rules are not known when the server's database is lost.
@@ -69,6 +70,7 @@ def rebuild_catalog(place: Place, fence: Fence, now: datetime, *, sound_too: boo
         return None
     with _locked(place.folder):
         found = list(_copies(place))
+        _refuse_foreign(place)
         store, generation, tokens = _who(place, found)
         if not found and next(sealed_packs(place.folder / "packs"), None) is not None:
             what = f"there are packs in {place.folder}, and no copy of a map (version 0.1 wrote none that say enough)"
@@ -116,6 +118,41 @@ def _copies(place: Place) -> Iterator[copies.Copy]:
             continue
         if copy.source == place.source:
             yield copy
+
+
+def _refuse_foreign(place: Place) -> None:
+    """Raises `Refused`, RCL4027, where whatever says whose the folder is names another store than the one on record:
+    it is somebody else's, and nothing of it is moved or written over."""
+    said, server = identity_of(place.folder), place.server.id if place.server is not None else ""
+    owners = {said.server} if said is not None else set()
+    stores = {said.store} if said is not None else set()
+    for name in copies.named(place.folder / "points"):
+        try:
+            copy = copies.read(name.path)
+        except Damaged:
+            continue
+        owners.add(copy.server.id)
+        stores.add(copy.store)
+    try:
+        with closing(Catalog(place.folder, place.source, "")) as catalog:
+            head = catalog.rows.head()
+            stores.add(head.store)
+            owners |= {head.server.id} if head.server is not None else set()
+    except (ReconcilerError, OSError):
+        pass  # it is gone or damaged: that is why it is made anew
+    owners -= {"", UNNAMED}
+    stores -= {"", UNNAMED}
+    another = ""
+    if server not in ("", UNNAMED) and owners and server not in owners:
+        another = f"the server store {', '.join(sorted(owners))}, not to {server}"
+    elif said is not None and server not in ("", UNNAMED) and said.server not in ("", UNNAMED, server):
+        another = f"the server store {said.server}, not to {server}"
+    elif place.known is not None and stores and place.known.store not in stores:
+        another = f"the replica store {', '.join(sorted(stores))}, not to {place.known.store}"
+    if another:
+        what = f"{place.folder} belongs to {another}"
+        remedy = "Put back what was there, or mount the right disk. Nothing was changed."
+        raise Refused("RCL4027", what, remedy, subject=str(place.folder))
 
 
 def _who(place: Place, found: list[copies.Copy]) -> tuple[str, int, dict[str, int]]:
@@ -251,7 +288,7 @@ def rebuild_server(server: ServerStore, fence: Fence) -> tuple[DataSource, ...]:
         for lease, token in held.tokens.items():
             tokens[lease] = max(token, tokens.get(lease, 0))
         assignments.append(held.assignment)
-        known[source_key(said.source)] = KnownReplica(said.store, held.generation)
+        known[source_key(said.source)] = KnownReplica(said.store, held.generation, told=held.mark)
     volumes = {said.volume: KnownVolume(marker.id) for _, said in mine if (marker := server.marker_of(said.volume))}
     server.make_again(Head(store, generation + 1, tokens), fence, assignments, known, volumes)
     return tuple(sorted(each.source for each in assignments))
@@ -261,6 +298,7 @@ class _Held(NamedTuple):
     assignment: Assignment
     generation: int
     server: int
+    mark: str
     tokens: dict[str, int]
 
 
@@ -281,9 +319,10 @@ def _held(folder: Path, said: Identity) -> _Held:
             head = store.rows.head()
             body = store.rows.get("fact", "assignment")
     except (ReconcilerError, OSError):
-        return _Held(fallen_back, 0, 0, {})
+        return _Held(fallen_back, 0, 0, "", {})
     assignment = fallen_back
     if body is not None:
         last = ASSIGNMENT.decode(body)
         assignment = msgspec.structs.replace(fallen_back, retention=last.retention, minimum_points=last.minimum_points)
-    return _Held(assignment, head.generation, head.server.generation if head.server else 0, dict(head.tokens))
+    server = head.server or Lineage("", 0)
+    return _Held(assignment, head.generation, server.generation, server.mark, dict(head.tokens))

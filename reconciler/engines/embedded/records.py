@@ -77,12 +77,19 @@ class Assignment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     minimum_points: int
 
 
-class KnownReplica(msgspec.Struct, frozen=True, rename="camel"):
+class KnownReplica(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What the server's database has on record of a replica store: its id, and how far it had come after its last job
-    that we know of."""
+    that we know of. `told` is the mark that its catalog heard last, `telling` one that it may have heard: it is written
+    down before a job writes there. Both are empty for a catalog that heard none."""
 
     store: str
     generation: int
+    told: str = ""
+    telling: str = ""
+
+    def knows(self, heard: str) -> bool:
+        """Whether the server's database gave the catalog the mark that it heard last."""
+        return not heard or heard in (self.told, self.telling)
 
 
 class KnownVolume(msgspec.Struct, frozen=True, rename="camel"):

@@ -7,7 +7,8 @@ writes the copy of the map and makes block rows, map, recovery point and job tru
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -104,10 +105,14 @@ class ReplicaStore(Catalog):
             what = f"it is at generation {head.generation}, and a copy of a map was written at {newest}"
             faults.append(older(self.database, what))
         mine = head.server if server is not None and head.server and head.server.id == server.id else None
-        if mine is not None and server is not None and mine.generation > server.generation:
+        if mine is not None and server is not None:
             path = self.folder.parent.parent.parent / "server.db"
-            what = f"it is at generation {server.generation}, and was at {mine.generation} when a job of "
-            faults.append(older(path, what + f"{self.folder.name} began"))
+            if mine.generation > server.generation:
+                what = f"it is at generation {server.generation}, and was at {mine.generation} when a job of "
+                faults.append(older(path, what + f"{self.folder.name} began"))
+            elif not faults and known is not None and not known.knows(mine.mark):
+                what = f"the last job of {self.folder.name} left a mark in its catalog that the database does not know"
+                faults.append(older(path, what))
         return faults
 
     def identity_fault(self) -> Diagnostic | None:
@@ -190,6 +195,25 @@ class ReplicaStore(Catalog):
 
     # --- Writing -----------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _writing(self) -> Iterator[Head]:
+        """A transaction under the fence, which leaves behind what the server's database said when the job began."""
+        with self._rows.writing(self._fence) as head:
+            if self.place.server is not None:
+                head.server = self.place.server
+            yield head
+
+    def heard(self) -> str:
+        """The mark of the server's database that a job left here last; "" for none."""
+        head = self._rows.head()
+        return head.server.mark if head.server is not None else ""
+
+    def under(self, mark: str) -> None:
+        """Leaves the mark with whatever is written from now on. The server's database has it already."""
+        if self.place.server is not None:
+            server = msgspec.structs.replace(self.place.server, mark=mark)
+            self.place = msgspec.structs.replace(self.place, server=server)
+
     def new_pack(self) -> PackWriter:
         """A pack about to be written into this store."""
         head = self._rows.head()
@@ -197,16 +221,14 @@ class ReplicaStore(Catalog):
 
     def add_packs(self, sealed: Iterable[Sealed]) -> None:
         """Makes sealed packs part of the catalog."""
-        with self._rows.writing(self._fence):
+        with self._writing():
             self._insert_packs(sealed)
 
     def commit(self, what: Commit, sealed: Iterable[Sealed] = (), assignment: Assignment | None = None) -> None:
         """Makes a job true: its packs, its map, its recovery point and its result, all at once."""
         base, depth = self._base(what)
         body = maps.encode_whole(what.machine) if base is None else self._difference(what.machine)
-        with self._rows.writing(self._fence) as head:
-            if self.place.server is not None:
-                head.server = self.place.server
+        with self._writing() as head:
             number = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM machine_map").fetchone()[0]
             point = record_of(what, what.point, number) if what.point is not None else None
             facts = msgspec.structs.replace(what.facts, current_map=number, source_bytes=what.machine.size)
@@ -240,7 +262,7 @@ class ReplicaStore(Catalog):
         if self.reading:
             return
         facts = msgspec.structs.replace(self.facts(), state=ReplicaState.INCONSISTENT, inconsistent_because=because)
-        with self._rows.writing(self._fence):
+        with self._writing():
             self._rows.put("fact", REPLICA, msgspec.json.encode(facts))
 
     def forget_blocks(self, names: Iterable[bytes], packs: Iterable[str], at: datetime) -> None:
@@ -248,7 +270,7 @@ class ReplicaStore(Catalog):
 
         `packs` are those that are missing or cut: what is left of them is what counts from now on.
         """
-        with self._rows.writing(self._fence):
+        with self._writing():
             for name in names:
                 self._delete_blocks("name = ?", name)
                 self._rows.put("bad", name.hex(), at.isoformat().encode())
@@ -265,7 +287,7 @@ class ReplicaStore(Catalog):
     ) -> JobResult:
         """Moves points to the bin: those that `judge`, which is asked inside the transaction, names of all that are
         there, oldest first."""
-        with self._rows.writing(self._fence):
+        with self._writing():
             points = {point.id: point for point in self.point_records()[0] if point.binned_at is None}
             going, result = judge(list(points.values()))
             for point in going:
@@ -278,21 +300,21 @@ class ReplicaStore(Catalog):
         """Writes down what a recovery is about to do, over what was written for it before."""
         if self.reading:
             return
-        with self._rows.writing(self._fence):
+        with self._writing():
             self._rows.put("cutOver", job, body)
 
     def withdraw_cut_over(self, job: str) -> None:
         """Nothing of it was done, and nothing will be."""
         if self.reading:
             return
-        with self._rows.writing(self._fence):
+        with self._writing():
             self._rows.delete("cutOver", job)
 
     def end_cut_over(self, job: str, at: datetime, result: JobResult, *, of: str = "") -> None:
         """Makes the recovery `job` true, and ends what was written down for it, or for the job `of` that it ended."""
         if self.reading:
             return
-        with self._rows.writing(self._fence):
+        with self._writing():
             self._rows.delete("cutOver", of or job)
             self._put_job(job, JobKind.RECOVERY, at, result)
 

@@ -108,7 +108,11 @@ class ServerStore:
             return set()
         except OSError as error:
             raise sqlite.unreadable(self.path, error) from error
-        return {name for name in names if name not in _NOTHING and not name.startswith((LOST, UNFINISHED))}
+        there = {name for name in names if name not in _NOTHING and not name.startswith((LOST, UNFINISHED))}
+        volumes = self.path / "volumes"
+        if "volumes" in there and volumes.is_dir() and not any(_holds(each) for each in volumes.iterdir()):
+            there.remove("volumes")  # disks of their own, mounted before the first use, or mount points without them
+        return there
 
     def lineage(self) -> StoreLineage:
         """See `protocols.KeepsStore`."""
@@ -153,7 +157,7 @@ class ServerStore:
 
     def _volume_fault(self, name: str, known: KnownVolume, store: str) -> ReconcilerError | None:
         folder = self.volume_folder(name)
-        if not folder.is_dir() or not any(folder.iterdir()):
+        if not folder.is_dir() or not _holds(folder):
             return unreachable(folder, f"the volume {name}")
         said = volume_marker(folder)
         if said is None:
@@ -244,11 +248,13 @@ class ServerStore:
                 rows.put("job", job.id, msgspec.json.encode(job))
 
     def note_replica(self, source: DataSource, known: KnownReplica, fence: Fence) -> None:
-        """Notes how far a replica store has come; never that it went back."""
+        """Notes how far a replica store has come, never that it went back, and which marks it can have heard."""
         with self._writing(fence) as rows:
             body = rows.get("known", source_key(source))
             before = KNOWN_REPLICA.decode(body) if body else None
-            if before is None or before.store != known.store or before.generation < known.generation:
+            if before is not None and before.store == known.store:
+                known = msgspec.structs.replace(known, generation=max(known.generation, before.generation))
+            if known != before:
                 rows.put("known", source_key(source), msgspec.json.encode(known))
 
     def use_volume(self, name: str, fence: Fence) -> None:
@@ -367,3 +373,11 @@ class ServerStore:
 
     def marker_of(self, volume: str) -> VolumeMarker | None:
         return volume_marker(self.volume_folder(volume))
+
+
+def _holds(folder: Path) -> bool:
+    """Whether anything of a store is in the folder of a volume, or it is no folder that reads."""
+    try:
+        return any(path.name not in _NOTHING for path in folder.iterdir())
+    except OSError:
+        return True
