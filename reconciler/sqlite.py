@@ -66,7 +66,7 @@ class _Cursor(sqlite3.Cursor):
             self._told(error)
 
     def _told(self, error: Exception) -> NoReturn:
-        if _is_damage(error):
+        if is_damage(error):
             raise damaged(self.connection.path, error) from error  # type: ignore[attr-defined]
         raise error
 
@@ -108,7 +108,7 @@ def connect(path: Path, *, migrations: str, wait_seconds: float = 30.0) -> Conne
             connection.close()
         if not isinstance(error, sqlite3.DatabaseError):
             raise
-        raise (damaged if _is_damage(error) else unwritable)(path, error) from error
+        raise (damaged if is_damage(error) else unwritable)(path, error) from error
     return connection
 
 
@@ -181,7 +181,7 @@ def _code(error: Exception) -> int:
     return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
-def _is_damage(error: Exception) -> bool:
+def is_damage(error: Exception) -> bool:
     """Our statements are fixed: a table that is not there, a text that is none, are damage like a broken page. What a
     program of ours does wrong (a bad number of values) is no damage."""
     return not isinstance(error, sqlite3.ProgrammingError) and _code(error) not in _OF_THE_WORLD

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import re
 import shutil
 import stat
@@ -92,12 +93,13 @@ class LocalTarget:
             parent = Path(os.path.realpath(place.parent))
             if place.name and parent.is_relative_to(os.path.realpath(self.root)):
                 return parent / place.name
-        raise Refused(
-            "RCL2012",
-            f"the path {path!r} leads out of {self.root}",
-            "Correct the path; nothing outside the folder is read or written.",
-            subject=path,
-        )
+        if _only_turns(path):
+            what = f"the path {path!r} is written with '..': where that leads depends on links"
+            remedy = "Write the path without '..'. Nothing was read or written."
+        else:
+            what = f"the path {path!r} leads out of {self.root}"
+            remedy = "Correct the path; nothing outside the folder is read or written."
+        raise Refused("RCL2012", what, remedy, subject=path)
 
     def stage(self, path: str, token: str, size: int) -> LocalStagedFile:
         staged = self._staged(path, token)
@@ -200,6 +202,12 @@ def check_target(place: Path, path: str) -> None:
 def _no_place(path: str, what: str) -> Refused:
     remedy = "Look at what is there; move it away, or recover to a folder (--to FOLDER)."
     return Refused("RCL7015", f"{path!r} {what}", remedy, subject=path)
+
+
+def _only_turns(path: str) -> bool:
+    """Whether '..' is all that is wrong with the path: as it is written it ends below its folder."""
+    parts = path.replace("\\", "/").split("/")
+    return ".." in parts and not _leads_out(posixpath.normpath("/".join(parts)))
 
 
 def _leads_out(path: str) -> bool:

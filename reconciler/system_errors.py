@@ -8,8 +8,26 @@ import os
 import shutil
 from pathlib import Path
 
+from reconciler.errors import ReconcilerError
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+
+#: The codes of our errors that say the same as these numbers: nothing can be written there now.
+_CANNOT_WRITE = ("RCL5006", "RCL4026", "RCL5005", "RCL5021")
+
+
+def cannot_write(error: BaseException) -> bool:
+    """Whether it says that nothing can be written now, since a disk is full or read-only, or this account may not: what
+    only reads, or only notes what it saw, goes on without."""
+    if isinstance(error, OSError):
+        return error.errno in (*_FULL, *_FORBIDDEN, errno.EROFS)
+    return isinstance(error, ReconcilerError) and error.diagnostic.code in _CANNOT_WRITE
+
+
+def is_forbidden(error: OSError) -> bool:
+    """Whether it says that this account may not, or nobody may, since the file system is mounted read-only."""
+    return error.errno in (*_FORBIDDEN, errno.EROFS)
 
 
 def explained(error: OSError, path: str | Path | None = None, needed: int | None = None) -> tuple[str, str]:
@@ -25,10 +43,18 @@ def explained(error: OSError, path: str | Path | None = None, needed: int | None
     if error.errno in _FORBIDDEN:
         what = f"{_account()} may not read or write {place}{_owned(place)}"
         return what, "Run it as an account that may, or give this one the right. Nothing was changed."
+    if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR) and (link := _dangling(place)) is not None:
+        what = f"{link} is a link to {link.readlink()}, which is not there"
+        return what, "If its disk is not mounted, mount it; else correct the link, or remove it. Nothing was changed."
     if error.errno == errno.EROFS:
         what = f"{place} is on a file system that is mounted read-only"
         return what, "Mount it so that it can be written, or name another place. Nothing was changed."
     return f"the system said: {said} at {place}", "Look at the disk; what was there before is unharmed."
+
+
+def _dangling(place: Path) -> Path | None:
+    """The link that leads nowhere, the path itself or a folder above it."""
+    return next((each for each in (place, *place.absolute().parents) if each.is_symlink() and not each.exists()), None)
 
 
 def _existing(place: Path) -> Path:

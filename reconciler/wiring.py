@@ -22,6 +22,7 @@ from reconciler.model.documents import Cluster, PolicySet, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.snapshots import read_inventory
 from reconciler.store import EvidenceFolder, Opening, SqliteMemory, format_of, holder_identity, open_memory
+from reconciler.system_errors import cannot_write
 
 
 class SystemClock:
@@ -130,6 +131,13 @@ def open_site(
 
 def open_memory_of(root: Path, document: SiteDocument, opening: Opening) -> SqliteMemory:
     """The site's memory. Before one of version 0.1 is brought to this format, a backup of it is written beside it."""
+    if opening is Opening.EITHER:
+        try:
+            return open_memory_of(root, document, Opening.CREATE)
+        except (ReconcilerError, OSError) as error:
+            if not cannot_write(error):
+                raise
+            return open_memory_of(root, document, Opening.READ)
     path = state_path(root, document)
     name = document.metadata.name
     if opening in (Opening.WRITE, Opening.CREATE) and format_of(path) == 1:

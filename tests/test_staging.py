@@ -117,3 +117,20 @@ def test_a_file_that_came_to_be_there_is_not_replaced(tmp_path: Path) -> None:
         target.put("x", "t", 0o600, 0, replace=False)
     assert refused.value.diagnostic.code == "RCL7015"
     assert (tmp_path / "x").read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("sub/../q.raw", "written with '..'"),
+        ("a/b/../../q.raw", "written with '..'"),
+        ("../q.raw", "leads out of"),
+        ("a/../../q.raw", "leads out of"),
+        ("/q.raw", "leads out of"),
+    ],
+)
+def test_what_is_wrong_with_a_path_is_said_as_it_is(tmp_path: Path, path: str, said: str) -> None:
+    with pytest.raises(Refused) as refused:
+        LocalTarget(tmp_path).resolve(path)
+    assert refused.value.diagnostic.code == "RCL2012"
+    assert said in refused.value.diagnostic.message

@@ -37,3 +37,12 @@ def test_a_disk_that_is_read_only_and_everything_else() -> None:
     assert explained(OSError(errno.EROFS, "x", "/x/y"))[0] == "/x/y is on a file system that is mounted read-only"
     assert explained(OSError(errno.EIO, "Input/output error", "/x"))[0] == "the system said: Input/output error at /x"
     assert explained(OSError("odd"))[0] == "the system said: odd"
+
+
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    """The store of a first use, say: a disk that is not mounted behind a link."""
+    (tmp_path / "store").symlink_to("/nowhere/disk")
+    for path in (tmp_path / "store", tmp_path / "store" / "volumes"):
+        what, remedy = explained(FileExistsError(errno.EEXIST, "File exists", str(path)))
+        assert what == f"{tmp_path / 'store'} is a link to /nowhere/disk, which is not there"
+        assert "mount it" in remedy

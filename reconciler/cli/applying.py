@@ -19,7 +19,7 @@ from reconciler.control.apply import apply as apply_plan
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
 from reconciler.control.judging import bench_of, wants_approvers
-from reconciler.control.lease import Holding, holding
+from reconciler.control.lease import Holding, holding, where_it_can_be
 from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
 from reconciler.control.propose import PlanWish, check_state, propose, waiting_of
@@ -37,6 +37,7 @@ from reconciler.errors import (
     ExitCode,
     LockHeld,
     PolicyError,
+    ReconcilerError,
     Refused,
     Severity,
     UsageError,
@@ -175,11 +176,9 @@ def _takes_over(site: Site, secured: Secured, consent: Consent) -> bool:
 def tidy(site: Site) -> None:
     """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
     if site.memory.writable and site.memory.journal.open_runs():
-        try:
-            with holding(site) as held:
-                _settle(site, held)
-        except LockHeld as error:
-            note(error.diagnostic.message)
+        left = where_it_can_be(site, lambda held: _settle(site, held))
+        if left is not None:
+            note(left.diagnostic.message if isinstance(left, ReconcilerError) else str(left))
 
 
 def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate) -> ExitCode:

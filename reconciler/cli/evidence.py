@@ -18,7 +18,7 @@ from reconciler.cli.screen import note, out, paint_for, tell
 from reconciler.cli.session import find_root, parse_time
 from reconciler.control.auditing import protection, sources_of
 from reconciler.control.policies import read_or_last_good
-from reconciler.control.sealing import NAMESPACE
+from reconciler.control.sealing import NAMESPACE, anchor
 from reconciler.control.sealing import seal as seal_evidence
 from reconciler.errors import Diagnostic, ExitCode, ReconcilerError, Severity, UsageError
 from reconciler.model import ChainCheck, Record
@@ -27,6 +27,7 @@ from reconciler.parse.load import LARGEST_FILE
 from reconciler.report import answer_text, chain_text, json_text
 from reconciler.store import SUMS, EvidenceFolder, Opening, check_chain, open_memory, read_sums
 from reconciler.store import export as write_export
+from reconciler.system_errors import cannot_write
 from reconciler.wiring import choose_site, state_path
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -89,9 +90,16 @@ def export(root: Path | None, name: str | None, target: Path, key: Path | None) 
     kept = _kept(root, name, None)
     evidence = kept.evidence
     newest = evidence.segments()[-1:]
+    unwritten = None
     if key is not None or not all(path.name in read_sums(evidence.folder / SUMS) for path in newest):
-        seal_evidence(evidence, key, None)
-    written = write_export(evidence, kept.site, target)
+        try:
+            seal_evidence(evidence, key, None)
+        except (ReconcilerError, OSError) as error:
+            if not cannot_write(error):
+                raise
+            unwritten = anchor(evidence, key)
+            note(f"{evidence.folder} cannot be written, so its anchor is in the export alone.")
+    written = write_export(evidence, kept.site, target, unwritten)
     out(f"Exported {len(written)} files to {target}; {written[-1]} tells how to check them.\n")
     return ExitCode.SUCCESS
 

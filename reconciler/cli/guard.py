@@ -63,10 +63,11 @@ def _other(error: Exception) -> int:
     if type(error).__name__ == "Abort":  # what click makes of Ctrl-C
         return _interrupted()
     if isinstance(error, OSError):
-        from reconciler.system_errors import explained
+        from reconciler.system_errors import explained, is_forbidden
 
-        _say(Diagnostic("RCL0007", Severity.ERROR, *explained(error)))
-        return ExitCode.FAILURE
+        forbidden = is_forbidden(error)
+        _say(Diagnostic("RCL4026" if forbidden else "RCL0007", Severity.ERROR, *explained(error)))
+        return ExitCode.PRECONDITION_FAILED if forbidden else ExitCode.FAILURE
     from reconciler.cli.screen import trace
 
     trace(error)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+<<<<<<< HEAD
 from dataclasses import replace
+=======
+from collections.abc import Iterable, Iterator
+>>>>>>> main
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -22,7 +26,15 @@ from reconciler.control.dispatch import poll, run_jobs
 from reconciler.control.evidence import evidence_trouble
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import Observation, observe
-from reconciler.control.recovery import Prepared, Wish, find_machine, prepare, prepare_unfinished, resume_recoveries
+from reconciler.control.recovery import (
+    Prepared,
+    Wish,
+    find_machine,
+    prepare,
+    prepare_unfinished,
+    recover_off_record,
+    resume_recoveries,
+)
 from reconciler.control.recovery import recover as control_recover
 from reconciler.control.requests import loop_of
 from reconciler.control.settle import settle
@@ -30,10 +42,11 @@ from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.control.stores import views
 from reconciler.errors import ConsentNeeded, ExitCode, ReconcilerError, Refused, UsageError, worst
-from reconciler.model import Job, JobKind, JobState, RecoveryStep
+from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
 from reconciler.protocols import RequestKind, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
 from reconciler.store import Opening
+from reconciler.system_errors import cannot_write
 
 _QUESTIONS = {
     RecoveryStep.RECOVER: "\nRecover this?",
@@ -65,28 +78,44 @@ def step_of(go_on: bool, undo: bool) -> RecoveryStep:
 
 def recover(root: Path | None, name: str | None, now: str | None, options: Options, *, yes: bool) -> int:
     """Finds the point, shows what would happen, asks, does it."""
+    _check_step(options)
     place = find_root(root)
+<<<<<<< HEAD
     with session(place, name, now) as opened:
         if evidence_trouble(opened) is None:  # else what was cut off waits until it can be told of
             with holding(opened, _PATIENCE) as held:
                 _clean_up(opened, held, finish=options.step is not RecoveryStep.UNDO)
         site = replace(opened, owed=[])  # who needs his data does not wait for the evidence
+=======
+    with session(place, name, now, opening=Opening.EITHER if options.to is not None else Opening.CREATE) as site:
+        settled = _settled(site, options)
+        on_record = settled is not None
+>>>>>>> main
         observation = observe(site)
+        for record in _finished(observation, options, settled or ()):
+            out(recovered_text(record))
+            return ExitCode.SUCCESS
         prepared = _prepare(site, observation, options)
+        if not on_record:
+            prepared = _said_off_record(prepared)
         out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step))
         tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
         _consent(yes, options.step)
+<<<<<<< HEAD
         with holding(site, _PATIENCE) as held, JobsOnScreen(names_of(observation)) as screen:
             run = begin(site, None, held, mandate_of(site, "recover", "--yes" if yes else "asked in a terminal"))
             record = control_recover(site, prepared, held, run, screen.show)
             end(site, run, str(record.status.state))
         _told_of_owed(site, run)
+=======
+        run, record = _carried_out(site, prepared, observation, "--yes" if yes else "asked in a terminal", on_record)
+>>>>>>> main
         if record.status.state is JobState.SUCCEEDED:
             out(recovered_text(record) if options.step is not RecoveryStep.UNDO else "What was there before is back.\n")
             return ExitCode.SUCCESS
         if site.stop.asked:
-            note(f"Interrupted (run {run}).")
+            note(f"Interrupted (run {run})." if run else "Interrupted.")
             return ExitCode.INTERRUPTED
         note(f"{record.status.code}: {record.status.reason}. {record.status.remedy}")
         if record.status.state is JobState.INTERRUPTED:
@@ -94,6 +123,7 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         return ExitCode.PRECONDITION_FAILED if record.status.code == "RCL7021" else ExitCode.FAILURE
 
 
+<<<<<<< HEAD
 def _told_of_owed(site: Site, run: str) -> None:
     """Says where a recovery is on record alone, where the evidence could not take it."""
     unfit = evidence_trouble(site)
@@ -101,13 +131,64 @@ def _told_of_owed(site: Site, run: str) -> None:
         why = f"{unfit.code}: {unfit.message}. {unfit.remedy}" if unfit is not None else "See `reconciler status`."
         note(f"The evidence could not be written. This is on record in the journal of the state alone, as run {run}.")
         note(why)
+=======
+def _settled(site: Site, options: Options) -> tuple[JobRecord, ...] | None:
+    """Cleans up after a process that died, under the lease: the recoveries that were settled. None where nothing can be
+    written: a recovery to a folder needs no word in the state, whose disk may be the one that fails."""
+    try:
+        with holding(site, _PATIENCE) as held:
+            return _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
+    except (ReconcilerError, OSError) as error:
+        if options.to is None or (site.memory.writable and not cannot_write(error)):
+            raise
+        return None
+
+
+def _finished(observation: Observation, options: Options, settled: Iterable[JobRecord]) -> Iterator[JobRecord]:
+    """The recovery that is to be gone on with, where settling it has finished it already: nothing had changed."""
+    if options.step is RecoveryStep.CONTINUE:
+        source = find_machine(observation, options.machine)
+        yield from (each for each in settled if each.job.source == source and each.status.state is JobState.SUCCEEDED)
+
+
+def _said_off_record(prepared: Prepared) -> Prepared:
+    why = "the state cannot be written, so nothing of this recovery will be on record, nor in the store"
+    preview = msgspec.structs.replace(prepared.preview, notes=(*prepared.preview.notes, why))
+    return msgspec.structs.replace(prepared, preview=preview)
+
+
+def _carried_out(
+    site: Site, prepared: Prepared, observation: Observation, consent: str, on_record: bool
+) -> tuple[str, JobRecord]:
+    """Does it; the id of the run, "" off the record, and what came of it. What cannot be put on record any more in the
+    middle, as the disk fills up, is done off it where nothing of a virtual machine is replaced."""
+    with JobsOnScreen(names_of(observation)) as screen:
+        try:
+            if on_record:
+                with holding(site, _PATIENCE) as held:
+                    run = begin(site, None, held, mandate_of(site, "recover", consent))
+                    record = control_recover(site, prepared, held, run, screen.show)
+                    end(site, run, str(record.status.state))
+                return run, record
+        except (ReconcilerError, OSError) as error:
+            recovery = prepared.job.recovery
+            if recovery is None or recovery.target is not RecoveryTarget.FOLDER or not cannot_write(error):
+                raise
+            note("The state cannot be written any more: what comes of this recovery is not on record.")
+        return "", recover_off_record(site, prepared, screen.show)
+
+
+def _check_step(options: Options) -> None:
+    if options.step is RecoveryStep.RECOVER:
+        return
+    if options.point or options.at or options.to or options.disks or options.keep_original:
+        what = "--continue and --undo are about the recovery that is half done, with the point and the place it has"
+        raise UsageError("RCL0003", what, "Give the virtual machine alone.", subject=options.machine)
+>>>>>>> main
 
 
 def _prepare(site: Site, observation: Observation, options: Options) -> Prepared:
     if options.step is not RecoveryStep.RECOVER:
-        if options.point or options.at or options.to or options.disks or options.keep_original:
-            what = "--continue and --undo are about the recovery that is half done, with the point and the place it has"
-            raise UsageError("RCL0003", what, "Give the virtual machine alone.", subject=options.machine)
         return prepare_unfinished(site, observation, options.machine, options.step)
     wish = Wish(
         machine=options.machine,
@@ -183,14 +264,17 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     return ExitCode.FAILURE if any(each.findings for each in found) else ExitCode.SUCCESS
 
 
-def _clean_up(site: Site, held: Holding, *, finish: bool = True) -> None:
-    """After a process that died. Whoever asks to go back is not gone on with before (`finish` False)."""
+def _clean_up(site: Site, held: Holding, *, finish: bool = True) -> tuple[JobRecord, ...]:
+    """After a process that died; the recoveries that were settled. Whoever asks to go back is not gone on with before
+    (`finish` False)."""
     settle(site)
-    for record in resume_recoveries(site, held) if finish else ():
+    settled = resume_recoveries(site, held) if finish else ()
+    for record in settled:
         done = record.status.state is JobState.SUCCEEDED
         end = "all that was agreed still holds, and it was finished" if done else f"{record.status.reason}"
         note(f"The recovery {record.job.id} had been cut off: {end}.")
     poll(site)
+    return settled
 
 
 def _refuse(prepared: Prepared) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
 
 from reconciler.control.clock import future_times
 from reconciler.control.evidence import record_drift
 from reconciler.control.flight import in_flight
-from reconciler.control.lease import holding
+from reconciler.control.lease import holding, where_it_can_be
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, state_lost
 from reconciler.control.settle import settle
 from reconciler.control.sightings import note_sightings, unreadable
 from reconciler.control.site import Site
-from reconciler.errors import LockHeld, ReconcilerError, TemporaryError
+from reconciler.errors import ReconcilerError
 from reconciler.model import FieldChange, Reason
 from reconciler.model.documents import PolicySet
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
@@ -27,9 +26,7 @@ def drift_now(
 ) -> Drift:
     """Everything that does not agree, of these classes. Notes what was seen, so that a later look can tell since when
     it is so; where somebody is at work on the site, that is left to him."""
-    if site.memory.writable:
-        with suppress(LockHeld, TemporaryError), holding(site):
-            note_and_record(site, observation)
+    where_it_can_be(site, lambda _: note_and_record(site, observation))
     lost = state_lost(observation)
     desired = desired_now(site, policies, observation)
     moving = in_flight(site, observation)

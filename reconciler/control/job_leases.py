@@ -8,6 +8,7 @@ from datetime import timedelta
 from reconciler.errors import ReconcilerError
 from reconciler.model import Job, JobRecord
 from reconciler.protocols import Fence, Lease, Memory
+from reconciler.system_errors import cannot_write
 
 #: How the names of these leases begin.
 JOB_LEASES = "job:"
@@ -82,7 +83,11 @@ class JobLeases:
             self._held.clear()
             self._jobs.clear()
         for lease in leases:
-            memory.locks.release(lease)
+            try:
+                memory.locks.release(lease)
+            except (ReconcilerError, OSError) as error:
+                if not cannot_write(error):  # it expires by itself
+                    raise
 
     def _keep(self, memory: Memory, ttl: timedelta) -> None:
         while not self._over.wait(ttl.total_seconds() / 4):

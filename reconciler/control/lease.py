@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -12,6 +12,7 @@ from reconciler.control.site import Site
 from reconciler.control.stores import largest_token, note_stores
 from reconciler.errors import LockHeld, ReconcilerError
 from reconciler.protocols import Fence, Lease
+from reconciler.system_errors import cannot_write
 
 #: How long the lease lasts without a sign of life. A holder that died on the same machine is noticed at once.
 TTL = timedelta(seconds=60)
@@ -80,6 +81,21 @@ def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
             record_lock(site, "takenOver", held.lease)
         yield held
         note_stores(site, held.fence)
+
+
+def where_it_can_be(site: Site, act: Callable[[Holding], None]) -> ReconcilerError | OSError | None:
+    """Runs `act`, which notes what was seen, under the lease; returns why that could not be: somebody else is at work,
+    or nothing can be written. What only reads is done without."""
+    if not site.memory.writable:
+        return None
+    try:
+        with holding(site) as held:
+            act(held)
+    except (ReconcilerError, OSError) as error:
+        if not isinstance(error, LockHeld) and not cannot_write(error):
+            raise
+        return error
+    return None
 
 
 @contextmanager

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
 
 from reconciler.control.clock import newest_of, passed_over
-from reconciler.control.dispatch import Watcher, run_jobs, start
-from reconciler.control.job_leases import running_here
+from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs, start
+from reconciler.control.job_leases import job_lease, running_here
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import OlderCopy, StoreView, Use, views
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable, UsageError
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -25,6 +26,7 @@ from reconciler.model import (
     JobKind,
     JobRecord,
     JobState,
+    JobStatus,
     Recovery,
     RecoveryPoint,
     RecoveryStep,
@@ -33,10 +35,13 @@ from reconciler.model import (
 )
 from reconciler.model.names import fold
 from reconciler.plan import Seen, coverage
-from reconciler.protocols import RecoveryPreview, UnfinishedRecovery
+from reconciler.protocols import Fence, RecoveryPreview, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
+
+#: The code of a recovery of which some files are replaced and others are not.
+HALF_DONE = "RCL7022"
 
 #: How long it is said of a recovery that it was not carried out.
 _SAID_FOR = timedelta(days=7)
@@ -83,10 +88,13 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
 
 def prepare_unfinished(site: Site, observation: Observation, machine: str, step: RecoveryStep) -> Prepared:
     """What going on with a recovery of the machine that is half done, or back, would do. Raises `Refused`, RCL7023,
-    where there is none."""
+    where there is none, and `Unreachable`, RCL7026, where that cannot be known."""
     source = find_machine(observation, machine)
     found = next(((server, each) for server, each in unfinished(site) if each.source == source), None)
     if found is None:
+        for error in observation.troubles:
+            if error.diagnostic.subject in site.engines:
+                raise _not_to_be_seen(error.diagnostic, machine)
         raise Refused(
             "RCL7023",
             f"no recovery of {machine!r} is half done",
@@ -104,6 +112,17 @@ def prepare_unfinished(site: Site, observation: Observation, machine: str, step:
         of=each.job,
     )
     return _prepared(site, _job(site, server, source, recovery))
+
+
+def _not_to_be_seen(why: Diagnostic, machine: str) -> Unreachable:
+    """What was recovered, and how far, is written down in the store alone."""
+    return Unreachable(
+        "RCL7026",
+        f"whether a recovery of {machine!r} is half done cannot be seen: {why.message}",
+        f"{why.remedy} Then run the command again. What was replaced meanwhile lies beside its place, in files whose "
+        "names end in `.original-` and a number of letters: nothing removes them before the store is there again.",
+        subject=machine,
+    )
 
 
 def _job(site: Site, server: str, source: DataSource, recovery: Recovery) -> Job:
@@ -158,6 +177,31 @@ def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watc
     return record
 
 
+def recover_off_record(site: Site, prepared: Prepared, watch: Watcher) -> JobRecord:
+    """Recovers to a folder where neither state nor evidence can be written. No lease is to be had there, so nothing is
+    written to the store either: nothing of it is on record. One that was started already is waited for."""
+    job, engine = prepared.job, site.engines[prepared.job.server]
+
+    def unwritten() -> None:
+        what = "the state cannot be written, so there is no lease to write to the store under"
+        raise TemporaryError("RCL5006", what, "Make the state writable.", subject=job.id)
+
+    record = JobRecord(job, JobStatus(JobState.RUNNING), 1, site.now())
+    with site.stop.patient():
+        handle = JobHandle(job.server, job.id)
+        if job.id not in site.started or engine.poll(handle).state is JobState.INTERRUPTED:
+            assert job.recovery is not None
+            reading = msgspec.structs.replace(job, recovery=msgspec.structs.replace(job.recovery, copy=True))
+            engine.start(reading, Fence(0, job_lease(job), unwritten))
+        while not record.status.state.ended:
+            time.sleep(POLL_SECONDS)
+            if site.stop.asked:
+                engine.cancel(handle)
+            record = msgspec.structs.replace(record, status=engine.poll(handle))
+            watch(record)
+    return msgspec.structs.replace(record, ended_at=site.now())
+
+
 def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
     """Settles recoveries whose process died: the engine carries on with one only while everything that was agreed
     still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready."""
@@ -196,7 +240,7 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
             continue
         found.append(
             Diagnostic(
-                "RCL7022",
+                HALF_DONE,
                 Severity.ERROR,
                 f"the recovery of {each.machine!r} to {each.point}, asked for by {each.asked_by or 'somebody'}, is "
                 f"interrupted: {each.replaced} of {each.files} files are replaced",
@@ -209,7 +253,7 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
         status = record.status
         if kind is not JobKind.RECOVERY or status.state not in (JobState.FAILED, JobState.INTERRUPTED):
             continue
-        if status.code == "RCL7022" or record.ended_at is None or site.now() - record.ended_at > _SAID_FOR:
+        if status.code == HALF_DONE or record.ended_at is None or site.now() - record.ended_at > _SAID_FOR:
             continue
         asked = record.job.recovery.asked_by if record.job.recovery else ""
         found.append(

@@ -1659,4 +1659,9 @@ CATALOG: dict[str, Explanation] = {
         "failed. Nothing was replaced, and what had been staged is removed.",
         "The message names the place, and what is needed or who. Recover to another folder with --to FOLDER.",
     ),
+    "RCL7026": Explanation(
+        "an interrupted recovery that cannot be seen",
+        "The store, which alone knows what a recovery was about to do, is not there or not to be used.",
+        "Bring the store back first. What was replaced lies beside its place, in files that end in `.original-...`.",
+    ),
 }

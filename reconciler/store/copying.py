@@ -8,8 +8,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from reconciler import files
+from reconciler import files, sqlite
 from reconciler.errors import Damaged
+
+#: The schema of state databases.
+SQL = "reconciler.store.sql"
 
 #: Files that SQLite keeps beside a database.
 _BESIDE = ("-wal", "-shm")
@@ -18,15 +21,21 @@ _BESIDE = ("-wal", "-shm")
 def copy_database(source: Path, target: Path) -> None:
     """Makes `target` a copy of the database as it is at one moment, whoever writes to it meanwhile; one file, 0600.
 
-    Raises `Damaged`, RCL5002, where SQLite cannot read it whole.
+    The database is only read: its disk may be full or read-only. Raises `Damaged`, RCL5002, where SQLite cannot read it
+    whole, `TemporaryError`, RCL5006, where the copy cannot be written.
     """
     files.unlink(target)
     files.announce("write", target)
     descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     try:
-        with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as two:
-            one.backup(two)
-            two.execute("PRAGMA journal_mode=DELETE")
+        with closing(sqlite.connect_reading(source, migrations=SQL)) as one, closing(sqlite3.connect(target)) as two:
+            try:
+                one.backup(two)
+                two.execute("PRAGMA journal_mode=DELETE")
+            except sqlite3.OperationalError as error:
+                if sqlite.is_damage(error):
+                    raise
+                raise sqlite.unwritable(target, error) from error
             found = str(two.execute("PRAGMA integrity_check").fetchone()[0])
         files.fsync(descriptor, target)
     except sqlite3.DatabaseError as error:

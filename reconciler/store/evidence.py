@@ -117,16 +117,21 @@ class EvidenceFolder:
             segments = self.segments()
             if segments and not self._sealed(segments[-1]):
                 self._put_torn_aside(segments[-1])
-            sums = {path.name: sum_of(path) for path in segments if path.stat().st_size}
-            check_extends(read_sums(self.folder / SUMS), sums, self.folder)
-            written = {SUMS: sums_text(sums)}
-            if sign is not None:
-                written[SIGNATURE] = sign(written[SUMS])
+            written = self.anchor(sign)
             if (self.folder / SIGNATURE).exists():
                 files.unlink(self.folder / SIGNATURE)
             for name, data in written.items():
                 files.write_whole(self.folder / name, data)
             return written
+
+    def anchor(self, sign: Callable[[bytes], bytes] | None = None) -> dict[str, bytes]:
+        """The anchor over all segments as they are, as `seal` would write it. Writes nothing."""
+        sums = {path.name: sum_of(path) for path in self.segments() if path.stat().st_size}
+        check_extends(read_sums(self.folder / SUMS), sums, self.folder)
+        written = {SUMS: sums_text(sums)}
+        if sign is not None:
+            written[SIGNATURE] = sign(written[SUMS])
+        return written
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,29 +43,33 @@ With the program, which also finds which record is not as it was, and answers wh
 """
 
 
-def export(evidence: EvidenceFolder, site: str, target: Path) -> list[str]:
-    """Writes it; returns the names of the files. A target that ends in `.tar` is a tar file. Raises `UsageError`,
+def export(evidence: EvidenceFolder, site: str, target: Path, anchor: Mapping[str, bytes] | None = None) -> list[str]:
+    """Writes it; returns the names of the files. `anchor` takes the place of the one in the folder, where that could
+    not be written. A target that ends in `.tar` is a tar file. Raises `UsageError`,
     RCL5031, where something is there already."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         what = f"{str(target)!r} is there already"
         raise UsageError("RCL5031", what, "Give a new folder, or a new file that ends in .tar.", subject=str(target))
     kept = [path for path in sorted(evidence.folder.iterdir()) if _belongs(path)]
-    readme = _TEXT.replace("SITE", site, 1).encode()
+    if anchor is not None:
+        kept = [path for path in kept if path.name not in (SUMS, SIGNATURE)]
+    told = {**(anchor or {}), README: _TEXT.replace("SITE", site, 1).encode()}
     if target.suffix == ".tar":
-        _pack(target, kept, readme)
+        _pack(target, kept, told)
     else:
         files.make_folder(target)
         for path in kept:
             files.write_whole(target / path.name, files.read_regular(path))
-        files.write_whole(target / README, readme)
-    return [*(path.name for path in kept), README]
+        for name, data in told.items():
+            files.write_whole(target / name, data)
+    return [*(path.name for path in kept), *told]
 
 
 def _belongs(path: Path) -> bool:
     return path.suffix == ".jsonl" or path.name in (SUMS, SIGNATURE) or path.name.startswith("torn-")
 
 
-def _pack(target: Path, kept: list[Path], readme: bytes) -> None:
+def _pack(target: Path, kept: list[Path], told: Mapping[str, bytes]) -> None:
     """All or nothing: a temporary file, then renamed."""
     files.make_folder(target.parent)
     temporary = files.temporary(target)
@@ -74,9 +79,10 @@ def _pack(target: Path, kept: list[Path], readme: bytes) -> None:
             with tarfile.open(fileobj=handle, mode="w", format=tarfile.PAX_FORMAT) as archive:
                 for path in kept:
                     archive.add(path, arcname=path.name, recursive=False, filter=_nobodys)
-                told = tarfile.TarInfo(README)
-                told.size, told.mode = len(readme), 0o600
-                archive.addfile(told, io.BytesIO(readme))
+                for name, data in told.items():
+                    entry = tarfile.TarInfo(name)
+                    entry.size, entry.mode = len(data), 0o600
+                    archive.addfile(entry, io.BytesIO(data))
             handle.flush()
             files.fsync(handle.fileno(), target)
         files.rename(temporary, target)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from reconciler import files, sqlite
-from reconciler.errors import Refused, Unreachable
+from reconciler.errors import ReconcilerError, Refused, Unreachable
 from reconciler.model import (
     DataSource,
     JobKind,
@@ -33,6 +33,7 @@ from reconciler.store.known import SqliteApprovals, SqliteStores
 from reconciler.store.locks import SqliteLocks
 from reconciler.store.requests import SqliteRequests
 from reconciler.store.tables import DOCUMENT, JOB, LEDGER, MARK, RUN, SIGHTING, STEP
+from reconciler.system_errors import cannot_write
 
 Now = Callable[[], datetime]
 
@@ -45,12 +46,13 @@ _OLDEST = 2
 class Opening(Enum):
     """How a state is opened. READ makes and changes nothing; where there is no state an empty one stands for it.
     NOTE is READ that writes down what it saw where that can be. WRITE takes one that is there; CREATE makes it if need
-    be."""
+    be. EITHER is, to whoever opens a site, CREATE, and READ where nothing can be written."""
 
     READ = "read"
     NOTE = "note"
     WRITE = "write"
     CREATE = "create"
+    EITHER = "either"
 
 
 def _real_now() -> datetime:
@@ -65,7 +67,7 @@ def open_memory(path: Path, now: Now = _real_now, opening: Opening = Opening.CRE
     """
     try:
         if opening is Opening.NOTE:
-            opening = Opening.WRITE if _may_be_noted(path) else Opening.READ
+            return _noting(path, now)
         if opening is Opening.READ:
             return _reading(path, now)
         if opening is Opening.CREATE:
@@ -75,6 +77,17 @@ def open_memory(path: Path, now: Now = _real_now, opening: Opening = Opening.CRE
         return SqliteMemory(Database(sqlite.connect(path, migrations=_SQL), path), path, now)
     except OSError as error:
         raise _cannot_open(path, error) from error
+
+
+def _noting(path: Path, now: Now) -> SqliteMemory:
+    """Opens it for writing, or for reading alone where nothing can be written."""
+    if _may_be_noted(path):
+        try:
+            return open_memory(path, now, Opening.WRITE)
+        except (ReconcilerError, OSError) as error:
+            if not cannot_write(error):
+                raise
+    return _reading(path, now)
 
 
 def missing_state(path: Path) -> Unreachable:

@@ -110,6 +110,8 @@ def test_one_that_is_half_done_is_said_and_asked_for_anew(backed_up: Shop) -> No
     backed_up("run", "--once", *T2)
     said = backed_up("status", *T2)
     assert "1 of 2 files are replaced" in said.out
+    said = backed_up("status", "--check", *T2)
+    assert (said.code, "RCL7022" in said.err) == (9, True)
     assert "recover --undo one" in said.out
     said = backed_up("recover", "one", "--yes", *T2)
     assert (said.code, "RCL7022" in said.err + said.out) == (6, True)
@@ -125,6 +127,7 @@ def test_one_that_is_half_done_is_said_and_asked_for_anew(backed_up: Shop) -> No
     assert beside(backed_up) == []
     assert "RCL7022" not in backed_up("status", *T2).out
     assert backed_up("recover", "one", "--continue", "--yes", *T2).code == 6
+    assert backed_up("status", "--check", *T2).code == 0
     killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
     assert backed_up("recover", "one", "--undo", "--yes", *T2).code == 0
     assert backed_up.cluster.disk(1).read_bytes() == before
@@ -204,3 +207,30 @@ def test_two_machines_that_name_one_file_are_said_and_not_recovered_over(shop: S
     said = shop("recover", "one", "--yes", *T2)
     assert (said.code, "'two'" in said.err + said.out) == (6, True)
     assert shop.cluster.disk(1).read_bytes() == before
+
+
+def test_going_on_says_that_it_was_finished(backed_up: Shop) -> None:
+    """The command that `status` names: where nothing has changed, settling what was cut off finishes it."""
+    killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
+    assert "recover --continue one" in backed_up("status", *T2).out
+    said = backed_up("recover", "one", "--continue", "--yes", *T2)
+    assert said.code == 0, said.err
+    assert "Recovered 2 files" in said.out
+    assert "RCL7023" not in said.err
+    assert len(backed_up.cluster.disk(1).read_bytes()) == 3 * BLOCK + 777
+    assert beside(backed_up) == []
+    said = backed_up("recover", "one", "--continue", "--yes", *T2)
+    assert (said.code, "RCL7023" in said.err) == (6, True)
+
+
+@pytest.mark.parametrize("step", ["--undo", "--continue"])
+def test_what_is_half_done_is_not_denied_while_the_store_is_away(backed_up: Shop, step: str) -> None:
+    before = backed_up.cluster.disk(1).read_bytes()
+    killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
+    store = backed_up.root / "var" / "mabs-01"
+    store.rename(backed_up.root / "away")
+    said = backed_up("recover", "one", step, "--yes", *T2)
+    assert (said.code, "RCL7026" in said.err, ".original-" in said.err) == (69, True, True)
+    (backed_up.root / "away").rename(store)
+    assert backed_up("recover", "one", "--undo", "--yes", *T2).code == 0
+    assert backed_up.cluster.disk(1).read_bytes() == before

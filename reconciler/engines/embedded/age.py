@@ -4,7 +4,6 @@ the marks by which they know each other, and how a job may open what it works on
 
 from __future__ import annotations
 
-import errno
 import secrets
 from collections.abc import Iterable
 
@@ -15,6 +14,7 @@ from reconciler.engines.embedded.server import ServerStore
 from reconciler.errors import Damaged, Diagnostic, ReconcilerError, Refused, TemporaryError
 from reconciler.model import Job, Presence, RecoveryTarget
 from reconciler.protocols import Fence
+from reconciler.system_errors import cannot_write
 
 
 def older_among(findings: Iterable[Diagnostic], server: ServerStore) -> Damaged | None:
@@ -104,9 +104,3 @@ def reads_alone(job: Job) -> bool:
 def of_copy(job: Job) -> bool:
     """Whether the store is an older copy of the one on record: nothing of it is written."""
     return reads_alone(job) and job.recovery is not None and job.recovery.copy
-
-
-def cannot_write(error: ReconcilerError | OSError) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-    return error.diagnostic.code in ("RCL5006", "RCL4026")

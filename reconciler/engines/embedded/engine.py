@@ -14,7 +14,6 @@ from reconciler import __version__
 from reconciler.engines import EngineSetup
 from reconciler.engines.embedded import recover
 from reconciler.engines.embedded.age import (
-    cannot_write,
     note,
     of_age,
     of_copy,
@@ -59,6 +58,7 @@ from reconciler.model import (
     StoreLineage,
 )
 from reconciler.protocols import Disks, Fence, RecoveryPreview, StoreCheck, StoreRebuild, UnfinishedRecovery
+from reconciler.system_errors import cannot_write
 
 _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
     JobKind.INITIAL_REPLICA: back_up,
