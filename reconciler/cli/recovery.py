@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-<<<<<<< HEAD
-from dataclasses import replace
-=======
 from collections.abc import Iterable, Iterator
->>>>>>> main
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -80,17 +77,12 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
     """Finds the point, shows what would happen, asks, does it."""
     _check_step(options)
     place = find_root(root)
-<<<<<<< HEAD
-    with session(place, name, now) as opened:
-        if evidence_trouble(opened) is None:  # else what was cut off waits until it can be told of
-            with holding(opened, _PATIENCE) as held:
-                _clean_up(opened, held, finish=options.step is not RecoveryStep.UNDO)
-        site = replace(opened, owed=[])  # who needs his data does not wait for the evidence
-=======
-    with session(place, name, now, opening=Opening.EITHER if options.to is not None else Opening.CREATE) as site:
-        settled = _settled(site, options)
+    opening = Opening.EITHER if options.to is not None else Opening.CREATE
+    with session(place, name, now, opening=opening) as opened:
+        # With unfit evidence, what was cut off waits until it can be told of.
+        settled = _settled(opened, options) if evidence_trouble(opened) is None else ()
         on_record = settled is not None
->>>>>>> main
+        site = replace(opened, owed=[])  # who needs his data does not wait for the evidence
         observation = observe(site)
         for record in _finished(observation, options, settled or ()):
             out(recovered_text(record))
@@ -102,15 +94,8 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
         _consent(yes, options.step)
-<<<<<<< HEAD
-        with holding(site, _PATIENCE) as held, JobsOnScreen(names_of(observation)) as screen:
-            run = begin(site, None, held, mandate_of(site, "recover", "--yes" if yes else "asked in a terminal"))
-            record = control_recover(site, prepared, held, run, screen.show)
-            end(site, run, str(record.status.state))
-        _told_of_owed(site, run)
-=======
         run, record = _carried_out(site, prepared, observation, "--yes" if yes else "asked in a terminal", on_record)
->>>>>>> main
+        _told_of_owed(site, run)
         if record.status.state is JobState.SUCCEEDED:
             out(recovered_text(record) if options.step is not RecoveryStep.UNDO else "What was there before is back.\n")
             return ExitCode.SUCCESS
@@ -123,7 +108,6 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         return ExitCode.PRECONDITION_FAILED if record.status.code == "RCL7021" else ExitCode.FAILURE
 
 
-<<<<<<< HEAD
 def _told_of_owed(site: Site, run: str) -> None:
     """Says where a recovery is on record alone, where the evidence could not take it."""
     unfit = evidence_trouble(site)
@@ -131,7 +115,8 @@ def _told_of_owed(site: Site, run: str) -> None:
         why = f"{unfit.code}: {unfit.message}. {unfit.remedy}" if unfit is not None else "See `reconciler status`."
         note(f"The evidence could not be written. This is on record in the journal of the state alone, as run {run}.")
         note(why)
-=======
+
+
 def _settled(site: Site, options: Options) -> tuple[JobRecord, ...] | None:
     """Cleans up after a process that died, under the lease: the recoveries that were settled. None where nothing can be
     written: a recovery to a folder needs no word in the state, whose disk may be the one that fails."""
@@ -184,7 +169,6 @@ def _check_step(options: Options) -> None:
     if options.point or options.at or options.to or options.disks or options.keep_original:
         what = "--continue and --undo are about the recovery that is half done, with the point and the place it has"
         raise UsageError("RCL0003", what, "Give the virtual machine alone.", subject=options.machine)
->>>>>>> main
 
 
 def _prepare(site: Site, observation: Observation, options: Options) -> Prepared:

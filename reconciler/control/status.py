@@ -65,13 +65,8 @@ def _lost(observation: Observation) -> tuple[Diagnostic, ...]:
 
 
 def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnostic, ...]:
-<<<<<<< HEAD
-    """What `status --check` fails for: a machine that is late, damaged, unseen or not copied yet; times in the future;
-    evidence that is gone or not ours; a loop that has stopped."""
-=======
     """What `status --check` fails for: a machine that is late, damaged, unseen or not copied yet; a recovery that is
-    half done; times in the future; a loop that has stopped."""
->>>>>>> main
+    half done; times in the future; evidence that is gone or not ours; a loop that has stopped."""
     found = [
         Diagnostic(
             "RCL6015", Severity.ERROR, _told(row), "See `reconciler status` and `reconciler jobs`.", None, row.name
@@ -79,12 +74,8 @@ def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnosti
         for row in now.machines
         if row.standing in _FAILING or (row.standing is Standing.PENDING and row.newest is None)
     ]
-<<<<<<< HEAD
-    alarms = ALARMS | EVIDENCE
+    alarms = ALARMS | EVIDENCE | {HALF_DONE}
     found += [each for each in now.findings if each.code in alarms and each.severity is Severity.ERROR]
-=======
-    found += [each for each in now.findings if each.code in (*ALARMS, HALF_DONE) and each.severity is Severity.ERROR]
->>>>>>> main
     if now.heartbeat is None or now.at - now.heartbeat > oldest_heartbeat:
         last = f"last ran {now.heartbeat:%Y-%m-%d %H:%M} UTC" if now.heartbeat else "has never run"
         found.append(
