@@ -158,7 +158,8 @@ def test_a_holder_that_slept_through_its_release_expires_nothing(shop: Shop, mon
     monkeypatch.setitem(embedded._RUN, JobKind.PRUNING, slept)
     said = shop("run", "--until-idle", "--confirm-clock", "--now", "2026-03-17T12:00Z")
     assert woken == ["released"]
-    assert said.code == 8, said
+    # Which is seen first, the job that may write nothing or the lease that is lost, is a matter of moments.
+    assert said.code in (1, 8), said
     assert "RCL5004" in said.err + said.out
     after = {each["point"]["id"] for each in json.loads(shop("points", "--format", "json").out)["points"]}
     assert {each["point"]["id"] for each in before} <= after
