@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
@@ -14,6 +15,7 @@ from reconciler import files, sqlite
 from reconciler.engines.embedded.catalog import MIGRATIONS, REPLICA
 from reconciler.engines.embedded.records import FORMAT, IDENTITY, Facts, Identity, KnownReplica
 from reconciler.engines.embedded.sealed import Head, Rows, new_identity, open_file, seal_file
+from reconciler.engines.embedded.upgrade import drop_former_catalog
 from reconciler.errors import TemporaryError
 from reconciler.model import DataSource, Lineage
 from reconciler.protocols import Fence
@@ -75,38 +77,22 @@ def create(place: Place, fence: Fence) -> KnownReplica:
     return KnownReplica(store, 0)
 
 
-class new_catalog:  # noqa: N801 - used as a function
+@contextmanager
+def new_catalog(folder: Path, head: Head) -> Iterator[Rows]:
     """Makes a catalog whole beside its place, then puts it there: there is never half of one."""
-
-    def __init__(self, folder: Path, head: Head) -> None:
-        self._target = folder / "catalog.db"
-        self._path = folder / "catalog.new"
-        self._head = head
-
-    def __enter__(self) -> Rows:
-        os.close(files.create(self._path))
-        self._db = sqlite.connect(self._path, migrations=MIGRATIONS)
-        self._db.execute("BEGIN IMMEDIATE")
-        for table in ("bad_block", "cut_over", "job", "point", "block", "pack", "map", "fact"):
-            self._db.execute(f"DROP TABLE {table}")
-        self._rows = Rows(self._db, self._path)
-        self._rows.begin(self._head)
-        return self._rows
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._rows.end()
-                files.announce("commit", self._path)
-                self._db.execute("COMMIT")
-        finally:
-            self._db.close()
-        if kind is None:
-            files.rename(self._path, self._target)
-        else:
-            self._path.unlink(missing_ok=True)
+    path = folder / "catalog.new"
+    os.close(files.create(path))
+    try:
+        with closing(sqlite.connect(path, migrations=MIGRATIONS)) as db, sqlite.transaction(db, path):
+            drop_former_catalog(db)
+            rows = Rows(db, path)
+            rows.begin(head)
+            yield rows
+            rows.end()
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    files.rename(path, folder / "catalog.db")
 
 
 def write_identity(place: Place, store: str) -> None:

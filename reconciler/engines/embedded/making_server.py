@@ -73,8 +73,7 @@ def make_server(folder: Path, head: Head, fence: Fence, fill: Callable[[Rows], N
     db = sqlite.connect(path, migrations=MIGRATIONS)
     try:
         with sqlite.transaction(db, path):
-            for table in ("fence", "protection_group", "replica", "job"):
-                db.execute(f"DROP TABLE {table}")
+            upgrade.drop_former_server(db)
             rows = Rows(db, path)
             rows.begin(head)
             fill(rows)

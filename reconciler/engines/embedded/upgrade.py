@@ -132,8 +132,7 @@ def convert_catalog(rows: Rows, store: str) -> None:
     decoded: dict[int, maps.MachineMap] = {}
     for row in db.execute("SELECT * FROM point ORDER BY map").fetchall():
         rows.put("point", row["id"], msgspec.json.encode(_point(rows, row, decoded)))
-    for table in ("bad_block", "cut_over", "job", "point", "block", "pack", "map", "fact"):
-        db.execute(f"DROP TABLE {table}")
+    drop_former_catalog(db)
 
 
 def _convert_blocks(rows: Rows, store: str) -> None:
@@ -223,6 +222,17 @@ def convert_server(rows: Rows, known: dict[str, KnownReplica]) -> None:
         rows.put("job", row["id"], bytes(row["body"]))
     for key, replica in known.items():
         rows.put("known", key, msgspec.json.encode(replica))
+    drop_former_server(db)
+
+
+def drop_former_catalog(db: sqlite3.Connection) -> None:
+    """Takes the tables of format 1 out of a catalog."""
+    for table in ("bad_block", "cut_over", "job", "point", "block", "pack", "map", "fact"):
+        db.execute(f"DROP TABLE {table}")
+
+
+def drop_former_server(db: sqlite3.Connection) -> None:
+    """Takes the tables of format 1 out of the server's database."""
     for table in ("fence", "protection_group", "replica", "job"):
         db.execute(f"DROP TABLE {table}")
 
