@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.fakes import machine_id
 from tests.shop import Said, Shop, run, shop
+from tests.support.hangs import no_longer_than_a_minute
 
-__all__ = ["run", "shop"]
+__all__ = ["no_longer_than_a_minute", "run", "shop"]
 
 CASES = Path(__file__).parent.parent / "cases"
 T1 = ("--now", "2026-03-10T12:00Z")
 STARS = "*a" * 14 + "*b"
-
-
-@pytest.fixture(autouse=True)
-def _no_longer_than_a_minute() -> Iterator[None]:
-    """What hangs fails."""
-
-    def late(*_: object) -> None:
-        raise AssertionError("a command hangs")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def test_names_and_except_mean_the_same_by_a_letter(tmp_path: Path, run: Callable[..., Said]) -> None:

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.shop import Shop, run, shop
+from tests.support.hangs import no_longer_than_a_minute
 
-__all__ = ["run", "shop"]
+__all__ = ["no_longer_than_a_minute", "run", "shop"]
 
 T1 = ("--now", "2026-03-10T12:00Z")
-
-
-@pytest.fixture(autouse=True)
-def _no_longer_than_a_minute() -> Iterator[None]:
-    """What hangs fails."""
-
-    def late(*_: object) -> None:
-        raise AssertionError("a command hangs")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def _spoil(disk: Path, kind: str) -> None:
