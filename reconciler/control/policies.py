@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -96,12 +97,14 @@ def _digest(texts: Mapping[str, bytes], told: str = "") -> str:
 #: and the copy is not searched again.
 _LIST = "files"
 
+_COPY = re.compile(r"last-good-[0-9a-f]{16}")
+
 
 def _keep(root: Path, texts: Mapping[str, bytes]) -> None:
     """Copies what was read under a name of its content, then points at the copy."""
     pointer = root / _KEEP / "last-good"
     name = f"last-good-{_digest(texts)}"
-    if pointer.exists() and files.read_text(pointer) == name:
+    if _pointed(root) == name:
         return
     copy = root / _KEEP / name
     for path, data in texts.items():
@@ -115,12 +118,26 @@ def _keep(root: Path, texts: Mapping[str, bytes]) -> None:
             files.remove_folder(old)
 
 
-def _kept(root: Path) -> Reading | None:
+def _pointed(root: Path) -> str:
+    """The name of the copy that counts; "" where none is named, or what is there is no such name."""
     try:
-        copy = root / _KEEP / files.read_text(root / _KEEP / "last-good")
+        name = files.read_regular(root / _KEEP / "last-good", 64).decode("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return name if _COPY.fullmatch(name) else ""
+
+
+def _kept(root: Path) -> Reading | None:
+    """The last good policies, if they are as they were kept: a copy that does not have its own hash is none."""
+    name = _pointed(root)
+    if not name:
+        return None
+    copy = root / _KEEP / name
+    try:
         if not (copy / _LIST).exists():  # of version 0.1
             return read_policies(copy, FOLDER)
-        listed = [os.fsdecode(name) for name in files.read_regular(copy / _LIST).split(b"\0") if name]
-        return read_texts({path: files.read_regular(copy / FOLDER / path) for path in listed}, FOLDER)
+        listed = [os.fsdecode(path) for path in files.read_regular(copy / _LIST).split(b"\0") if path]
+        texts = {path: files.read_regular(copy / FOLDER / path) for path in listed}
+        return read_texts(texts, FOLDER) if name == f"last-good-{_digest(texts)}" else None
     except (OSError, ValueError, PolicyError):
         return None
