@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -13,7 +15,7 @@ from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs, start
 from reconciler.control.job_leases import job_lease, running_here
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation
-from reconciler.control.policies import read_or_last_good
+from reconciler.control.policies import FOLDER, read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import OlderCopy, StoreView, Use, views
@@ -70,6 +72,8 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
+    if wish.folder:
+        _check_folder(site, Path(wish.folder))
     server, point, warning = _point(site, observation, wish)
     recovery = Recovery(
         point=point.id,
@@ -112,6 +116,34 @@ def prepare_unfinished(site: Site, observation: Observation, machine: str, step:
         of=each.job,
     )
     return _prepared(site, _job(site, server, source, recovery))
+
+
+def _check_folder(site: Site, folder: Path) -> None:
+    """Raises `Refused`, RCL7027, for a folder within what the site itself reads and writes: what is recovered there
+    would be taken for policies, a part of a store, or a virtual machine's."""
+    wanted = folder.resolve()
+    for what, place in _kept_places(site):
+        if wanted.is_relative_to(place.resolve()):
+            raise Refused(
+                "RCL7027",
+                f"the folder {str(folder)!r} lies in {what}",
+                "Choose a folder outside of it. Nothing was written.",
+                subject=str(folder),
+            )
+
+
+def _kept_places(site: Site) -> Iterator[tuple[str, Path]]:
+    spec = site.document.spec
+    yield "the policies", site.folder / FOLDER
+    yield "what the site remembers", site.folder / ".reconciler"
+    for server in spec.servers:
+        if server.engine.embedded is not None:
+            yield f"the store of {server.name}", site.folder / server.engine.embedded.path
+    for cluster in spec.clusters:
+        if cluster.inventory.directory is not None:
+            yield f"the cluster {cluster.name}", site.folder / cluster.inventory.directory.path
+    if spec.state.sqlite is not None:
+        yield "the evidence", (site.folder / spec.state.sqlite.path).with_suffix(".evidence")
 
 
 def _not_to_be_seen(why: Diagnostic, machine: str) -> Unreachable:

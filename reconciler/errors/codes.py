@@ -1664,4 +1664,10 @@ CATALOG: dict[str, Explanation] = {
         "The store, which alone knows what a recovery was about to do, is not there or not to be used.",
         "Bring the store back first. What was replaced lies beside its place, in files that end in `.original-...`.",
     ),
+    "RCL7027": Explanation(
+        "a recovery into what the site itself keeps",
+        "The folder lies within the policies, a store, a cluster, or the evidence: what is recovered there would be "
+        "taken for a part of it.",
+        "Choose another folder.",
+    ),
 }

@@ -234,3 +234,17 @@ def test_what_is_half_done_is_not_denied_while_the_store_is_away(backed_up: Shop
     (backed_up.root / "away").rename(store)
     assert backed_up("recover", "one", "--undo", "--yes", *T2).code == 0
     assert backed_up.cluster.disk(1).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "inside", ["policies/x", ".reconciler", "var/mabs-01/volumes/new", "cluster/volumes/new", "var/hq.evidence"]
+)
+def test_nothing_is_recovered_into_what_the_site_keeps(shop: Shop, inside: str) -> None:
+    assert shop("run", "--until-idle", *T1).code == 0
+    before = {path for path in shop.root.rglob("*") if path.is_file()}
+    (shop.root / "link").symlink_to(shop.root)
+    for folder in (inside, f"link/{inside}", f"elsewhere/../{inside}"):
+        said = shop("recover", "one", "--to", str(shop.root / folder), "--yes", *T1)
+        assert (said.code, "RCL7027" in said.err) == (6, True), said
+    assert not {path for path in shop.root.rglob("*.raw") if path.is_file()} - before
+    assert shop("recover", "one", "--to", str(shop.root / "out"), "--yes", *T1).code == 0
