@@ -10,16 +10,27 @@ from uuid import uuid4
 
 import msgspec
 
+from reconciler.control.apply import Mandate
 from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs, start
+from reconciler.control.evidence import record_end, record_run
 from reconciler.control.job_leases import job_lease, running_here
-from reconciler.control.lease import Holding
+from reconciler.control.lease import TTL
 from reconciler.control.observe import Observation
 from reconciler.control.policies import FOLDER, read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import OlderCopy, StoreView, Use, views
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable, UsageError
+from reconciler.errors import (
+    Diagnostic,
+    LockHeld,
+    ReconcilerError,
+    Refused,
+    Severity,
+    TemporaryError,
+    Unreachable,
+    UsageError,
+)
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -37,7 +48,7 @@ from reconciler.model import (
 )
 from reconciler.model.names import fold
 from reconciler.plan import Seen, coverage
-from reconciler.protocols import Fence, RecoveryPreview, UnfinishedRecovery
+from reconciler.protocols import Fence, RecoveryPreview, Run, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
@@ -201,9 +212,32 @@ def _not_known(site: Site, job: Job) -> list[str]:
     return []
 
 
-def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
-    """Does it, and waits for it."""
-    run_jobs(site, (prepared.job,), held, run, watch)
+def asked_for(site: Site, mandate: Mandate) -> str:
+    """Puts on record who asks for a recovery, and how they agreed; returns the id of the run. Its end is on record with
+    the recovery's own, by whoever carries it out. No lease is needed to ask, so it has no token."""
+    now = site.now()
+    run = Run(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
+        command=mandate.command,
+        actor=actor(),
+        host=site.holder,
+        started_at=now,
+        fence=0,
+        commit=mandate.commit,
+        ci=mandate.ci,
+    )
+    record_run(site, run, "", mandate.consent)
+    return run.id
+
+
+def recover(site: Site, prepared: Prepared, run: str, watch: Watcher) -> JobRecord:
+    """Does it under the lease of its replica store, and waits for it. Raises `LockHeld` where another process is at
+    that store for long."""
+    try:
+        run_jobs(site, (prepared.job,), None, run, watch)
+    except LockHeld as error:
+        record_end(site, run, error.diagnostic.code, 0, 0)
+        raise
     record = site.memory.jobs.get(prepared.job.id)
     assert record is not None
     return record
@@ -234,9 +268,10 @@ def recover_off_record(site: Site, prepared: Prepared, watch: Watcher) -> JobRec
     return msgspec.structs.replace(record, ended_at=site.now())
 
 
-def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
+def resume_recoveries(site: Site) -> tuple[JobRecord, ...]:
     """Settles recoveries whose process died: the engine carries on with one only while everything that was agreed
-    still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready."""
+    still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready. One
+    that another process settles is left to it."""
     resumed = []
     for record in running_here(site.memory, site.holder):
         engine = site.engines.get(record.job.server)
@@ -244,9 +279,16 @@ def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
         if record.job.kind is not JobKind.RECOVERY or engine is None or recovery is None:
             continue
         if engine.poll(JobHandle(record.job.server, record.job.id)).state is JobState.INTERRUPTED:
+            try:
+                site.leases.take(site.memory, site.holder, record.job, TTL)
+            except LockHeld:
+                continue
+            if site.memory.jobs.get(record.job.id) != record:  # another process was quicker
+                site.leases.let_go(site.memory, record.job)
+                continue
             settle = msgspec.structs.replace(recovery, step=RecoveryStep.SETTLE)
-            start(site, msgspec.structs.replace(record.job, recovery=settle), held, record.run)
-            run_jobs(site, (), held, record.run)
+            start(site, msgspec.structs.replace(record.job, recovery=settle), None, record.run)
+            run_jobs(site, (), None, record.run)
             ended = site.memory.jobs.get(record.job.id)
             resumed += [ended] if ended else []
     return tuple(resumed)

@@ -325,8 +325,9 @@ class RequestState(StrEnum):
 
 class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What somebody asks for: `subject` is the virtual machine, group or job by its id, `asked_by` the account, `until`
-    (UTC) when it is asked for no more. `job` is the job to run, where one was prepared. `served_by` is the process that
-    took it up, `answer` what came of it, for people."""
+    (UTC) when it is asked for no more. `job` is the job to run, where one was prepared, with all that was agreed to,
+    and `run` the run that it is on record under. `served_by` is the process that took it up, `answer` what came of it,
+    for people."""
 
     id: str
     kind: RequestKind
@@ -338,6 +339,7 @@ class Request(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     answer: str = ""
     served_by: str = ""
     job: Job | None = None
+    run: str = ""
 
 
 class Requests(Protocol):
