@@ -29,6 +29,9 @@ POLL_SECONDS = 0.05
 #: How often is looked for requests to cancel what runs, in seconds.
 ASKED_SECONDS = 0.5
 
+#: How long a schedule leaves alone what a person cancelled: it would begin again at the next tick.
+CANCELLED_FOR = timedelta(hours=1)
+
 #: How long is waited for another process that is at a replica store, in seconds.
 PATIENCE_SECONDS = 30.0
 
@@ -216,6 +219,7 @@ def cancel_as_asked(site: Site) -> None:
         record = site.memory.jobs.get(request.subject) if request.subject in site.started else None
         if request.kind is RequestKind.CANCEL and record is not None and not record.status.state.ended:
             site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
+            site.cancelled.add(record.job.id)
             said = f"the job {record.job.id} ends at its next block"
             site.memory.requests.answer(request.id, RequestState.DONE, said)
 
@@ -234,6 +238,8 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
         wait = backoff(record.attempt)
         if wait is not None:
             retry_at = now + max(wait, timedelta(seconds=status.retry_seconds))
+    if status.state is JobState.CANCELLED and record.job.id in site.cancelled:
+        retry_at = now + CANCELLED_FOR
     ended = msgspec.structs.replace(record, status=status, ended_at=now, retry_at=retry_at)
     lease = site.leases.take(site.memory, site.holder, record.job, TTL)
     mine = record.job.id in site.started

@@ -1346,11 +1346,6 @@ _STATE: dict[str, Explanation] = {
         "The id is of no running job, and of no virtual machine that has one.",
         "See `reconciler jobs`.",
     ),
-    "RCL5051": Explanation(
-        "no loop lives on this site",
-        "Requests are served by `reconciler run`. Nobody runs it here now.",
-        "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
-    ),
     "RCL5052": Explanation(
         "the decision to expire points is out of date",
         "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",

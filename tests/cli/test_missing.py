@@ -214,7 +214,7 @@ def test_data_is_recovered_without_the_evidence_and_that_is_said(lived: Shop, tm
     wanted = lived.cluster.disk(1).read_bytes()
     said = lived("recover", "one", "--to", str(tmp_path / "safe"), "--yes", *at(12))
     assert said.code == 0, said
-    assert "on record in the journal of the state, as run" in said.err
+    assert "on record in the state meanwhile, as run" in said.err
     assert "RCL5042" in said.err
     assert lived.cluster.disk(1).name in {path.name for path in (tmp_path / "safe").iterdir()}
     lived.cluster.disk(1).write_bytes(b"ruined")
