@@ -20,7 +20,7 @@ from reconciler.control.observe import Observation
 from reconciler.control.policies import FOLDER, read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
-from reconciler.control.stores import OlderCopy, StoreView, Use, views
+from reconciler.control.stores import OlderCopy, OlderState, StoreView, Use, views
 from reconciler.errors import (
     Diagnostic,
     LockHeld,
@@ -203,13 +203,19 @@ def _not_known(site: Site, job: Job) -> list[str]:
     """What a person should know that nothing here can tell them."""
     view = views(site).get(job.server)
     if isinstance(view, OlderCopy):
-        return [f"this is an older copy, which is read alone: {view.diagnostic.message}"]
+        return [f"this is an older copy, which is read alone: {_said(view)}"]
+    if isinstance(view, OlderState):
+        return [f"the store is read alone, and points may be there that the state knows nothing of: {_said(view)}"]
     if isinstance(view, StoreView) and view.use is Use.FOREIGN:
         return [
             f"the state does not know this store: what was applied to {job.server}, which recoveries were asked for "
             "and what was done since the point is not known"
         ]
     return []
+
+
+def _said(error: ReconcilerError) -> str:
+    return error.diagnostic.message
 
 
 def asked_for(site: Site, mandate: Mandate) -> str:
@@ -278,6 +284,8 @@ def resume_recoveries(site: Site) -> tuple[JobRecord, ...]:
         recovery = record.job.recovery
         if record.job.kind is not JobKind.RECOVERY or engine is None or recovery is None:
             continue
+        if isinstance(views(site).get(record.job.server), ReconcilerError):
+            continue  # nothing is written to a store that is not ours as we left it
         if engine.poll(JobHandle(record.job.server, record.job.id)).state is JobState.INTERRUPTED:
             try:
                 site.leases.take(site.memory, site.holder, record.job, TTL)

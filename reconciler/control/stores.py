@@ -33,8 +33,16 @@ class Use(StrEnum):
     FOREIGN = "foreign"
 
 
-class OlderCopy(Unreachable):
-    """The store that is there is an older copy of the one on record: it may be read, and nothing is written to it."""
+class ReadAlone(Unreachable):
+    """A store that may be read, and nothing is written to it."""
+
+
+class OlderCopy(ReadAlone):
+    """The store that is there is an older copy of the one on record."""
+
+
+class OlderState(ReadAlone):
+    """The store is newer than our state, which is an older copy: what was done since then is not known."""
 
 
 class StoreView(msgspec.Struct, frozen=True):
@@ -274,13 +282,14 @@ def _older_copy(server: str, known: KnownStore, seen: StoreLineage, what: str) -
     return OlderCopy(said.code, said.message, remedy, subject=server)
 
 
-def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> Unreachable:
-    return Unreachable(
+def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> OlderState:
+    return OlderState(
         "RCL5045",
         f"the state is an older copy: it has generation {ours.generation}, and {server} in {seen.path} was written to "
         f"under generation {noted.generation} of a newer one",
         "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older one go on, on "
-        "record. Nothing was concluded or written.",
+        "record. Until then the store is read alone: `reconciler points`, `reconciler recover VM --to FOLDER`. Nothing "
+        "was concluded or written.",
         subject=server,
     )
 

@@ -1319,7 +1319,8 @@ _STATE: dict[str, Explanation] = {
         "A store has on record that a later generation of this state wrote to it: the state was rolled back, by a copy "
         "or a snapshot of its disk. State and stores that were rolled back together look alike: only an anchor of the "
         "evidence that is kept elsewhere shows that.",
-        "Put the newest state back, or restore a backup: that goes on past every generation that was reached.",
+        "Put the newest state back, or restore a backup: that goes on past every generation that was reached. What is "
+        "in the store can be recovered from meanwhile, to a folder.",
     ),
     "RCL5046": Explanation(
         "first use of a server",

@@ -131,6 +131,16 @@ def test_a_state_that_is_an_older_copy(lived: Shop) -> None:
     assert lived("run", "--until-idle", *at(12)).code == 0
     state.write_bytes(old)
     refused(lived, "RCL5045", "older copy", "state restore")
+    store = lived.root / "var" / "mabs-01"
+    before, newest = tree(store), lived.cluster.disk(1).read_bytes()
+    said = lived("points")
+    assert (said.code, said.out.count("20260310T")) == (69, 6), said
+    assert lived("recover", "one", "--yes", *at(12)).code == 69
+    done = lived("recover", "one", "--to", str(lived.root / "out"), "--yes", *at(12))
+    assert (done.code, "points may be there that the state knows nothing of" in done.out) == (0, True), done
+    assert (lived.root / "out" / "disk.raw").read_bytes() == newest
+    assert tree(store) == before
+    refused(lived, "RCL5045", "older copy", "state restore")
     assert lived("state", "restore", str(backup), "--yes").code == 0
     assert lived("plan", *at(13)).code == 0
     assert lived("run", "--until-idle", *at(13)).code == 0
