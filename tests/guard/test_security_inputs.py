@@ -48,7 +48,11 @@ def _key(keys: Path, name: str) -> str:
 
 @pytest.fixture
 def signed(shop: Shop, keys: Path) -> Reviewed:
-    return Reviewed(shop, SIGNED, {"policies/allowed_signers": f"# ours\n{ALICE} {_key(keys, 'alice')} alice@laptop\n"})
+    return Reviewed(shop, SIGNED, {"policies/allowed_signers": signers_of(keys)})
+
+
+def signers_of(keys: Path) -> str:
+    return f"# ours\n{ALICE} {_key(keys, 'alice')} alice@laptop\n"
 
 
 LINES: dict[str, Callable[[Path], str]] = {
@@ -186,17 +190,29 @@ def test_without_the_settled_site_a_raised_budget_is_used_at_once(shop: Shop, mo
     assert site.groups()["gold"][1] == 4
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        ('to: "02:00"', 'to: "23:00"'),
-        ('changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', "changeWindows: []"),
-        ('[{allow: {from: "01:00", to: "02:00"}}]', '[{allow: {from: "01:00", to: "02:00"}}, {allow: {}}]'),
-        ('\n  changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', ""),
-        ('from: "01:00"', 'from: "23:00"'),
-    ],
-)
+WIDER = [
+    ('to: "02:00"', 'to: "23:00"'),
+    ('changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', "changeWindows: []"),
+    ('[{allow: {from: "01:00", to: "02:00"}}]', '[{allow: {from: "01:00", to: "02:00"}}, {allow: {}}]'),
+    ('\n  changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', ""),
+    ('from: "01:00"', 'from: "23:00"'),
+]
+
+
+@pytest.mark.parametrize("edit", WIDER)
 def test_a_wider_window_does_not_open_by_itself(shop: Shop, edit: tuple[str, str]) -> None:
+    site = windowed_of(shop)
+    site.edit("retention: 5d", "retention: 9d")
+    site.edit(*edit)
+    site.commit("wider", author=MALLORY)
+    for now in (T1, T2):
+        site.tick(*now)
+        assert site.groups() == {"gold": ("P5D", 2)}
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+
+
+def windowed_of(shop: Shop) -> Reviewed:
+    """Applied within its window, which is from one to two."""
     shop.policy("prune: false", WINDOWS.replace(APPROVERS, "prune: false"))
     opening = ("--now", "2026-03-10T01:30Z")
     shop("apply", "--yes", *opening)
@@ -208,13 +224,7 @@ def test_a_wider_window_does_not_open_by_itself(shop: Shop, edit: tuple[str, str
     site.git("config", "user.email", BOB)
     site.commit("first")
     assert shop("apply", "--yes", "--now", "2026-03-10T01:40Z").code == 0
-    site.edit("retention: 5d", "retention: 9d")
-    site.edit(*edit)
-    site.commit("wider", author=MALLORY)
-    for now in (T1, T2):
-        site.tick(*now)
-        assert site.groups() == {"gold": ("P5D", 2)}
-    assert site("diff", "HEAD~1", "HEAD").code == 5
+    return site
 
 
 def _gone(site: Reviewed) -> None:
