@@ -11,11 +11,11 @@ import tarfile
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import msgspec
 
-from reconciler import __version__, files
+from reconciler import __version__, encoded, files
 from reconciler.errors import Damaged, Refused, UsageError
 from reconciler.model import Lineage
 from reconciler.store import Opening, copy_database, open_memory
@@ -145,15 +145,15 @@ def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:
     assert source is not None
     data = source.read()
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        plain = encoded.read(data, dict[str, Any], _LARGEST_MANIFEST)
+        head = msgspec.convert(plain, _Head)
         if head.kind != "StateBackup" or head.format_version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             what = f"it is {head.kind or 'something'} of version {head.format_version or 'unknown'}; this version "
             raise _none_of_ours(path, what + f"knows StateBackup {FORMAT_VERSION}")
-        plain = msgspec.json.decode(data)
         manifest = msgspec.convert(plain, Manifest)
     except msgspec.ValidationError as error:
         raise _none_of_ours(path, f"its manifest does not read: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except encoded.Wrong as error:
         raise _damaged(path, f"its manifest does not read: {error}") from error
     if hashlib.sha256(_canonical(plain | {"seal": ""})).hexdigest() != manifest.seal:
         raise _damaged(path, "its manifest does not fit its seal")
@@ -202,7 +202,7 @@ def _entry(name: str, size: int, at: datetime) -> tarfile.TarInfo:
 
 
 def _seal(manifest: Manifest) -> str:
-    plain = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(manifest, seal="")))
+    plain = encoded.plain(msgspec.structs.replace(manifest, seal=""))
     return hashlib.sha256(_canonical(plain)).hexdigest()
 
 

@@ -15,9 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.errors import Damaged, TemporaryError
 from reconciler.model import EvidenceKind, Record, record_line
 from reconciler.store.anchor import SIGNATURE, SUMS, check_extends, read_sums, sum_of, sums_text
@@ -96,8 +94,8 @@ class EvidenceFolder:
             if word not in place.line or not place.line.endswith(b"\n"):
                 continue
             try:
-                yield msgspec.json.decode(place.line, type=Record)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                yield encoded.read(place.line, Record)
+            except encoded.Wrong as error:
                 what = f"{place.path}:{place.number} is no record: {error}"
                 raise Damaged("RCL5020", what, "Keep the folder as it is, and compare it with a copy.") from error
 
@@ -158,8 +156,8 @@ class EvidenceFolder:
         for segment in reversed(self.segments()):
             for line in _backwards(segment):
                 bare = line.removesuffix(b"\n")
-                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    found = msgspec.json.decode(bare, type=Record).seq
+                with suppress(encoded.Wrong):
+                    found = encoded.read(bare, Record).seq
                     if found <= seq:
                         return sha256(bare).hexdigest() if found == seq else ""
         return ""
@@ -254,8 +252,8 @@ def _last_record(segments: list[Path]) -> tuple[int, str]:
                 continue
             bare = line.removesuffix(b"\n")
             head = head or sha256(bare).hexdigest()
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return msgspec.json.decode(bare, type=Record).seq + unread, head
+            with suppress(encoded.Wrong):
+                return encoded.read(bare, Record).seq + unread, head
             unread += 1
     return unread, head
 
