@@ -172,6 +172,16 @@ class EvidenceFolder:
                         return sha256(bare).hexdigest() if found == seq else ""
         return ""
 
+    def after(self, seq: int) -> Iterator[Record]:
+        """The records that read after this number, newest first."""
+        for segment in reversed(self.segments()):
+            for line in _backwards(segment):
+                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    found = msgspec.json.decode(line, type=Record)
+                    if found.seq <= seq:
+                        return
+                    yield found
+
     # --- Writing -----------------------------------------------------------------------------------------
 
     def _append(
