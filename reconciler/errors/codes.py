@@ -1304,7 +1304,8 @@ _STATE: dict[str, Explanation] = {
         "the evidence is not the one that the state wrote",
         "The state has on record how many records of evidence there are and the hash of the last one. The folder is "
         "missing, has fewer, or is another one, such as that of another site. A chain never begins again by itself. "
-        "A recovery goes on without it, on record in the journal of the state alone.",
+        "Backups and recoveries go on without it: what they owe to it is kept in the state, and written then. "
+        "Nothing of the policies is applied meanwhile.",
         "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
         "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
@@ -1373,7 +1374,8 @@ _STATE: dict[str, Explanation] = {
     ),
     "RCL5021": Explanation(
         "the evidence cannot be written",
-        "The disk that the evidence is on is full or failing. What is not on record is not reported as done.",
+        "The disk that the evidence is on is full or failing. Backups and recoveries go on: what they owe is kept "
+        "in the state and written before anything else. Nothing of the policies is applied meanwhile.",
         "Make room, or look at the disk, and run the command again. The chain is as it was before.",
     ),
     "RCL5022": Explanation(

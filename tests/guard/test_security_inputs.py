@@ -165,6 +165,10 @@ def test_a_site_of_another_name_brings_no_approvers(site: Reviewed) -> None:
     for command in (("plan",), ("apply", "--yes")):
         said = site(*command, *T1)
         assert (said.code, "RCL3105" in said.err) == (6, True), said
+    for shows, code in (("drift", 6), ("status", 0), ("coverage", 0)):
+        said = site(shows, *T1)
+        assert (said.code, "the policies call the site hq2" in said.out + said.err) == (code, True), said
+    assert "RCL3105" in site("status", "--check", *T1).err
     said = site.tick(*T1)
     assert "RCL3105" in said.out + said.err
     assert said.code != 0
