@@ -174,8 +174,8 @@ class EvidenceFolder:
         """The records that read after this number, newest first."""
         for segment in reversed(self.segments()):
             for line in _backwards(segment):
-                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    found = msgspec.json.decode(line, type=Record)
+                with suppress(encoded.Wrong):
+                    found = encoded.read(line, Record)
                     if found.seq <= seq:
                         return
                     yield found
