@@ -1469,6 +1469,11 @@ _STATE: dict[str, Explanation] = {
         "Nobody said yes.",
         "Run the command again and answer yes, or give --yes.",
     ),
+    "RCL5013": Explanation(
+        "no room to restore",
+        "The folder of the state has less free space than the backup of the state holds.",
+        "Make room there. Nothing was changed.",
+    ),
     "RCL5012": Explanation(
         "no state to back up",
         "The site has no state database yet: nothing was ever applied, or `state` in the site names another file.",
