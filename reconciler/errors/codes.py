@@ -118,6 +118,12 @@ _COMMAND_LINE = {
         "a branch and the beginning of an id. A change under review can bring a folder that is called like a branch.",
         "Write ./NAME for a folder or file, refs/heads/NAME, refs/remotes/NAME or refs/tags/NAME for a revision.",
     ),
+    "RCL0024": Explanation(
+        "a text that does not read",
+        "A file, a row of a database or an answer is no JSON of the kind that is wanted, is larger than 1 GiB, or its"
+        " lists and objects are nested more than 64 deep. Nothing of it was believed.",
+        "Restore what the message names from a backup, or have it written anew by the command that made it.",
+    ),
     "RCL0021": Explanation(
         "a cluster, server or job that the system refused",
         "The operating system refused to read or write something of the cluster, server or job that the message names:"
@@ -1458,6 +1464,11 @@ _STATE: dict[str, Explanation] = {
         "a state that was not restored",
         "Nobody said yes.",
         "Run the command again and answer yes, or give --yes.",
+    ),
+    "RCL5013": Explanation(
+        "no room to restore",
+        "The folder of the state has less free space than the backup of the state holds.",
+        "Make room there. Nothing was changed.",
     ),
     "RCL5012": Explanation(
         "no state to back up",
