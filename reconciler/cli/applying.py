@@ -23,7 +23,6 @@ from reconciler.control.lease import holding, where_it_can_be
 from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
 from reconciler.control.propose import PlanWish, check_state, propose, waiting_of
-from reconciler.control.recovery import resume_recoveries
 from reconciler.control.remembering import refresh_ledger
 from reconciler.control.resuming import unfinished
 from reconciler.control.saved import read
@@ -31,6 +30,7 @@ from reconciler.control.securing import Secured, opened, record_site, secure, se
 from reconciler.control.settle import settle
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
+from reconciler.control.unfinished import resume_recoveries
 from reconciler.errors import (
     ConsentNeeded,
     Diagnostic,

@@ -29,7 +29,6 @@ from reconciler.control.recovery import (
     prepare,
     prepare_unfinished,
     recover_off_record,
-    resume_recoveries,
 )
 from reconciler.control.recovery import recover as control_recover
 from reconciler.control.requests import ask as ask_loop
@@ -38,6 +37,7 @@ from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.control.stores import views
+from reconciler.control.unfinished import resume_recoveries
 from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, ReconcilerError, Refused, UsageError, worst
 from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
 from reconciler.protocols import Request, RequestKind, RequestState, StoreCheck

@@ -18,12 +18,12 @@ from reconciler.control.job_leases import running_here
 from reconciler.control.judging import bench_of
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
-from reconciler.control.recovery import resume_recoveries
 from reconciler.control.requests import claim_loop, serve
 from reconciler.control.securing import renamed, secure, settled_guard
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
+from reconciler.control.unfinished import resume_recoveries
 from reconciler.errors import (
     Diagnostic,
     ExitCode,
