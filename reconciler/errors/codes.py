@@ -1329,8 +1329,9 @@ _STATE: dict[str, Explanation] = {
         "in the store can be recovered from meanwhile, to a folder.",
     ),
     "RCL5046": Explanation(
-        "first use of a server",
-        "The server has no store yet, and the state has never used one there: applying makes it, on record.",
+        "first use of a server or of a volume",
+        "The server has no store yet, and the state has never used one there; or nothing was ever stored on the "
+        "volume. Applying, or the first job, makes it, on record.",
         "If a store should be there, mount its disk first.",
     ),
     "RCL5047": Explanation(
@@ -1357,6 +1358,12 @@ _STATE: dict[str, Explanation] = {
         "the decision to expire points is out of date",
         "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",
         "Nothing expired. The loop decides anew at its next tick.",
+    ),
+    "RCL5053": Explanation(
+        "two servers have one store",
+        "The paths of two servers, of one site or of two sites, lead to the same folder by a link or a mount, or one "
+        "is a copy of the other with its identity. Each would take the other's writing for a newer copy of its own.",
+        "Give each server of each site a store of its own.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",
