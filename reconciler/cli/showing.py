@@ -9,10 +9,10 @@ from reconciler.cli.options import Format
 from reconciler.cli.screen import out, paint_for, tell
 from reconciler.cli.session import find_root, session
 from reconciler.control import status as control
+from reconciler.control.machines import find_machine, sources_called
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import state_lost
-from reconciler.control.recovery import find_machine, sources_called
 from reconciler.errors import ExitCode, Severity, UsageError, worst
 from reconciler.model import DataSource, Duration
 from reconciler.report import findings_text, jobs_text, json_text, points_text, status_text

@@ -14,12 +14,13 @@ from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs, start
 from reconciler.control.job_leases import job_lease, running_here
 from reconciler.control.lease import Holding
+from reconciler.control.machines import find_machine, sources_called
 from reconciler.control.observe import Observation
 from reconciler.control.policies import FOLDER, read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import OlderCopy, StoreView, Use, views
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable, UsageError
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -33,9 +34,7 @@ from reconciler.model import (
     RecoveryPoint,
     RecoveryStep,
     RecoveryTarget,
-    vm_id,
 )
-from reconciler.model.names import fold
 from reconciler.plan import Seen, coverage
 from reconciler.protocols import Fence, RecoveryPreview, UnfinishedRecovery
 
@@ -298,61 +297,6 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
             )
         )
     return tuple(found)
-
-
-def find_machine(observation: Observation, machine: str) -> DataSource:
-    """The data source that is called so, by name or by id: the one that a cluster has, else one that a catalog has."""
-    found = _called_now(observation, machine) or _called_then(observation, machine)
-    if not found:
-        raise _unknown(machine)
-    if len(found) > 1:
-        ids = ", ".join(str(source) for source in sorted(found))
-        raise UsageError(
-            "RCL7003",
-            f"{machine!r} is the name of {len(found)} machines: {ids}",
-            "Name it by its id.",
-            subject=machine,
-        )
-    (source,) = found
-    return source
-
-
-def sources_called(observation: Observation, machine: str) -> frozenset[DataSource]:
-    """Every data source that is called so, or was: a virtual machine that was made anew under its name is another one,
-    and the points of the former one are the ones that are looked for. Raises `UsageError` where there is none."""
-    found = _called_now(observation, machine) | _called_then(observation, machine)
-    if not found:
-        raise _unknown(machine)
-    return found
-
-
-def _called_now(observation: Observation, machine: str) -> frozenset[DataSource]:
-    wanted, identity = fold(machine), vm_id(machine)
-    return frozenset(
-        each.source(cluster)
-        for cluster, snapshot in observation.clusters.items()
-        for each in snapshot.machines
-        if wanted == fold(each.name) or identity == each.id
-    )
-
-
-def _called_then(observation: Observation, machine: str) -> frozenset[DataSource]:
-    wanted, identity = fold(machine), vm_id(machine)
-    return frozenset(
-        replica.source
-        for catalog in observation.readable.values()
-        for replica in catalog.replicas
-        if wanted == fold(replica.machine_name) or identity == replica.source.machine
-    )
-
-
-def _unknown(machine: str) -> UsageError:
-    return UsageError(
-        "RCL7002",
-        f"no machine {machine!r} is known, neither to a cluster nor to a backup server",
-        "See `reconciler status` for the names; an id works too.",
-        subject=machine,
-    )
 
 
 def _namesakes(site: Site, observation: Observation, machine: str, source: DataSource) -> str:
