@@ -20,12 +20,12 @@ from reconciler.control.agreeing import mandate_of
 from reconciler.control.dispatch import poll, run_jobs
 from reconciler.control.evidence import evidence_trouble, record_end
 from reconciler.control.lease import holding, where_it_can_be
+from reconciler.control.machines import find_machine
 from reconciler.control.observe import Observation, observe
 from reconciler.control.recovery import (
     Prepared,
     Wish,
     asked_for,
-    find_machine,
     prepare,
     prepare_unfinished,
     recover_off_record,
