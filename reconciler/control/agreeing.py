@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from reconciler import gitrepo
 from reconciler.control.apply import Mandate
 from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import policy_paths
+from reconciler.control.policies import checked_out
 from reconciler.control.propose import past_glass, situation_now
 from reconciler.control.saved import ci_identity
 from reconciler.control.securing import as_secured, secure
@@ -111,8 +110,8 @@ def mandate_of(
     site: Site, command: str, consent: str, *, glass: str = "", withheld: frozenset[str] = frozenset()
 ) -> Mandate:
     """On whose word a plan of the policies as they are now is applied."""
-    commit, dirty = gitrepo.state(site.folder, *policy_paths(site.folder))
-    return Mandate(command, consent, commit, dirty, ci_identity(os.environ), glass, withheld)
+    commit, differing = checked_out(site.folder, (site.document.spec.approvals,))
+    return Mandate(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld)
 
 
 def _approved(plan: Plan, approvals: Iterable[Approved]) -> Plan:
