@@ -24,7 +24,7 @@ from reconciler.parse import FolderTree, PolicyFile, Reading, read_one, read_tex
 from reconciler.plan import compare as plan_compare
 from reconciler.plan.compare import deletions, shifts
 from reconciler.plan.guard import compared, guard, guard_documents
-from reconciler.plan.signers import signer_changes
+from reconciler.plan.signers import in_use, signer_changes
 from reconciler.protocols.tree import Tree
 
 _LARGEST = 8 * 1024 * 1024
@@ -54,6 +54,14 @@ def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
     """A folder, a file, or a revision. Raises `PolicyError` with every mistake of it; with `may_be_empty` a state
     without any policy document counts as an empty one, so that a first commit can be compared."""
     path = (root / what) if not Path(what).is_absolute() else Path(what)
+    if path.exists() and not _is_path(what) and gitrepo.is_revision(root, what):
+        raise UsageError(
+            "RCL0018",
+            f"{what!r} is a Git revision and a folder or file here",
+            f"Write ./{what} for what lies here. A revision that is also a path is not compared: a change could bring "
+            "a folder of that name.",
+            subject=what,
+        )
     if path.is_file():
         return _state(what, read_texts({path.name: _bytes(path)}, what), _no_others)
     tree: Tree
@@ -71,6 +79,11 @@ def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
         if not may_be_empty or error.diagnostics[0].code not in ("RCL1001", "RCL1003"):
             raise
         return State(what, (), _EMPTY, others, commit)
+
+
+def _is_path(what: str) -> bool:
+    """Whether it is written as no revision can be."""
+    return what in (".", "..") or what.startswith(("./", "../", "/", ".\\", "..\\")) or Path(what).is_absolute()
 
 
 def _state(called: str, reading: Reading, others: Callable[[str], bytes | None], commit: str = "") -> State:
@@ -155,7 +168,8 @@ def _judged(root: Path, older: State, newer: State, asked: Asked) -> _Judged:
     judges = judges_of(older)
     for site, rules in judges.items() or {"": None}.items():
         signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
-        court = Court(site, rules, signers, wrote_it, today, older=before)
+        signing = in_use(_text(signers))
+        court = Court(site, rules, signing.encode() if signing is not None else None, wrote_it, today, older=before)
         mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
         counting, wrong = approved(mine, court)
         covered[site] = covering(counting)

@@ -23,6 +23,7 @@ from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
 from reconciler.model import Approved
 from reconciler.model.documents import Approvals, PolicySet, SiteDocument
 from reconciler.model.encode import decode
+from reconciler.plan.signers import in_use
 from reconciler.protocols import ApprovalUse
 
 
@@ -62,9 +63,17 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     changed = _uncommitted(bench.root)
     since = known.commit if known is not None else ""
     wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
-    signing = signers.encode() if signers is not None else None
+    signing = in_use(signers)
     name = bench.document.metadata.name
-    court = Court(name, rules, signing, wrote, bench.today, changed or frozenset(), bench.uses)
+    court = Court(
+        name,
+        rules,
+        signing.encode() if signing is not None else None,
+        wrote,
+        bench.today,
+        changed or frozenset(),
+        bench.uses,
+    )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
 

@@ -19,7 +19,7 @@ from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.recovery import resume_recoveries
 from reconciler.control.requests import claim_loop, serve
-from reconciler.control.securing import secure
+from reconciler.control.securing import renamed, secure, settled_guard
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
@@ -347,11 +347,15 @@ class _Worker:
     def _site_changed(self) -> bool:
         """Whether the site is written otherwise, or may be opened otherwise, than it was opened."""
         policies = read_or_last_good(self.root).policies
-        mine = (each.document for each in policies.sites if each.document.metadata.name == self.site.name)
-        if next(mine, None) != (self.site.written or self.site.document):
+        written = self.site.written or self.site.document
+        mine = (each.document for each in policies.sites if each.document.metadata.name == written.metadata.name)
+        if next(mine, None) != written:
             return True
         held = self.site.written is not None and self.site.written != self.site.document
-        return held and secure(bench_of(self.site), policies).site != self.site.document
+        bench = bench_of(self.site)
+        if renamed(settled_guard(bench.told), bench.document):
+            return False
+        return held and secure(bench, policies).site != self.site.document
 
     def note(self, record: JobRecord) -> None:
         self.summary.count_job(record)

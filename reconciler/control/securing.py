@@ -49,6 +49,8 @@ def secure(bench: Bench, policies: PolicySet, *, everything: bool = False) -> Se
     settled = settled_guard(bench.told)
     if settled is None:
         return Secured(bench.document, written, first=True)
+    if renamed(settled, bench.document):
+        raise _of_another_site(settled.site, bench.document)
     weighed = weigh_guard(settled, written, None if everything else frozenset())
     if not weighed.waiting or everything:
         return Secured(weighed.guard.site, weighed.guard, agreed=weighed.agreed)
@@ -56,6 +58,22 @@ def secure(bench: Bench, policies: PolicySet, *, everything: bool = False) -> Se
     hashes = frozenset(each for approval in approvals for each in approval.changes)
     weighed = weigh_guard(settled, written, hashes)
     return Secured(weighed.guard.site, weighed.guard, weighed.waiting, weighed.agreed, approvals)
+
+
+def renamed(settled: Guard | None, written: SiteDocument) -> bool:
+    """Whether the state is of another site than the one that is written. Who may say so was named by that one."""
+    return settled is not None and settled.site.metadata.name != written.metadata.name
+
+
+def _of_another_site(settled: SiteDocument, written: SiteDocument) -> Refused:
+    was, now = settled.metadata.name, written.metadata.name
+    return Refused(
+        "RCL3105",
+        f"the state is of the site {was}, and the policies call the site {now}",
+        f"Name it {was} again. Another site has a state of its own (spec.state). Nothing of the policies is applied "
+        "until then; jobs go on as they were applied.",
+        subject=now,
+    )
 
 
 def settled_guard(told: dict[str, Any] | None) -> Guard | None:
@@ -194,6 +212,9 @@ def may_open(
     Before the first apply nothing outside of the root is opened, RCL3104, unless this is it (`first_use`)."""
     today = clock.now().astimezone(ZoneInfo(document.spec.time_zone)).date()
     bench = Bench(root, document, memory.ledger.site_document(), today, memory.approvals.all())
+    settled = settled_guard(bench.told)
+    if settled is not None and renamed(settled, document):
+        return settled.site
     secured = secure(bench, policies)
     if secured.first and not first_use:
         check_first(root, document)

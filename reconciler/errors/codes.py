@@ -112,6 +112,12 @@ _COMMAND_LINE = {
         " that the folder is safe. Only the settings of the account and of the computer count for that.",
         "If you trust it: `git config --global --add safe.directory FOLDER`. Or run as its owner.",
     ),
+    "RCL0018": Explanation(
+        "a name with several meanings",
+        "What is to be compared is both a Git revision and a folder or file, or several revisions: a branch and a tag, "
+        "a branch and the beginning of an id. A change under review can bring a folder that is called like a branch.",
+        "Write ./NAME for a folder or file, refs/heads/NAME, refs/remotes/NAME or refs/tags/NAME for a revision.",
+    ),
     "RCL0021": Explanation(
         "a cluster, server or job that the system refused",
         "The operating system refused to read or write something of the cluster, server or job that the message names:"
@@ -1118,6 +1124,12 @@ _STORE: dict[str, Explanation] = {
         "state, mail) count as they were when the site was last applied, until what weakens them is approved.",
         "Have it approved with `reconciler approve`; where the site names no approvers, run `reconciler apply` in a "
         "terminal.",
+    ),
+    "RCL3105": Explanation(
+        "the state of another site",
+        "The state belongs to the site that was applied with it. The policies call the site otherwise now; if that "
+        "were taken over, a change could bring its own approvers and rules by a new name.",
+        "Name the site as it was. Another site has a state of its own.",
     ),
     "RCL3104": Explanation(
         "a site that was never applied names something outside of its root",

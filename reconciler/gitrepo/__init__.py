@@ -8,7 +8,18 @@ attributes can name filters (ADR 12).
 
 from reconciler.gitrepo.checkout import changed_files, identity, state
 from reconciler.gitrepo.history import Commit, authors, commits
-from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, head, read_files, read_objects, resolve
+from reconciler.gitrepo.objects import (
+    FOLDER,
+    LINK,
+    SUBMODULE,
+    Entry,
+    entries,
+    head,
+    is_revision,
+    read_files,
+    read_objects,
+    resolve,
+)
 from reconciler.gitrepo.tree import CommitTree
 
 __all__ = [
@@ -24,6 +35,7 @@ __all__ = [
     "entries",
     "head",
     "identity",
+    "is_revision",
     "read_files",
     "read_objects",
     "resolve",

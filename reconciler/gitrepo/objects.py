@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,9 +22,42 @@ class Entry(msgspec.Struct, frozen=True):
     object: str
 
 
+def is_revision(folder: Path, name: str) -> bool:
+    """Whether Git knows a commit by this name here."""
+    try:
+        git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except (UsageError, Unreachable, Refused):
+        return False
+    return True
+
+
+#: Where Git looks for a name, in this order [gitrevisions(7)].
+_SPACES = ("refs", "refs/tags", "refs/heads", "refs/remotes")
+_SHORT_ID = re.compile(r"[0-9a-fA-F]{4,39}")
+
+
+def _check_one_meaning(folder: Path, revision: str) -> None:
+    """Raises `UsageError`, RCL0018, where Git knows the name in several places, of which it would take the first: a tag
+    can be called like a branch of the server, and a branch like the beginning of an id."""
+    name = re.split(r"[~^:]|@\{", revision, maxsplit=1)[0]
+    wanted = {f"{space}/{name}" for space in _SPACES}
+    told = git(folder, "for-each-ref", "--format=%(refname)", *sorted(wanted)).decode("utf-8", "surrogateescape")
+    found = sorted(wanted & set(told.splitlines()))
+    if len(found) > 1 or (found and _SHORT_ID.fullmatch(name)):
+        raise UsageError(
+            "RCL0018",
+            f"{revision!r} has several meanings for Git: {', '.join(found)}"
+            + ("" if len(found) > 1 else ", and an id"),
+            f"Write which one, such as {found[-1]}, or the whole id of the commit.",
+            subject=revision,
+        )
+
+
 def resolve(folder: Path, revision: str) -> str:
-    """The commit that a revision names. Raises `UsageError`, RCL0009; `ConsentNeeded`, RCL0016, where the clone is
-    shallow and may lack it for that."""
+    """The commit that a revision names. Raises `UsageError`, RCL0009, or RCL0018 where it has several meanings;
+    `ConsentNeeded`, RCL0016, where the clone is shallow and may lack it for that."""
+    if revision != "HEAD":
+        _check_one_meaning(folder, revision)
     try:
         told = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except UsageError:

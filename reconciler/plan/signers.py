@@ -5,23 +5,55 @@ The file is a document of the guard like any other: a line that is added lets so
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 from reconciler.model import Direction
 from reconciler.model.comparison import DocumentChange, DocumentField, DocumentVerb, change_hash
 
 KIND = "AllowedSigners"
-_KEY_TYPES = ("ssh-", "ecdsa-", "sk-", "rsa-")
+
+#: A line whose parts nobody reads otherwise than ssh-keygen: principals, kind of key, key, and a comment that says
+#: nothing. Of any other line (options, quotes, certificates) every letter counts. [ssh-keygen(1), ALLOWED SIGNERS]
+_PLAIN = re.compile(
+    r"([^ \t\"#][^ \t\"]*)[ \t]+"
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com)"
+    r"[ \t]+([A-Za-z0-9+/]+={0,2})(?:[ \t].*)?"
+)
+
+#: Controls, marks that are not seen, blanks that are none, halves of pairs, and what was no UTF-8: programs part lines
+#: at some of them, and people see none.
+_NEVER = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def keys(text: str | None) -> dict[str, str]:
-    """What each line says (principals, options, kind and key; blanks and comments say nothing) -> the line."""
+    """What each line says (blanks and comments say nothing) -> the line. One with a letter that must not be in such a
+    file says all that is in it, and lets nobody sign: see `in_use`."""
     found: dict[str, str] = {}
-    for line in (text or "").split("\n"):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        place = next((at for at, word in enumerate(words) if at and word.startswith(_KEY_TYPES)), len(words))
-        found.setdefault(" ".join(words[: place + 2]), line.strip())
+    for line in _lines(text):
+        plain = _PLAIN.fullmatch(line)
+        found.setdefault(" ".join(plain.groups()) if plain and not _hides(line) else line, line)
     return found
+
+
+def in_use(text: str | None) -> str | None:
+    """The file as signatures are checked by it: the lines that we understand as ssh-keygen does, and no other."""
+    if text is None:
+        return None
+    return "\n".join([*(line for line in keys(text).values() if not _hides(line)), ""])
+
+
+def _lines(text: str | None) -> list[str]:
+    """The lines that are no comments, as ssh-keygen parts them: at line feeds alone."""
+    lines = (line.removesuffix("\r").strip(" \t") for line in (text or "").split("\n"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _hides(line: str) -> bool:
+    return any(
+        letter not in " \t" and (letter.isspace() or letter == "\ufffd" or unicodedata.category(letter) in _NEVER)
+        for letter in line
+    )
 
 
 def signer_changes(path: str, before: str | None, after: str | None) -> DocumentChange | None:

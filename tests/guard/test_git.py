@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from reconciler import gitrepo
-from tests.support.reviewed import ALICE, BOB, MALLORY, T1, Reviewed, stopped
+from tests.support.reviewed import ALICE, BOB, BY, MALLORY, T1, Reviewed, stopped
 
 
 def _weaken(site: Reviewed, author: str = BOB) -> None:
@@ -106,3 +107,65 @@ def test_without_the_look_at_the_work_tree_it_counts(divided: Reviewed, monkeypa
     divided.commit("shorter", author=MALLORY)
     assert divided.approve("base", "HEAD", by=ALICE).code == 0
     assert divided.apply().code == 0
+
+
+# --- What a name means -------------------------------------------------------------------------------------------
+
+
+def _a_folder(site: Reviewed, name: str) -> None:
+    """A folder called as the branch, with the policies as the change has them."""
+    shutil.copytree(site.root / "policies", site.root / name / "policies")
+    site.git("add", "-A")
+    site.commit("notes", author=MALLORY)
+
+
+@pytest.mark.parametrize("name", ["main", "origin/main", "v1"])
+def test_a_folder_that_is_called_like_a_revision_is_not_read_instead(divided: Reviewed, name: str) -> None:
+    divided.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    divided.git("tag", "v1")
+    divided.git("checkout", "-qb", "change")
+    divided.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    divided.commit("shorter", author=MALLORY)
+    assert divided("diff", name, "HEAD").code == 5
+    _a_folder(divided, name)
+    for words in ((name, "HEAD"), (name,)):
+        said = divided("diff", *words)
+        assert (said.code, "RCL0018" in said.err) == (64, True), said
+    assert divided("approve", name, "HEAD", "--by", ALICE, *BY).code == 64
+    assert divided("diff", f"./{name}", "HEAD").code == 0
+    assert divided("diff", divided.git("rev-parse", name), "HEAD").code == 5
+
+
+@pytest.mark.parametrize("other", ["refs/tags/origin/main", "refs/heads/origin/main", "refs/tags/main"])
+def test_a_name_that_means_two_commits_is_refused(divided: Reviewed, other: str) -> None:
+    divided.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    name = other.removeprefix("refs/tags/").removeprefix("refs/heads/")
+    divided.git("checkout", "-qb", "change")
+    divided.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    divided.commit("shorter", author=MALLORY)
+    divided.git("update-ref", other, "HEAD")
+    for revision in (name, f"{name}~0", f"{name}^{{commit}}"):
+        said = divided("diff", revision, "HEAD")
+        assert (said.code, "RCL0018" in said.err) == (64, True), said
+    whole = "refs/remotes/origin/main" if name == "origin/main" else "refs/heads/main"
+    assert divided("diff", whole, "HEAD").code == 5
+
+
+def test_a_branch_that_is_called_like_an_id_is_refused(divided: Reviewed) -> None:
+    short = divided.git("rev-parse", "--short", "HEAD")
+    divided.git("checkout", "-qb", "change")
+    divided.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    divided.commit("shorter", author=MALLORY)
+    assert divided("diff", short, "HEAD").code == 5
+    divided.git("update-ref", f"refs/heads/{short}", "HEAD")
+    assert "RCL0018" in divided("diff", short, "HEAD").err
+
+
+def test_without_the_look_at_both_meanings_it_gets_through(divided: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `gitrepo.is_revision` in `compare.read_state`."""
+    monkeypatch.setattr(gitrepo, "is_revision", lambda folder, name: False)
+    divided.git("checkout", "-qb", "change")
+    divided.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    divided.commit("shorter", author=MALLORY)
+    _a_folder(divided, "main")
+    assert divided("diff", "main", "HEAD").code == 0

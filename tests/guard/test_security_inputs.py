@@ -16,6 +16,7 @@ from reconciler.control import securing
 from reconciler.control.policies import read_good
 from reconciler.errors import Refused
 from reconciler.plan import settled
+from reconciler.store import Opening, open_memory
 from reconciler.wiring import choose_site
 from tests.cli.test_terminal import _spawn
 from tests.shop import Shop
@@ -58,6 +59,16 @@ LINES: dict[str, Callable[[Path], str]] = {
     "among blanks": lambda keys: f"{ALICE} {_key(keys, 'alice')}\n\n\t{ALICE}\t{_key(keys, 'mallory')}\r\n",
     "a certificate's": lambda keys: (
         f'{ALICE} {_key(keys, "alice")}\n{ALICE} cert-authority,namespaces="*" {_key(keys, "mallory")}\n'
+    ),
+    "behind a letter at which Python parts words": lambda keys: (
+        "\x0b".join((ALICE, *_key(keys, "alice").split(), f",{ALICE} ")) + f"{_key(keys, 'mallory')}\n"
+    ),
+    "as a comment to Python alone": lambda keys: (
+        f"{ALICE} {_key(keys, 'alice')}\n\u00a0#,{ALICE} {_key(keys, 'mallory')}\n"
+    ),
+    "behind a key in quotes": lambda keys: (
+        f'{ALICE} {_key(keys, "alice")}\n{ALICE} namespaces="reconciler-approval,{_key(keys, "alice")}" '
+        f"{_key(keys, 'mallory')}\n"
     ),
 }
 
@@ -122,6 +133,58 @@ def test_without_the_weighing_of_signers_he_gets_through(
     _weaken(signed, keys)
     signed.tick(*T2)
     assert signed.groups() == {"gold": ("P2D", 2)}
+
+
+# --- The site's name ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(shop: Shop) -> Reviewed:
+    return Reviewed(shop)
+
+
+def _told(site: Reviewed) -> dict[str, Any] | None:
+    memory = open_memory(site.root / "var" / "hq.db", opening=Opening.READ)
+    try:
+        return memory.ledger.site_document()
+    finally:
+        memory.close()
+
+
+def test_a_site_of_another_name_brings_no_approvers(site: Reviewed) -> None:
+    """The state is of the site that was applied: what another one says is not done, and backups go on."""
+    site.edit("name: hq", "name: hq2")
+    site.edit("site: hq", "site: hq2")
+    site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
+    site.commit("a better name", author=MALLORY)
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+    for command in (("plan",), ("apply", "--yes")):
+        said = site(*command, *T1)
+        assert (said.code, "RCL3105" in said.err) == (6, True), said
+    said = site.tick(*T1)
+    assert "RCL3105" in said.out + said.err
+    assert said.code != 0
+    assert "2 jobs succeeded" in said.out
+    site.edit("retention: 5d", "retention: 2d")
+    assert site.approve("HEAD", by=MALLORY).code == 0
+    site.commit("shorter", author=BOB)
+    for now in (T2, T3):
+        assert "RCL3105" in site.tick(*now).out
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+def test_without_the_look_at_the_name_it_does(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `securing.renamed`."""
+    monkeypatch.setattr(securing, "renamed", lambda settled, written: False)
+    site.edit("name: hq", "name: hq2")
+    site.edit("site: hq", "site: hq2")
+    site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
+    site.commit("a better name", author=MALLORY)
+    site.tick(*T1)
+    known = securing.settled_guard(_told(site))
+    assert known is not None
+    assert known.site.spec.approvals is not None
+    assert known.site.spec.approvals.approvers == (MALLORY,)
 
 
 # --- Budgets, windows, guardrails ---------------------------------------------------------------------------------

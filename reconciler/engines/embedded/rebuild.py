@@ -218,6 +218,7 @@ def _put_maps(rows: Rows, found: list[copies.Copy], now: datetime, findings: lis
     newest: copies.Copy | None = None
     points = 0
     latest = {copy.number: copy for copy in found}  # of two of one number the later one counts
+    last_use = {copy.base: copy.number for copy in sorted(latest.values(), key=lambda copy: copy.number)}
     for number in sorted(latest):
         copy = latest[number]
         try:
@@ -230,7 +231,8 @@ def _put_maps(rows: Rows, found: list[copies.Copy], now: datetime, findings: lis
             findings.append(_left_out(Path(f"{number:08d}.{copy.generation:010d}.map"), why))
             continue
         machines[number] = machine
-        _forget(machines, latest)
+        for done in [each for each in machines if last_use.get(each, 0) <= number]:
+            del machines[done]  # only what a later map stands on is held in memory
         put_copy(rows, copy)
         points += copy.point is not None
         newest = copy
@@ -242,13 +244,6 @@ def _put_maps(rows: Rows, found: list[copies.Copy], now: datetime, findings: lis
         )
     rows.put("fact", REPLICA, msgspec.json.encode(facts))
     return points
-
-
-def _forget(machines: dict[int, maps.MachineMap], latest: dict[int, copies.Copy]) -> None:
-    """Only maps that a later one may stand on are held in memory: the last one."""
-    for number in sorted(machines)[:-2]:
-        if not any(copy.base == number for later, copy in latest.items() if later > max(machines)):
-            del machines[number]
 
 
 def _left_out(path: Path, why: str) -> Diagnostic:
