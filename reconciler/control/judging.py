@@ -6,7 +6,7 @@ that a change cannot bring its own judge. Whoever wrote the policies since then 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved
 from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.compare import read_state, side_of
-from reconciler.control.policies import policy_paths
+from reconciler.control.policies import checked_out, names_of, policy_files
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
 from reconciler.model import Approved
@@ -60,7 +60,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         return Verdict((), ())
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
     signers = known.signers if known is not None else signers_text(bench.root, rules)
-    changed = _uncommitted(bench.root)
+    changed = _uncommitted(bench.root, (rules, bench.document.spec.approvals))
     since = known.commit if known is not None else ""
     wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
     signing = in_use(signers)
@@ -112,11 +112,11 @@ def signers_text(root: Path, rules: Approvals | None) -> str | None:
         return None
 
 
-def _uncommitted(root: Path) -> frozenset[str] | None:
+def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str] | None:
     """The policy files that Git does not have as they are; None where there is no repository."""
     try:
-        commit, _ = gitrepo.state(root, *policy_paths(root))
-        return frozenset(gitrepo.changed_files(root, *policy_paths(root))) if commit else None
+        commit, differing = checked_out(root, rules)
+        return differing if commit else None
     except ReconcilerError:
         return None
 
@@ -129,7 +129,7 @@ def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str
     found = {gitrepo.identity(root)} if changed else set()
     try:
         older = _then(root, since) if since else Side("", EMPTY)
-        return frozenset((found | wrote(root, older, Side("", policies, frozenset(policy_paths(root))))) - {""})
+        return frozenset((found | wrote(root, older, Side("", policies, names_of(policy_files(root))))) - {""})
     except ReconcilerError:
         return None
 

@@ -13,9 +13,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler import gitrepo
 from reconciler.control.judging import Bench, bench_of, judge, signers_text
-from reconciler.control.policies import FOLDER
+from reconciler.control.policies import checked_out
 from reconciler.control.site import Site
 from reconciler.control.using import use_for_changes
 from reconciler.errors import Diagnostic, Refused, Severity
@@ -112,9 +111,9 @@ def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool =
     forgotten, and could approve it.
     """
     secured = secure(bench_of(site), policies, everything=glass)
-    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    commit, differing = checked_out(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
     told = site.memory.ledger.site_document() or {}
-    whole = settled and commit and not dirty and not secured.waiting
+    whole = settled and commit and not differing and not secured.waiting
     _record(site, secured, commit if whole else told.get("commit", ""))
     return secured
 
