@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler.control.judging import Bench, bench_of, judge, signers_text
+from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard
 from reconciler.control.policies import checked_out
 from reconciler.control.site import Site
 from reconciler.control.using import use_for_changes
 from reconciler.errors import Diagnostic, Refused, Severity
 from reconciler.model import Approved, LedgerEntry
-from reconciler.model.documents import Approvals, GroupDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
+from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
 from reconciler.plan.settled import Guard, Waiting, guardrails_now, weigh_guard
 from reconciler.plan.values import AUTO
@@ -40,11 +40,7 @@ class Secured(msgspec.Struct, frozen=True):
 
 def secure(bench: Bench, policies: PolicySet, *, everything: bool = False) -> Secured:
     """What may be opened and what counts. With `everything` somebody has agreed to all of it."""
-    written = Guard(
-        bench.document,
-        tuple(placed.document for placed in policies.guardrails),
-        signers_text(bench.root, bench.document.spec.approvals),
-    )
+    written = written_guard(bench, policies)
     settled = settled_guard(bench.told)
     if settled is None:
         return Secured(bench.document, written, first=True)
@@ -73,15 +69,6 @@ def _of_another_site(settled: SiteDocument, written: SiteDocument) -> Refused:
         "until then; jobs go on as they were applied.",
         subject=now,
     )
-
-
-def settled_guard(told: dict[str, Any] | None) -> Guard | None:
-    """What was in force when the site was last settled; None before."""
-    if told is None:
-        return None
-    rules = told.get("guardrails")
-    guardrails = None if rules is None else tuple(decode(each, GuardrailDocument) for each in rules)
-    return Guard(decode(told["document"], SiteDocument), guardrails, told["signers"])
 
 
 def told_of(guard: Guard, commit: str) -> dict[str, Any]:
@@ -182,8 +169,8 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
                     Severity.WARNING,
                     "the site's approvers were changed; those of the site as it was last applied go on judging: "
                     f"{names}",
-                    "Fewer approvers are taken over at once. Have others approved, or run `reconciler apply "
-                    "--break-glass REASON`.",
+                    "Have the change approved by one of them who stays; where none of those may, by one who goes. Or "
+                    "run `reconciler apply --break-glass REASON`.",
                     subject=each.name,
                 )
             )
@@ -210,7 +197,7 @@ def may_open(
     """The site as it may be opened: what differs from the last settled one and nobody agreed to is as it was there.
     Before the first apply nothing outside of the root is opened, RCL3104, unless this is it (`first_use`)."""
     today = clock.now().astimezone(ZoneInfo(document.spec.time_zone)).date()
-    bench = Bench(root, document, memory.ledger.site_document(), today, memory.approvals.all())
+    bench = Bench(root, document, memory.ledger.site_document(), today, memory.approvals.all(), memory.ledger.entries)
     settled = settled_guard(bench.told)
     if settled is not None and renamed(settled, document):
         return settled.site

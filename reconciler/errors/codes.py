@@ -925,10 +925,10 @@ _PLAN: dict[str, Explanation] = {
     ),
     "RCL3045": Explanation(
         "the approvers were changed without being approved",
-        "Approvals are judged by the site as it was last applied. It names other approvers, and the new list is not "
-        "simply shorter.",
-        "Let those of the site as it was last applied approve. In an emergency `apply --break-glass REASON` takes the "
-        "new list over, and says so from then on.",
+        "Approvals are judged by the site as it was last applied. It names other approvers than the site as it is "
+        "written now. A shorter list waits as well: with nobody left on it nothing could be approved ever after.",
+        "Let one approve who was an approver and stays one; where none of those may, one who goes. In an emergency "
+        "`apply --break-glass REASON` takes the new list over, and says so from then on.",
     ),
     "RCL3046": Explanation(
         "a plan is limited to something that is not there",
