@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from io import BufferedReader, TextIOWrapper
+from io import BufferedReader, BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -145,21 +145,25 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
         raise
 
 
-def read_regular(path: Path, largest: int | None = None, *, follow: bool = True) -> bytes:
+#: What is read whole is never larger (bytes), unless the reader says so.
+LARGEST_WHOLE = 1 << 30
+
+
+def read_regular(path: Path, largest: int = LARGEST_WHOLE, *, follow: bool = True) -> bytes:
     """The whole of a regular file, see `open_regular`. Raises `TooLarge` beyond `largest` bytes."""
     parts, size = [], 0
     with open_regular(path, follow=follow) as file:
-        while part := file.read(_PART if largest is None else min(_PART, largest + 1 - size)):
+        while part := file.read(min(_PART, largest + 1 - size)):
             parts.append(part)
             size += len(part)
-            if largest is not None and size > largest:
+            if size > largest:
                 raise TooLarge(errno.EFBIG, f"larger than {largest:,} bytes", str(path))
     return b"".join(parts)
 
 
 def read_text(path: Path, errors: str = "strict") -> str:
-    """A regular file's text, UTF-8, every line end as a newline."""
-    with TextIOWrapper(open_regular(path), encoding="utf-8", errors=errors) as file:
+    """A regular file's text, UTF-8, every line end as a newline. Raises `TooLarge` beyond `LARGEST_WHOLE` bytes."""
+    with TextIOWrapper(BytesIO(read_regular(path)), encoding="utf-8", errors=errors) as file:
         return file.read()
 
 

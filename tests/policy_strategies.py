@@ -29,6 +29,7 @@ NAMES = ("gold", "gold-vms", "silver", "bronze-2", "iron", "tin", "lead", "zinc"
 DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 WEEKS = ("First", "Second", "Third", "Fourth", "Last")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+LAST_DAYS = dict(zip(MONTHS, (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), strict=True))
 VOLUMES = ("vol-a", "vol-b", "vol-c")
 _FIXED = {"apiVersion": "reconciler/v1"}
 _SafeDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -122,7 +123,8 @@ def times(draw: st.DrawFn) -> dict[str, Any]:
     if shape in ("months", "yearly", "both"):
         told["months"] = draw(st.lists(st.sampled_from(MONTHS), min_size=1, max_size=4))
     if shape in ("daysOfMonth", "yearly", "both"):
-        told["daysOfMonth"] = draw(st.lists(st.integers(1, 31), min_size=1, max_size=3))
+        last = max((LAST_DAYS[month] for month in told.get("months", ())), default=31)
+        told["daysOfMonth"] = draw(st.lists(st.integers(1, last), min_size=1, max_size=3))
     return told
 
 

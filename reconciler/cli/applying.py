@@ -192,7 +192,7 @@ def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate
         settled = agreement.as_written and not applied.left and _nothing_more(site, policies)
         record_site(site, policies.policies, settled=settled, glass=bool(mandate.glass))
     code = _told(site, applied)
-    return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
+    return worst([code, _still_asked(agreement.plan, _waits(agreement)) if agreement.withheld else ExitCode.SUCCESS])
 
 
 def _nothing_more(site: Site, policies: Policies) -> bool:
@@ -252,14 +252,36 @@ def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
 
 def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreement:
     """What somebody said yes to of a saved plan: steps are done as they are, or wait."""
+    odd = agreement.odd if consent.yes else frozenset[str]()
     if consent.glass:
-        return _broken(msgspec.structs.replace(agreement, withheld=agreement.never), consent)
+        agreement = msgspec.structs.replace(agreement, withheld=agreement.never | odd)
+        _check_some(agreement)
+        return _broken(agreement, consent)
     if consent.yes or wants_approvers(site):
-        if len(agreement.withheld) == len(agreement.plan.steps):
-            raise ConsentNeeded(*_weakens(agreement.plan))
+        agreement = msgspec.structs.replace(agreement, withheld=agreement.withheld | odd)
+        _check_some(agreement)
         return agreement if consent.yes else _asked(agreement, "\nApply what is approved or needs no approval?")
     question = "\nThis weakens protection as shown. Do it?" if agreement.withheld else "\nApply this plan?"
+    question = "\nThis is not what the file tells, or the policies ask for. Do it?" if agreement.odd else question
     return _asked(msgspec.structs.replace(agreement, withheld=agreement.never), question)
+
+
+def _check_some(agreement: Agreement) -> None:
+    """Raises `ConsentNeeded` where every step waits for somebody's yes."""
+    if agreement.withheld and len(agreement.withheld) == len(agreement.plan.steps):
+        raise ConsentNeeded(*_waits(agreement))
+
+
+def _waits(agreement: Agreement) -> tuple[str, str, str]:
+    """What is said where steps of a plan from a file or a run wait."""
+    if not agreement.odd & agreement.withheld:
+        return _weakens(agreement.plan)
+    return (
+        "RCL3107",
+        f"these steps wait for a person's yes, which --yes is not: {', '.join(sorted(agreement.odd))}",
+        "They do otherwise than the file tells, or what no policy asks for. Make a new plan; or look at them and "
+        "answer in a terminal: `reconciler apply FILE` without --yes.",
+    )
 
 
 def _broken(agreement: Agreement, consent: Consent) -> Agreement:
@@ -292,8 +314,8 @@ def _weakens(plan: Plan) -> tuple[str, str, str]:
     )
 
 
-def _still_asked(plan: Plan) -> ExitCode:
-    code, what, remedy = _weakens(plan)
+def _still_asked(plan: Plan, said: tuple[str, str, str] | None = None) -> ExitCode:
+    code, what, remedy = said or _weakens(plan)
     waits = Diagnostic(code, Severity.ERROR, what, remedy, subject=plan.site)
     tell([waits])
     return ExitCode.CONSENT_NEEDED

@@ -12,6 +12,7 @@ from reconciler.control.drift import drift_now, settle_what_was_cut_off
 from reconciler.control.observe import observe
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import state_lost
+from reconciler.control.securing import ANOTHER_SITE
 from reconciler.errors import ExitCode, UsageError, worst
 from reconciler.model.drift import DriftClass
 from reconciler.report import drift_text, json_text
@@ -34,6 +35,7 @@ def drift(root: Path | None, name: str | None, output: Format, classes: str | No
     tell(() if policies.current else policies.diagnostics)
     codes = [error.exit_code for error in observation.troubles]
     codes += [ExitCode.PRECONDITION_FAILED] if state_lost(observation) is not None else []
+    codes += [ExitCode.PRECONDITION_FAILED for each in found.findings if each.code == ANOTHER_SITE]
     codes += [] if policies.current else [ExitCode.INVALID_POLICY]
     return worst([*codes, *([ExitCode.EXTERNAL_DRIFT] if found.external else [])])
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler import files, signing
+from reconciler import encoded, files, signing
 from reconciler.cli.options import Format
 from reconciler.cli.screen import note, out, paint_for, tell
 from reconciler.cli.session import find_root, parse_time
@@ -158,8 +158,8 @@ def _trouble(database: Path) -> ReconcilerError | None:
 def _readable(evidence: EvidenceFolder) -> Iterator[Record]:
     """The records that read; `query` says besides when there are others."""
     for place in evidence.lines():
-        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield msgspec.json.decode(place.line, type=Record)
+        with suppress(encoded.Wrong):
+            yield encoded.read(place.line, Record)
 
 
 def _unsigned(file: Path, anchor: Anchor) -> tuple[Diagnostic, ...]:

@@ -16,6 +16,7 @@ from reconciler.control import offline
 from reconciler.control.observe import observe, observe_whole
 from reconciler.control.policies import Policies, read_good
 from reconciler.control.propose import checks_now, desired_now
+from reconciler.control.securing import another_site
 from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
 from reconciler.model.documents import SiteDocument
 from reconciler.model.preflight import CheckState
@@ -130,9 +131,10 @@ def _as_held(
 ) -> tuple[tuple[MachineCoverage, ...], list[ExitCode]]:
     with session(place, name, now, policies, Opening.READ) as site:
         observation = observe(site)
-        desired = desired_now(site, policies.policies, observation)
+        foreign = another_site(site)
+        desired = desired_now(site, policies.policies, observation) if not foreign else None
         rows = covered(Seen(observation.at, observation.clusters, observation.catalogs, desired))
-        tell([error.diagnostic for error in observation.troubles])
+        tell([*foreign, *(error.diagnostic for error in observation.troubles)])
         return rows, [error.exit_code for error in observation.troubles]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -78,11 +77,9 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
     _check_step(options)
     place = find_root(root)
     opening = Opening.EITHER if options.to is not None else Opening.CREATE
-    with session(place, name, now, opening=opening) as opened:
-        # With unfit evidence, what was cut off waits until it can be told of.
-        settled = _settled(opened, options) if evidence_trouble(opened) is None else ()
+    with session(place, name, now, opening=opening) as site:
+        settled = _settled(site, options)
         on_record = settled is not None
-        site = replace(opened, owed=[])  # who needs his data does not wait for the evidence
         observation = observe(site)
         for record in _finished(observation, options, settled or ()):
             out(recovered_text(record))
@@ -109,12 +106,11 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
 
 
 def _told_of_owed(site: Site, run: str) -> None:
-    """Says where a recovery is on record alone, where the evidence could not take it."""
+    """Says where a recovery is on record meanwhile, where the evidence could not take it."""
     unfit = evidence_trouble(site)
-    if site.owed:
-        why = f"{unfit.code}: {unfit.message}. {unfit.remedy}" if unfit is not None else "See `reconciler status`."
-        note(f"The evidence could not be written. This is on record in the journal of the state alone, as run {run}.")
-        note(why)
+    if run and unfit is not None:
+        note(f"The evidence could not be written. This is on record in the journal of the state, as run {run}.")
+        note(f"{unfit.code}: {unfit.message}. {unfit.remedy}")
 
 
 def _settled(site: Site, options: Options) -> tuple[JobRecord, ...] | None:

@@ -10,7 +10,14 @@ from uuid import uuid4
 
 import msgspec
 
-from reconciler.control.evidence import record_approvals, record_end, record_glass, record_run, record_step
+from reconciler.control.evidence import (
+    hold_evidence,
+    record_approvals,
+    record_end,
+    record_glass,
+    record_run,
+    record_step,
+)
 from reconciler.control.lease import Holding
 from reconciler.control.remembering import remember_step
 from reconciler.control.site import Site, actor
@@ -97,7 +104,7 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
 
 def _apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
     past = passed(site, plan)
-    run = begin(site, plan, held, mandate)
+    run = begin(site, plan, held, mandate, first=True)
     outcomes: list[Outcome] = []
     waiting: list[Waiting] = []
     stuck: list[Step] = []
@@ -134,11 +141,14 @@ def end(site: Site, run: str, ended_as: str, applied: Applied | None = None) -> 
     site.memory.journal.end(run, site.now(), ended_as)
 
 
-def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> str:
-    """Opens a run in the journal, and tells the evidence; returns its id."""
+def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate, *, first: bool = False) -> str:
+    """Opens a run in the journal, and tells the evidence; returns its id. With `first` the run does nothing unless the
+    evidence could take all that was told before, and this: raises `Unreachable` or `TemporaryError` else."""
+    if first:
+        hold_evidence(site)
     run = new_run(site, plan, held, mandate)
     site.memory.journal.begin(run, plan)
-    record_run(site, run, run.plan_hash, mandate.consent)
+    record_run(site, run, run.plan_hash, mandate.consent, first=first)
     record_approvals(site, run.id, plan.approvals if plan is not None else ())
     if mandate.glass:
         record_glass(site, run)

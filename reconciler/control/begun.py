@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.errors import Unreachable
 from reconciler.model import Lineage
 
@@ -39,8 +39,8 @@ def note_begun(root: Path, site: str, lineage: Lineage | None, path: Path, now: 
 def begun(root: Path, site: str) -> Begun | None:
     """The note; None where there is none that reads."""
     try:
-        return msgspec.json.decode(files.read_regular(_place(root, site), _LONGEST), type=Begun)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return encoded.read(files.read_regular(_place(root, site), _LONGEST), Begun)
+    except (OSError, encoded.Wrong):
         return None
 
 

@@ -71,7 +71,7 @@ def declare_lost(
     site: Site, server: str, volume: str | None, reason: str, lost: tuple[LostMachine, ...], held: Holding, consent: str
 ) -> str:
     """Gives it up; returns the id of the run that tells of it."""
-    run = begin(site, None, held, mandate_of(site, "store declare-lost", consent))
+    run = begin(site, None, held, mandate_of(site, "store declare-lost", consent), first=True)
     known = site.memory.stores.known().get(server)
     engine = site.engines[server]
     record_state(
@@ -138,11 +138,10 @@ def evidence_lost(site: Site, reason: str, held: Holding, consent: str) -> Path 
     evidence = site.memory.evidence
     seq, head = evidence.noted()
     aside = None
+    run = begin(site, None, held, mandate_of(site, "evidence declare-lost", consent))
     if evidence.folder.exists() and any(evidence.folder.iterdir()):
         aside = evidence.folder.with_name(f"{evidence.folder.name}.lost-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         files.rename(evidence.folder, aside)
-    evidence.begin_anew()
-    run = begin(site, None, held, mandate_of(site, "evidence declare-lost", consent))
     record_state(
         site,
         "evidenceLost",
@@ -152,5 +151,6 @@ def evidence_lost(site: Site, reason: str, held: Holding, consent: str) -> Path 
         reason=reason,
         keptAs=aside.name if aside is not None else "",
     )
+    evidence.begin_anew(run)
     end(site, run, "done")
     return aside

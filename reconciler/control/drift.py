@@ -10,6 +10,7 @@ from reconciler.control.flight import in_flight
 from reconciler.control.lease import holding, where_it_can_be
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, state_lost
+from reconciler.control.securing import another_site
 from reconciler.control.settle import settle
 from reconciler.control.sightings import note_sightings, unreadable
 from reconciler.control.site import Site
@@ -28,7 +29,8 @@ def drift_now(
     it is so; where somebody is at work on the site, that is left to him."""
     where_it_can_be(site, lambda _: note_and_record(site, observation))
     lost = state_lost(observation)
-    desired = desired_now(site, policies, observation)
+    foreign = another_site(site)
+    desired = desired_now(site, policies, observation) if not foreign else None
     moving = in_flight(site, observation)
     wanted = tuple(klass for klass in DriftClass if klass in classes)
     items = tuple(item for item in _items(site, observation, desired, moving) if item.klass in wanted)
@@ -38,8 +40,9 @@ def drift_now(
         classes=wanted,
         items=items,
         in_flight=moving,
-        names={each.source: desired.names[each.source] for each in items if each.source in desired.names},
+        names={each.source: desired.names[each.source] for each in items if desired and each.source in desired.names},
         findings=(
+            *foreign,
             *(error.diagnostic for error in observation.troubles),
             *((lost,) if lost is not None else ()),
             *future_times(site, observation),

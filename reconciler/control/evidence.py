@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -37,8 +38,9 @@ _MAKES_POINTS = (JobKind.INITIAL_REPLICA, JobKind.SYNCHRONIZATION, JobKind.EXPRE
 # --- Runs ------------------------------------------------------------------------------------------------------
 
 
-def record_run(site: Site, run: Run, plan_hash: str, consent: str) -> Record:
-    """A run began. `consent` says who agreed how: ``terminal``, ``--yes``, ``approvals``, ``loop``."""
+def record_run(site: Site, run: Run, plan_hash: str, consent: str, *, first: bool = False) -> None:
+    """A run began. `consent` says who agreed how: ``terminal``, ``--yes``, ``approvals``, ``loop``. With `first` it is
+    written before anything else is done: raises where the evidence cannot take it."""
     body = {
         "command": run.command,
         "actor": run.actor,
@@ -51,17 +53,21 @@ def record_run(site: Site, run: Run, plan_hash: str, consent: str) -> Record:
         "glass": run.glass,
         "tookOver": run.took_over,
     }
-    return _append(site, EvidenceKind.RUN, run.id, body)
+    if first:
+        site.memory.evidence.append(EvidenceKind.RUN, site.now(), run.id, _told(body))
+    else:
+        _append(site, EvidenceKind.RUN, run.id, body)
 
 
-def record_approvals(site: Site, run_id: str, approvals: Iterable[Approved]) -> tuple[Record, ...]:
+def record_approvals(site: Site, run_id: str, approvals: Iterable[Approved]) -> None:
     """The approvals that the run's plan counts on, a record each."""
-    return tuple(_append(site, EvidenceKind.APPROVAL, run_id, _plain(approval)) for approval in approvals)
+    for approval in approvals:
+        _append(site, EvidenceKind.APPROVAL, run_id, _plain(approval))
 
 
 def record_step(
     site: Site, run_id: str, step: Step, outcome: Outcome, shown: ProtectionGroup | None, names: Mapping[str, str]
-) -> Record:
+) -> None:
     """What came of a step. `shown` is the group as the server showed it afterwards, None where it is gone or was not
     looked at; `names` tells what data sources are called then, by ``str(source)``; more than the step's do no harm."""
     change = step.change
@@ -95,30 +101,30 @@ def record_step(
         body["place"] = str(change.location)
     if step.impact is not None:
         body["expiresNow"], body["expiresSooner"] = step.impact.expires_now, step.impact.expires_sooner
-    return _append(site, EvidenceKind.STEP, run_id, body)
+    _append(site, EvidenceKind.STEP, run_id, body)
 
 
-def record_end(site: Site, run_id: str, ended_as: str, done: int, left: int) -> Record:
+def record_end(site: Site, run_id: str, ended_as: str, done: int, left: int) -> None:
     """A run ended: as the journal says it, with so many steps done and left."""
-    return _append(site, EvidenceKind.RUN_ENDED, run_id, {"endedAs": ended_as, "done": done, "left": left})
+    _append(site, EvidenceKind.RUN_ENDED, run_id, {"endedAs": ended_as, "done": done, "left": left})
 
 
-def record_glass(site: Site, run: Run) -> Record:
+def record_glass(site: Site, run: Run) -> None:
     """A run passed over approvals, budgets or windows; `run.glass` says why."""
     body = {"reason": run.glass, "command": run.command, "actor": run.actor, "host": run.host, "commit": run.commit}
-    return _append(site, EvidenceKind.BREAK_GLASS, run.id, body)
+    _append(site, EvidenceKind.BREAK_GLASS, run.id, body)
 
 
 def recorded(site: Site, run_id: str) -> set[str]:
     """The ids of the run's steps that are on record: what need not be recorded again after a crash."""
-    mine = site.memory.evidence.records(run_id)
+    mine = _on_record(site, run_id)
     return {str(each.body.get("step")) for each in mine if each.kind is EvidenceKind.STEP and each.run == run_id}
 
 
 # --- What happened around runs ---------------------------------------------------------------------------------
 
 
-def record_lock(site: Site, what: str, lease: Lease, reason: str = "") -> Record:
+def record_lock(site: Site, what: str, lease: Lease, reason: str = "") -> None:
     """Something happened to the site's lease: `what` is ``takenOver`` (by the holder of `lease`, from whom it says)
     or ``released`` (by hand, the `lease` that was there, for a `reason`)."""
     body = {
@@ -133,7 +139,7 @@ def record_lock(site: Site, what: str, lease: Lease, reason: str = "") -> Record
         "actor": actor(),
         "process": site.holder,
     }
-    return _append(site, EvidenceKind.LOCK, "", body)
+    _append(site, EvidenceKind.LOCK, "", body)
 
 
 def record_drift(
@@ -143,7 +149,7 @@ def record_drift(
     drift: str,
     fields: Iterable[FieldChange] = (),
     between: tuple[datetime | None, datetime | None] = (None, None),
-) -> Record:
+) -> None:
     """A group of ours was seen otherwise than we left it. `drift` is its class; `between` are the last moment at which
     it was as we left it and the first at which it was not."""
     body = {
@@ -154,32 +160,30 @@ def record_drift(
         "asLeftAt": between[0],
         "differsSince": between[1],
     }
-    return _append(site, EvidenceKind.DRIFT, "", body)
+    _append(site, EvidenceKind.DRIFT, "", body)
 
 
-def record_state(site: Site, what: str, run_id: str = "", **facts: str | int | datetime) -> Record:
+def record_state(site: Site, what: str, run_id: str = "", **facts: str | int | datetime) -> None:
     """Something was done to our own memory: `what` is ``backup``, ``restored``, ``adopted``; `facts` say from where
     and to where. Never contents, never a secret."""
     body = {"what": what, "actor": actor(), "process": site.holder, **facts}
-    return _append(site, EvidenceKind.STATE, run_id, body)
+    _append(site, EvidenceKind.STATE, run_id, body)
 
 
 # --- Jobs ------------------------------------------------------------------------------------------------------
 
 
-def record_job(site: Site, record: JobRecord) -> Record | None:
-    """What an ended job has left: a recovery point, expired points, a recovery, a verification; None for nothing."""
+def record_job(site: Site, record: JobRecord) -> None:
+    """What an ended job has left: a recovery point, expired points, a recovery, a verification, or nothing."""
     kind, body = _of_job(record)
-    return _append(site, kind, record.run, body) if kind is not None else None
+    if kind is not None:
+        _append(site, kind, record.run, body)
 
 
 def job_recorded(site: Site, record: JobRecord) -> bool:
     """Whether this end of the job is on record: a process may have died between the record and its note of it."""
     wanted = (record.job.id, record.attempt)
-    return any(
-        (each.body.get("job"), each.body.get("attempt")) == wanted
-        for each in site.memory.evidence.records(record.job.id)
-    )
+    return any((each.body.get("job"), each.body.get("attempt")) == wanted for each in _on_record(site, record.job.id))
 
 
 def _of_job(record: JobRecord) -> tuple[EvidenceKind | None, dict[str, Any]]:
@@ -242,27 +246,62 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value, str_keys=True)
 
 
-def _append(site: Site, kind: EvidenceKind, run: str, body: Mapping[str, Any]) -> Record:
-    """Appends it; what is empty is left out. Where a recovery goes on without the evidence it is owed instead."""
-    told = {key: _plain(value) for key, value in body.items() if value not in ("", None, [], {})}
-    owed = site.owed
-    if owed is None:
-        return site.memory.evidence.append(kind, site.now(), run, told)
-    try:
-        if evidence_trouble(site) is None:  # else it is left as it is, to be compared with a copy
-            return site.memory.evidence.append(kind, site.now(), run, told)
-    except (Unreachable, TemporaryError, Damaged):
-        pass
-    owed.append(Record(0, "", site.now(), kind, run, told))
-    return owed[-1]
+def _append(site: Site, kind: EvidenceKind, run: str, body: Mapping[str, Any]) -> None:
+    """Tells what has happened, now or once the evidence can be written again: a record that is late is better than a
+    backup that was not made."""
+    site.memory.evidence.append_or_owe(kind, site.now(), run, _told(body))
 
 
-def evidence_trouble(site: Site) -> Diagnostic | None:
-    """Why the evidence is not the one that our state has written to; None where it is."""
+def _told(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record holds: what is empty is left out."""
+    return {key: _plain(value) for key, value in body.items() if value not in ("", None, [], {})}
+
+
+def _on_record(site: Site, holding: str) -> Iterator[Record]:
+    """The records with this word that read, and those that are owed. Where the evidence is damaged some are missing:
+    what was told is then told twice."""
+    with suppress(Unreachable, Damaged, TemporaryError, OSError):
+        yield from site.memory.evidence.records(holding)
+    yield from site.memory.evidence.owed()
+
+
+# --- Whether it can be written ---------------------------------------------------------------------------------
+
+
+def settle_evidence(site: Site) -> None:
+    """Writes what is owed to the evidence, where that can be by now."""
+    with suppress(Unreachable, Damaged, TemporaryError, OSError):
+        site.memory.evidence.settle()
+
+
+def evidence_unfit(site: Site) -> ReconcilerError | None:
+    """Why the evidence is not the one that our state has written to, or what it could not take; None where all is on
+    record. Nothing of the policies is applied meanwhile."""
     try:
         error: ReconcilerError | None = site.memory.evidence.trouble()
     except ReconcilerError as unreadable:
         error = unreadable
-    except OSError as unreadable:
-        error = Unreachable("RCL5021", f"the evidence cannot be read: {unreadable.strerror}", "Look at its disk.")
+    owed = site.memory.evidence.owed()
+    if not owed:
+        return error
+    waiting = f"{len(owed)} record{'s' if len(owed) > 1 else ''} since {owed[0].at:%Y-%m-%d %H:%M} UTC"
+    kept = f"Backups go on; {waiting}, kept in the state, are written once it is back."
+    if error is None:
+        what = f"the evidence could not be written in {site.memory.evidence.folder}"
+        return Unreachable("RCL5021", what, f"Make room, or look at its disk. {kept}", subject=site.name)
+    said = error.diagnostic
+    return type(error)(said.code, said.message, f"{said.remedy} {kept}", subject=site.name)
+
+
+def hold_evidence(site: Site) -> None:
+    """Raises what keeps the evidence from being whole."""
+    settle_evidence(site)
+    error = evidence_unfit(site)
+    if error is not None:
+        raise error
+
+
+def evidence_trouble(site: Site) -> Diagnostic | None:
+    """`evidence_unfit` as a finding about the site."""
+    error = evidence_unfit(site)
     return msgspec.structs.replace(error.diagnostic, subject=site.name) if error is not None else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from reconciler.control.evidence import record_lock
+from reconciler.control.evidence import record_lock, settle_evidence
 from reconciler.control.site import Site
 from reconciler.control.stores import largest_token, note_stores
 from reconciler.errors import LockHeld, ReconcilerError
@@ -79,6 +79,7 @@ def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
     with keeping(site, _acquire(site, wait)) as held:
         if held.took_over:
             record_lock(site, "takenOver", held.lease)
+        settle_evidence(site)
         yield held
         note_stores(site, held.fence)
 

@@ -13,6 +13,7 @@ from watchfiles import watch
 
 from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
+from reconciler.control.evidence import evidence_unfit
 from reconciler.control.job_leases import running_here
 from reconciler.control.judging import bench_of, settled_guard
 from reconciler.control.lease import Holding, holding
@@ -264,9 +265,14 @@ class _Worker:
         self.note_how_far()
 
     def note_how_far(self) -> None:
-        """Notes how far the stores have come by the jobs, and tells them how far our own state has."""
+        """Notes how far the stores have come by the jobs, and tells them how far our own state has; says what the
+        evidence could not take of the jobs."""
         with Bounds(self.root).about("noting how far the stores have come"), holding(self.site):
             pass
+        unfit = evidence_unfit(self.site)
+        if unfit is not None and unfit.exit_code not in self.summary.troubles:
+            self.summary.troubles += (unfit.exit_code,)
+            self.watcher.said(unfit.diagnostic)
 
     def _start(self, done: Tick) -> int:
         """Starts what is due, a few at once; what another process is at is left to it. Returns how many were."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from reconciler.control.lease import SITE_LEASES, keeping
 from reconciler.control.site import Site
 from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
 from reconciler.errors import Damaged, Refused
+from reconciler.model import Record
 from reconciler.protocols import Lease, Memory
 from reconciler.report import Holdings
 from reconciler.store import (
@@ -49,13 +50,15 @@ Build = Callable[[Memory], Site]
 
 class Opened(msgspec.Struct, frozen=True):
     """A backup, verified, its parts in a folder beside the state; what it holds, and what the present state holds:
-    None where there is none that reads, and `trouble` says why."""
+    None where there is none that reads, and `trouble` says why. `owed` is what the present state could not write into
+    the evidence yet."""
 
     manifest: Manifest
     folder: Path
     coming: Holdings
     present: Holdings | None
     trouble: str = ""
+    owed: tuple[Record, ...] = ()
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -94,14 +97,15 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
         if coming.lineage != manifest.state:
             what = f"the backup {str(backup)!r} is damaged: its manifest names another state than it holds"
             raise Damaged("RCL5009", what, "Take another backup. Nothing was changed.", subject=str(backup))
-        present, trouble = None, f"there is no {database}"
+        present, owed, trouble = None, tuple[Record, ...](), f"there is no {database}"
         if database.exists():
             try:
                 _refuse_if_held(database)
                 present, trouble = _holdings(database, EvidenceFolder.of(database).folder), ""
+                owed = _owed(database)
             except Damaged as error:
                 trouble = error.diagnostic.message
-        yield Opened(manifest, folder, coming, present, trouble)
+        yield Opened(manifest, folder, coming, present, trouble, owed)
     finally:
         files.remove_folder(folder)
 
@@ -175,6 +179,11 @@ def _holdings(database: Path, evidence: Path) -> Holdings:
     )
 
 
+def _owed(database: Path) -> tuple[Record, ...]:
+    with closing(open_memory(database, opening=Opening.READ)) as memory:
+        return memory.evidence.owed()
+
+
 def _refuse_if_held(database: Path) -> None:
     """Raises `LockHeld` where somebody is at work, on the groups or on a replica. A loop that rests is at nothing."""
     with closing(open_memory(database, opening=Opening.READ)) as memory:
@@ -220,6 +229,7 @@ def _make_ready(found: Opened, lease: Lease, build: Build, consent: str, evidenc
     with closing(open_memory(found.folder / DATABASE)) as memory:
         memory.verify()
         memory.come_from_backup(reached, identity, evidence)
+        memory.evidence.owe_besides(found.owed, _written(evidence))
         for known in memory.stores.known().values():
             memory.stores.note(msgspec.structs.replace(known, told="", telling=""))
         memory.locks.raise_floor(lease.token)
@@ -230,6 +240,12 @@ def _make_ready(found: Opened, lease: Lease, build: Build, consent: str, evidenc
             memory.journal.begin(run, None)
         memory.locks.hand(lease)
     return run.id
+
+
+def _written(evidence: EvidenceFolder) -> Iterator[Record]:
+    """The records of the present evidence, as far as they read."""
+    with suppress(Damaged):
+        yield from evidence.records()
 
 
 def _facts(found: Opened, restored: Restored, took_over: str) -> dict[str, str | int | datetime]:

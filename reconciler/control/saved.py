@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import __version__, files
+from reconciler import __version__, encoded, files
 from reconciler.control.observe import Observation
 from reconciler.control.policies import checked_out
 from reconciler.control.site import Site, actor
@@ -68,13 +68,13 @@ def read(path: Path) -> SavedPlan:
         what = f"the plan {str(path)!r} cannot be read: {error.strerror or error}"
         raise UsageError("RCL0003", what, "Make one with `reconciler plan --out FILE`.", subject=str(path)) from error
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        head = encoded.read(data, _Head)
         if head.kind != "SavedPlan" or head.format_version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             what = f"is {head.kind} of version {head.format_version}; this version knows SavedPlan {FORMAT_VERSION}"
             raise _refused("RCL3040", path, what)
-        saved = msgspec.json.decode(data, type=SavedPlan)
-        seal = hashlib.sha256(_canonical(_unsealed(msgspec.json.decode(data)))).hexdigest()
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        saved = encoded.read(data, SavedPlan)
+        seal = hashlib.sha256(_canonical(_unsealed(encoded.read(data, dict[str, object])))).hexdigest()
+    except (encoded.Wrong, ValueError) as error:
         raise _refused("RCL3040", path, f"is no saved plan: {error}") from error
     if seal != saved.seal:
         raise _refused("RCL3041", path, "was changed after it was saved")
@@ -101,7 +101,7 @@ class _Head(msgspec.Struct, rename="camel"):
 
 
 def _seal(saved: SavedPlan) -> str:
-    plain = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(saved, seal="")))
+    plain = encoded.plain(msgspec.structs.replace(saved, seal=""))
     return hashlib.sha256(_canonical(plain)).hexdigest()
 
 

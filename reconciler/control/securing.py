@@ -25,6 +25,9 @@ from reconciler.plan.settled import Guard, Waiting, guardrails_now, weigh_guard
 from reconciler.plan.values import AUTO
 from reconciler.protocols import Clock, Memory
 
+#: The state belongs to another site than the policies.
+ANOTHER_SITE = "RCL3105"
+
 
 class Secured(msgspec.Struct, frozen=True):
     """The site as it may be opened; what is in force once this is settled; what waits for somebody's yes; the hashes
@@ -60,10 +63,18 @@ def renamed(settled: Guard | None, written: SiteDocument) -> bool:
     return settled is not None and settled.site.metadata.name != written.metadata.name
 
 
+def another_site(site: Site) -> tuple[Diagnostic, ...]:
+    """That the policies call the site otherwise than its state does, where they do: nothing of them counts then."""
+    settled, written = settled_guard(site.memory.ledger.site_document()), site.written or site.document
+    if settled is None or not renamed(settled, written):
+        return ()
+    return (_of_another_site(settled.site, written).diagnostic,)
+
+
 def _of_another_site(settled: SiteDocument, written: SiteDocument) -> Refused:
     was, now = settled.metadata.name, written.metadata.name
     return Refused(
-        "RCL3105",
+        ANOTHER_SITE,
         f"the state is of the site {was}, and the policies call the site {now}",
         f"Name it {was} again. Another site has a state of its own (spec.state). Nothing of the policies is applied "
         "until then; jobs go on as they were applied.",

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from reconciler.control.job_leases import JobLeases
 from reconciler.errors import Interrupted
-from reconciler.model import Record
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock, Engine, Inventory, Memory
 
@@ -72,8 +71,7 @@ class Stop:
 class Site:
     """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder` says
     which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
-    clock that never jumps (seconds, `time.monotonic`), `leases` those that they run under; `owed` takes the records
-    that the evidence could not, where a recovery goes on without it (None: nothing goes on without it)."""
+    clock that never jumps (seconds, `time.monotonic`), `leases` those that they run under."""
 
     document: SiteDocument
     folder: Path
@@ -87,7 +85,6 @@ class Site:
     written: SiteDocument | None = None
     started: dict[str, float] = field(default_factory=dict)
     leases: JobLeases = field(default_factory=JobLeases)
-    owed: list[Record] | None = None
 
     @property
     def name(self) -> str:

@@ -7,15 +7,18 @@ import io
 import os
 import platform
 import re
+import shutil
 import tarfile
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
-from typing import IO, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import msgspec
 
-from reconciler import __version__, files
+from reconciler import __version__, encoded, files
+from reconciler.control.plain_tar import NotPlain, PlainTar
 from reconciler.errors import Damaged, Refused, UsageError
 from reconciler.model import Lineage
 from reconciler.store import Opening, copy_database, open_memory
@@ -25,7 +28,9 @@ MANIFEST, DATABASE, EVIDENCE = "manifest.json", "state.db", "evidence"
 
 _PART = re.compile(r"state\.db|evidence(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
 _CHUNK = 1024 * 1024
-_LARGEST_MANIFEST = 64 * 1024 * 1024
+_LARGEST_MANIFEST = 4 * 1024 * 1024
+#: Files of the evidence have 16 MiB; and what a tar's header holds of a name.
+_MOST_PARTS, _LONGEST_NAME = 10_000, 100
 
 
 class Part(msgspec.Struct, frozen=True, rename="camel"):
@@ -79,7 +84,7 @@ def write_backup(site: str, database: Path, evidence: Path, target: Path, at: da
         manifest = msgspec.structs.replace(manifest, seal=_seal(manifest))
         files.announce("write", temporary)
         with os.fdopen(files.create(temporary), "wb") as handle:
-            with tarfile.open(fileobj=handle, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            with tarfile.open(fileobj=handle, mode="w", format=tarfile.GNU_FORMAT) as tar:
                 text = msgspec.json.format(_canonical(manifest), indent=1) + b"\n"
                 tar.addfile(_entry(MANIFEST, len(text), at), io.BytesIO(text))
                 for name, (path, size) in sources.items():
@@ -102,23 +107,21 @@ def read_backup(path: Path, folder: Path | None = None) -> Manifest:
     version, `Damaged`, RCL5009, where it is not as it was written.
     """
     try:
-        with files.open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with files.open_regular(path) as file:
+            tar = PlainTar(file)
             manifest = _manifest(path, tar)
-            if [part.name for part in manifest.parts].count(DATABASE) != 1:
-                raise _none_of_ours(path, f"it has no {DATABASE}, the state itself")
+            _check_parts(path, manifest.parts)
+            if folder is not None:
+                files.make_folder(folder)
+                _check_room(folder, sum(part.bytes for part in manifest.parts))
             for part in manifest.parts:
-                if _PART.fullmatch(part.name) is None:
-                    raise _none_of_ours(path, f"it has a part {part.name!r}")
-                member = tar.next()
-                if member is None or not member.isreg() or (member.name, member.size) != (part.name, part.bytes):
+                if tar.next() != (part.name, part.bytes):
                     raise _damaged(path, f"the part {part.name} is missing, or has another size")
-                source = tar.extractfile(member)
-                assert source is not None
-                if _take(source, folder / part.name if folder else None) != part.sha256:
+                if _take(tar.chunks(), folder / part.name if folder else None) != part.sha256:
                     raise _damaged(path, f"the part {part.name} does not fit its SHA-256")
-            if tar.next() is not None:
+            if not tar.ended():
                 raise _damaged(path, "it holds more than its manifest says")
-    except (tarfile.TarError, EOFError) as error:
+    except NotPlain as error:
         raise _none_of_ours(path, str(error)) from error
     except FileNotFoundError as error:
         raise UsageError("RCL0003", f"there is no {str(path)!r}", "Name a backup.", subject=str(path)) from error
@@ -133,44 +136,71 @@ def read_backup(path: Path, folder: Path | None = None) -> Manifest:
 def _evidence_files(folder: Path) -> list[Path]:
     """Anchor and signature first, then the segments: the anchor never names more than is copied."""
     every = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
-    named = (path for path in every if _PART.fullmatch(f"{EVIDENCE}/{path.relative_to(folder).as_posix()}"))
+    named = (path for path in every if _is_part(f"{EVIDENCE}/{path.relative_to(folder).as_posix()}"))
     return sorted(named, key=lambda path: (path.suffix == ".jsonl", path))
 
 
-def _manifest(path: Path, tar: tarfile.TarFile) -> Manifest:
+def _manifest(path: Path, tar: PlainTar) -> Manifest:
     member = tar.next()
-    if member is None or member.name != MANIFEST or not member.isreg() or member.size > _LARGEST_MANIFEST:
+    if member.name != MANIFEST:
         raise _none_of_ours(path, f"it does not begin with {MANIFEST}")
-    source = tar.extractfile(member)
-    assert source is not None
-    data = source.read()
+    if member.size > _LARGEST_MANIFEST:
+        raise _none_of_ours(path, f"its {MANIFEST} holds more than {_LARGEST_MANIFEST:,} bytes")
+    data = b"".join(tar.chunks())
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        plain = encoded.read(data, dict[str, Any], _LARGEST_MANIFEST)
+        head = msgspec.convert(plain, _Head)
         if head.kind != "StateBackup" or head.format_version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             what = f"it is {head.kind or 'something'} of version {head.format_version or 'unknown'}; this version "
             raise _none_of_ours(path, what + f"knows StateBackup {FORMAT_VERSION}")
-        plain = msgspec.json.decode(data)
         manifest = msgspec.convert(plain, Manifest)
     except msgspec.ValidationError as error:
         raise _none_of_ours(path, f"its manifest does not read: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except encoded.Wrong as error:
         raise _damaged(path, f"its manifest does not read: {error}") from error
     if hashlib.sha256(_canonical(plain | {"seal": ""})).hexdigest() != manifest.seal:
         raise _damaged(path, "its manifest does not fit its seal")
     return manifest
 
 
-def _take(source: IO[bytes], target: Path | None) -> str:
-    """Reads the source to its end, into `target` if there is one, durably; its SHA-256."""
+def _check_parts(path: Path, parts: tuple[Part, ...]) -> None:
+    """That the names are those of a backup, each once, none of them within another, and the state itself among them."""
+    if len(parts) > _MOST_PARTS:
+        raise _none_of_ours(path, f"it has more than {_MOST_PARTS:,} parts")
+    names = {part.name for part in parts}
+    if DATABASE not in names:
+        raise _none_of_ours(path, f"it has no {DATABASE}, the state itself")
+    if len(names) < len(parts):
+        raise _none_of_ours(path, "it has a part twice")
+    for name in names:
+        folders = {str(folder) for folder in PurePosixPath(name).parents}
+        if not _is_part(name) or names & folders:
+            raise _none_of_ours(path, f"it has a part {name!r}")
+
+
+def _is_part(name: str) -> bool:
+    """Whether a backup can hold it: the state or a file of the evidence, with a name that fits into the tar."""
+    return _PART.fullmatch(name) is not None and len(name) <= _LONGEST_NAME
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        what = f"{folder} has too little room: {needed:,} bytes needed, {free:,} bytes free"
+        raise Refused("RCL5013", what, "Make room there. Nothing was changed.", subject=str(folder))
+
+
+def _take(chunks: Iterator[bytes], target: Path | None) -> str:
+    """Reads it to its end, into `target` if there is one, durably; its SHA-256."""
     digest = hashlib.sha256()
     if target is None:
-        for chunk in iter(lambda: source.read(_CHUNK), b""):
+        for chunk in chunks:
             digest.update(chunk)
         return digest.hexdigest()
     files.make_folder(target.parent)
     files.announce("write", target)
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
-        for chunk in iter(lambda: source.read(_CHUNK), b""):
+        for chunk in chunks:
             digest.update(chunk)
             handle.write(chunk)
         handle.flush()
@@ -202,7 +232,7 @@ def _entry(name: str, size: int, at: datetime) -> tarfile.TarInfo:
 
 
 def _seal(manifest: Manifest) -> str:
-    plain = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(manifest, seal="")))
+    plain = encoded.plain(msgspec.structs.replace(manifest, seal=""))
     return hashlib.sha256(_canonical(plain)).hexdigest()
 
 

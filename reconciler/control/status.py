@@ -10,6 +10,7 @@ from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, past_glass, state_lost
 from reconciler.control.recovery import HALF_DONE, recovery_findings
+from reconciler.control.securing import ANOTHER_SITE, another_site
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
@@ -27,8 +28,10 @@ EVIDENCE = frozenset({"RCL5020", "RCL5021", "RCL5042"})
 
 
 def status(site: Site, observation: Observation, policies: PolicySet | None) -> Status:
-    """Everything at once. `policies` None: they are wrong now, so only what is applied is known."""
-    desired = desired_now(site, policies, observation) if policies is not None else None
+    """Everything at once. `policies` None: they are wrong now, so only what is applied is known; likewise where they
+    are another site's."""
+    foreign = another_site(site)
+    desired = desired_now(site, policies, observation) if policies is not None and not foreign else None
     machines = coverage(Seen(observation.at, observation.clusters, observation.catalogs, desired))
     names = {row.source: row.name for row in machines}
     lease = held_by(site)
@@ -50,6 +53,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
         holder=lease.holder if lease else "",
         findings=(
             *observation.findings,
+            *foreign,
             *_lost(observation),
             *future_times(site, observation),
             *past_glass(site),
@@ -66,7 +70,8 @@ def _lost(observation: Observation) -> tuple[Diagnostic, ...]:
 
 def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnostic, ...]:
     """What `status --check` fails for: a machine that is late, damaged, unseen or not copied yet; a recovery that is
-    half done; times in the future; evidence that is gone or not ours; a loop that has stopped."""
+    half done; times in the future; evidence that is gone or not ours; policies of another site; a loop that has
+    stopped."""
     found = [
         Diagnostic(
             "RCL6015", Severity.ERROR, _told(row), "See `reconciler status` and `reconciler jobs`.", None, row.name
@@ -74,7 +79,7 @@ def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnosti
         for row in now.machines
         if row.standing in _FAILING or (row.standing is Standing.PENDING and row.newest is None)
     ]
-    alarms = ALARMS | EVIDENCE | {HALF_DONE}
+    alarms = ALARMS | EVIDENCE | {HALF_DONE, ANOTHER_SITE}
     found += [each for each in now.findings if each.code in alarms and each.severity is Severity.ERROR]
     if now.heartbeat is None or now.at - now.heartbeat > oldest_heartbeat:
         last = f"last ran {now.heartbeat:%Y-%m-%d %H:%M} UTC" if now.heartbeat else "has never run"

@@ -10,6 +10,7 @@ from reconciler.control.bounds import Bounds
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
 from reconciler.control.dispatch import jobs_due, last_decision
 from reconciler.control.drift import note_and_record
+from reconciler.control.evidence import hold_evidence
 from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
@@ -54,7 +55,11 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
     with bounds.about("the record of drift"):
         note_and_record(site, observation)
     applied, pending = None, None
-    if policies.current and observation.whole:
+    on_record = False
+    with bounds.about("the evidence"):
+        hold_evidence(site)
+        on_record = True
+    if policies.current and observation.whole and on_record:
         with bounds.about("applying the policies"):
             applied, pending = _converge(site, policies, held, observation, findings)
         if applied is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.errors import UsageError
 from reconciler.images import data_extents
 
@@ -135,7 +135,7 @@ def power(cluster: Path, name: str, state: str) -> None:
 
 def _change_role(cluster: Path, name: str, **stated: str) -> None:
     role = cluster / "roles" / f"{IDS[name]}.json"
-    _write(role, {**msgspec.json.decode(role.read_bytes()), **stated})
+    _write(role, {**encoded.read(role.read_bytes(), dict[str, Any]), **stated})
 
 
 def disk_path(cluster: Path, name: str, place: int = 0) -> Path:

@@ -118,6 +118,12 @@ _COMMAND_LINE = {
         "a branch and the beginning of an id. A change under review can bring a folder that is called like a branch.",
         "Write ./NAME for a folder or file, refs/heads/NAME, refs/remotes/NAME or refs/tags/NAME for a revision.",
     ),
+    "RCL0024": Explanation(
+        "a text that does not read",
+        "A file, a row of a database or an answer is no JSON of the kind that is wanted, is larger than 1 GiB, or its"
+        " lists and objects are nested more than 64 deep. Nothing of it was believed.",
+        "Restore what the message names from a backup, or have it written anew by the command that made it.",
+    ),
     "RCL0021": Explanation(
         "a cluster, server or job that the system refused",
         "The operating system refused to read or write something of the cluster, server or job that the message names:"
@@ -1324,7 +1330,8 @@ _STATE: dict[str, Explanation] = {
         "the evidence is not the one that the state wrote",
         "The state has on record how many records of evidence there are and the hash of the last one. The folder is "
         "missing, has fewer, or is another one, such as that of another site. A chain never begins again by itself. "
-        "A recovery goes on without it, on record in the journal of the state alone.",
+        "Backups and recoveries go on without it: what they owe to it is kept in the state, and written then. "
+        "Nothing of the policies is applied meanwhile.",
         "Mount the disk or put the folder back from a copy, an export or a backup of the state. Where there is none, "
         "`reconciler evidence declare-lost --reason TEXT` says so on record and begins a new chain.",
     ),
@@ -1393,7 +1400,8 @@ _STATE: dict[str, Explanation] = {
     ),
     "RCL5021": Explanation(
         "the evidence cannot be written",
-        "The disk that the evidence is on is full or failing. What is not on record is not reported as done.",
+        "The disk that the evidence is on is full or failing. Backups and recoveries go on: what they owe is kept "
+        "in the state and written before anything else. Nothing of the policies is applied meanwhile.",
         "Make room, or look at the disk, and run the command again. The chain is as it was before.",
     ),
     "RCL5022": Explanation(
@@ -1486,6 +1494,11 @@ _STATE: dict[str, Explanation] = {
         "a state that was not restored",
         "Nobody said yes.",
         "Run the command again and answer yes, or give --yes.",
+    ),
+    "RCL5013": Explanation(
+        "no room to restore",
+        "The folder of the state has less free space than the backup of the state holds.",
+        "Make room there. Nothing was changed.",
     ),
     "RCL5012": Explanation(
         "no state to back up",

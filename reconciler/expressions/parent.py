@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from reconciler import encoded
 from reconciler.protocols import Answer, Question
 
 #: What the expressions can name.
@@ -60,7 +61,8 @@ class _Reply(msgspec.Struct, array_like=True):
     column: int = 1
 
 
-_REPLY = msgspec.msgpack.Decoder(_Reply)
+_LONGEST_REPLY = 1 << 20
+_REPLY = encoded.PackedReader(_Reply, _LONGEST_REPLY)
 
 
 class _Ended(Exception):
@@ -94,7 +96,11 @@ class _Child:
         """The answers, in order. Raises `_Ended` instead of the one that the child did not give."""
         self._send(questions)
         for _ in questions:
-            yield _REPLY.decode(self._reply(SECONDS_AT_MOST + _PATIENCE_SECONDS))
+            data = self._reply(SECONDS_AT_MOST + _PATIENCE_SECONDS)
+            try:
+                yield _REPLY.decode(data)
+            except encoded.Wrong as error:
+                raise _Ended(f"its answer does not read: {error}") from error
 
     def end(self) -> None:
         self._process.kill()
@@ -117,6 +123,8 @@ class _Child:
     def _reply(self, patience: float) -> bytes:
         while True:
             length = int.from_bytes(self._rest[:4], "big")
+            if length > _LONGEST_REPLY:
+                raise _Ended(f"its answer is larger than {_LONGEST_REPLY:,} bytes")
             if len(self._rest) >= 4 and len(self._rest) >= 4 + length:
                 data, self._rest = self._rest[4 : 4 + length], self._rest[4 + length :]
                 return data

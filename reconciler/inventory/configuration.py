@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
+from reconciler import encoded
 from reconciler.errors import Refused
 from reconciler.inventory import layout
 from reconciler.inventory.layout import MachineJson
@@ -45,7 +47,7 @@ def disks_of(config: bytes, path: str) -> dict[str, str]:
 def relocated(config: bytes, before: str, after: str, places: Mapping[str, str]) -> bytes:
     """See `protocols.Disks.relocated`."""
     stated = _read(config, before)
-    plain = msgspec.json.decode(layout.without_mark(config))
+    plain = encoded.read(layout.without_mark(config), dict[str, Any])
     changed = False
     for number, each in enumerate(stated.disks):
         was = within(folder_of(before), each.path)
@@ -68,7 +70,7 @@ def within(folder: str, path: str) -> str:
 def _read(config: bytes, path: str) -> MachineJson:
     try:
         return layout.decode(config, MachineJson)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except encoded.Wrong as error:
         raise Refused(
             "RCL7016",
             f"the configuration {path!r} of the point does not read: {error}",

@@ -87,7 +87,7 @@ class DirectoryDisks(LocalTarget):
                     raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
                 found[machine.id] = machine
                 claims[machine.id] = files_of
-            except (Unreadable, Refused, OSError, ValueError, RecursionError) as error:
+            except (Unreadable, Refused, OSError, ValueError) as error:
                 # One that is not even text in its names harms no other.
                 name = _shown(role.name)
                 unseen.append(Unseen(vm_id(_shown(role.stem)), f"roles/{name}", _shown(str(error) or repr(error))))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.model.cluster import DiskKind, PowerState, ReplicationMode, StorageKind
 from reconciler.model.names import LONGEST
 
@@ -122,9 +122,9 @@ class MachineJson(Stated, frozen=True):
     notes: str = ""
 
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (ClusterJson, NodeJson, RoleJson, MachineJson)
+#: Made here, by one thread: see `encoded.Reader`.
+_DECODERS: dict[type, encoded.Reader[Any]] = {
+    kind: encoded.Reader(kind) for kind in (ClusterJson, NodeJson, RoleJson, MachineJson)
 }
 
 
@@ -140,13 +140,13 @@ def read(path: Path, kind: type[T]) -> T:
         raise Unreadable(f"{path.name}: {error.strerror or error}") from error
     try:
         return decode(data, kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except encoded.Wrong as error:
         raise Unreadable(f"{path.name}: {error}") from error
 
 
 def decode(data: bytes, kind: type[T]) -> T:
-    """The text as `kind`. Raises `msgspec.DecodeError` or UnicodeDecodeError."""
-    decoder: msgspec.json.Decoder[T] = _DECODERS[kind]
+    """The text as `kind`. Raises `encoded.Wrong`."""
+    decoder: encoded.Reader[T] = _DECODERS[kind]
     return decoder.decode(without_mark(data))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from reconciler import encoded
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity, sort_key
 from reconciler.model.documents import Placed, PolicySet
 from reconciler.parse.decode import decode
@@ -132,7 +133,7 @@ def _read_quickly(texts: Mapping[str, bytes]) -> dict[str, tuple[bytes, Plains]]
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         answers = pool.map(_quick_chunk, [[texts[name] for name in chunk] for chunk in chunks])
         for chunk, answer in zip(chunks, answers, strict=True):
-            plains: list[Plains] = msgspec.msgpack.decode(answer)
+            plains: list[Plains] = encoded.read_packed(answer)
             found.update((name, (texts[name], plain)) for name, plain in zip(chunk, plains, strict=True))
     return found
 

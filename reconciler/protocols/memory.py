@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -235,8 +235,26 @@ class KnownEvidence(Evidence, Protocol):
         """How many records the state has on record, and the hash of the last."""
         ...
 
-    def begin_anew(self) -> None:
-        """The next record is the first of a new chain."""
+    def begin_anew(self, told_by: str) -> None:
+        """What is owed becomes the first of a new chain, what the run `told_by` tells before all else."""
+        ...
+
+    def append_or_owe(self, kind: EvidenceKind, at: datetime, run: str, body: dict[str, Any]) -> None:
+        """As `append`; where it cannot be written now it is owed: kept in the state, and written before any later
+        record. Raises what keeps the state from being written."""
+        ...
+
+    def owe(self, records: Iterable[Record]) -> None:
+        """These are still to be written; of each time, kind, run and body count."""
+        ...
+
+    def owed(self) -> tuple[Record, ...]:
+        """What is still to be written, in its order; number and hash of each are of no meaning."""
+        ...
+
+    def settle(self, first: str = "") -> None:
+        """Writes what is owed, in its order, but what the run `first` tells before all else. Raises what `append`
+        raises; what was written by then is owed no more."""
         ...
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.errors import Refused, Unreachable
 
 #: Names that end so are written as lines.
@@ -50,10 +50,6 @@ class Sort(NamedTuple):
     command: str
     unreadable: str
     wrong: str
-
-
-#: What a text that is no such JSON ends in; one that is too deep is none either.
-_WRONG = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def as_lines(path: Path) -> bool:
@@ -94,8 +90,8 @@ class SnapshotFile:
         if len(data) > LARGEST_DOCUMENT:
             raise self.refused(f"is larger than {LARGEST_DOCUMENT:,} bytes; write so much as lines (NAME{LINES})")
         try:
-            found = msgspec.json.decode(data, type=kind)
-        except _WRONG as error:
+            found = encoded.read(data, kind)
+        except encoded.Wrong as error:
             self._fits(_header_of(data))
             raise self.refused(f"is no exported {self._sort.kind.lower()}: {error}") from error
         self._fits(found)
@@ -105,7 +101,7 @@ class SnapshotFile:
         """The lines after the header, decoded, some hundreds at a time."""
         assert self.header is not None
         self._fits(self.header)
-        decoder = msgspec.json.Decoder(kind)
+        decoder = encoded.Reader(kind)
         rest, seen = self._head.partition(b"\n")[2], 0
         while True:
             more = self._read(_AT_ONCE)
@@ -135,8 +131,8 @@ class SnapshotFile:
 
     def _found_header(self) -> Header | None:
         try:
-            header = msgspec.json.decode(self._head.partition(b"\n")[0], type=Header)
-        except _WRONG:
+            header = encoded.read(self._head.partition(b"\n")[0], Header)
+        except encoded.Wrong:
             return None
         return header if header.lines is not None else None
 
@@ -146,14 +142,14 @@ class SnapshotFile:
             said = f"{header.kind or 'of no kind'}, version {header.format_version or 'unknown'}"
             raise self.refused(f"is {said}; {kind} of version {version} is wanted")
 
-    def _decoded(self, decoder: msgspec.json.Decoder[T], whole: bytes, before: int) -> list[T]:
+    def _decoded(self, decoder: encoded.Reader[T], whole: bytes, before: int) -> list[T]:
         try:
             return decoder.decode_lines(whole)
-        except _WRONG as error:
+        except encoded.Wrong as error:
             for number, line in enumerate(whole.split(b"\n"), start=before + 2):
                 try:
                     decoder.decode(line)
-                except _WRONG as wrong:
+                except encoded.Wrong as wrong:
                     raise self.refused(f"has a wrong line {number}: {wrong}") from wrong
             raise self.refused(f"has a wrong line: {error}") from error
 
@@ -171,8 +167,8 @@ class SnapshotFile:
 
 def _header_of(data: bytes) -> Header:
     try:
-        return msgspec.json.decode(data, type=Header)
-    except _WRONG:
+        return encoded.read(data, Header)
+    except encoded.Wrong:
         return Header()
 
 

@@ -8,8 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
+from reconciler import encoded
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import ChainCheck, Record, record_line
 from reconciler.store.evidence import EvidenceFolder, Place
@@ -69,8 +68,8 @@ class _Walk:
     def take(self, place: Place) -> None:
         bare = place.line[:-1]
         try:
-            record = msgspec.json.decode(bare, type=Record)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            record = encoded.read(bare, Record)
+        except encoded.Wrong as error:
             self.unreadable(place, f"it is no record: {error}")
             return
         if record_line(record) != bare:

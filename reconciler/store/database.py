@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from reconciler import sqlite
+from reconciler import encoded, sqlite
 from reconciler.errors import Damaged, Refused, TemporaryError
 from reconciler.model import Lineage
 from reconciler.store.tables import FIRST_TABLES, LINEAGE, TABLES, Table, Values, seal
@@ -184,8 +184,8 @@ class Database:
     def decode(self, body: bytes, kind: type[T]) -> T:
         """A stored struct; raises `Damaged` where it does not read back."""
         try:
-            return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return encoded.read(body, kind)
+        except encoded.Wrong as error:
             raise self.damage(f"it holds a {kind.__name__} that does not read back: {error}") from error
 
     def close(self) -> None:

@@ -5,25 +5,28 @@ Only whole lines are a part of the chain. What a process that died left of a lin
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.errors import Damaged, TemporaryError
 from reconciler.model import EvidenceKind, Record, record_line
 from reconciler.store.anchor import SIGNATURE, SUMS, check_extends, read_sums, sum_of, sums_text
 
 #: A segment that has grown to this size, in bytes, gets no more records.
 SEGMENT_BYTES = 16 * 2**20
+
+#: No record is longer (bytes): one of a step with 100,000 members has 10 MiB.
+LONGEST_LINE = 64 * 2**20
 
 _SEGMENT = re.compile(r"\d{6}\.jsonl")
 _FIRST = "000001.jsonl"
@@ -96,16 +99,19 @@ class EvidenceFolder:
             if word not in place.line or not place.line.endswith(b"\n"):
                 continue
             try:
-                yield msgspec.json.decode(place.line, type=Record)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                yield encoded.read(place.line, Record)
+            except encoded.Wrong as error:
                 what = f"{place.path}:{place.number} is no record: {error}"
                 raise Damaged("RCL5020", what, "Keep the folder as it is, and compare it with a copy.") from error
 
     def lines(self) -> Iterator[Place]:
-        """Every line of every segment, oldest first."""
+        """Every line of every segment, oldest first. Raises `Damaged`, RCL5020, for one that is longer than any record
+        can be."""
         for path in self.segments():
             with files.open_regular(path) as handle:
-                for number, line in enumerate(handle, start=1):
+                for number, line in enumerate(iter(partial(handle.readline, LONGEST_LINE + 1), b""), start=1):
+                    if len(line) > LONGEST_LINE:
+                        raise _too_long(path, number)
                     yield Place(path, number, line)
 
     def seal(self, sign: Callable[[bytes], bytes] | None = None) -> dict[str, bytes]:
@@ -158,11 +164,21 @@ class EvidenceFolder:
         for segment in reversed(self.segments()):
             for line in _backwards(segment):
                 bare = line.removesuffix(b"\n")
-                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    found = msgspec.json.decode(bare, type=Record).seq
+                with suppress(encoded.Wrong):
+                    found = encoded.read(bare, Record).seq
                     if found <= seq:
                         return sha256(bare).hexdigest() if found == seq else ""
         return ""
+
+    def after(self, seq: int) -> Iterator[Record]:
+        """The records that read after this number, newest first."""
+        for segment in reversed(self.segments()):
+            for line in _backwards(segment):
+                with suppress(encoded.Wrong):
+                    found = encoded.read(line, Record)
+                    if found.seq <= seq:
+                        return
+                    yield found
 
     # --- Writing -----------------------------------------------------------------------------------------
 
@@ -176,6 +192,8 @@ class EvidenceFolder:
             body = body | {"setAside": [_told(path) for path in aside]}
         record = Record(end.seq + 1, end.head, at, kind, run, body)
         line = record_line(record)
+        if len(line) >= LONGEST_LINE:
+            raise OSError(errno.EFBIG, f"a record of {len(line):,} bytes is too long")
         self._write(end, line + b"\n")
         self._end = End(end.path, end.size + len(line) + 1, record.seq, sha256(line).hexdigest())
         for path in aside:
@@ -240,8 +258,7 @@ def _beginning(folder: Path) -> End:
 
 def _told(path: Path) -> dict[str, Any]:
     """What a record says of bytes that were put aside: they get the name without `.new` once it is written."""
-    torn = files.read_regular(path)
-    return {"file": path.stem, "bytes": len(torn), "sha256": sha256(torn).hexdigest()}
+    return {"file": path.stem, "bytes": path.stat().st_size, "sha256": sum_of(path)}
 
 
 def _last_record(segments: list[Path]) -> tuple[int, str]:
@@ -254,8 +271,8 @@ def _last_record(segments: list[Path]) -> tuple[int, str]:
                 continue
             bare = line.removesuffix(b"\n")
             head = head or sha256(bare).hexdigest()
-            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return msgspec.json.decode(bare, type=Record).seq + unread, head
+            with suppress(encoded.Wrong):
+                return encoded.read(bare, Record).seq + unread, head
             unread += 1
     return unread, head
 
@@ -269,11 +286,19 @@ def _backwards(path: Path) -> Iterator[bytes]:
             left -= size
             handle.seek(left)
             rest = handle.read(size) + rest
+            if len(rest) > 2 * LONGEST_LINE:
+                raise _too_long(path, None)
             whole = _split(rest)
             rest = whole[0]
             yield from reversed(whole[1:])
         if rest:
             yield rest
+
+
+def _too_long(path: Path, line: int | None) -> Damaged:
+    where = f"{path}:{line}" if line is not None else f"the end of {path}"
+    what = f"{where} is no record: it is longer than {LONGEST_LINE:,} bytes"
+    return Damaged("RCL5020", what, "Keep the folder as it is, and compare it with a copy.", subject=str(path))
 
 
 def _split(data: bytes) -> list[bytes]:

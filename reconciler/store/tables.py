@@ -71,6 +71,7 @@ REQUEST = Table(
     ("sequence", "id", "open", "body"),
     lambda values: ("request", "request.open") if values["open"] else ("request",),
 )
+OWED = Table("owed", ("id",), ("sequence", "id", "body"), _all_of("owed"))
 INTENT = Table(
     "intent",
     ("id",),
@@ -83,7 +84,7 @@ LINEAGE = Table(
 
 #: Those that version 0.1 had.
 FIRST_TABLES = (RUN, STEP, LEDGER, JOB, LEASE, MARK, SIGHTING, DOCUMENT)
-TABLES = (*FIRST_TABLES, SERVER, APPROVAL_USE, REQUEST, INTENT)
+TABLES = (*FIRST_TABLES, SERVER, APPROVAL_USE, REQUEST, OWED, INTENT)
 
 
 def seal(table: Table, values: Values) -> bytes:

@@ -18,6 +18,7 @@ from reconciler.control.auditing import protection, sources_of
 from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
 from reconciler.control.evidence import (
+    job_recorded,
     record_approvals,
     record_drift,
     record_end,
@@ -35,7 +36,7 @@ from reconciler.control.recovery import Wish, prepare, recover
 from reconciler.control.site import Site, actor
 from reconciler.control.status import names_of
 from reconciler.engines.embedded import open_engine
-from reconciler.errors import TemporaryError, UsageError
+from reconciler.errors import UsageError
 from reconciler.model import (
     Approved,
     CatalogSnapshot,
@@ -250,7 +251,8 @@ def test_a_step_says_what_was_seen_before_wanted_and_shown(life: Life) -> None:
     rounded = msgspec.structs.replace(after, display_name="as the server rounds it")
     names = names_of(seen) | {"hci-01/somebody-else/host": "not of this step"}
     done = Outcome(step.id, OutcomeState.DONE, NOON, "g1")
-    body = record_step(life.site, "r1", step, done, rounded, names).body
+    record_step(life.site, "r1", step, done, rounded, names)
+    body = life.records()[-1].body
     assert body["afterHash"] == group_hash(after)
     assert body["shownHash"] == group_hash(rounded)
     assert "beforeHash" not in body
@@ -258,7 +260,8 @@ def test_a_step_says_what_was_seen_before_wanted_and_shown(life: Life) -> None:
     assert msgspec.convert(body["shown"], ProtectionGroup) == rounded
     assert body["names"] == {ONE: "one", TWO: "two"}
     failed = Outcome(step.id, OutcomeState.FAILED, NOON, code="RCL3010", reason="changed meanwhile")
-    assert record_step(life.site, "r2", step, failed, None, names).body["code"] == "RCL3010"
+    record_step(life.site, "r2", step, failed, None, names)
+    assert life.records()[-1].body["code"] == "RCL3010"
     assert recorded(life.site, "r1") == {step.id}
     assert recorded(life.site, "r") == set()
     assert protection(life.records()[1:], ONE, life.site.now()).decisions == (), "a step that failed protects nobody"
@@ -348,7 +351,7 @@ def _dies_at_commit(step: files.Step) -> None:
         raise SystemExit
 
 
-def test_what_cannot_be_recorded_is_not_reported(life: Life) -> None:
+def test_what_cannot_be_recorded_now_is_recorded_before_all_else(life: Life) -> None:
     def full(step: files.Step) -> None:
         if ".evidence" in step.path:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -356,13 +359,14 @@ def test_what_cannot_be_recorded_is_not_reported(life: Life) -> None:
     with holding(life.site) as held:
         life.act(held)
         job = jobs_due(life.site, observe_whole(life.site), Bounds(life.site.folder), prune=True)[0]
-        with files.watch(full), pytest.raises(TemporaryError) as wrong:
-            run_jobs(life.site, (job,), held, "")
-        assert wrong.value.diagnostic.code == "RCL5021"
-        assert life.site.memory.jobs.running() != ()
-        run_jobs(life.site, (), held, "")
-    assert life.site.memory.jobs.running() == ()
-    assert life.kinds().count(EvidenceKind.POINT) == 1
+        with files.watch(full):
+            (ended,) = run_jobs(life.site, (job,), held, "")
+        assert ended.status.state is JobState.SUCCEEDED
+        assert life.kinds().count(EvidenceKind.POINT) == 0
+        assert job_recorded(life.site, ended), "it is owed, so nobody tells it a second time"
+        record_lock(life.site, "released", held.lease)
+    kinds = life.kinds()
+    assert kinds.index(EvidenceKind.POINT) + 1 == kinds.index(EvidenceKind.LOCK)
 
 
 # --- Names -----------------------------------------------------------------------------------------------------

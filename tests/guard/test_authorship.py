@@ -21,6 +21,10 @@ RULES = f"prune: true\n  approvals: {{approvers: [{ALICE}, {MALLORY}]}}"
 def site(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Reviewed:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    return two_groups_of(shop)
+
+
+def two_groups_of(shop: Shop) -> Reviewed:
     text = (shop.root / "policies" / "site.yaml").read_text()
     _, _, group = text.partition("---\n")
     other = group.replace("name: gold", "name: silver").replace("[one, two]", "[two]")

@@ -13,6 +13,10 @@ from tests.support.reviewed import MALLORY, T1, Reviewed
 
 @pytest.fixture
 def glassy(divided: Reviewed) -> Reviewed:
+    return glassy_of(divided)
+
+
+def glassy_of(divided: Reviewed) -> Reviewed:
     """Mallory passed over everything, and is on record with it."""
     assert divided("evidence", "seal", "--copy", str(divided.root / "anchor")).code in (0, 64)
     divided.replace("gold.yaml", "retention: 5d", "retention: 2d")

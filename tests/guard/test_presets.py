@@ -23,6 +23,10 @@ def preset(name: str, retention: str) -> str:
 
 @pytest.fixture
 def shared(divided: Reviewed) -> Reviewed:
+    return shared_of(divided)
+
+
+def shared_of(divided: Reviewed) -> Reviewed:
     """The group takes its retention from a preset."""
     divided.replace("gold.yaml", "retention: 5d, ", "")
     divided.replace("gold.yaml", "metadata: {name: gold}", "metadata: {name: gold}\nextends: [long]")

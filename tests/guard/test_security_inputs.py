@@ -49,7 +49,11 @@ def _key(keys: Path, name: str) -> str:
 
 @pytest.fixture
 def signed(shop: Shop, keys: Path) -> Reviewed:
-    return Reviewed(shop, SIGNED, {"policies/allowed_signers": f"# ours\n{ALICE} {_key(keys, 'alice')} alice@laptop\n"})
+    return Reviewed(shop, SIGNED, {"policies/allowed_signers": signers_of(keys)})
+
+
+def signers_of(keys: Path) -> str:
+    return f"# ours\n{ALICE} {_key(keys, 'alice')} alice@laptop\n"
 
 
 LINES: dict[str, Callable[[Path], str]] = {
@@ -161,6 +165,10 @@ def test_a_site_of_another_name_brings_no_approvers(site: Reviewed) -> None:
     for command in (("plan",), ("apply", "--yes")):
         said = site(*command, *T1)
         assert (said.code, "RCL3105" in said.err) == (6, True), said
+    for shows, code in (("drift", 6), ("status", 0), ("coverage", 0)):
+        said = site(shows, *T1)
+        assert (said.code, "the policies call the site hq2" in said.out + said.err) == (code, True), said
+    assert "RCL3105" in site("status", "--check", *T1).err
     said = site.tick(*T1)
     assert "RCL3105" in said.out + said.err
     assert said.code != 0
@@ -249,17 +257,29 @@ def test_without_the_settled_site_a_raised_budget_is_used_at_once(shop: Shop, mo
     assert site.groups()["gold"][1] == 4
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        ('to: "02:00"', 'to: "23:00"'),
-        ('changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', "changeWindows: []"),
-        ('[{allow: {from: "01:00", to: "02:00"}}]', '[{allow: {from: "01:00", to: "02:00"}}, {allow: {}}]'),
-        ('\n  changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', ""),
-        ('from: "01:00"', 'from: "23:00"'),
-    ],
-)
+WIDER = [
+    ('to: "02:00"', 'to: "23:00"'),
+    ('changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', "changeWindows: []"),
+    ('[{allow: {from: "01:00", to: "02:00"}}]', '[{allow: {from: "01:00", to: "02:00"}}, {allow: {}}]'),
+    ('\n  changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', ""),
+    ('from: "01:00"', 'from: "23:00"'),
+]
+
+
+@pytest.mark.parametrize("edit", WIDER)
 def test_a_wider_window_does_not_open_by_itself(shop: Shop, edit: tuple[str, str]) -> None:
+    site = windowed_of(shop)
+    site.edit("retention: 5d", "retention: 9d")
+    site.edit(*edit)
+    site.commit("wider", author=MALLORY)
+    for now in (T1, T2):
+        site.tick(*now)
+        assert site.groups() == {"gold": ("P5D", 2)}
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+
+
+def windowed_of(shop: Shop) -> Reviewed:
+    """Applied within its window, which is from one to two."""
     shop.policy("prune: false", WINDOWS.replace(APPROVERS, "prune: false"))
     opening = ("--now", "2026-03-10T01:30Z")
     shop("apply", "--yes", *opening)
@@ -271,13 +291,7 @@ def test_a_wider_window_does_not_open_by_itself(shop: Shop, edit: tuple[str, str
     site.git("config", "user.email", BOB)
     site.commit("first")
     assert shop("apply", "--yes", "--now", "2026-03-10T01:40Z").code == 0
-    site.edit("retention: 5d", "retention: 9d")
-    site.edit(*edit)
-    site.commit("wider", author=MALLORY)
-    for now in (T1, T2):
-        site.tick(*now)
-        assert site.groups() == {"gold": ("P5D", 2)}
-    assert site("diff", "HEAD~1", "HEAD").code == 5
+    return site
 
 
 def _gone(site: Reviewed) -> None:

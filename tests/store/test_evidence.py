@@ -366,3 +366,27 @@ def test_other_spellings_of_a_record_are_none(sealed: EvidenceFolder) -> None:
     for other in (lines[1].replace(b'"seq":', b'"seq": '), lines[1].replace(b'{"seq"', b'{"extra":1,"seq"')):
         found = errors(changed(sealed, 1, lines[0] + other + lines[2]))
         assert found[0] == ("RCL5020", "000002.jsonl", 2)
+
+
+# --- Sizes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_line_longer_than_any_record_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.store.evidence.LONGEST_LINE", 1000)
+    evidence = chain(tmp_path / "hq.evidence", 3)
+    with (evidence.folder / "000001.jsonl").open("ab") as file:
+        file.write(b"x" * 200_000)
+    for read in (lambda: list(evidence.lines()), lambda: checked(evidence), lambda: fill(evidence, 1)):
+        with pytest.raises(Damaged, match="longer than 1,000 bytes") as caught:
+            read()
+        assert caught.value.diagnostic.code == "RCL5020"
+
+
+def test_a_record_that_could_not_be_read_again_is_not_written(
+    evidence: EvidenceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(evidence, 2)
+    monkeypatch.setattr("reconciler.store.evidence.LONGEST_LINE", 1000)
+    with pytest.raises(TemporaryError, match="too long"):
+        evidence.append(KIND, NOON, "", {"word": "x" * 1000})
+    assert checked(evidence).records == 2

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from blake3 import blake3
 
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.engines.embedded.records import Assignment, Facts, JobRow, PointRecord
 from reconciler.errors import Damaged
 from reconciler.model import DataSource, Lineage
@@ -55,7 +55,7 @@ class Named(NamedTuple):
     path: Path
 
 
-_COPY = msgspec.msgpack.Decoder(Copy)
+_COPY = encoded.PackedReader(Copy)
 
 
 def write(folder: Path, copy: Copy) -> Path:
@@ -88,7 +88,7 @@ def read(path: Path) -> Copy:
         raise _damaged(path, "is not as it was written")
     try:
         copy = _COPY.decode(body)
-    except msgspec.DecodeError as error:
+    except encoded.Wrong as error:
         raise _damaged(path, f"does not read: {error}") from error
     if copy.needs:
         raise _damaged(path, f"needs {', '.join(copy.needs)}, which this version does not know")

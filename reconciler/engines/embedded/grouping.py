@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import msgspec
 
+from reconciler import encoded
 from reconciler.engines.embedded.records import ASSIGNMENT, Assignment, folder_name, source_key
 from reconciler.engines.embedded.sealed import Rows
 from reconciler.errors import Refused
@@ -22,8 +23,8 @@ from reconciler.model import (
     UpdateGroup,
 )
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_GROUP = msgspec.json.Decoder(ProtectionGroup)
+#: Made here, by one thread: see `encoded.Reader`.
+_GROUP = encoded.Reader(ProtectionGroup)
 
 
 def change(rows: Rows, volumes: Mapping[str, int], action: Action) -> str:

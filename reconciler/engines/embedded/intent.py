@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
+from reconciler import encoded
 from reconciler.engines.embedded.blocks import BLOCK, NAME, name_of
 from reconciler.engines.embedded.maps import blocks_in, file_digest
 from reconciler.engines.embedded.scan import runs
@@ -79,8 +80,8 @@ class Intent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 VERSION = 2
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_DECODER = msgspec.json.Decoder(Intent)
+#: Made here, by one thread: see `encoded.Reader`.
+_DECODER = encoded.Reader(Intent)
 
 
 class _Old(msgspec.Struct, frozen=True, rename="camel"):
@@ -90,7 +91,7 @@ class _Old(msgspec.Struct, frozen=True, rename="camel"):
     files: tuple[tuple[str, int, int], ...]
 
 
-_OLD = msgspec.json.Decoder(_Old)
+_OLD = encoded.Reader(_Old)
 
 
 def encode(intent: Intent) -> bytes:
@@ -101,7 +102,7 @@ def decode(body: bytes) -> Intent:
     """The intent again. One of version 0.1 is taken as cut off while it staged: it is never carried out."""
     try:
         return _DECODER.decode(body)
-    except msgspec.DecodeError:
+    except encoded.Wrong:
         old = _OLD.decode(body)
         never = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         files = tuple(PlannedFile(path) for path, _, _ in old.files)

@@ -6,9 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from reconciler import files, sqlite
+from reconciler import encoded, files, sqlite
 from reconciler.engines.embedded import upgrade
 from reconciler.engines.embedded.records import (
     ASSIGNMENT,
@@ -42,7 +40,7 @@ def read_marker(folder: Path) -> Marker | None:
         raise sqlite.unreadable(path, error) from error
     try:
         said = MARKER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except encoded.Wrong:
         return None
     if said.format > FORMAT or said.needs:
         raise Refused(

@@ -13,6 +13,7 @@ import msgspec
 import zstandard
 from blake3 import blake3
 
+from reconciler import encoded
 from reconciler.engines.embedded.blocks import BLOCK, HOLE, NAME
 from reconciler.errors import Damaged
 
@@ -93,8 +94,8 @@ class _Written(msgspec.Struct, frozen=True, rename="camel"):
     order: tuple[str, ...] = ()
 
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_DECODER = msgspec.msgpack.Decoder(_Written)
+#: Made here, by one thread: see `encoded.Reader`.
+_DECODER = encoded.PackedReader(_Written)
 
 
 def file_digest(size: int, names: bytes | bytearray) -> bytes:
@@ -159,7 +160,7 @@ def decode(body: bytes, before: MachineMap | None) -> MachineMap:
                 bytes(names),
             )
         return MachineMap(tuple(found[path] for path in written.order))
-    except (zstandard.ZstdError, msgspec.DecodeError, struct.error, KeyError, ValueError) as error:
+    except (zstandard.ZstdError, encoded.Wrong, struct.error, KeyError, ValueError) as error:
         raise Damaged(
             "RCL4006",
             f"the map of a recovery point does not read back: {error}",

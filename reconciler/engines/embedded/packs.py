@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 import msgspec
 from blake3 import blake3
 
-from reconciler import files
+from reconciler import encoded, files
 from reconciler.engines.embedded.blocks import HOLE, NAME, Encoding
 from reconciler.errors import Damaged
 
@@ -49,8 +49,8 @@ class PackHead(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     needs: tuple[str, ...] = ()
 
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_HEAD = msgspec.json.Decoder(PackHead)
+#: Made here, by one thread: see `encoded.Reader`.
+_HEAD = encoded.Reader(PackHead)
 
 
 class Sealed(NamedTuple):
@@ -139,7 +139,7 @@ def read_footer(path: Path) -> Sealed:
     try:
         head = _HEAD.decode(head_line)
         whole = len(records) % _RECORD.size == 0
-    except msgspec.DecodeError:
+    except encoded.Wrong:
         whole = False
     if not whole:
         raise _damaged(path, "has a footer that does not read")

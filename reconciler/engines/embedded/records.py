@@ -11,6 +11,7 @@ from hashlib import sha256
 
 import msgspec
 
+from reconciler import encoded
 from reconciler.engines.embedded.maps import MachineMap
 from reconciler.errors import Damaged
 from reconciler.model import (
@@ -233,14 +234,14 @@ def _plain(text: str) -> str:
     return kept[:24].strip("-")
 
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-MARKER = msgspec.json.Decoder(Marker)
-VOLUME = msgspec.json.Decoder(VolumeMarker)
-IDENTITY = msgspec.json.Decoder(Identity)
-ASSIGNMENT = msgspec.json.Decoder(Assignment)
-KNOWN_REPLICA = msgspec.json.Decoder(KnownReplica)
-KNOWN_VOLUME = msgspec.json.Decoder(KnownVolume)
-FACTS = msgspec.json.Decoder(Facts)
-POINT = msgspec.json.Decoder(PointRecord)
-JOB = msgspec.json.Decoder(JobRow)
-PACK = msgspec.json.Decoder(PackRecord)
+#: Made here, by one thread: see `encoded.Reader`.
+MARKER = encoded.Reader(Marker)
+VOLUME = encoded.Reader(VolumeMarker)
+IDENTITY = encoded.Reader(Identity)
+ASSIGNMENT = encoded.Reader(Assignment)
+KNOWN_REPLICA = encoded.Reader(KnownReplica)
+KNOWN_VOLUME = encoded.Reader(KnownVolume)
+FACTS = encoded.Reader(Facts)
+POINT = encoded.Reader(PointRecord)
+JOB = encoded.Reader(JobRow)
+PACK = encoded.Reader(PackRecord)

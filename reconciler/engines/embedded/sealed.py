@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 from blake3 import blake3
 
-from reconciler import sqlite
+from reconciler import encoded, sqlite
 from reconciler.errors import Damaged, StaleFence
 from reconciler.model import Lineage
 from reconciler.protocols import Fence
@@ -56,8 +56,8 @@ class Found(msgspec.Struct, frozen=True):
     faults: tuple[str, ...]
 
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_HEAD = msgspec.json.Decoder(Head)
+#: Made here, by one thread: see `encoded.Reader`.
+_HEAD = encoded.Reader(Head)
 
 
 def new_identity() -> str:
@@ -75,11 +75,11 @@ def seal_file(value: msgspec.Struct) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(value, seal=_file_seal(value)))
 
 
-def open_file(data: bytes, decoder: msgspec.json.Decoder[T]) -> T | None:
+def open_file(data: bytes, decoder: encoded.Reader[T]) -> T | None:
     """What the file says; None where it is not as it was written."""
     try:
         value = decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except encoded.Wrong:
         return None
     return value if data == seal_file(value) else None
 
@@ -120,7 +120,7 @@ class Rows:
             raise self.fault("its head is missing")
         try:
             head = _HEAD.decode(row["body"])
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
+        except encoded.Wrong as error:
             raise self.fault("its head does not read") from error
         if row["seal"] != seal(head.store, "head", "", row["body"]):
             raise self.fault("its head is not as it was written")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import files, sqlite
+from reconciler import encoded, files, sqlite
 from reconciler.engines.embedded import upgrade
 from reconciler.engines.embedded.grouping import assignment_of, change, groups_of
 from reconciler.engines.embedded.lost import exchanged, unreachable
@@ -57,9 +57,9 @@ MIGRATIONS = "reconciler.engines.embedded.server_sql"
 _NOTHING = ("lost+found", ".snapshot")
 LOST = "lost-"
 
-#: Made here, by one thread: two threads that decode a type for the first time at once can crash msgspec 0.22.
-_GROUP = msgspec.json.Decoder(ProtectionGroup)
-_JOB = msgspec.json.Decoder(Job)
+#: Made here, by one thread: see `encoded.Reader`.
+_GROUP = encoded.Reader(ProtectionGroup)
+_JOB = encoded.Reader(Job)
 
 
 class ServerStore:

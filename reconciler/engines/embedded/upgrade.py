@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import files, sqlite
+from reconciler import encoded, files, sqlite
 from reconciler.engines.embedded import maps
 from reconciler.engines.embedded.records import (
     ASSIGNMENT,
@@ -35,7 +35,7 @@ from reconciler.model import Consistency, JobKind, JobResult, Lineage, PointKind
 #: Who a store of version 0.1 is, until it takes an identity at its first write.
 UNNAMED = "unnamed"
 
-_RESULT = msgspec.json.Decoder(JobResult)
+_RESULT = encoded.Reader(JobResult)
 _NEW = "reconciler.engines.embedded"
 
 

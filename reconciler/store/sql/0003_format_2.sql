@@ -40,6 +40,12 @@ CREATE TABLE request (
     digest BLOB
 );
 CREATE INDEX request_open ON request (open, sequence);
+CREATE TABLE owed (
+    sequence INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    body BLOB NOT NULL,
+    digest BLOB
+);
 CREATE TABLE intent (
     id TEXT PRIMARY KEY,
     open INTEGER NOT NULL,

@@ -1,0 +1,775 @@
+"""The ways past the guard as one table: each is stopped, and gets through once its defence is taken out.
+
+A way that is stopped though nothing defends against it proves nothing, so every row names the function that stands in
+its way, and is tried twice: as it is, and without that function. Where two cover each other both are taken out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from reconciler.engines.embedded.engine import EmbeddedEngine
+from reconciler.errors import Refused
+from reconciler.model import ProtectionGroup, Record, record_line
+from reconciler.model.documents import PolicySet
+from reconciler.plan import rules
+from reconciler.plan.direction import FIELDS
+from reconciler.wiring import RehearsedClock, open_site
+from tests.fakes import NOON
+from tests.guard import (
+    defences,
+    test_authorship,
+    test_direction,
+    test_enumeration,
+    test_evidence,
+    test_git,
+    test_look_alikes,
+    test_presets,
+    test_replay,
+    test_saved_plans,
+    test_security_inputs,
+)
+from tests.guard.defences import Out, both, made, put, unweighed
+from tests.guard.test_security_inputs import keys
+from tests.shop import Said, Shop
+from tests.support.reviewed import ALICE, APPROVERS, BOB, MALLORY, T1, Reviewed, divided_of, forge
+
+__all__ = ["keys"]
+PROVE = bool(os.environ.get("RECONCILER_PROVE"))
+LATER = tuple(("--now", f"2026-03-10T{at}Z") for at in ("13:00", "14:00", "23:30"))
+
+
+class World(NamedTuple):
+    """What a way is tried with."""
+
+    shop: Shop
+    keys: Path
+    another: Callable[[], Shop]
+    #: Without the defence every end of the change has to be reached, with it none may be.
+    through: Callable[[list[bool]], bool] = all
+
+
+#: Does what the attacker does, and says whether it got through.
+Attack = Callable[[World], bool]
+
+
+class Way(NamedTuple):
+    """A row: the mechanism, what the way is called, the attack, what stands in its way and how that is taken out."""
+
+    mechanism: str
+    called: str
+    attack: Attack
+    defence: str
+    out: Out
+
+
+# --- What counts as through ------------------------------------------------------------------------------------
+
+#: As they are before anything is taken out.
+_WEIGHING = [(field.get, field.weigh) for field in FIELDS]
+
+
+def _held(site: Reviewed) -> dict[str, ProtectionGroup]:
+    """Virtual machine -> the group that the server protects it by."""
+    opened = open_site(site.root, site.document, RehearsedClock(NOON), policies=PolicySet((), (), ()))
+    try:
+        groups = [each.group for each in opened.engines["mabs-01"].observe().groups]
+    finally:
+        opened.close()
+    return {str(source): group for group in groups for source in group.sources}
+
+
+def _weaker(before: dict[str, ProtectionGroup], now: dict[str, ProtectionGroup]) -> bool:
+    for source, group in before.items():
+        if source not in now:
+            return True
+        for get, weigh in _WEIGHING:
+            old, new = get(group), get(now[source])
+            if old != new and weigh(old, new).needs_consent:
+                return True
+    return False
+
+
+def _done(site: Reviewed, *, count: int = 3) -> bool:
+    """Whether the server is weaker after the loop and `apply` have had their turn."""
+    before = _held(site)
+    for now in LATER[:count]:
+        site.tick(*now)
+    site("apply", "--yes", "--now", "2026-03-10T23:45Z")
+    return _weaker(before, _held(site))
+
+
+def _unseen(site: Reviewed, older: str = "base") -> bool:
+    """Whether whoever reviews the change is told that nothing needs an approval."""
+    return site("diff", older, "HEAD").code == 0
+
+
+def _change(act: Callable[[Reviewed], None], *ends: Callable[[Reviewed], bool]) -> Attack:
+    """The site with its group in a file of its own; Mallory commits a change."""
+
+    def attack(world: World) -> bool:
+        site = divided_of(world.shop)
+        act(site)
+        site.git("add", "-A", "shared" if (site.root / "shared").exists() else "policies")
+        site.commit("tidy up", author=MALLORY)
+        return world.through([end(site) for end in ends])
+
+    return attack
+
+
+def _committed(act: Callable[[Reviewed], None], make: Callable[[Shop], Reviewed] = divided_of) -> Attack:
+    """The way makes its own commits."""
+
+    def attack(world: World) -> bool:
+        site = make(world.shop)
+        act(site)
+        return _unseen(site)
+
+    return attack
+
+
+# --- Enumeration, authorship, Git ------------------------------------------------------------------------------
+
+_FOUND = {
+    "in_another_letter_case": ("policy_files.is_policy_name", defences.CASE_OF_ENDINGS),
+    "behind_a_link": ("policy_files._Walk._link", defences.LINKS),
+    "in_a_folder_behind_a_link": ("policy_files._Walk._link", defences.LINKS),
+    "in_a_hidden_folder_behind_a_link": ("policy_files._Walk._link", defences.LINKS),
+    "the_group_under_a_hidden_name": ("policy_files._Walk._entry", defences.DOT_FILES),
+    "the_group_with_another_ending": ("policy_files.is_policy_name", defences.OTHER_ENDINGS),
+    "a_second_document_far_down": ("policy_files.read_policy_files", defences.WHOLE_FILES),
+}
+ENUMERATION = [
+    Way("enumeration", name, _change(test_enumeration.WAYS[name], _unseen), *found) for name, found in _FOUND.items()
+]
+
+_WROTE = {
+    "plainly": ("authorship.wrote", defences.AUTHORS),
+    "over_the_group": (
+        "authorship._approvals_alone, the older side, and authors that nobody knows",
+        both(defences.OLDER_SIDE, defences.SOMEBODY),
+    ),
+    "over_the_group_and_a_harmless_change": ("authorship._approvals_alone, the older side", defences.OLDER_SIDE),
+    "in_other_letters": ("approvals.refusal, names.fold", defences.LETTER_CASE),
+    "under_another_name": ("history.commits, committers", defences.COMMITTERS),
+    "squashed": ("history.commits, co-authors", defences.CO_AUTHORS),
+    "back_and_forth": ("history.commits, every commit", defences.EVERY_COMMIT),
+    "moved_by_another": ("history._changed, both names", defences.BOTH_NAMES),
+    "by_a_merge": ("history._merged", defences.MERGES),
+    "together_with_an_approval": (
+        "authorship._approvals_alone, other documents, and authors that nobody knows",
+        both(defences.MIXED_FILES, defences.SOMEBODY),
+    ),
+}
+AUTHORSHIP = [
+    Way("authorship", name, _committed(test_authorship.WAYS[name], test_authorship.two_groups_of), *found)
+    for name, found in _WROTE.items()
+]
+
+
+def _own_mailmap_file(site: Reviewed) -> None:
+    """The mailmap is no file of the repository: its settings name one."""
+    path = site.write(".git/people", f"Somebody <{MALLORY}> <{BOB}>\n")
+    site.git("config", "mailmap.file", str(path))
+    test_git._weaken(site)
+
+
+def _cut_out(site: Reviewed, hide: Callable[[Reviewed], None]) -> None:
+    """Bob weakens, Mallory writes a note, Bob approves; the first of these is hidden."""
+    site.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    site.commit("shorter", author=BOB)
+    site.write("policies/notes.txt", "n")
+    site.commit("notes", author=MALLORY)
+    site.approved("base", "HEAD", by=BOB)
+    hide(site)
+
+
+def _grafted(site: Reviewed) -> None:
+    def hide(site: Reviewed) -> None:
+        later, base = site.git("rev-parse", "HEAD~1"), site.git("rev-parse", "base")
+        site.write(".git/info/grafts", f"{later} {base}\n")
+
+    _cut_out(site, hide)
+
+
+def _called_binary(site: Reviewed) -> None:
+    def hide(site: Reviewed) -> None:
+        site.write(".git/info/attributes", "*.yaml binary\n")
+
+    _cut_out(site, hide)
+
+
+def _hidden_from_the_index(flag: str) -> Attack:
+    """What stands in the work tree is not what is committed, and Git was told not to look."""
+
+    def attack(world: World) -> bool:
+        site = divided_of(world.shop)
+        site.replace("gold.yaml", "retention: 5d", "retention: 3d")
+        site.commit("shorter", author=MALLORY)
+        site.approved("base", "HEAD", by=ALICE)
+        (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+        site.git("update-index", flag, str(document.relative_to(site.root)))
+        document.write_text(document.read_text().replace("storage", "another reason"))
+        return _done(site, count=1)
+
+    return attack
+
+
+_TOLD = "gitrepo.commits: raw commits, a clean configuration"
+GIT = [
+    Way("Git", "plainly", _committed(test_git.WAYS["plainly"]), "authorship.wrote", defences.AUTHORS),
+    Way("Git", "mailmap", _committed(test_git.WAYS["mailmap"]), _TOLD, defences.OWN_WORD),
+    Way("Git", "a mailmap of the settings", _committed(_own_mailmap_file), _TOLD, defences.OWN_WORD),
+    Way("Git", "replaced", _committed(test_git.WAYS["replaced"]), _TOLD, defences.OWN_WORD),
+    Way("Git", "grafted", _committed(_grafted), _TOLD, defences.OWN_WORD),
+    Way("Git", "called binary", _committed(_called_binary), _TOLD, defences.OWN_WORD),
+    *(
+        Way("Git", flag, _hidden_from_the_index(flag), "gitrepo.changed_files", defences.WORK_TREE)
+        for flag in ("--assume-unchanged", "--skip-worktree")
+    ),
+]
+
+
+# --- Signers ---------------------------------------------------------------------------------------------------
+
+
+def _signing(way: str) -> Attack:
+    def attack(world: World) -> bool:
+        files = {"policies/allowed_signers": test_security_inputs.signers_of(world.keys)}
+        site = Reviewed(world.shop, test_security_inputs.SIGNED, files)
+        test_security_inputs._forged(site, world.keys, way)
+        site.tick(*T1)
+        test_security_inputs._weaken(site, world.keys)
+        return _done(site, count=1)
+
+    return attack
+
+
+def _certified(world: World) -> bool:
+    """Mallory's key is an authority's, and signs a certificate of Alice for a key that he made."""
+    files = {"policies/allowed_signers": test_security_inputs.signers_of(world.keys)}
+    site = Reviewed(world.shop, test_security_inputs.SIGNED, files)
+    test_security_inputs._forged(site, world.keys, "a certificate's")
+    site.tick(*T1)
+    site.edit("retention: 5d", "retention: 2d")
+    made = site.root / "made"
+    quiet = ("ssh-keygen", "-q")
+    subprocess.run((*quiet, "-t", "ed25519", "-N", "", "-f", str(made)), check=True)
+    signed = (*quiet, "-s", str(world.keys / "mallory"), "-I", "x", "-n", ALICE, f"{made}.pub")
+    subprocess.run(signed, check=True)
+    assert site.approve("HEAD", "--key", f"{made}-cert.pub", by=ALICE).code == 0
+    site.commit("shorter", author=MALLORY)
+    return _done(site, count=1)
+
+
+_LINE = "signers.in_force"
+SIGNERS = [
+    Way("signers", "added", _signing("added"), _LINE, defences.IN_FORCE),
+    Way("signers", "swapped in place", _signing("swapped in place"), "signers.keys", defences.WHOLE_LINES),
+    Way("signers", "for everybody", _signing("for everybody"), _LINE, defences.IN_FORCE),
+    Way("signers", "among blanks", _signing("among blanks"), _LINE, defences.IN_FORCE),
+    Way("signers", "a certificate's", _certified, _LINE, defences.IN_FORCE),
+]
+
+
+# --- Replay ----------------------------------------------------------------------------------------------------
+
+
+def _again(between: Callable[[Reviewed], None], end: Callable[[Reviewed], bool] = _done) -> Attack:
+    """3d by an approval, back, and 3d again."""
+
+    def attack(world: World) -> bool:
+        site = Reviewed(world.shop)
+        test_replay._once(site)
+        between(site)
+        test_replay._weaken(site)
+        return end(site)
+
+    return attack
+
+
+def _nothing(site: Reviewed) -> None:
+    """The approval that stands there is to count once more."""
+
+
+def _copied(site: Reviewed) -> None:
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    text = document.read_text()
+    document.unlink()
+    (document.parent / "copy.yaml").write_text(text.replace("name: approval-", "name: again-"))
+
+
+def _two_of_one_id(world: World) -> bool:
+    """A second approval with the id of one that counts, so that what the one has spent is not seen at the other."""
+    site = Reviewed(world.shop)
+    test_replay._weaken(site)
+    assert site.approve().code == 0
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    (document.parent / "z.yaml").write_text(document.read_text().replace("name: approval-", "name: z-"))
+    site.commit("approved, twice", author=ALICE)
+    return "RCL3035" not in site("plan", *T1).out
+
+
+def _from_another_site(world: World) -> bool:
+    site = Reviewed(world.shop)
+    test_replay._weaken(site)
+    site.approved()
+    shop = world.another()
+    path = shop.root / "policies" / "site.yaml"
+    path.write_text(path.read_text().replace("name: hq", "name: berlin").replace("site: hq", "site: berlin"))
+    berlin = Reviewed(shop)
+    test_replay._weaken(berlin)
+    (berlin.root / "policies" / "approvals").mkdir()
+    for document in (site.root / "policies" / "approvals").iterdir():
+        (berlin.root / "policies" / "approvals" / document.name).write_text(document.read_text())
+    berlin.commit("taken from the other repository", author=MALLORY)
+    return _done(berlin, count=1)
+
+
+def _of_version_01(world: World) -> bool:
+    site = Reviewed(world.shop)
+    test_replay._weaken(site)
+    assert site.approve().code == 0
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    lines = [each for each in document.read_text().splitlines() if not each.strip().startswith(("id:", "site:"))]
+    document.write_text("\n".join(lines) + "\n")
+    site.commit("approved", author=ALICE)
+    return _done(site, count=1)
+
+
+def _after_its_last_day(world: World) -> bool:
+    site = Reviewed(world.shop)
+    test_replay._weaken(site)
+    site.approved()
+    before = _held(site)
+    site("apply", "--yes", "--now", "2027-03-10T12:00Z")
+    return _weaker(before, _held(site))
+
+
+def _resumed_late(world: World) -> bool:
+    """What was agreed to in a terminal is resumed two days later."""
+    site = Reviewed(world.shop)
+    test_replay._weaken(site)
+    before = _held(site)
+
+    def failing(*words: Any, **named: Any) -> Any:
+        raise Refused("RCL9999", "the line is down", "Again.")
+
+    with ExitStack() as stack:
+        put(EmbeddedEngine, "apply", failing)(stack)
+        site.apply("--break-glass", "the disk is full")
+    site("resume", "--now", "2026-03-12T12:00Z")
+    return _weaker(before, _held(site))
+
+
+REPLAY = [
+    Way("replay", "after a revert", _again(_nothing), "using._use", defences.USE),
+    Way(
+        "replay",
+        "in a comparison",
+        _again(_nothing, lambda site: _unseen(site, "HEAD~1")),
+        "approvals.Court.older",
+        defences.OLDER_APPROVALS,
+    ),
+    Way("replay", "a copy by another name", _again(_copied), "approvals: uses by id", defences.USES_BY_ID),
+    Way("replay", "two of one id", _two_of_one_id, "approvals.approved: ids", defences.ONE_ID_ONE_APPROVAL),
+    Way("replay", "from another site", _from_another_site, "approvals._elsewhere", defences.ELSEWHERE),
+    Way("replay", "of version 0.1", _of_version_01, "approvals._elsewhere", defences.ELSEWHERE),
+    Way("replay", "after its last day", _after_its_last_day, "approvals.refusal: until", defences.LAST_DAY),
+    Way("replay", "resumed late", _resumed_late, "applying.AGREED_FOR", defences.LASTING_AGREEMENT),
+]
+
+
+# --- Saved plans -----------------------------------------------------------------------------------------------
+
+
+def _forged(
+    forger: Callable[[dict[str, Any]], None], edit: tuple[str, str] = ("retention: 5d", "retention: 1d")
+) -> Attack:
+    def attack(world: World) -> bool:
+        site = Reviewed(world.shop)
+        path = forge(test_saved_plans._saved(site, *edit), forger)
+        before = _held(site)
+        site("apply", str(path), "--yes", *T1)
+        return _weaker(before, _held(site))
+
+    return attack
+
+
+def _hash_that_was_approved(world: World) -> bool:
+    """Alice approved 4d; the step that does 1d is called by the hash of that."""
+    site = Reviewed(world.shop)
+    site.edit("retention: 5d", "retention: 4d")
+    site.commit("a little shorter")
+    site.approved()
+    (approved,) = (field["changeHash"] for step in site.steps() for field in step["change"]["fields"])
+    site.edit("retention: 4d", "retention: 1d")
+    site.commit("shorter")
+
+    def borrowed(file: dict[str, Any]) -> None:
+        for field in file["plan"]["steps"][0]["change"]["fields"]:
+            field["changeHash"] = approved
+
+    saved = site.root / "plan.json"
+    assert site("plan", "-o", str(saved), *T1).code == 0
+    before = _held(site)
+    site("apply", str(forge(saved, borrowed)), "--yes", *T1)
+    return _weaker(before, _held(site))
+
+
+def _made_up_document(world: World) -> bool:
+    """What is remembered as applied is what the next change is compared with."""
+    site = Reviewed(world.shop)
+
+    def remembered(file: dict[str, Any]) -> None:
+        for step in file["plan"]["steps"]:
+            step["remember"]["document"]["spec"]["shortTerm"]["retention"] = "1d"
+
+    path = forge(test_saved_plans._saved(site, "retention: 5d", "retention: 9d"), remembered)
+    assert site("apply", str(path), "--yes", *T1).code == 0
+    (entry,) = json.loads(site("catalog", "snapshot").out)["ledger"]
+    return bool(entry["document"]["spec"]["shortTerm"]["retention"] == "1d")
+
+
+def _made_up_names(world: World) -> bool:
+    """Whoever looks at the plan is told that a test machine goes."""
+    site = Reviewed(world.shop)
+
+    def renamed(file: dict[str, Any]) -> None:
+        file["plan"]["names"] = dict.fromkeys(file["plan"]["names"], "a harmless test machine")
+
+    path = forge(test_saved_plans._saved(site, "[one, two]", "[two]"), renamed)
+    return "harmless" in site("apply", str(path), "--yes", *T1).out
+
+
+_RETOLD = ("relabelled", "a stop called an update", "a stop without fields", "members dropped", "another name")
+SAVED = [
+    *(
+        Way("saved plans", name, _forged(test_saved_plans.FORGED[name]), "anew._change", defences.BY_ITS_ACTION)
+        for name in _RETOLD
+    ),
+    Way(
+        "saved plans",
+        "said to be approved",
+        _forged(test_saved_plans._said_to_be_approved),
+        "anew._hashed and agreeing._approved",
+        defences.APPROVED_ANEW,
+    ),
+    Way("saved plans", "a hash that was approved", _hash_that_was_approved, "anew._hashed", defences.OWN_HASHES),
+    Way("saved plans", "a made-up document", _made_up_document, "anew._remember", defences.REMEMBERED_ANEW),
+    Way("saved plans", "made-up names", _made_up_names, "anew.anew: names", defences.NAMED_ANEW),
+]
+
+
+# --- Direction -------------------------------------------------------------------------------------------------
+
+_SHORT = "spec.shortTerm."
+_RPO = unweighed("ProtectionGroup", _SHORT + "rpo")
+_RARER = ("the rules of synchronization and rpo", both(unweighed("ProtectionGroup", _SHORT + "synchronization"), _RPO))
+_WEIGHED = {
+    "other units": ("the rule of retention", defences.RETENTION),
+    "rarer": _RARER,
+    "no interval": _RARER,
+    "excepted": ("direction.of_release, rules._members", defences.MEMBERS),
+    "by a label that nobody has": ("direction.of_release, rules._members", defences.MEMBERS),
+    "by a node": ("direction.of_release, rules._members", defences.MEMBERS),
+    "what becomes of the points": (
+        "the rule of existingPoints",
+        unweighed("ProtectionGroup", "spec.existingPoints"),
+    ),
+    "renamed and shorter": ("the rule of retention", defences.RETENTION),
+    "removed and made anew": (
+        "direction.of_release, rules.REMOVED",
+        both(defences.RELEASES, made("ProtectionGroup", rules.REMOVED)),
+    ),
+    "two steps at once": _RARER,
+}
+DIRECTION = [
+    Way("direction", name, _change(test_direction.WAYS[name], _unseen, _done), *weighed)
+    for name, weighed in _WEIGHED.items()
+]
+# Where it is done it is refused as well: a member that is excluded is a contradiction (RCL3003).
+_EXCLUDED = _change(test_direction.WAYS["an exclusion"], _unseen)
+DIRECTION.append(
+    Way("direction", "an exclusion", _EXCLUDED, "rules.CREATED of exclusions", made("Exclusion", rules.CREATED))
+)
+
+
+# --- Look-alikes -----------------------------------------------------------------------------------------------
+
+
+def _key(site: Reviewed) -> None:
+    """With a Cyrillic letter in it the field is another one, and the real one is not written."""
+    site.replace("gold.yaml", "rpo: 24h", "r\u0440o: 24h")
+
+
+def _keyed(world: World) -> bool:
+    world.shop.policy("synchronization: 1h", "synchronization: 1h, rpo: 24h")
+    site = divided_of(world.shop)
+    _key(site)
+    site.commit("tidy up", author=MALLORY)
+    return world.through([_unseen(site), _done(site, count=1)])
+
+
+def _approver(world: World) -> bool:
+    site = divided_of(world.shop)
+    test_look_alikes.WAYS["an approver"](site)
+    site.commit("approved", author=ALICE.replace("c", "\u0441", 1))
+    return world.through([_unseen(site), _done(site, count=1)])
+
+
+_EXPIRE = both(defences.LETTERS, unweighed("ProtectionGroup", "spec.existingPoints"))
+_LOOKS = {
+    "a line separator": ("text.readable, and the rule of existingPoints", _EXPIRE),
+    "a paragraph separator": ("text.readable, and the rule of existingPoints", _EXPIRE),
+    "a next line": ("text.readable, and the rule of existingPoints", _EXPIRE),
+    "turned around": (
+        "text.readable, and the rules of retention and rpo",
+        both(defences.LETTERS, defences.RETENTION, _RPO),
+    ),
+    "invisible": ("text.readable, and direction.of_release", both(defences.LETTERS, defences.MEMBERS)),
+    "full width": ("direction.of_release", defences.MEMBERS),
+}
+LOOK_ALIKES = [
+    *(
+        Way("look-alikes", name, _change(test_look_alikes.WAYS[name], _unseen, _done), *looks)
+        for name, looks in _LOOKS.items()
+    ),
+    Way("look-alikes", "an approver", _approver, "approvals.refusal: approvers", defences.ADDRESSES),
+]
+
+
+# --- Guardrails, budgets, windows -------------------------------------------------------------------------------
+
+
+def _ruled(loosen: Callable[[Reviewed], None]) -> Attack:
+    """A change that a guardrail denies is approved; then the guardrail is loosened, which nobody approves."""
+
+    def attack(world: World) -> bool:
+        site = Reviewed(world.shop, files={"policies/rule.yaml": test_security_inputs.RULE})
+        site.edit("retention: 5d", "retention: 2d")
+        site.commit("shorter", author=MALLORY)
+        site.approved()
+        site.tick()
+        loosen(site)
+        site.commit("rules", author=MALLORY)
+        return _done(site)
+
+    return attack
+
+
+_ASKED = unweighed("Guardrail", "spec.validations")
+_MATCH = unweighed("Guardrail", "spec.match")
+_STRICT = unweighed("Guardrail", "spec.enforce")
+_KEPT = defences.SETTLED_GUARDRAILS
+GUARDRAILS = [
+    Way("guardrails", "gone", _ruled(test_security_inputs._gone), "settled.guardrails_now", _KEPT),
+    Way("guardrails", "warns", _ruled(test_security_inputs._warns), "settled.guardrails_now", _KEPT),
+    Way("guardrails", "warns by rule", _ruled(test_security_inputs._warns), "the rule of enforce", _STRICT),
+    Way("guardrails", "always", _ruled(test_security_inputs._always), "the rule of validations", _ASKED),
+    Way("guardrails", "looks away", _ruled(test_security_inputs._looks_away), "the rule of match", _MATCH),
+    Way("guardrails", "of changes alone", _ruled(test_security_inputs._of_changes_alone), "the rule of match", _MATCH),
+    Way(
+        "guardrails",
+        "gone by rule",
+        _ruled(test_security_inputs._gone),
+        "rules.REMOVED",
+        made("Guardrail", rules.REMOVED),
+    ),
+]
+
+
+def _growing(budgets: str, edit: tuple[str, str]) -> Attack:
+    """Two more virtual machines and a looser budget in one commit."""
+
+    def attack(world: World) -> bool:
+        world.shop.policy("[one, two]", "[one]")
+        site = Reviewed(world.shop, budgets)
+        site.edit("[one]", "[one, two]")
+        test_security_inputs._grow(site)
+        site.edit(*edit)
+        site.commit("looser", author=MALLORY)
+        site.tick()
+        return site.groups()["gold"][1] == 4
+
+    return attack
+
+
+_SHARE = APPROVERS + "\n  budgets: {shareAtOnce: 50%, minimumPopulation: 1}"
+_PER_DAY = ("a budget raised", "a budget taken out", "all budgets taken out", "a day as long as no other")
+_SPENT = unweighed("Site", "spec.budgets")
+
+
+def _opening(edit: tuple[str, str]) -> Attack:
+    """A change window made wider by the commit that wants to pass through it."""
+
+    def attack(world: World) -> bool:
+        site = test_security_inputs.windowed_of(world.shop)
+        site.edit("retention: 5d", "retention: 9d")
+        site.edit(*edit)
+        site.commit("wider", author=MALLORY)
+        for now in (T1, *LATER):
+            site.tick(*now)
+        return site.groups() == {"gold": ("P9D", 2)}
+
+    return attack
+
+
+BUDGETS = [
+    *(
+        Way("budgets and windows", name, _growing(*test_security_inputs.LOOSER[name]), "the rule of budgets", _SPENT)
+        for name in _PER_DAY
+    ),
+    *(
+        Way(
+            "budgets and windows",
+            f"a window, {number}",
+            _opening(edit),
+            "the rule of changeWindows",
+            unweighed("Site", "spec.changeWindows"),
+        )
+        for number, edit in enumerate(test_security_inputs.WIDER, start=1)
+    ),
+]
+
+
+# --- Presets ---------------------------------------------------------------------------------------------------
+
+
+def _preset(act: Callable[[Reviewed], None]) -> Attack:
+    def attack(world: World) -> bool:
+        site = test_presets.shared_of(divided_of(world.shop))
+        act(site)
+        site.commit("tidy up", author=MALLORY)
+        return world.through([_unseen(site), _done(site)])
+
+    return attack
+
+
+def _by_its_writer(world: World) -> bool:
+    site = test_presets.shared_of(divided_of(world.shop))
+    test_presets.WAYS["shorter"](site)
+    site.commit("tidy up", author=BOB)
+    site.approved("base", "HEAD", by=BOB)
+    return _unseen(site)
+
+
+_MERGED = both(defences.presets_as_they_were(test_presets.preset("long", "5d")), defences.RETENTION)
+PRESETS = [
+    *(
+        Way(
+            "presets",
+            name,
+            _preset(test_presets.WAYS[name]),
+            "read._with_presets, and the rule of retention",
+            _MERGED,
+        )
+        for name in ("shorter", "another", "one_more_that_wins", "named_alike")
+    ),
+    Way(
+        "presets",
+        "members_from_it",
+        _preset(test_presets.WAYS["members_from_it"]),
+        "direction.of_release, rules._members",
+        defences.MEMBERS,
+    ),
+    Way("presets", "by its writer", _by_its_writer, "authorship.wrote", defences.AUTHORS),
+]
+
+
+# --- Evidence --------------------------------------------------------------------------------------------------
+
+
+def _recorded(act: Callable[[Reviewed], None]) -> Attack:
+    """Mallory passed over everything, and takes it off the record; `evidence verify` alone is asked."""
+
+    def attack(world: World) -> bool:
+        site = test_evidence.glassy_of(divided_of(world.shop))
+        assert site("evidence", "verify").code == 0
+        act(site)
+        assert not any(b"because I can" in path.read_bytes() for path in test_evidence._files(site)) or act in _KEEPING
+        return site("evidence", "verify").code == 0
+
+    return attack
+
+
+def _written_anew(site: Reviewed) -> None:
+    """Every record after the changed one names the one before it as that is now."""
+    head = ""
+    for path in test_evidence._files(site):
+        lines = []
+        for line in path.read_bytes().splitlines():
+            record = msgspec.json.decode(line.replace(b"because I can", b"disk was full"), type=Record)
+            lines.append(record_line(msgspec.structs.replace(record, prev=head)))
+            head = sha256(lines[-1]).hexdigest()
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+_KEEPING = (test_evidence._two_lines_swapped,)
+_ENDS = both(defences.HEAD, defences.ANCHOR)
+EVIDENCE = [
+    Way("evidence", "a word", _recorded(test_evidence._word_changed), "chain._Walk._follow", defences.JOINED),
+    Way("evidence", "a line dropped", _recorded(test_evidence._line_dropped), "chain._Walk._follow", defences.JOINED),
+    Way("evidence", "cut off", _recorded(test_evidence._cut_off), "chained._check (what the state knows)", _ENDS),
+    Way("evidence", "written anew", _recorded(_written_anew), "chained._check (what the state knows)", _ENDS),
+    Way(
+        "evidence",
+        "swapped",
+        _recorded(test_evidence._two_lines_swapped),
+        "chain._Walk._follow, and chained._check",
+        both(defences.JOINED, _ENDS),
+    ),
+]
+
+TABLE = (
+    *ENUMERATION,
+    *AUTHORSHIP,
+    *SIGNERS,
+    *REPLAY,
+    *SAVED,
+    *DIRECTION,
+    *LOOK_ALIKES,
+    *GUARDRAILS,
+    *BUDGETS,
+    *PRESETS,
+    *EVIDENCE,
+    *GIT,
+)
+
+#: What every run of the tests tries; the whole is `make prove-guard`.
+QUICK = tuple({way.mechanism: way for way in reversed(TABLE)}.values())
+
+
+def test_the_table_has_five_ways_by_each_of_twelve_mechanisms() -> None:
+    counted = Counter(way.mechanism for way in TABLE)
+    assert len(counted) == 12
+    assert min(counted.values()) >= 5
+    assert len({(way.mechanism, way.called) for way in TABLE}) == len(TABLE)
+
+
+@pytest.fixture
+def world(shop: Shop, keys: Path, run: Callable[..., Said], tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(shop, keys, lambda: Shop(tmp_path_factory.mktemp("another"), run))
+
+
+@pytest.mark.parametrize("way", TABLE if PROVE else QUICK, ids=lambda way: f"{way.mechanism}: {way.called}")
+def test_without_its_defence_it_gets_through(world: World, way: Way) -> None:
+    with ExitStack() as stack:
+        way.out(stack)
+        assert way.attack(world)
+
+
+@pytest.mark.parametrize("way", TABLE if PROVE else (), ids=lambda way: f"{way.mechanism}: {way.called}")
+def test_with_its_defence_it_is_stopped(world: World, way: Way) -> None:
+    assert not way.attack(world._replace(through=any))
