@@ -274,7 +274,7 @@ def _check_some(agreement: Agreement) -> None:
 
 def _waits(agreement: Agreement) -> tuple[str, str, str]:
     """What is said where steps of a plan from a file or a run wait."""
-    if not agreement.odd & agreement.withheld:
+    if agreement.plan.weakening or not agreement.odd & agreement.withheld:
         return _weakens(agreement.plan)
     return (
         "RCL3107",

@@ -274,13 +274,13 @@ def _check(plan: Plan) -> None:
 
 def _hashed(change: Change, live: Change | None) -> Change:
     """With the hashes of the same fields of a live change: only they are of what a person wrote."""
-    known: Mapping[tuple[str, Any, Any], FieldChange] = {}
+    known: Mapping[tuple[str, bytes], FieldChange] = {}
     if live is not None and live.ref == change.ref:
-        known = {(field.path, field.before, field.after): field for field in live.fields}
+        known = {_key(field): field for field in live.fields}
     whole = live is not None and (live.verb, live.before, live.after) == (change.verb, change.before, change.after)
     fields = []
     for field in change.fields:
-        told = known.get((field.path, field.before, field.after)) if field.path or whole else None
+        told = known.get(_key(field)) if field.path or whole else None
         same = told is not None and told.direction is field.direction
         fields.append(
             msgspec.structs.replace(field, change_hash=own_hash(change.group, field))
@@ -293,6 +293,11 @@ def _hashed(change: Change, live: Change | None) -> Change:
         reason=live.reason if whole and live is not None else change.reason,
         location=live.location if live is not None else None,
     )
+
+
+def _key(field: FieldChange) -> tuple[str, bytes]:
+    """The field and its values, which may be lists and mappings."""
+    return field.path, msgspec.json.encode((field.before, field.after), order="deterministic")
 
 
 def _remember(change: Change, wish: DesiredGroup | None, entries: Mapping[tuple[str, str], LedgerEntry]) -> Remembrance:
