@@ -53,7 +53,7 @@ prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of dro
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/store/test_evidence.py -p no:randomly -q
 
 prove-guard: $(STAMP) ## ways past the guard, by mechanism: each is stopped, and gets through with its defence taken out
-	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/guard tests/plan/test_compare.py -p no:randomly -q
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/guard tests/plan/test_compare.py tests/plan/test_compare_deep.py -p no:randomly -q
 
 bench-impact: $(STAMP) ## impact of a change on 72,000 recovery points, as a ratio to reading their catalog
 	@$(BIN)/python -m bench.impact

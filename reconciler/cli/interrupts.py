@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -64,8 +65,9 @@ def listening(stop: Stoppable | None = None) -> Iterator[Listener | None]:
 class Listener:
     """The handler, and a thread that sees to it that the process ends.
 
-    A handler runs in the midst of whatever the main thread does, so it takes no lock: it writes into a pipe, and the
-    thread at its other end does the rest.
+    Python's handler runs in the midst of whatever the main thread does, so it takes no lock; and not at all while that
+    is in a long call of C (SQLite on a large database, a disk that does not answer). So the system's own handler writes
+    each signal into a pipe, and the thread at its other end sees to the rest.
     """
 
     def __init__(self, stop: Stoppable | None) -> None:
@@ -74,6 +76,8 @@ class Listener:
         self._heard = False
         self._patience_over = False
         self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._earlier = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._main = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, name="interrupts", daemon=True)
         self._thread.start()
@@ -82,8 +86,6 @@ class Listener:
         first, self._heard = not self._heard, True
         if self.stop is not None:
             self.stop.hear()
-        if first or number == signal.SIGINT:
-            os.write(self._write, b"!")
         patient = first and self.stop is not None and self.stop.is_patient
         again = not first and (number == signal.SIGINT or self._patience_over)
         if again or (first and not patient):
@@ -92,6 +94,7 @@ class Listener:
 
     def close(self) -> None:
         """Ends the thread; once a signal was heard it goes on until the process is gone."""
+        signal.set_wakeup_fd(self._earlier)
         if self._heard:
             return
         os.close(self._write)
@@ -118,11 +121,15 @@ class Listener:
 
     def _waited(self, seconds: float) -> bool:
         """Waits so long, or until there was a second Ctrl-C; False where the command has ended meanwhile."""
+        until = time.monotonic() + seconds
         self._second = False
-        if not select.select([self._read], [], [], seconds)[0]:
-            return True
-        self._second = bool(os.read(self._read, 1))
-        return self._second
+        while (left := until - time.monotonic()) > 0 and not self._second:
+            if select.select([self._read], [], [], left)[0]:
+                said = os.read(self._read, 64)
+                if not said:
+                    return False
+                self._second = signal.SIGINT in said
+        return True
 
 
 _listener: Listener | None = None

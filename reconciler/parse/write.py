@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from reconciler.model.names import fold
+from reconciler.parse.text import plain_text
 
 
 class _Dumper(yaml.SafeDumper):
@@ -21,6 +22,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    text = text.encode("utf-8", "backslashreplace").decode()  # YAML has no word for half of a pair
     node = dumper.represent_str(text)
     risky = any(text[:1] == digit for digit in "0123456789") and ":" in text
     if risky or fold(text) in ("Y", "N", "ON", "OFF", "YES", "NO"):
@@ -44,5 +46,11 @@ _Dumper.add_representer(dict, _mapping)
 
 
 def yaml_text(plain: Any) -> str:
-    """One document as YAML: mappings in their order, short lists in one line."""
-    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
+    """One document as YAML: mappings in their order, short lists in one line. Where some letter of it would not be read
+    as it stands (see `parse.text`), every letter that is not ASCII is an escape."""
+    text = _dumped(plain, unicode=True)
+    return text if plain_text(text.encode()) is not None else _dumped(plain, unicode=False)
+
+
+def _dumped(plain: Any, *, unicode: bool) -> str:
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=unicode, width=140)

@@ -14,8 +14,15 @@ from reconciler.errors import Damaged
 #: The schema of state databases.
 SQL = "reconciler.store.sql"
 
+#: How many pages are copied at once.
+_PAGES = 1024
+
 #: Files that SQLite keeps beside a database.
 _BESIDE = ("-wal", "-shm")
+
+
+def _between(status: int, left: int, total: int) -> None:
+    """Between two pieces of a copy, so that Ctrl-C is heard there."""
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -30,7 +37,9 @@ def copy_database(source: Path, target: Path) -> None:
     try:
         with closing(sqlite.connect_reading(source, migrations=SQL)) as one, closing(sqlite3.connect(target)) as two:
             try:
-                one.backup(two)
+                one.execute("BEGIN")
+                one.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from now on it is of this moment
+                one.backup(two, pages=_PAGES, progress=_between)
                 two.execute("PRAGMA journal_mode=DELETE")
             except sqlite3.OperationalError as error:
                 if sqlite.is_damage(error):

@@ -16,12 +16,41 @@ def blocked(*given: object, **named: object) -> Any:
     return os.read(end, 1)
 
 
+def busy(*given: object, **named: object) -> Any:
+    """A call of C that takes for ever and looks at no signal."""
+    import sqlite3
+
+    sys.stderr.write("BLOCKED\n")
+    sys.stderr.flush()
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT count(*) FROM n"
+    return sqlite3.connect(":memory:").execute(endless).fetchone()
+
+
+def stopped_child() -> None:
+    """The child that evaluates rules does not answer any more."""
+    import signal
+
+    from reconciler.expressions import parent
+
+    send = parent._Child._send
+
+    def sending(child: Any, value: object) -> None:
+        if not isinstance(value, tuple):  # after it has started
+            os.kill(child._process.pid, signal.SIGSTOP)
+            sys.stderr.write(f"child {child._process.pid}\nBLOCKED\n")
+            sys.stderr.flush()
+        send(child, value)
+
+    parent._Child._send = sending  # type: ignore[method-assign,assignment]
+
+
 def main(where: str, words: list[str]) -> None:
     from reconciler import cli, gitrepo
     from reconciler.cli import interrupts
-    from reconciler.control import loop, status
+    from reconciler.control import lease, loop, statefile, status
     from reconciler.engines.embedded.engine import EmbeddedEngine
     from reconciler.inventory import directory
+    from reconciler.staging import LocalStagedFile
 
     after: Callable[..., Any] = loop._Worker._rest
     match where:
@@ -36,6 +65,27 @@ def main(where: str, words: list[str]) -> None:
             gitrepo.resolve = blocked
         case "status":
             status.status = blocked
+        case "inspect":
+            setattr(directory, "inspect", blocked)  # noqa: B010
+        case "backup":
+            statefile._sum = blocked
+        case "copy":
+            setattr(statefile, "copy_database", busy)  # noqa: B010
+            interrupts.PATIENCE_SECONDS, interrupts.GONE_SECONDS = 2.0, 4.0
+        case "staging":
+            LocalStagedFile.write = blocked  # type: ignore[method-assign]
+            interrupts.PATIENCE_SECONDS, interrupts.GONE_SECONDS = 2.0, 4.0
+        case "rules":
+            stopped_child()
+        case "lease":
+            wait = lease._acquire
+
+            def waiting(*given: Any) -> Any:
+                sys.stderr.write("BLOCKED\n")
+                sys.stderr.flush()
+                return wait(*given)
+
+            lease._acquire = waiting  # type: ignore[assignment]
         case "rest":
 
             def rest(worker: Any, seconds: float) -> None:

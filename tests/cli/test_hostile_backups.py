@@ -34,7 +34,7 @@ def manifest(parts: list[dict[str, Any]], **fields: Any) -> bytes:
     """Sealed, as anybody can."""
     said: dict[str, Any] = {"formatVersion": "1.0", "kind": "StateBackup", "site": "hq", "host": "h", "version": "1"}
     said |= {"takenAt": "2026-03-10T12:00:00Z", "state": None, "parts": parts, "seal": ""} | fields
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     return json.dumps(said | {"seal": hashlib.sha256(text).hexdigest()}).encode()
 
 

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from reconciler.control.statefile import read_backup
 from reconciler.errors import ReconcilerError, StaleFence
 from reconciler.model import CreateGroup, EvidenceKind
 from reconciler.protocols import Fence
-from reconciler.store import EvidenceFolder, SqliteMemory, open_memory
+from reconciler.store import EvidenceFolder, SqliteMemory, copying, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.cli.test_terminal import _spawn
 from tests.fakes import NOON, unpack
@@ -116,6 +116,30 @@ def test_a_backup_is_whole_while_somebody_writes(shop: Shop, backup: Path) -> No
     assert copy.marks.read("seen") == NOON + MINUTE
     copy.close()
     assert (shop.root / "out" / "evidence" / "000001.jsonl").read_bytes() == whole
+
+
+def test_a_backup_in_pieces_is_of_one_moment(shop: Shop, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody writes between any two of them."""
+    pieces: list[int] = []
+
+    def write(status: int, left: int, total: int) -> None:
+        pieces.append(left)
+        if len(pieces) < 6:
+            tell(shop, f"meanwhile {len(pieces)}")
+
+    monkeypatch.setattr(copying, "_PAGES", 1)
+    monkeypatch.setattr(copying, "_between", write)
+    tell(shop, "last")
+    before = told(shop)
+    path = shop.root / "pieces.tar"
+    assert shop("state", "backup", str(path)).code == 0
+    assert len(pieces) > 10
+    assert len(set(pieces)) == len(pieces), "it never began anew"
+    read_backup(path, shop.root / "out")
+    with closing(open_memory(shop.root / "out" / "state.db")) as memory:
+        head = memory.verify()
+    assert head
+    assert told(shop) == [*before, *(f"meanwhile {number}" for number in range(1, 6))]
 
 
 def test_a_restore_shows_asks_keeps_and_tells(shop: Shop, backup: Path) -> None:
