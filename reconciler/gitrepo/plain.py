@@ -32,7 +32,7 @@ _LARGEST = 1024 * 1024
 _MOST_INCLUDES = 100
 
 #: A line of settings that takes in another file. Of any section: too many are looked at rather than one too few.
-_PATH = re.compile(r"^[ \t]*(?:\[[^\n]*\])?[ \t]*path[ \t]*=[ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
+_PATH = re.compile(r"^[ \t]*(?:\[[^\n]*\])?[ \t]*[Pp][Aa][Tt][Hh][ \t]*=[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
 
 
 def check_plain(top: Path) -> None:
@@ -78,7 +78,7 @@ def _included(settings: Path) -> None:
         here = ahead.pop()
         text = _text(here) if here not in seen else None
         seen.add(here)
-        if text is None or "include" not in text.casefold():
+        if text is None or "include" not in text.lower():
             continue
         for said in _PATH.findall(text.replace("\\\n", "")):
             named = said.strip('"').replace('\\"', '"').replace("\\\\", "\\")
