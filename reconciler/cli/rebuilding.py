@@ -9,9 +9,9 @@ from pathlib import Path
 from reconciler.cli.screen import out, paint_for
 from reconciler.cli.session import find_root, session
 from reconciler.control.lease import holding
+from reconciler.control.machines import find_machine
 from reconciler.control.observe import observe
 from reconciler.control.rebuilding import rebuild
-from reconciler.control.recovery import find_machine
 from reconciler.errors import ExitCode
 from reconciler.report import store_rebuild_text
 from reconciler.store import Opening

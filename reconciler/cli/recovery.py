@@ -21,11 +21,11 @@ from reconciler.control.apply import begin, end
 from reconciler.control.dispatch import poll, run_jobs
 from reconciler.control.evidence import evidence_trouble
 from reconciler.control.lease import Holding, holding
+from reconciler.control.machines import find_machine
 from reconciler.control.observe import Observation, observe
 from reconciler.control.recovery import (
     Prepared,
     Wish,
-    find_machine,
     prepare,
     prepare_unfinished,
     recover_off_record,

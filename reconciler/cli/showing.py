@@ -9,10 +9,10 @@ from reconciler.cli.options import Format
 from reconciler.cli.screen import out, paint_for, tell
 from reconciler.cli.session import find_root, session
 from reconciler.control import status as control
+from reconciler.control.machines import find_machine, sources_called
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.propose import state_lost
-from reconciler.control.recovery import find_machine
 from reconciler.errors import ExitCode, Severity, UsageError, worst
 from reconciler.model import DataSource, Duration
 from reconciler.report import findings_text, jobs_text, json_text, points_text, status_text
@@ -64,9 +64,9 @@ def points(root: Path | None, name: str | None, output: Format, machine: str | N
     """Shows what can be recovered."""
     with session(find_root(root), name, None, opening=Opening.READ) as site:
         observation = observe(site)
-        source = _source(observation, machine)
+        wanted = sources_called(observation, machine) if machine is not None else None
         rows = control.points(observation, control.names_of(observation))
-        mine = [row for row in rows if source is None or row.point.source == source]
+        mine = [row for row in rows if wanted is None or row.point.source in wanted]
         if output is Format.json:
             out(json_text({"formatVersion": "1.0", "kind": "RecoveryPoints", "points": mine}) + "\n")
         else:

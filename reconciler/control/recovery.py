@@ -14,12 +14,13 @@ from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs, start
 from reconciler.control.job_leases import job_lease, running_here
 from reconciler.control.lease import Holding
+from reconciler.control.machines import find_machine, sources_called
 from reconciler.control.observe import Observation
 from reconciler.control.policies import FOLDER, read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import OlderCopy, StoreView, Use, views
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable, UsageError
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -33,9 +34,7 @@ from reconciler.model import (
     RecoveryPoint,
     RecoveryStep,
     RecoveryTarget,
-    vm_id,
 )
-from reconciler.model.names import fold
 from reconciler.plan import Seen, coverage
 from reconciler.protocols import Fence, RecoveryPreview, UnfinishedRecovery
 
@@ -300,38 +299,21 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
     return tuple(found)
 
 
-def find_machine(observation: Observation, machine: str) -> DataSource:
-    """The data source that is called so, by name or by id; among the clusters and the catalogs."""
-    wanted, identity = fold(machine), vm_id(machine)
-    found = {
-        each.source(cluster)
-        for cluster, snapshot in observation.clusters.items()
-        for each in snapshot.machines
-        if wanted == fold(each.name) or identity == each.id
-    }
-    if not found:
-        found = {
-            replica.source
-            for catalog in observation.readable.values()
-            for replica in catalog.replicas
-            if wanted == fold(replica.machine_name) or identity == replica.source.machine
-        }
-    if not found:
-        raise UsageError(
-            "RCL7002",
-            f"no machine {machine!r} is known, neither to a cluster nor to a backup server",
-            "See `reconciler status` for the names; an id works too.",
-            subject=machine,
-        )
-    if len(found) > 1:
-        ids = ", ".join(str(source) for source in sorted(found))
-        raise UsageError(
-            "RCL7003",
-            f"{machine!r} is the name of {len(found)} machines: {ids}",
-            "Name it by its id.",
-            subject=machine,
-        )
-    return found.pop()
+def _namesakes(site: Site, observation: Observation, machine: str, source: DataSource) -> str:
+    """Which other virtual machines were called so and have recovery points, in words; "" where there are none."""
+    told = []
+    for other in sorted(sources_called(observation, machine) - {source}):
+        times = [
+            point.time for catalog in observation.readable.values() for point in catalog.points if point.source == other
+        ]
+        if times:
+            newest = max(times).astimezone(site.zone)
+            told.append(f"{other} with {_points(len(times))}, the newest of {newest:%Y-%m-%d %H:%M}")
+    return " and ".join(told)
+
+
+def _points(number: int) -> str:
+    return f"{number} recovery point{'s' if number != 1 else ''}"
 
 
 def _why_none(site: Site, observation: Observation, source: DataSource) -> str:
@@ -360,12 +342,14 @@ def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, Recov
         for server, point in points
         if (not wish.point or point.id == wish.point) and (wish.at is None or point.time <= wish.at)
     ]
+    others = _namesakes(site, observation, wish.machine, source)
     if fitting and (wish.point or wish.at is not None):
-        return *max(fitting, key=lambda found: found[1].time), None
+        return *max(fitting, key=lambda found: found[1].time), _other_of_the_name(wish.machine, source, others)
     now = site.now()
     best = newest_of(observation, fitting, now)
     if best is not None:
-        return *best, passed_over((point for _, point in points), best[1], now)
+        ahead = passed_over((point for _, point in points), best[1], now)
+        return *best, ahead or _other_of_the_name(wish.machine, source, others)
     if not points:
         for error in observation.troubles:  # what cannot be read is not taken for empty
             if error.diagnostic.subject in site.engines:
@@ -378,6 +362,15 @@ def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, Recov
     raise Refused(
         "RCL7004",
         f"{wish.machine!r} has no recovery point {what}",
-        "See `reconciler points` for what there is.",
+        f"Another virtual machine was called so: {others}. To recover that one, name it by its id."
+        if others
+        else "See `reconciler points` for what there is.",
         subject=wish.machine,
     )
+
+
+def _other_of_the_name(machine: str, source: DataSource, others: str) -> Diagnostic | None:
+    if not others:
+        return None
+    what = f"{machine!r} is {source} here; another virtual machine was called so: {others}"
+    return Diagnostic("RCL7028", Severity.ADVICE, what, "To recover that one, name it by its id.", subject=machine)

@@ -143,6 +143,7 @@ def _replica(
     coming = next_job(view, replica, group)
     best = newest(mine, replica, observation.at)
     return ReplicaStatus(
+        source=replica.source,
         server=catalog.server,
         machine=name or replica.machine_name or replica.source.machine,
         state=replica.state,

@@ -1715,6 +1715,12 @@ CATALOG: dict[str, Explanation] = {
         "The store, which alone knows what a recovery was about to do, is not there or not to be used.",
         "Bring the store back first. What was replaced lies beside its place, in files that end in `.original-...`.",
     ),
+    "RCL7028": Explanation(
+        "another virtual machine of the same name",
+        "A virtual machine that is made anew under its name has another id, and none of the former one's recovery "
+        "points. A name means the one that the cluster has now; the former one is still recovered, by its id.",
+        "Name it by the id that the message tells.",
+    ),
     "RCL7027": Explanation(
         "a recovery into what the site itself keeps",
         "The folder lies within the policies, a store, a cluster, or the evidence: what is recovered there would be "

@@ -9,7 +9,7 @@ import msgspec
 
 from reconciler.plan import MachineCoverage, Standing
 from reconciler.report.escape import safe
-from reconciler.report.words import Paint, Tone, count, moment, table
+from reconciler.report.words import Paint, Tone, called_apart, count, moment, table
 
 _TONES: dict[Standing, Tone] = {
     Standing.PROTECTED: "good",
@@ -55,11 +55,12 @@ def coverage_text(
     if not catalog_seen:
         lines.append("What the servers hold was not looked at: every machine of a group counts as pending.")
     shown = [row for row in machines if every or row.standing is not Standing.PROTECTED]
+    names = called_apart((row.source, row.name) for row in machines)
     if shown:
         rows = [
             (
                 row.standing,
-                row.name,
+                names[row.source],
                 row.source.cluster,
                 "+".join(row.levels) or row.level,
                 row.group or "-",

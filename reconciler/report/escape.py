@@ -135,8 +135,13 @@ def html_templates() -> Environment:
 
 
 def _finalized(value: Any) -> Any:
-    """What a template is about to show. Markup comes from templates alone: it is what a block or a loop has made."""
-    return value if hasattr(value, "__html__") or not isinstance(value, str) else safe(value)
+    """What a template is about to show. Markup comes from templates alone: it is what a block or a loop has made. Two
+    values that stand beside each other could be a command together: so no value has a `#` of its own."""
+    from markupsafe import Markup, escape
+
+    if hasattr(value, "__html__") or not isinstance(value, str):
+        return value
+    return Markup("&#35;").join(escape(part) for part in safe(value).split("#"))
 
 
 def xml(text: str) -> str:

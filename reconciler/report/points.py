@@ -10,7 +10,7 @@ import msgspec
 from reconciler.model import RecoveryPoint, format_size
 from reconciler.model.names import fold
 from reconciler.report.escape import safe
-from reconciler.report.words import Paint, count, table
+from reconciler.report.words import Paint, called_apart, count, table
 
 _KINDS = {"initialReplica": "initial replica", "synchronization": "synchronization", "expressFull": "express full"}
 
@@ -28,9 +28,9 @@ def points_text(rows: Sequence[PointRow], zone: tzinfo, paint: Paint) -> str:
     if not rows:
         return "There is no recovery point.\n"
     lines: list[str] = []
-    machines = sorted({(fold(row.machine), row.machine, str(row.point.source)) for row in rows})
-    for _, name, source in machines:
-        mine = [row for row in rows if str(row.point.source) == source]
+    names = called_apart((row.point.source, row.machine) for row in rows)
+    for source, name in sorted(names.items(), key=lambda named: (fold(named[1]), named[0])):
+        mine = [row for row in rows if row.point.source == source]
         lines.append(paint(f"{safe(name)}: {count(len(mine), 'point')}", "strong"))
         cells = [_cells(row, zone) for row in sorted(mine, key=_newest, reverse=True)]
         day = ""

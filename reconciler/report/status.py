@@ -8,12 +8,12 @@ import msgspec
 from msgspec import UNSET
 
 from reconciler.errors import Diagnostic
-from reconciler.model import JobKind, PoolVolume, ReplicaState, format_size
+from reconciler.model import DataSource, JobKind, PoolVolume, ReplicaState, format_size
 from reconciler.plan import MachineCoverage, Standing
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import KINDS
-from reconciler.report.words import Paint, Tone, ago, count, moment, table
+from reconciler.report.words import Paint, Tone, ago, called_apart, count, moment, table
 from reconciler.schedule import SKEW
 
 _REPLICA = {
@@ -47,6 +47,7 @@ class ReplicaStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     """A replica with its jobs. `next_job` None: nothing is scheduled."""
 
     server: str
+    source: DataSource
     machine: str
     state: ReplicaState
     volume: str
@@ -98,9 +99,10 @@ def _beat(status: Status, zone: tzinfo) -> str:
 
 
 def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
+    names = called_apart((row.source, row.name) for row in status.machines)
     rows = [
         (
-            row.name,
+            names[row.source],
             str(row.standing),
             "+".join(row.levels) or str(row.level),
             row.group,
@@ -130,12 +132,15 @@ def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
     if not status.replicas:
         return []
     rows = []
+    names = called_apart((each.source, each.machine) for each in status.replicas)
     for each in status.replicas:
         last = f"{KINDS[each.last_job]} {each.last_state} {moment(each.last_at, zone)}" if each.last_job else "-"
         coming = f"{KINDS[each.next_job]} {moment(each.next_at, zone)}" if each.next_job else "-"
         inactive = "" if each.group is not None else " (inactive)"
         size = format_size(each.stored_bytes)
-        rows.append((each.machine, _REPLICA[each.state] + inactive, each.volume, str(each.points), size, last, coming))
+        rows.append(
+            (names[each.source], _REPLICA[each.state] + inactive, each.volume, str(each.points), size, last, coming)
+        )
     head = ("REPLICA", "STATE", "VOLUME", "POINTS", "STORED", "LAST JOB", "NEXT JOB")
     return [*table(head, rows, paint), ""]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
+from reconciler.model import DataSource
+from reconciler.model.names import fold
 from reconciler.report.escape import safe
 
 Tone = Literal["good", "change", "bad", "quiet", "strong"]
@@ -50,6 +52,19 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def cut(text: str, most: int) -> str:
     """The text, or its first `most` characters less three, and dots."""
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def called_apart(machines: Iterable[tuple[DataSource, str]]) -> dict[DataSource, str]:
+    """What each data source is called where several are shown: by its name, with its id behind it where another
+    virtual machine has that name too."""
+    named = dict(machines)
+    machines_of: dict[str, set[str]] = {}
+    for source, name in named.items():
+        machines_of.setdefault(fold(name), set()).add(f"{source.cluster}/{source.machine}")
+    return {
+        source: name if len(machines_of[fold(name)]) == 1 else f"{name} ({source.cluster}/{source.machine})"
+        for source, name in named.items()
+    }
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], paint: Paint, indent: str = "") -> list[str]:

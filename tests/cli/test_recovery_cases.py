@@ -74,3 +74,33 @@ def test_a_machine_without_any_point(at: Callable[..., tuple[Path, Callable[...,
     assert said.code == 6
     assert "RCL7004: 'web-01' has no recovery point at all" in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_virtual_machine_made_anew_under_its_name_does_not_hide_the_points_of_the_former_one(
+    at: Callable[..., tuple[Path, Callable[..., Said]]],
+) -> None:
+    """The commonest reason to look for points: a name means the new one, and the former one is told with its id."""
+    home, act = at("recover-without-any-point", "d.raw")
+    assert act("apply", "--yes", *T1).code == 0
+    assert act("run", "--until-idle", *T1).code == 0
+    cluster, out = home.parents[2], str(home.parents[4] / "out")
+    (role,) = (cluster / "roles").iterdir()
+    former, made_anew = role.stem, "9e795e3c-83f0-a95a-ee9e-000000000009"
+    role.rename(role.with_name(f"{made_anew}.json"))
+    there = cluster / "roles" / f"{made_anew}.json"
+    there.write_text(there.read_text().replace(former, made_anew))
+    home.rename(home.with_name(made_anew))
+    stated = home.with_name(made_anew) / "vm.json"
+    stated.write_text(stated.read_text().replace(former, made_anew))
+    said = act("recover", "web-01", "--to", out, "--yes", *T2)
+    assert (said.code, f"hci-01/{former}/host with 1 recovery point," in said.err) == (6, True), said.err
+    said = act("points", "web-01")
+    assert "web-01: 1 point" in said.out, said.out
+    assert act("run", "--until-idle", *T2).code == 0
+    said = act("points", "web-01")
+    assert f"web-01 (hci-01/{former}): 1 point" in said.out, said.out
+    assert f"web-01 (hci-01/{made_anew}): 1 point" in said.out, said.out
+    assert f"web-01 (hci-01/{former})" in act("status", *T2).out
+    said = act("recover", "web-01", "--to", out, "--yes", *T2)
+    assert (said.code, "RCL7028" in said.err) == (0, True), said.err
+    assert act("recover", former, "--to", f"{out}-former", "--yes", *T2).code == 0

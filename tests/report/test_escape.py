@@ -7,7 +7,7 @@ import json
 from xml.dom import minidom
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.errors import Diagnostic, Location, Severity
@@ -95,6 +95,7 @@ _TEMPLATES = html_templates()
 
 
 @given(TEXT)
+@example("#[#")
 def test_templates_escape_whatever_they_show(text: str) -> None:
     shown = (
         html_templates()
