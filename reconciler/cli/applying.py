@@ -68,9 +68,11 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
     policies = read_good(place)
-    waits = _guard_first(place, name, now, policies, consent)
     adopting = bool(wish.adopt)
-    with session(place, name, now, policies, Opening.CREATE, adopting=adopting, trust=Trust.FIRST) as site:
+    waits = _guard_first(place, name, now, policies, consent, adopting=adopting)
+    with session(
+        place, name, now, policies, Opening.CREATE, adopting=adopting, trust=Trust.FIRST, changing=True
+    ) as site:
         _first(site)
         tidy(site)
         _, proposal = _propose(site, policies, wish)
@@ -106,7 +108,7 @@ def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent
     place = find_root(root)
     saved = read(file)
     policies = read_or_last_good(place)
-    with session(place, saved.plan.site, now, policies, trust=Trust.FIRST) as site:
+    with session(place, saved.plan.site, now, policies, trust=Trust.FIRST, changing=True) as site:
         _first(site)
         tidy(site)
         agreement = agree_saved(site, policies.policies, saved.plan, authors)
@@ -144,13 +146,15 @@ def _first(site: Site) -> None:
         note(f"The first apply of the site {site.name} opens: {'; '.join(opened(site.document))}.")
 
 
-def _guard_first(place: Path, name: str | None, now: str | None, policies: Policies, consent: Consent) -> ExitCode:
+def _guard_first(
+    place: Path, name: str | None, now: str | None, policies: Policies, consent: Consent, *, adopting: bool
+) -> ExitCode:
     """Takes over what was agreed to of the site's own changes (approvers, signers, guardrails, budgets, windows, what
     is opened), before anything is opened or planned by it. The rest waits: 5."""
     document = choose_site(policies.policies, name)
     if not state_path(place, document).is_file():
         return ExitCode.SUCCESS
-    site = open_state(place, document, clock_for(document, now))
+    site = open_state(place, document, clock_for(document, now), adopting=adopting)
     try:
         secured = secure(bench_of(site), policies.policies)
         everything = bool(secured.waiting) and _takes_over(site, secured, consent)

@@ -32,6 +32,7 @@ _LARGEST = 1024 * 1024
 _MOST_INCLUDES = 100
 
 #: A line of settings that takes in another file. Of any section: too many are looked at rather than one too few.
+_INCLUDE = re.compile(r"\[[ \t]*[Ii][Nn][Cc][Ll][Uu][Dd][Ee]")
 _PATH = re.compile(r"^[ \t]*(?:\[[^\n]*\])?[ \t]*[Pp][Aa][Tt][Hh][ \t]*=[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
 
 
@@ -78,7 +79,7 @@ def _included(settings: Path) -> None:
         here = ahead.pop()
         text = _text(here) if here not in seen else None
         seen.add(here)
-        if text is None or "include" not in text.lower():
+        if text is None or _INCLUDE.search(text) is None:
             continue
         for said in _PATH.findall(text.replace("\\\n", "")):
             named = said.strip('"').replace('\\"', '"').replace("\\\\", "\\")
