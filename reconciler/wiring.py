@@ -134,6 +134,18 @@ def open_site(
         holder=holder_identity(),
         stop=stop or Stop(),
         written=written,
+        elsewhere=_stores_of_others(root, document, policies),
+    )
+
+
+def _stores_of_others(root: Path, document: SiteDocument, policies: PolicySet | None) -> tuple[tuple[str, Path], ...]:
+    """The stores that other sites of the policies name. Only their paths are looked at."""
+    return tuple(
+        (f"{server.name} of the site {placed.document.metadata.name}", root / server.engine.embedded.path)
+        for placed in (policies.sites if policies is not None else ())
+        if placed.document.metadata.name != document.metadata.name
+        for server in placed.document.spec.servers
+        if server.engine.embedded is not None
     )
 
 

@@ -65,10 +65,12 @@ def _doubted(site: Site, now: datetime, trusted: datetime) -> None:
 
 
 def _returned(site: Site, now: datetime) -> None:
+    """Notes, once for each time that the clock was back, when it was believed again."""
     marks = site.memory.marks
     doubted, returned = marks.read(DOUBTED), marks.read(RETURNED)
     if doubted is not None and (returned is None or returned <= doubted):
         marks.write(RETURNED, now)
+        marks.write(DOUBTED, min(doubted, now - TRUSTED_JUMP))  # it may lie years ahead, where that was what was wrong
 
 
 def doubt_of(site: Site) -> Doubt | None:
@@ -101,13 +103,14 @@ def future_times(site: Site, observation: Observation) -> tuple[Diagnostic, ...]
     """
     known = site.memory.marks.read(ACKNOWLEDGED)
     found = [_of_server(catalog, observation.at, known) for catalog in observation.catalogs.values()]
-    found.append(_of_memory(site, observation.at))
+    found.append(_of_memory(site, observation.at, known))
     return tuple(each for each in found if each is not None)
 
 
 def acknowledge(site: Site, observation: Observation) -> None:
-    """Notes that somebody who confirmed the clock knows of the points that lie in the future now. Needs the lease."""
+    """Notes that somebody who confirmed the clock knows of all that lies in the future now. Needs the lease."""
     latest = [at for catalog in observation.catalogs.values() for _, at in _ahead(catalog, observation.at)]
+    latest += _remembered_ahead(site, observation.at).values()
     if latest:
         site.memory.marks.write(ACKNOWLEDGED, max(latest))
 
@@ -174,21 +177,26 @@ def _ahead(catalog: CatalogSnapshot, now: datetime) -> list[tuple[str, datetime]
     return found
 
 
-def _of_memory(site: Site, now: datetime) -> Diagnostic | None:
-    """The loop's own times: they are true again once it has run at the right time."""
+def _remembered_ahead(site: Site, now: datetime) -> dict[str, datetime]:
+    """Which of the loop's own times lie in the future, each kind with how far."""
     beat = site.memory.marks.read(HEARTBEAT)
     times = {"the heartbeat of the loop": [beat] if beat is not None else []}
     times["jobs"] = [record.started_at for record in site.memory.jobs.latest().values()]
     times["what was applied"] = [entry.applied_at for entry in site.memory.ledger.entries()]
     times["runs"] = [run.started_at for run in site.memory.journal.open_runs()]
-    wrong = {what: max(late) for what, some in times.items() if (late := [at for at in some if ahead(at, now)])}
+    return {what: max(late) for what, some in times.items() if (late := [at for at in some if ahead(at, now)])}
+
+
+def _of_memory(site: Site, now: datetime, known: datetime | None) -> Diagnostic | None:
+    wrong = _remembered_ahead(site, now)
     if not wrong:
         return None
     latest = max(wrong.values())
     return Diagnostic(
         "RCL6019",
-        Severity.ERROR,
+        Severity.WARNING if known is not None and latest <= known else Severity.ERROR,
         f"the state tells times in the future, up to {latest:%Y-%m-%d %H:%M} UTC: {', '.join(wrong)}",
-        "Look at the clock of this host. Nothing is decided by those times; they are written anew when it runs.",
+        "Look at the clock of this host. Nothing is decided by those times. If the time is right now, say so once: "
+        "`reconciler run --until-idle --confirm-clock`.",
         subject=site.name,
     )

@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 from reconciler.control import loop
-from reconciler.control.clock import ALARMS, future_times
+from reconciler.control.clock import ALARMS, doubt_of, future_times
 from reconciler.control.dispatch import poll
 from reconciler.control.flight import in_flight
 from reconciler.control.observe import Observation, observe
@@ -273,3 +273,51 @@ def test_what_was_applied_while_the_clock_was_ahead_is_not_in_flight_until_then(
         one.live(1, "idle")
         (noted,) = site.memory.ledger.sightings()
         assert noted.as_left_at <= one.clock.now()
+
+
+def test_times_in_the_future_that_somebody_knows_of_are_no_alarm_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An initial replica and an apply of a wrong year stay in the state; an alarm that lasts for that year would hide
+    the next one."""
+    with life(tmp_path, monkeypatch) as one:
+        one.clock.off = timedelta(days=365)
+        one.live(2, "idle")
+        one.clock.off = timedelta(0)
+        one.live(1, "idle")
+        assert _alarms(one) == {"RCL6018", "RCL6019"}
+        loop.run_until_idle(one.desk.site, one.desk.root, one, confirm_clock=True)
+        assert _alarms(one) == set()
+        assert {each.code for each in future_times(one.desk.site, one.observation())} == {"RCL6018", "RCL6019"}
+        one.clock.off = timedelta(days=500)
+        one.live(1, "idle")
+        one.clock.off = timedelta(0)
+        assert "RCL6018" in _alarms(one), "what came later is one again"
+
+
+def _alarms(one: Life) -> set[str]:
+    now = status(one.desk.site, one.observation(), None)
+    return {each.code for each in below_threshold(now, timedelta(hours=1))} & ALARMS
+
+
+def test_when_the_clock_was_right_again_is_noted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong year that was confirmed lies ahead for years: the points of the day when it was put right expire."""
+    with life(tmp_path, monkeypatch) as one:
+        one.live(1, "idle")
+        one.clock.off = timedelta(days=3653)
+        one.live(1, "idle")
+        loop.run_until_idle(one.desk.site, one.desk.root, one, confirm_clock=True)
+        one.clock.off = timedelta(0)
+        one.live(1, "idle")
+        loop.run_until_idle(one.desk.site, one.desk.root, one, confirm_clock=True)
+        first = doubt_of(one.desk.site)
+        one.live(2, "idle")
+        assert first is not None
+        assert doubt_of(one.desk.site) == first
+        one.clock.off = timedelta(days=-30)
+        one.live(1, "idle")
+        one.clock.off = timedelta(0)
+        one.live(1, "idle")
+        again = doubt_of(one.desk.site)
+        assert again is not None
+        assert again.returned > first.returned, "another time that it was back is noted again"
