@@ -13,7 +13,6 @@ from reconciler.control.begun import begun, check_place, note_begun, state_gone,
 from reconciler.control.bounds import Bounds
 from reconciler.control.securing import may_open
 from reconciler.control.site import Site, Stop
-from reconciler.control.statefile import write_backup
 from reconciler.control.stores import keeper_of
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
@@ -163,6 +162,8 @@ def open_memory_of(root: Path, document: SiteDocument, opening: Opening) -> Sqli
     if opening in (Opening.WRITE, Opening.CREATE) and format_of(path) == 1:
         backup = path.with_name(f"{path.name}.format-1.tar")
         if not backup.exists():
+            from reconciler.control.statefile import write_backup
+
             write_backup(name, path, EvidenceFolder.of(path).folder, backup, datetime.now(UTC))
     memory = open_memory(path, opening=opening)
     if memory.writable:
