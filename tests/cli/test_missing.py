@@ -350,7 +350,7 @@ def test_a_volume_is_declared_lost_alone(lived: Shop) -> None:
     shutil.rmtree(store / "volumes" / "vol-z")
     assert lived("store", "declare-lost", "mabs-01", "--volume", "vol-y", "--reason", "x", "--yes").code == 64
     run = lived("run", "--once", *at(13))
-    assert ("RCL4021" in run.out, "2 jobs succeeded" in run.out) == (True, True), run
+    assert (run.code, "RCL4021" in run.out, "2 jobs succeeded" in run.out) == (69, True, True), run
     done = lived("store", "declare-lost", "mabs-01", "--volume", "vol-z", "--reason", "the disk burnt", "--yes")
     assert done.code == 0, done
     assert ("three: newest point 2026-03-10 12:00" in done.out, "one: newest" in done.out) == (True, False), done
