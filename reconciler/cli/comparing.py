@@ -16,9 +16,10 @@ from reconciler.cli.options import Report
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, target
 from reconciler.control.approvals import NAMESPACE, payload
-from reconciler.control.compare import Asked, State, compare, judged_by, judges_of, read_state
+from reconciler.control.compare import Asked, compare, judged_by
 from reconciler.control.policies import FOLDER, read_good
 from reconciler.control.saved import read, shown
+from reconciler.control.states import State, judges_of, read_state
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
 from reconciler.model.comparison import Comparison
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Ceilings, Metadata

@@ -15,11 +15,11 @@ from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.evidence import evidence_unfit
 from reconciler.control.job_leases import running_here
-from reconciler.control.judging import bench_of
+from reconciler.control.judging import bench_of, settled_guard
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.requests import claim_loop, serve
-from reconciler.control.securing import renamed, secure, settled_guard
+from reconciler.control.securing import renamed, secure
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
