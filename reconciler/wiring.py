@@ -13,7 +13,6 @@ from reconciler.control.begun import begun, note_begun, state_gone
 from reconciler.control.bounds import Bounds
 from reconciler.control.securing import may_open
 from reconciler.control.site import Site, Stop
-from reconciler.control.statefile import write_backup
 from reconciler.control.stores import keeper_of
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
@@ -126,6 +125,18 @@ def open_site(
         holder=holder_identity(),
         stop=stop or Stop(),
         written=written,
+        elsewhere=_stores_of_others(root, document, policies),
+    )
+
+
+def _stores_of_others(root: Path, document: SiteDocument, policies: PolicySet | None) -> tuple[tuple[str, Path], ...]:
+    """The stores that other sites of the policies name. Only their paths are looked at."""
+    return tuple(
+        (f"{server.name} of the site {placed.document.metadata.name}", root / server.engine.embedded.path)
+        for placed in (policies.sites if policies is not None else ())
+        if placed.document.metadata.name != document.metadata.name
+        for server in placed.document.spec.servers
+        if server.engine.embedded is not None
     )
 
 
@@ -143,6 +154,8 @@ def open_memory_of(root: Path, document: SiteDocument, opening: Opening) -> Sqli
     if opening in (Opening.WRITE, Opening.CREATE) and format_of(path) == 1:
         backup = path.with_name(f"{path.name}.format-1.tar")
         if not backup.exists():
+            from reconciler.control.statefile import write_backup
+
             write_backup(name, path, EvidenceFolder.of(path).folder, backup, datetime.now(UTC))
     memory = open_memory(path, opening=opening)
     if memory.writable:

@@ -19,11 +19,10 @@ from reconciler.control.apply import apply as apply_plan
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
 from reconciler.control.judging import bench_of, wants_approvers
-from reconciler.control.lease import Holding, holding, where_it_can_be
+from reconciler.control.lease import holding, where_it_can_be
 from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
 from reconciler.control.propose import PlanWish, check_state, propose, waiting_of
-from reconciler.control.recovery import resume_recoveries
 from reconciler.control.remembering import refresh_ledger
 from reconciler.control.resuming import unfinished
 from reconciler.control.saved import read
@@ -31,6 +30,7 @@ from reconciler.control.securing import Secured, opened, record_site, secure, se
 from reconciler.control.settle import settle
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
+from reconciler.control.unfinished import resume_recoveries
 from reconciler.errors import (
     ConsentNeeded,
     Diagnostic,
@@ -80,7 +80,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             return waits
         agreement = _agreed(site, proposal, consent)
         with holding(site, _PATIENCE) as held:
-            _settle(site, held)
+            _settle(site)
             seen, again = _propose(site, policies, wish)
             if again.plan.plan_hash != proposal.plan.plan_hash:
                 raise Refused(
@@ -176,7 +176,7 @@ def _takes_over(site: Site, secured: Secured, consent: Consent) -> bool:
 def tidy(site: Site) -> None:
     """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
     if site.memory.writable and site.memory.journal.open_runs():
-        left = where_it_can_be(site, lambda held: _settle(site, held))
+        left = where_it_can_be(site, lambda held: _settle(site))
         if left is not None:
             note(left.diagnostic.message if isinstance(left, ReconcilerError) else str(left))
 
@@ -187,7 +187,7 @@ def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate
     if not agreement.as_written:
         mandate = msgspec.structs.replace(mandate, commit="")
     with holding(site, _PATIENCE) as held:
-        _settle(site, held)
+        _settle(site)
         applied = apply_plan(site, agreement.plan, held, mandate)
         settled = agreement.as_written and not applied.left and _nothing_more(site, policies)
         record_site(site, policies.policies, settled=settled, glass=bool(mandate.glass))
@@ -209,11 +209,11 @@ def _propose(site: Site, policies: Policies, wish: PlanWish) -> tuple[Observatio
     return observation, propose(site, policies.policies, observation, wish)
 
 
-def _settle(site: Site, held: Holding) -> None:
+def _settle(site: Site) -> None:
     """Cleans up after a process that died, so that this one starts from the truth."""
     for run in settle(site):
         note(f"The run {run} had been cut off; what it did is in the journal.")
-    for record in resume_recoveries(site, held):
+    for record in resume_recoveries(site):
         note(f"The recovery {record.job.id} had been cut off: {record.status.state}.")
     poll(site)
 

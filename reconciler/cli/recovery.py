@@ -17,29 +17,30 @@ from reconciler.cli.requests import asked_of_loop
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
 from reconciler.cli.session import find_root, parse_time, session
 from reconciler.control.agreeing import mandate_of
-from reconciler.control.apply import begin, end
 from reconciler.control.dispatch import poll, run_jobs
-from reconciler.control.evidence import evidence_trouble
-from reconciler.control.lease import Holding, holding
+from reconciler.control.evidence import evidence_trouble, record_end
+from reconciler.control.lease import holding, where_it_can_be
 from reconciler.control.machines import find_machine
 from reconciler.control.observe import Observation, observe
 from reconciler.control.recovery import (
     Prepared,
     Wish,
+    asked_for,
     prepare,
     prepare_unfinished,
     recover_off_record,
-    resume_recoveries,
 )
 from reconciler.control.recovery import recover as control_recover
-from reconciler.control.requests import loop_of
+from reconciler.control.requests import ask as ask_loop
+from reconciler.control.requests import loop_of, wait_for
 from reconciler.control.settle import settle
 from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.control.stores import views
-from reconciler.errors import ConsentNeeded, ExitCode, ReconcilerError, Refused, UsageError, worst
+from reconciler.control.unfinished import resume_recoveries
+from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, ReconcilerError, Refused, UsageError, worst
 from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
-from reconciler.protocols import RequestKind, StoreCheck
+from reconciler.protocols import Request, RequestKind, RequestState, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
 from reconciler.store import Opening
 from reconciler.system_errors import cannot_write
@@ -91,8 +92,11 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
         _consent(yes, options.step)
-        run, record = _carried_out(site, prepared, observation, "--yes" if yes else "asked in a terminal", on_record)
+        run, ended = _carried_out(site, prepared, observation, "--yes" if yes else "asked in a terminal", on_record)
         _told_of_owed(site, run)
+        if isinstance(ended, Request):
+            return _not_begun(site, ended)
+        record = ended
         if record.status.state is JobState.SUCCEEDED:
             out(recovered_text(record) if options.step is not RecoveryStep.UNDO else "What was there before is back.\n")
             return ExitCode.SUCCESS
@@ -109,16 +113,18 @@ def _told_of_owed(site: Site, run: str) -> None:
     """Says where a recovery is on record meanwhile, where the evidence could not take it."""
     unfit = evidence_trouble(site)
     if run and unfit is not None:
-        note(f"The evidence could not be written. This is on record in the journal of the state, as run {run}.")
+        note(f"The evidence could not be written. This is on record in the state meanwhile, as run {run}.")
         note(f"{unfit.code}: {unfit.message}. {unfit.remedy}")
 
 
 def _settled(site: Site, options: Options) -> tuple[JobRecord, ...] | None:
-    """Cleans up after a process that died, under the lease: the recoveries that were settled. None where nothing can be
-    written: a recovery to a folder needs no word in the state, whose disk may be the one that fails."""
+    """Cleans up after a process that died: the recoveries that were settled. A loop that lives does that itself. None
+    where nothing can be written: a recovery to a folder needs no word in the state, whose disk may be the one that
+    fails."""
     try:
-        with holding(site, _PATIENCE) as held:
-            return _clean_up(site, held, finish=options.step is not RecoveryStep.UNDO)
+        if site.memory.writable and loop_of(site) is not None:
+            return ()
+        return _clean_up(site, finish=options.step is not RecoveryStep.UNDO)
     except (ReconcilerError, OSError) as error:
         if options.to is None or (site.memory.writable and not cannot_write(error)):
             raise
@@ -140,23 +146,58 @@ def _said_off_record(prepared: Prepared) -> Prepared:
 
 def _carried_out(
     site: Site, prepared: Prepared, observation: Observation, consent: str, on_record: bool
-) -> tuple[str, JobRecord]:
-    """Does it; the id of the run, "" off the record, and what came of it. What cannot be put on record any more in the
-    middle, as the disk fills up, is done off it where nothing of a virtual machine is replaced."""
+) -> tuple[str, JobRecord | Request]:
+    """Does it, or has the loop do it that lives; the id of the run, "" off the record, and what came of it: the request
+    where the loop did not begin it. What cannot be put on record any more in the middle, as the disk fills up, is done
+    off it where nothing of a virtual machine is replaced."""
     with JobsOnScreen(names_of(observation)) as screen:
         try:
             if on_record:
-                with holding(site, _PATIENCE) as held:
-                    run = begin(site, None, held, mandate_of(site, "recover", consent))
-                    record = control_recover(site, prepared, held, run, screen.show)
-                    end(site, run, str(record.status.state))
-                return run, record
+                run = asked_for(site, mandate_of(site, "recover", consent))
+                ended = _by_loop(site, prepared, run) if loop_of(site) is not None else None
+                if ended is None:
+                    ended = control_recover(site, prepared, run, screen.show)
+                    where_it_can_be(site, lambda held: None)  # the stores learn how far the state has come
+                elif isinstance(ended, Request) and ended.state is not RequestState.SERVED:
+                    record_end(site, run, str(ended.state), 0, 0)
+                return run, ended
         except (ReconcilerError, OSError) as error:
             recovery = prepared.job.recovery
             if recovery is None or recovery.target is not RecoveryTarget.FOLDER or not cannot_write(error):
                 raise
             note("The state cannot be written any more: what comes of this recovery is not on record.")
         return "", recover_off_record(site, prepared, screen.show)
+
+
+def _by_loop(site: Site, prepared: Prepared, run: str) -> JobRecord | Request | None:
+    """Asks the loop, and waits: what came of it, or the request that was not begun. None where the loop is gone and had
+    not begun: it is to be done here."""
+    note("The loop that lives on this site does it. Ctrl-C withdraws what it has not begun.")
+    job = prepared.job
+    ended = wait_for(site, ask_loop(site, RequestKind.RECOVER, str(job.source), job, run))
+    if ended.state is RequestState.WITHDRAWN and not site.stop.asked:
+        note("The loop is gone and had not begun; it is done here.")
+        _clean_up(site)
+        return None
+    if ended.state is RequestState.SERVED and not site.stop.asked:
+        note("The loop is gone; what it had begun is brought to an end here.")
+        _clean_up(site)
+    record = site.memory.jobs.get(job.id)
+    return record if record is not None and record.status.state.ended else ended
+
+
+def _not_begun(site: Site, request: Request) -> ExitCode:
+    """Says why the loop has not begun it, or not ended it by now."""
+    if request.state is RequestState.SERVED and site.stop.asked:
+        note("The loop goes on with it; see `reconciler jobs`.")
+    elif site.stop.asked:
+        note("Withdrawn: nothing was replaced.")
+    elif request.state is RequestState.EXPIRED:
+        note("Another job of this virtual machine ran all the while; nothing was replaced. See `reconciler jobs`.")
+        return ExitCode.LOCK_HELD
+    else:
+        note(request.answer or "The loop did not begin it; nothing was replaced. Run the command again.")
+    return ExitCode.INTERRUPTED if site.stop.asked else ExitCode.FAILURE
 
 
 def _check_step(options: Options) -> None:
@@ -185,8 +226,7 @@ def check(root: Path | None, name: str | None, now: str | None, machines: list[s
     """Consistency checks now, of the machines named or of all that have a replica."""
     with session(find_root(root), name, now, opening=Opening.WRITE) as site:
         if loop_of(site) is None:
-            with holding(site, _PATIENCE) as held:
-                _clean_up(site, held)
+            _clean_up(site)
         observation = observe(site)
         jobs = _checks(site, observation, machines)
         codes = _not_seen(observation, jobs, machines)
@@ -197,8 +237,7 @@ def check(root: Path | None, name: str | None, now: str | None, machines: list[s
             codes.append(asked.code)
             jobs = list(asked.left)
             if jobs:  # the loop died: what it had at hand is settled first
-                with holding(site, _PATIENCE) as held:
-                    _clean_up(site, held)
+                _clean_up(site)
         with JobsOnScreen(names_of(observation)) as screen:
             ended = run_jobs(site, jobs, None, "", screen.show)
         if site.stop.asked:
@@ -244,11 +283,15 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     return ExitCode.FAILURE if any(each.findings for each in found) else ExitCode.SUCCESS
 
 
-def _clean_up(site: Site, held: Holding, *, finish: bool = True) -> tuple[JobRecord, ...]:
+def _clean_up(site: Site, *, finish: bool = True) -> tuple[JobRecord, ...]:
     """After a process that died; the recoveries that were settled. Whoever asks to go back is not gone on with before
-    (`finish` False)."""
-    settle(site)
-    settled = resume_recoveries(site, held) if finish else ()
+    (`finish` False). Whoever is at work on the site has cleaned up the runs: only jobs are waited for here."""
+    try:
+        with holding(site):
+            settle(site)
+    except LockHeld:
+        pass
+    settled = resume_recoveries(site) if finish else ()
     for record in settled:
         done = record.status.state is JobState.SUCCEEDED
         end = "all that was agreed still holds, and it was finished" if done else f"{record.status.reason}"

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from reconciler.cli.screen import note
 from reconciler.cli.session import find_root, session
-from reconciler.control.requests import ask, loop_of, wait_for
+from reconciler.control.dispatch import poll
+from reconciler.control.job_leases import running_here
+from reconciler.control.requests import ask, wait_for
 from reconciler.control.site import Site
-from reconciler.errors import ExitCode, Refused, UsageError, worst
+from reconciler.errors import ExitCode, UsageError, worst
 from reconciler.model import Job
 from reconciler.protocols import RequestKind, RequestState
 from reconciler.store import Opening
@@ -57,11 +59,26 @@ def cancel(root: Path | None, name: str | None, subject: str) -> ExitCode:
         if not running:
             what = f"no job of {subject!r} is running"
             raise UsageError("RCL5050", what, "See `reconciler jobs` for ids of jobs and machines.", subject=subject)
-        if loop_of(site) is None:
-            raise Refused(
-                "RCL5051",
-                "no loop lives on this site that could be asked",
-                "Stop the command that runs the job with Ctrl-C or SIGTERM; `reconciler lock show` says who it is.",
-                subject=subject,
-            )
-        return asked_of_loop(site, RequestKind.CANCEL, [(job, None) for job in running]).code
+        return worst([_cancelled(site, job) for job in running])
+
+
+def _cancelled(site: Site, job: str) -> ExitCode:
+    """Asks the process that runs the job, loop or command, and waits. A job that no process is at any more is brought
+    to its end here."""
+    if not _at_work(site, job):
+        poll(site)
+        note(f"{job}: the process that ran it is gone; it ends as interrupted.")
+        return ExitCode.SUCCESS
+    note("The process that runs it is asked. Ctrl-C withdraws that.")
+    ended = wait_for(site, ask(site, RequestKind.CANCEL, job), lambda: _at_work(site, job))
+    if ended.state is RequestState.WITHDRAWN:
+        note(f"{job}: " + ("withdrawn" if site.stop.asked else "it had ended by then"))
+        return ExitCode.INTERRUPTED if site.stop.asked else ExitCode.FAILURE
+    note(f"{job}: {ended.answer or str(ended.state)}")
+    return ExitCode.SUCCESS if ended.state is RequestState.DONE else ExitCode.FAILURE
+
+
+def _at_work(site: Site, job: str) -> bool:
+    """Whether a process that lives runs the job, as far as can be known."""
+    left = {record.job.id for record in running_here(site.memory, site.holder)}
+    return any(record.job.id == job and job not in left for record in site.memory.jobs.running())

@@ -10,14 +10,14 @@ import msgspec
 
 from reconciler.control.bounds import Bounds, explained
 from reconciler.control.clock import doubt_of
-from reconciler.control.evidence import job_recorded, record_job
+from reconciler.control.evidence import end_recorded, job_recorded, record_end, record_job
 from reconciler.control.job_leases import fence_of, running_here
 from reconciler.control.lease import TTL, Holding
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError, Refused, StaleFence, TemporaryError
 from reconciler.model import Job, JobHandle, JobKind, JobRecord, JobState, JobStatus
-from reconciler.protocols import Fence, Lease
+from reconciler.protocols import Fence, Lease, RequestKind, RequestState
 from reconciler.schedule import View, backoff, due
 
 #: How many jobs run at the same time; each uses threads of its own.
@@ -25,6 +25,12 @@ JOBS_AT_ONCE = 2
 
 #: How often a running job is asked where it stands, in seconds.
 POLL_SECONDS = 0.05
+
+#: How often is looked for requests to cancel what runs, in seconds.
+ASKED_SECONDS = 0.5
+
+#: How long a schedule leaves alone what a person cancelled: it would begin again at the next tick.
+CANCELLED_FOR = timedelta(hours=1)
 
 #: How long is waited for another process that is at a replica store, in seconds.
 PATIENCE_SECONDS = 30.0
@@ -162,7 +168,7 @@ def _run_jobs(
     waiting = list(jobs)
     ended: list[JobRecord] = []
     cancelled = False
-    patience = time.monotonic() + PATIENCE_SECONDS
+    patience, asked = time.monotonic() + PATIENCE_SECONDS, 0.0
     while waiting or _at_work(site):
         while waiting and not site.stop.asked and _at_work(site) < JOBS_AT_ONCE:
             try:
@@ -182,6 +188,9 @@ def _run_jobs(
             watch(record)
             if record.status.state.ended:
                 ended.append(record)
+        if site.started and time.monotonic() > asked:
+            cancel_as_asked(site)
+            asked = time.monotonic() + ASKED_SECONDS
         if site.stop.asked:
             waiting.clear()
             if not cancelled:
@@ -204,6 +213,17 @@ def cancel_running(site: Site) -> None:
             site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
 
 
+def cancel_as_asked(site: Site) -> None:
+    """Cancels what persons ask to be cancelled of the jobs that this process runs: nobody else can."""
+    for request in site.memory.requests.open():
+        record = site.memory.jobs.get(request.subject) if request.subject in site.started else None
+        if request.kind is RequestKind.CANCEL and record is not None and not record.status.state.ended:
+            site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
+            site.cancelled.add(record.job.id)
+            said = f"the job {record.job.id} ends at its next block"
+            site.memory.requests.answer(request.id, RequestState.DONE, said)
+
+
 def _running_for(site: Site, record: JobRecord) -> timedelta:
     """How long it has been running: what this process started by a clock that never jumps, the rest by the stored
     time."""
@@ -218,14 +238,20 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
         wait = backoff(record.attempt)
         if wait is not None:
             retry_at = now + max(wait, timedelta(seconds=status.retry_seconds))
+    if status.state is JobState.CANCELLED and record.job.id in site.cancelled:
+        retry_at = now + CANCELLED_FOR
     ended = msgspec.structs.replace(record, status=status, ended_at=now, retry_at=retry_at)
     lease = site.leases.take(site.memory, site.holder, record.job, TTL)
+    mine = record.job.id in site.started
     try:
         with site.memory.locks.under(lease):
-            # Evidence first: a process that dies in between leaves a running job, which is asked for again.
-            if record.job.id in site.started or not job_recorded(site, ended):
-                record_job(site, ended)
-            site.memory.jobs.record(ended)
+            found = site.memory.jobs.get(record.job.id)
+            if not mine and found is not None and found.status.state.ended:
+                ended = found  # another process that cleans up was quicker: what it found out counts
+            else:
+                # Evidence first: a process that dies in between leaves a running job, which is asked for again.
+                _tell(site, ended, mine=mine)
+                site.memory.jobs.record(ended)
     except StaleFence:
         # Somebody took the replica store away: what came of the job is theirs to find out.
         site.engines[record.job.server].cancel(JobHandle(record.job.server, record.job.id))
@@ -235,6 +261,14 @@ def _ended(site: Site, record: JobRecord, status: JobStatus) -> JobRecord:
     site.started.pop(record.job.id, None)
     site.leases.let_go(site.memory, record.job)
     return ended
+
+
+def _tell(site: Site, ended: JobRecord, *, mine: bool) -> None:
+    """The end of a job, and of the run that a recovery is; each once, wherever a process was killed."""
+    if mine or not job_recorded(site, ended):
+        record_job(site, ended)
+    if ended.job.kind is JobKind.RECOVERY and ended.run and (mine or not end_recorded(site, ended.run)):
+        record_end(site, ended.run, str(ended.status.state), 0, 0)
 
 
 def _too_long(hours: int) -> JobStatus:

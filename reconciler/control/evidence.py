@@ -186,6 +186,12 @@ def job_recorded(site: Site, record: JobRecord) -> bool:
     return any((each.body.get("job"), each.body.get("attempt")) == wanted for each in _on_record(site, record.job.id))
 
 
+def end_recorded(site: Site, run_id: str) -> bool:
+    """Whether it is on record that the run ended."""
+    mine = _on_record(site, run_id)
+    return any(each.kind is EvidenceKind.RUN_ENDED and each.run == run_id for each in mine)
+
+
 def _of_job(record: JobRecord) -> tuple[EvidenceKind | None, dict[str, Any]]:
     job, result = record.job, record.status.result
     body: dict[str, Any] = {

@@ -18,12 +18,12 @@ from reconciler.control.job_leases import running_here
 from reconciler.control.judging import bench_of
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
-from reconciler.control.recovery import resume_recoveries
 from reconciler.control.requests import claim_loop, serve
 from reconciler.control.securing import renamed, secure, settled_guard
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
+from reconciler.control.unfinished import resume_recoveries
 from reconciler.errors import (
     Diagnostic,
     ExitCode,
@@ -113,7 +113,7 @@ def run_once(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = 
     """One tick, and the jobs that were due in it."""
     worker = _Worker(site, root, watcher, Summary())
     with holding(site, PATIENCE) as held:
-        worker.prepare(held)
+        worker.prepare()
         done = worker.tick(held, confirm_clock)
     run_jobs(site, done.jobs, None, "", worker.note, done.decided)
     worker.note_how_far()
@@ -203,13 +203,13 @@ class _Worker:
         self._before: tuple[Diagnostic, ...] = ()
         self._read = ""
 
-    def prepare(self, held: Holding) -> None:
+    def prepare(self) -> None:
         """Cleans up after a process that died. What cannot be cleaned up is told with the findings of the tick."""
         bounds = Bounds(self.root)
         with bounds.about("the runs that were cut off"):
             settle(self.site)
         with bounds.about("the recoveries that were cut off"):
-            for record in resume_recoveries(self.site, held):
+            for record in resume_recoveries(self.site):
                 self.note(record)
         with bounds.about("the jobs that ran"):
             for record in poll(self.site):
@@ -240,7 +240,7 @@ class _Worker:
             try:
                 with holding(self.site, patience) as held:
                     if not prepared:
-                        self.prepare(held)
+                        self.prepare()
                         prepared = True
                     done = self.tick(held, confirm_clock)
             except LockHeld:

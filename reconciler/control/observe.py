@@ -8,15 +8,15 @@ import msgspec
 
 from reconciler.control.bounds import Bounds
 from reconciler.control.site import Site
-from reconciler.control.stores import OlderCopy, StoreView, views
+from reconciler.control.stores import ReadAlone, StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
 
 
 class Observation(msgspec.Struct, frozen=True):
     """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings.
-    `stores` are those of engines that keep one of their own. `copies` are what older copies of stores show: they are
-    among the troubles, and are read from, never planned or written by."""
+    `stores` are those of engines that keep one of their own. `copies` are what stores show that are read alone: they
+    are among the troubles, and are read from, never planned or written by."""
 
     at: datetime
     clusters: dict[str, ClusterSnapshot]
@@ -58,8 +58,8 @@ def observe(site: Site) -> Observation:
     for name, engine in site.engines.items():
         with bounds.about(f"the server {name}"):
             view = judged.get(name)
-            if isinstance(view, OlderCopy):
-                with bounds.about(f"the older copy of {name}"):
+            if isinstance(view, ReadAlone):
+                with bounds.about(f"what is there of {name}"):
                     copies[name] = engine.observe()
             if isinstance(view, ReconcilerError):
                 raise view

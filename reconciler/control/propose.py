@@ -10,7 +10,7 @@ from reconciler.control.observe import Observation
 from reconciler.control.securing import Secured, as_secured, secure, waiting_findings
 from reconciler.control.site import Site
 from reconciler.control.spending import spent_today
-from reconciler.control.stores import foreign, foreign_store, said_of
+from reconciler.control.stores import first_volumes, foreign, foreign_store, said_of
 from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Refused, Severity, UsageError
 from reconciler.expressions import evaluate
 from reconciler.model import Plan
@@ -53,8 +53,10 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     later = future_times(site, observation)
     usable = as_secured(secured, policies, observation.ledger)
     held = held_back(site.name, policies, usable)
+    proposal = checked(plan_propose(usable, situation))
+    first = (*first, *first_volumes(observation.stores, proposal.plan.volumes))
     found = (*verdict.findings, *waiting_of(site, secured), *held, *past_glass(site), *first, *later)
-    return said_too(checked(plan_propose(usable, situation)), found)
+    return said_too(proposal, found)
 
 
 def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:

@@ -10,17 +10,27 @@ from uuid import uuid4
 
 import msgspec
 
+from reconciler.control.apply import Mandate
 from reconciler.control.clock import newest_of, passed_over
-from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs, start
-from reconciler.control.job_leases import job_lease, running_here
-from reconciler.control.lease import Holding
+from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs
+from reconciler.control.evidence import record_end, record_run
+from reconciler.control.job_leases import job_lease
 from reconciler.control.machines import find_machine, sources_called
 from reconciler.control.observe import Observation
 from reconciler.control.policies import FOLDER, read_or_last_good
 from reconciler.control.propose import desired_now
 from reconciler.control.site import Site, actor
-from reconciler.control.stores import OlderCopy, StoreView, Use, views
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, TemporaryError, Unreachable
+from reconciler.control.stores import OlderCopy, OlderState, StoreView, Use, views
+from reconciler.control.unfinished import unfinished
+from reconciler.errors import (
+    Diagnostic,
+    LockHeld,
+    ReconcilerError,
+    Refused,
+    Severity,
+    TemporaryError,
+    Unreachable,
+)
 from reconciler.model import (
     Agreement,
     DataSource,
@@ -36,16 +46,10 @@ from reconciler.model import (
     RecoveryTarget,
 )
 from reconciler.plan import Seen, coverage
-from reconciler.protocols import Fence, RecoveryPreview, UnfinishedRecovery
+from reconciler.protocols import Fence, RecoveryPreview, Run
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
-
-#: The code of a recovery of which some files are replaced and others are not.
-HALF_DONE = "RCL7022"
-
-#: How long it is said of a recovery that it was not carried out.
-_SAID_FOR = timedelta(days=7)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -191,7 +195,9 @@ def _not_known(site: Site, job: Job) -> list[str]:
     """What a person should know that nothing here can tell them."""
     view = views(site).get(job.server)
     if isinstance(view, OlderCopy):
-        return [f"this is an older copy, which is read alone: {view.diagnostic.message}"]
+        return [f"this is an older copy, which is read alone: {_said(view)}"]
+    if isinstance(view, OlderState):
+        return [f"the store is read alone, and points may be there that the state knows nothing of: {_said(view)}"]
     if isinstance(view, StoreView) and view.use is Use.FOREIGN:
         return [
             f"the state does not know this store: what was applied to {job.server}, which recoveries were asked for "
@@ -200,9 +206,36 @@ def _not_known(site: Site, job: Job) -> list[str]:
     return []
 
 
-def recover(site: Site, prepared: Prepared, held: Holding, run: str, watch: Watcher) -> JobRecord:
-    """Does it, and waits for it."""
-    run_jobs(site, (prepared.job,), held, run, watch)
+def _said(error: ReconcilerError) -> str:
+    return error.diagnostic.message
+
+
+def asked_for(site: Site, mandate: Mandate) -> str:
+    """Puts on record who asks for a recovery, and how they agreed; returns the id of the run. Its end is on record with
+    the recovery's own, by whoever carries it out. No lease is needed to ask, so it has no token."""
+    now = site.now()
+    run = Run(
+        id=f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:6]}",
+        command=mandate.command,
+        actor=actor(),
+        host=site.holder,
+        started_at=now,
+        fence=0,
+        commit=mandate.commit,
+        ci=mandate.ci,
+    )
+    record_run(site, run, "", mandate.consent)
+    return run.id
+
+
+def recover(site: Site, prepared: Prepared, run: str, watch: Watcher) -> JobRecord:
+    """Does it under the lease of its replica store, and waits for it. Raises `LockHeld` where another process is at
+    that store for long."""
+    try:
+        run_jobs(site, (prepared.job,), None, run, watch)
+    except LockHeld as error:
+        record_end(site, run, error.diagnostic.code, 0, 0)
+        raise
     record = site.memory.jobs.get(prepared.job.id)
     assert record is not None
     return record
@@ -231,72 +264,6 @@ def recover_off_record(site: Site, prepared: Prepared, watch: Watcher) -> JobRec
             record = msgspec.structs.replace(record, status=engine.poll(handle))
             watch(record)
     return msgspec.structs.replace(record, ended_at=site.now())
-
-
-def resume_recoveries(site: Site, held: Holding) -> tuple[JobRecord, ...]:
-    """Settles recoveries whose process died: the engine carries on with one only while everything that was agreed
-    still holds, and ends it else. Nothing is recovered that had not come so far as to be written down as ready."""
-    resumed = []
-    for record in running_here(site.memory, site.holder):
-        engine = site.engines.get(record.job.server)
-        recovery = record.job.recovery
-        if record.job.kind is not JobKind.RECOVERY or engine is None or recovery is None:
-            continue
-        if engine.poll(JobHandle(record.job.server, record.job.id)).state is JobState.INTERRUPTED:
-            settle = msgspec.structs.replace(recovery, step=RecoveryStep.SETTLE)
-            start(site, msgspec.structs.replace(record.job, recovery=settle), held, record.run)
-            run_jobs(site, (), held, record.run)
-            ended = site.memory.jobs.get(record.job.id)
-            resumed += [ended] if ended else []
-    return tuple(resumed)
-
-
-def unfinished(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:
-    """The recoveries that never ended, with their servers."""
-    return tuple(
-        (server, each)
-        for server, engine in sorted(site.engines.items())
-        for each in getattr(engine, "unfinished", tuple)()
-    )
-
-
-def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
-    """What is to be said of recoveries that did not come to their end: one that is half done, and one that was asked
-    for last and not carried out."""
-    found = []
-    left = {each.job.id for each in running_here(site.memory, site.holder)} - set(site.started)
-    at_work = {each.job.id for each in site.memory.jobs.running()} - left
-    for server, each in unfinished(site):
-        if each.job in at_work or not each.replaced:
-            continue
-        found.append(
-            Diagnostic(
-                HALF_DONE,
-                Severity.ERROR,
-                f"the recovery of {each.machine!r} to {each.point}, asked for by {each.asked_by or 'somebody'}, is "
-                f"interrupted: {each.replaced} of {each.files} files are replaced",
-                f"Finish it with `reconciler recover --continue {each.machine}`, or go back with `reconciler recover "
-                f"--undo {each.machine}`. What was replaced is kept beside its place.",
-                subject=f"{server} {each.job}",
-            )
-        )
-    for (_, kind), record in sorted(site.memory.jobs.latest().items(), key=lambda item: item[1].job.id):
-        status = record.status
-        if kind is not JobKind.RECOVERY or status.state not in (JobState.FAILED, JobState.INTERRUPTED):
-            continue
-        if status.code == HALF_DONE or record.ended_at is None or site.now() - record.ended_at > _SAID_FOR:
-            continue
-        asked = record.job.recovery.asked_by if record.job.recovery else ""
-        found.append(
-            Diagnostic(
-                "RCL7024",
-                Severity.WARNING,
-                f"{record.job.source} was not recovered, as {asked or 'somebody'} had asked: {status.reason}",
-                "It is not done by itself. Ask for it anew, if it is still wanted.",
-                subject=record.job.id,
-            )
-        )
-    return tuple(found)
 
 
 def _namesakes(site: Site, observation: Observation, machine: str, source: DataSource) -> str:

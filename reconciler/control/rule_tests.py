@@ -126,7 +126,7 @@ def _run(placed: Placed[GuardrailDocument], case: Case, where: Location) -> Case
         _change(case.change),
         where,
     )
-    said = judge([(guardrail, subject)], evaluate)
+    said = judge([(placed, subject)], evaluate)
     got: Verdict = next((_VERDICTS[finding.code] for finding in said), "allow")
     return CaseResult(
         guardrail.metadata.name, case.name, case.expect, got, "; ".join(each.message for each in said), where

@@ -71,7 +71,9 @@ class Stop:
 class Site:
     """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder` says
     which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
-    clock that never jumps (seconds, `time.monotonic`), `leases` those that they run under."""
+    clock that never jumps (seconds, `time.monotonic`), `cancelled` those of them that a person cancelled, `leases`
+    those that they run under. `elsewhere` are the
+    stores of other sites of the policies: who uses them, and their paths."""
 
     document: SiteDocument
     folder: Path
@@ -84,7 +86,9 @@ class Site:
     stop: Stop = field(default_factory=Stop)
     written: SiteDocument | None = None
     started: dict[str, float] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
     leases: JobLeases = field(default_factory=JobLeases)
+    elsewhere: tuple[tuple[str, Path], ...] = ()
 
     @property
     def name(self) -> str:

@@ -9,9 +9,9 @@ from reconciler.control.evidence import evidence_trouble
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, past_glass, state_lost
-from reconciler.control.recovery import HALF_DONE, recovery_findings
 from reconciler.control.securing import ANOTHER_SITE, another_site
 from reconciler.control.site import Site
+from reconciler.control.unfinished import HALF_DONE, recovery_findings
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
 from reconciler.model.documents import PolicySet

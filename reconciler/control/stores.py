@@ -6,8 +6,9 @@ how far it had come, in two places that do not fail together.
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -18,7 +19,7 @@ import msgspec
 from reconciler.control.evidence import record_state
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity, Unreachable
-from reconciler.model import KnownStore, LedgerEntry, Lineage, Presence, StoreLineage
+from reconciler.model import KnownStore, LedgerEntry, Lineage, Presence, StoreLineage, VolumeImpact
 from reconciler.protocols import Engine, Fence, KeepsStore
 
 
@@ -33,8 +34,16 @@ class Use(StrEnum):
     FOREIGN = "foreign"
 
 
-class OlderCopy(Unreachable):
-    """The store that is there is an older copy of the one on record: it may be read, and nothing is written to it."""
+class ReadAlone(Unreachable):
+    """A store that may be read, and nothing is written to it."""
+
+
+class OlderCopy(ReadAlone):
+    """The store that is there is an older copy of the one on record."""
+
+
+class OlderState(ReadAlone):
+    """The store is newer than our state, which is an older copy: what was done since then is not known."""
 
 
 class StoreView(msgspec.Struct, frozen=True):
@@ -64,16 +73,53 @@ def views(site: Site) -> dict[str, StoreView | ReconcilerError]:
     state, known = site.memory.lineage(), site.memory.stores.known()
     ledger = site.memory.ledger.entries()
     found: dict[str, StoreView | ReconcilerError] = {}
+    seen: dict[str, StoreLineage] = {}
     for name, engine in site.engines.items():
         keeper = keeper_of(engine)
         if keeper is None:
             continue
         mine = tuple(entry for entry in ledger if entry.server == name)
         try:
-            found[name] = judge_store(name, OurSide(state, known.get(name), mine), keeper.lineage())
+            seen[name] = keeper.lineage()
+            found[name] = judge_store(name, OurSide(state, known.get(name), mine), seen[name])
         except ReconcilerError as error:
             found[name] = error
-    return found
+    return found | _shared(site, seen, known, found)
+
+
+def _shared(
+    site: Site,
+    seen: Mapping[str, StoreLineage],
+    known: Mapping[str, KnownStore],
+    found: Mapping[str, StoreView | ReconcilerError],
+) -> dict[str, Unreachable]:
+    """RCL5053 for each server whose store is another one's too, by its path, through a link or a mount, or by the
+    identity that a copy has. Whoever has it on record alone goes on with it."""
+    errors: dict[str, Unreachable] = {}
+    for name, mine in seen.items():
+        others = [other for other in seen if other != name]
+        if name in known and isinstance(found[name], StoreView):
+            others = [other for other in others if other in known and isinstance(found[other], StoreView)]
+        else:
+            for who, path in site.elsewhere:
+                if _one_place(Path(mine.path), path):
+                    errors[name] = _used_twice(name, mine, who, str(path))
+        for other in others:
+            theirs = seen[other]
+            same = mine.store is not None and theirs.store is not None and mine.store.id == theirs.store.id
+            if same or _one_place(Path(mine.path), Path(theirs.path)):
+                errors[name] = _used_twice(name, mine, other, theirs.path)
+    return errors
+
+
+def _one_place(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one place, through links and mounts."""
+    if not one.is_absolute() or not other.is_absolute():
+        return False  # no path at all: a store in memory
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or one.samefile(other)
+    except OSError:
+        return False
 
 
 def judge_store(server: str, ours: OurSide, seen: StoreLineage) -> StoreView:
@@ -128,6 +174,19 @@ def said_of(found: Mapping[str, StoreView], root: Path) -> tuple[Diagnostic, ...
     return tuple(told)
 
 
+def first_volumes(found: Mapping[str, StoreView], volumes: Iterable[VolumeImpact]) -> tuple[Diagnostic, ...]:
+    """What a plan says of volumes that it would use for the first time, of stores that are there."""
+    told = []
+    for each in volumes:
+        view = found.get(each.server)
+        if view is None or view.use is not Use.GOES_ON or each.volume in view.seen.volumes or not each.added_bytes:
+            continue
+        what = f"this is the first use of the volume {each.volume} of {each.server}: a folder is made for it"
+        remedy = "If a disk is to be its folder, mount it first."
+        told.append(Diagnostic("RCL5046", Severity.ADVICE, what, remedy, subject=f"{each.server} {each.volume}"))
+    return tuple(told)
+
+
 def foreign_store(view: StoreView) -> Diagnostic:
     """RCL3012: a store that this state has never used."""
     what = f"the state does not know the store of {view.server} in {view.seen.path}: it was lost, or is the wrong one"
@@ -155,6 +214,7 @@ def use_stores(site: Site, servers: frozenset[str], fence: Fence, run: str, *, a
         state, keeper = site.memory.lineage(), keeper_of(site.engines[name])
         if state is None or keeper is None:
             continue
+        _record_volumes(site, view, known.get(name), run)
         made = tell(site, view.seen, name, partial(keeper.establish, fence=fence))
         _record_first(site, view, made, run)
 
@@ -171,6 +231,7 @@ def note_stores(site: Site, fence: Fence) -> None:
         if view.use not in (Use.GOES_ON, Use.NAMING):
             continue
         say = keeper.establish if view.use is Use.NAMING else keeper.note_state
+        _record_volumes(site, view, known.get(name), "")
         try:
             made = tell(site, view.seen, name, partial(say, fence=fence))
         except ReconcilerError:
@@ -199,6 +260,14 @@ def _record_first(site: Site, view: StoreView, made: StoreLineage, run: str) -> 
     record_state(site, what, run, server=view.server, path=made.path, store=identity)
 
 
+def _record_volumes(site: Site, view: StoreView, known: KnownStore | None, run: str) -> None:
+    """That volumes were used for the first time. Those of a store that is named or taken over go with it."""
+    if known is None and view.use is not Use.GOES_ON:
+        return
+    for volume in sorted(set(view.seen.volumes) - set(known.volumes if known is not None else ())):
+        record_state(site, "firstUse", run, server=view.server, path=view.seen.path, volume=volume)
+
+
 def tell(site: Site, found: StoreLineage, server: str, say: Callable[[Lineage], StoreLineage]) -> StoreLineage:
     """Tells a store who our state is and how far it has come, with a new mark, and notes what the store says of itself.
     `found` is the store as it was before. The mark is written down here first: killed anywhere in between, our state
@@ -214,7 +283,7 @@ def tell(site: Site, found: StoreLineage, server: str, say: Callable[[Lineage], 
     if seen.store is not None:
         now = site.now()
         first = known.first_used_at if known is not None and known.store.id == seen.store.id else now
-        stores.note(KnownStore(server, seen.store, seen.path, first, now, told=mark))
+        stores.note(KnownStore(server, seen.store, seen.path, first, now, told=mark, volumes=found.volumes))
     return seen
 
 
@@ -231,6 +300,17 @@ _AWAY = (
     "`reconciler store declare-lost {server} --reason TEXT`, which says so on record and lets a new one begin. Nothing "
     "was concluded or written."
 )
+
+
+def _used_twice(server: str, seen: StoreLineage, other: str, path: str) -> Unreachable:
+    return Unreachable(
+        "RCL5053",
+        f"the store of {server} in {seen.path} is the store of {other} in {path} too: one leads to the other by a link "
+        "or a mount, or is a copy of it",
+        "Give each server of each site a store of its own: correct `path` in the Site, or remove the link. Nothing was "
+        "concluded or written.",
+        subject=server,
+    )
 
 
 def _missing(server: str, ours: OurSide, seen: StoreLineage) -> Unreachable:
@@ -274,13 +354,14 @@ def _older_copy(server: str, known: KnownStore, seen: StoreLineage, what: str) -
     return OlderCopy(said.code, said.message, remedy, subject=server)
 
 
-def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> Unreachable:
-    return Unreachable(
+def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> OlderState:
+    return OlderState(
         "RCL5045",
         f"the state is an older copy: it has generation {ours.generation}, and {server} in {seen.path} was written to "
         f"under generation {noted.generation} of a newer one",
         "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older one go on, on "
-        "record. Nothing was concluded or written.",
+        "record. Until then the store is read alone: `reconciler points`, `reconciler recover VM --to FOLDER`. Nothing "
+        "was concluded or written.",
         subject=server,
     )
 

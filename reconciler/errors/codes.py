@@ -1325,11 +1325,13 @@ _STATE: dict[str, Explanation] = {
         "A store has on record that a later generation of this state wrote to it: the state was rolled back, by a copy "
         "or a snapshot of its disk. State and stores that were rolled back together look alike: only an anchor of the "
         "evidence that is kept elsewhere shows that.",
-        "Put the newest state back, or restore a backup: that goes on past every generation that was reached.",
+        "Put the newest state back, or restore a backup: that goes on past every generation that was reached. What is "
+        "in the store can be recovered from meanwhile, to a folder.",
     ),
     "RCL5046": Explanation(
-        "first use of a server",
-        "The server has no store yet, and the state has never used one there: applying makes it, on record.",
+        "first use of a server or of a volume",
+        "The server has no store yet, and the state has never used one there; or nothing was ever stored on the "
+        "volume. Applying, or the first job, makes it, on record.",
         "If a store should be there, mount its disk first.",
     ),
     "RCL5047": Explanation(
@@ -1352,15 +1354,16 @@ _STATE: dict[str, Explanation] = {
         "The id is of no running job, and of no virtual machine that has one.",
         "See `reconciler jobs`.",
     ),
-    "RCL5051": Explanation(
-        "no loop lives on this site",
-        "Requests are served by `reconciler run`. Nobody runs it here now.",
-        "Stop the command that runs the job itself; `reconciler lock show` says who it is.",
-    ),
     "RCL5052": Explanation(
         "the decision to expire points is out of date",
         "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",
         "Nothing expired. The loop decides anew at its next tick.",
+    ),
+    "RCL5053": Explanation(
+        "two servers have one store",
+        "The paths of two servers, of one site or of two sites, lead to the same folder by a link or a mount, or one "
+        "is a copy of the other with its identity. Each would take the other's writing for a newer copy of its own.",
+        "Give each server of each site a store of its own.",
     ),
     "RCL5020": Explanation(
         "the evidence does not read",

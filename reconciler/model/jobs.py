@@ -78,7 +78,7 @@ class Recovery(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     `folder` is an absolute path for `RecoveryTarget.FOLDER`. `keep_original` keeps what is replaced beside it.
     `asked_by` is the account of whoever asked for it; `agreed` what they agreed to, None where nobody was asked, and
     then it is what stands there as the job begins. `of` is the job that a later `step` is about. `copy`: the store is
-    an older copy of the one on record, and is read alone.
+    older, or newer, than the state knows it, and is read alone.
     """
 
     point: str

@@ -35,20 +35,21 @@ class Presence(StrEnum):
 class StoreLineage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What the store of a server says of itself. `state` is the lineage of the state that last wrote to it, as the
     store recorded it; `token` the largest fencing token that it has seen, in any of its parts; `path` where it is, or
-    would be."""
+    would be; `volumes` those of the server that were ever used, by name."""
 
     presence: Presence
     path: str
     store: Lineage | None = None
     state: Lineage | None = None
     token: int = 0
+    volumes: tuple[str, ...] = ()
 
 
 class KnownStore(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What our own state has on record of a server's store: who it is and how far it had come when we saw it last, its
     path then, when we used it first and saw it last (UTC). `told` is the mark that the store heard last, `telling` one
     that it may have heard: it is written down before the store is told. Both are empty in a state that comes from a
-    backup, which believes any."""
+    backup, which believes any. `volumes` are those whose first use is on record."""
 
     server: str
     store: Lineage
@@ -57,3 +58,4 @@ class KnownStore(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     last_seen_at: datetime
     told: str = ""
     telling: str = ""
+    volumes: tuple[str, ...] = ()

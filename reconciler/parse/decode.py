@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.errors import Diagnostic, Severity
 from reconciler.expressions import VARIABLES, check
-from reconciler.model import ENGINES
+from reconciler.model import ENGINES, Duration
 from reconciler.model.documents import (
     Cluster,
     ExclusionDocument,
@@ -162,11 +162,44 @@ def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
         )
         if text
     ]
-    for (path, _), error in zip(written, check([text for _, text in written]), strict=True):
-        if error is not None:
+    for (path, text), error in zip(written, check([text for _, text in written]), strict=True):
+        if error is None:
+            yield from _durations(placed, path, text)
+        else:
             where = placed.positions.within(error.line, error.column, *path)
             remedy = f"Rules know {', '.join(VARIABLES)}."
             yield Diagnostic("RCL1072", Severity.ERROR, f"{path[-1]}: {_plainly(error.what)}", remedy, where)
+
+
+#: Comments and texts, which are passed over, and durations that are written out.
+_DURATION = re.compile(
+    r"""//[^\n]*|\bduration\(\s*(?P<quote>['"])(?P<text>[^'"\\\n]*)(?P=quote)\s*\)"""
+    r"""|[rRbB]{0,2}(?:'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")""",
+    re.DOTALL,
+)
+#: As CEL reads them.
+_CEL_DURATION = re.compile(r"[+-]?(?:0|(?:(?:\d+\.?\d*|\.\d+)(?:h|m|s|ms|us|ns))+)")
+
+
+def _durations(placed: Placed[GuardrailDocument], path: tuple[str | int, ...], text: str) -> Iterator[Diagnostic]:
+    """Durations as policies have them and CEL does not: it would say so on each document, and deny."""
+    for found in _DURATION.finditer(text):
+        said = found["text"]
+        if said is None or _CEL_DURATION.fullmatch(said):
+            continue
+        before = text[: found.start("text")]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        remedy = f"CEL has h, m and s, and no d: write {_in_hours(said)}."
+        what = f"{path[-1]}: {said!r} is no duration to CEL"
+        yield Diagnostic("RCL1072", Severity.ERROR, what, remedy, placed.positions.within(line, column, *path))
+
+
+def _in_hours(text: str) -> str:
+    try:
+        seconds = Duration.parse(text).delta // timedelta(seconds=1)
+    except ValueError:
+        return "336h for 14 days"
+    return f"{seconds}s" if seconds % 60 else f"{seconds // 60}m" if seconds % 3600 else f"{seconds // 3600}h"
 
 
 _UNEXPECTED = re.compile(r"Syntax error: (?:extraneous|mismatched) input '(.+?)' expecting .*")

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +125,7 @@ def _read_quickly(texts: Mapping[str, bytes]) -> dict[str, tuple[bytes, Plains]]
     if len(texts) < _MANY_FILES or workers < 2 or threading.active_count() > 1 or not hasattr(os, "fork"):
         return {name: (data, quick(data)) for name, data in texts.items()}
     from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
 
     names = list(texts)
     chunks = [names[first : first + _CHUNK] for first in range(0, len(names), _CHUNK)]

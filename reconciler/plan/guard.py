@@ -72,25 +72,27 @@ def guard(
     """What the rules say of the subjects: rules over changes of those that change, the others of the rest."""
     asked = list(subjects)
     pairs = [
-        (placed.document, subject)
-        for placed in guardrails
-        for subject in asked
-        if _matches(placed.document.spec.match, subject)
+        (placed, subject) for placed in guardrails for subject in asked if _matches(placed.document.spec.match, subject)
     ]
     return tuple(judge(pairs, evaluate))
 
 
 class _Asked(NamedTuple):
-    """A rule, whom it is asked about, what it can name, and its place among all that is asked."""
+    """A rule of a guardrail by its number, whom it is asked about, what it can name, and its place among all that is
+    asked."""
 
     place: int
-    guardrail: GuardrailDocument
-    validation: GuardrailValidation
+    guardrail: Placed[GuardrailDocument]
+    number: int
     subject: Subject
     data: Mapping[str, Any]
 
+    @property
+    def validation(self) -> GuardrailValidation:
+        return self.guardrail.document.spec.validations[self.number]
 
-def judge(pairs: Sequence[tuple[GuardrailDocument, Subject]], evaluate: Evaluate) -> list[Diagnostic]:
+
+def judge(pairs: Sequence[tuple[Placed[GuardrailDocument], Subject]], evaluate: Evaluate) -> list[Diagnostic]:
     """What each guardrail says of the subject beside it. Asked subject by subject, so that each is handed over once;
     told guardrail by guardrail."""
     views: dict[int, Mapping[str, Any]] = {}
@@ -98,8 +100,9 @@ def judge(pairs: Sequence[tuple[GuardrailDocument, Subject]], evaluate: Evaluate
     for place, (guardrail, subject) in enumerate(pairs):
         if id(subject) not in views:
             views[id(subject)] = _seen(subject)
-        data = {**views[id(subject)], "params": _native(guardrail.spec.params)}
-        asked += (_Asked(place, guardrail, each, subject, data) for each in guardrail.spec.validations)
+        spec = guardrail.document.spec
+        data = {**views[id(subject)], "params": _native(spec.params)}
+        asked += (_Asked(place, guardrail, number, subject, data) for number in range(len(spec.validations)))
     order = {key: place for place, key in enumerate(views)}
     asked.sort(key=lambda each: order[id(each.subject)])
     answers = evaluate([Question(each.validation.expression, each.data) for each in asked])
@@ -124,13 +127,14 @@ def _seen(subject: Subject) -> Mapping[str, Any]:
 
 def _said(asked: _Asked, answer: Answer, text: Answer | None) -> Diagnostic:
     """What a rule that does not hold, or that has no answer, says."""
-    name, enforce = asked.guardrail.metadata.name, asked.guardrail.spec.enforce
+    name, enforce = asked.guardrail.document.metadata.name, asked.guardrail.document.spec.enforce
     about, location = f"{asked.subject.kind} {asked.subject.name}", asked.subject.location
     if answer.error or answer.value is not False:
         what = answer.error or f"it gives {answer.shown}, not true or false"
-        remedy = "Correct the expression; has(...) asks whether a field is there. Until then it denies."
         said = f"the guardrail {name} cannot be evaluated on {about}: {what}"
-        return Diagnostic(_NOT_EVALUATED, Severity.ERROR, said, remedy, location, about)
+        where = asked.guardrail.positions.at("spec", "validations", asked.number, "expression")
+        also = (location,) if location is not None else ()
+        return Diagnostic(_NOT_EVALUATED, Severity.ERROR, said, _remedy(what), where, about, also)
     message = asked.validation.message or asked.validation.expression
     if text is not None and isinstance(text.value, str) and not text.error:
         message = text.value
@@ -141,6 +145,15 @@ def _said(asked: _Asked, answer: Answer, text: Answer | None) -> Diagnostic:
         "warn": "Think about it; nothing is stopped.",
     }[enforce]
     return Diagnostic(_CODES[enforce], severity, f"{about}: {message} (guardrail {name})", remedy, location, about)
+
+
+def _remedy(what: str) -> str:
+    if what == "String to Duration conversion failed":
+        return (
+            "A duration of CEL has h, m and s, and no d: write duration('336h') for 14 days, here and in params. Until "
+            "then it denies."
+        )
+    return "Correct the expression; has(...) asks whether a field is there. Until then it denies."
 
 
 def _matches(match: GuardrailMatch, subject: Subject) -> bool:

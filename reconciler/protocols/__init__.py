@@ -27,13 +27,10 @@ from reconciler.protocols.memory import (
     Locks,
     Marks,
     Memory,
-    Request,
-    RequestKind,
-    Requests,
-    RequestState,
     Run,
     Stores,
 )
+from reconciler.protocols.requests import Request, RequestKind, Requests, RequestState
 from reconciler.protocols.rules import Answer, Evaluate, Question, evaluates_nothing
 from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
 

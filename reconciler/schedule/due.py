@@ -273,7 +273,9 @@ def _job(view: View, replica: Replica, kind: JobKind, slot: datetime, reason: st
     if record.status.state is JobState.SUCCEEDED and kind is JobKind.INITIAL_REPLICA:
         # What it made is gone, with its volume for one; unless the catalog was read before it was done.
         return job if record.ended_at is not None and record.ended_at < view.catalog.taken_at else None
-    return job if record.status.state in (JobState.INTERRUPTED, JobState.CANCELLED) else None
+    if record.status.state is JobState.CANCELLED:  # by a stop, or by a person, who is to have some peace
+        return job if record.retry_at is None or record.retry_at <= view.now else None
+    return job if record.status.state is JobState.INTERRUPTED else None
 
 
 def _repaired_since(view: View, replica: Replica, record: JobRecord) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import tarfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler import files
 from reconciler.errors import UsageError
 from reconciler.store.anchor import SIGNATURE, SUMS
 from reconciler.store.evidence import EvidenceFolder
+
+if TYPE_CHECKING:
+    import tarfile
 
 README = "README.txt"
 
@@ -71,6 +74,8 @@ def _belongs(path: Path) -> bool:
 
 def _pack(target: Path, kept: list[Path], told: Mapping[str, bytes]) -> None:
     """All or nothing: a temporary file, then renamed."""
+    import tarfile
+
     files.make_folder(target.parent)
     temporary = files.temporary(target)
     files.announce("write", target)

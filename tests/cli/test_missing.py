@@ -131,9 +131,90 @@ def test_a_state_that_is_an_older_copy(lived: Shop) -> None:
     assert lived("run", "--until-idle", *at(12)).code == 0
     state.write_bytes(old)
     refused(lived, "RCL5045", "older copy", "state restore")
+    store = lived.root / "var" / "mabs-01"
+    before, newest = tree(store), lived.cluster.disk(1).read_bytes()
+    said = lived("points")
+    assert (said.code, said.out.count("20260310T")) == (69, 6), said
+    assert lived("recover", "one", "--yes", *at(12)).code == 69
+    done = lived("recover", "one", "--to", str(lived.root / "out"), "--yes", *at(12))
+    assert (done.code, "points may be there that the state knows nothing of" in done.out) == (0, True), done
+    assert (lived.root / "out" / "disk.raw").read_bytes() == newest
+    assert tree(store) == before
+    refused(lived, "RCL5045", "older copy", "state restore")
     assert lived("state", "restore", str(backup), "--yes").code == 0
     assert lived("plan", *at(13)).code == 0
     assert lived("run", "--until-idle", *at(13)).code == 0
+
+
+SECOND = "{name: mabs-02, engine: {embedded: {path: var/linked}}, volumes: [{name: vol-a, capacity: 1 GB}]}"
+BRANCH = """---
+apiVersion: reconciler/v1
+kind: Site
+metadata: {name: branch}
+spec:
+  timeZone: UTC
+  rehearsal: true
+  prune: false
+  state: {sqlite: {path: var/branch.db}}
+  clusters: [{name: hci-01, inventory: {directory: {path: cluster}}}]
+  servers: [SECOND]
+""".replace("SECOND", SECOND.replace("mabs-02", "mabs-09"))
+
+
+def test_two_servers_on_one_store(shop: Shop) -> None:
+    """By a link, before there is a store and when there is one: both are named, and whoever had it goes on."""
+    link, one = shop.root / "var" / "linked", shop.root / "policies" / "site.yaml"
+    link.parent.mkdir()
+    link.symlink_to("mabs-01", target_is_directory=True)
+    shop.policy("  servers: [", f"  servers: [{SECOND}, ")
+    first = shop("apply", "--yes", *at(10))
+    assert (first.code, "the store of mabs-02" in first.err, "of mabs-01" in first.err) == (69, True, True), first
+    assert not (shop.root / "var" / "mabs-01").exists()
+    link.unlink()
+    other = one.read_text(encoding="utf-8").partition("---")[2].replace("mabs-01", "mabs-02").replace("gold", "iron")
+    with one.open("a", encoding="utf-8") as file:
+        file.write(f"---{other.replace('one, two', 'three')}")
+    shop.cluster.add(3, "three")
+    assert shop("run", "--until-idle", *at(10)).code == 0
+    shutil.rmtree(link)
+    link.symlink_to("mabs-01", target_is_directory=True)
+    run = shop("run", "--once", *at(11))
+    assert (run.code, "2 jobs succeeded" in run.out) == (69, True), run
+    link.unlink()
+    shutil.copytree(shop.root / "var" / "mabs-01", link)
+    for command in ("plan", "status"):
+        said = shop(command, *at(11))
+        assert (said.code, "RCL5053" in said.out + said.err, "RCL5045" in said.out + said.err) == (69, True, False), (
+            said
+        )
+
+
+def test_two_sites_on_one_store(lived: Shop) -> None:
+    (lived.root / "var" / "linked").symlink_to("mabs-01", target_is_directory=True)
+    (lived.root / "policies" / "branch.yaml").write_text(BRANCH, encoding="utf-8")
+    said = lived("apply", "--site", "branch", "--yes", *at(12))
+    assert (said.code, "RCL5053" in said.err) == (69, True), said
+    assert "the store of mabs-09" in said.err
+    assert "of mabs-01 of the site hq" in said.err
+    assert lived("run", "--until-idle", "--site", "hq", *at(12)).code == 0
+
+
+def test_the_first_use_of_a_volume_is_said_and_on_record(lived: Shop) -> None:
+    lived.cluster.add(3, "three")
+    lived.policy("volumes: [", "volumes: [{name: vol-z, capacity: 1 GB}, ")
+    lived.policy("names: [one, two]", "names: [one, two, three]")
+    lived.policy("  shortTerm:", "  storage: {volume: vol-z}\n  shortTerm:")
+    plan = lived("plan", *at(12))
+    assert (plan.code, "the first use of the volume vol-z of mabs-01" in plan.out) == (0, True), plan
+    assert lived("apply", "--yes", *at(12)).code == 0
+    assert lived("run", "--until-idle", *at(12)).code == 0
+    assert "first use" not in lived("plan", *at(13)).out
+    memory = open_memory(lived.root / "var" / "hq.db")
+    try:
+        facts = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
+    finally:
+        memory.close()
+    assert [each.get("volume") for each in facts if each["what"] == "firstUse"] == [None, "vol-a", "vol-z"]
 
 
 def test_a_state_that_is_gone_over_a_store_that_is_there(lived: Shop) -> None:
@@ -149,8 +230,8 @@ def test_a_state_that_is_gone_over_a_store_that_is_there(lived: Shop) -> None:
     assert lived("apply", "--yes", "--adopt", "*", *at(12)).code == 0
     memory = open_memory(lived.root / "var" / "hq.db")
     try:
-        told = [each.body["what"] for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
-        assert told == ["firstUse", "storeAdopted"]
+        facts = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
+        assert [each["what"] for each in facts if "volume" not in each] == ["firstUse", "storeAdopted"]
         assert memory.locks.token() > 2
     finally:
         memory.close()
@@ -214,7 +295,7 @@ def test_data_is_recovered_without_the_evidence_and_that_is_said(lived: Shop, tm
     wanted = lived.cluster.disk(1).read_bytes()
     said = lived("recover", "one", "--to", str(tmp_path / "safe"), "--yes", *at(12))
     assert said.code == 0, said
-    assert "on record in the journal of the state, as run" in said.err
+    assert "on record in the state meanwhile, as run" in said.err
     assert "RCL5042" in said.err
     assert lived.cluster.disk(1).name in {path.name for path in (tmp_path / "safe").iterdir()}
     lived.cluster.disk(1).write_bytes(b"ruined")
@@ -245,9 +326,10 @@ def test_a_store_is_declared_lost_and_a_new_one_is_made(lived: Shop) -> None:
     assert len(json.loads(lived("points", "--format", "json").out)["points"]) == 2
     memory = open_memory(lived.root / "var" / "hq.db")
     try:
-        facts = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
+        records = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
     finally:
         memory.close()
+    facts = [each for each in records if "volume" not in each]
     assert [each["what"] for each in facts] == ["firstUse", "declaredLost", "firstUse"]
     assert facts[1]["reason"] == "the disk burnt"
     assert "one (newest point 2026-03-10 11:00 UTC)" in facts[1]["machines"]

@@ -11,23 +11,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 import reconciler.cli.recovery  # noqa: F401 - before a test patches what it takes from elsewhere
 from reconciler.control import locking
+from reconciler.control.dispatch import run_jobs
+from reconciler.control.observe import observe
 from reconciler.control.policies import read_good
+from reconciler.control.recovery import Wish, prepare
+from reconciler.control.requests import ask, serve
 from reconciler.control.site import Site
 from reconciler.engines.embedded import engine as embedded
 from reconciler.engines.embedded.backup import Work
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError
-from reconciler.model import EvidenceKind, JobKind, JobResult
-from reconciler.protocols import Fence
+from reconciler.model import EvidenceKind, Job, JobKind, JobRecord, JobResult, JobState, JobStatus
+from reconciler.protocols import Fence, RequestKind, RequestState
 from reconciler.store import SqliteMemory, open_memory
-from reconciler.wiring import SystemClock, choose_site, open_site, open_state
+from reconciler.wiring import RehearsedClock, SystemClock, choose_site, open_site, open_state
+from tests.fakes import machine_id
 from tests.shop import Shop
 
+NOW = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
+NOON = ("--now", "2026-03-10T10:00Z")
+LATER = ("--now", "2026-03-10T12:00Z")
 MINUTE = timedelta(seconds=60)
 ELSEWHERE = "elsewhere pid 1 started 5"
 
@@ -107,6 +116,166 @@ def test_a_request_that_nobody_takes_up_is_withdrawn_and_done_here(shop: Shop, m
         assert memory.requests.open() == ()
         checks = [each for each in memory.jobs.history() if each.job.kind is JobKind.CONSISTENCY_CHECK]
         assert [str(each.status.state) for each in checks] == ["succeeded"]
+
+
+def test_a_recovery_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.Popen[str]) -> None:
+    wanted = shop.cluster.disk(1).read_bytes()
+    shop.cluster.disk(1).write_bytes(b"ruined")
+    said = shop("recover", "one", "--yes")
+    assert (said.code, "The loop that lives on this site does it" in said.err) == (0, True), said
+    assert shop.cluster.disk(1).read_bytes() == wanted
+    with memory_of(shop) as memory:
+        assert memory.requests.open() == ()
+        lease = memory.locks.last("loop:hq")
+        record = next(each for each in memory.jobs.history() if each.job.kind is JobKind.RECOVERY)
+        (told,) = (each for each in memory.evidence.records() if each.kind is EvidenceKind.RECOVERY)
+        about = [each for each in memory.evidence.records() if each.run == told.run]
+    assert lease is not None
+    assert f" pid {loop.pid} " in lease.holder
+    assert record.job.recovery is not None
+    assert record.job.recovery.agreed is not None
+    assert record.run == told.run
+    assert [each.kind for each in about] == [EvidenceKind.RUN, EvidenceKind.RECOVERY, EvidenceKind.RUN_ENDED]
+    assert (about[0].body["command"], about[0].body["consent"]) == ("recover", "--yes")
+
+
+def test_a_recovery_keeps_nobody_waiting_and_waits_for_its_own_machine_alone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shop("run", "--until-idle", *NOON).code == 0
+    monkeypatch.setattr("reconciler.control.dispatch.PATIENCE_SECONDS", 0.2)
+    with memory_of(shop) as memory:
+        memory.locks.acquire("site:hq", ELSEWHERE, MINUTE)
+        jobs = [name for name in memory.locks.tokens() if name.startswith("job:")]
+        memory.locks.acquire(next(name for name in jobs if machine_id(2) in name), ELSEWHERE, MINUTE)
+    shop.cluster.disk(1).write_bytes(b"ruined")
+    assert shop("recover", "one", "--yes", *NOON).code == 0
+    said = shop("recover", "two", "--yes", *NOON)
+    assert (said.code, ELSEWHERE in said.err) == (8, True), said
+    with memory_of(shop) as memory:
+        told = [each for each in memory.evidence.records() if each.kind is EvidenceKind.RUN_ENDED]
+    assert [each.body["endedAs"] for each in told[-2:]] == ["succeeded", "RCL5003"]
+
+
+def test_a_recovery_whose_loop_is_gone_is_done_here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shop("run", "--until-idle", *NOON).code == 0
+    wanted = shop.cluster.disk(1).read_bytes()
+    shop.cluster.disk(1).write_bytes(b"ruined")
+    with memory_of(shop) as memory:
+        memory.locks.acquire("loop:hq", ELSEWHERE, MINUTE)
+    monkeypatch.setattr("reconciler.control.requests.loop_of", lambda site: None)
+    said = shop("recover", "one", "--yes", *NOON)
+    assert (said.code, "The loop is gone and had not begun" in said.err) == (0, True), said
+    assert shop.cluster.disk(1).read_bytes() == wanted
+    with memory_of(shop) as memory:
+        assert memory.requests.open() == ()
+
+
+@contextmanager
+def asking(shop: Shop) -> Iterator[tuple[Site, Job]]:
+    """Somebody who has agreed to a recovery of `one`, as it was shown."""
+    site = open_site(shop.root, choose_site(read_good(shop.root).policies, None), RehearsedClock(NOW))
+    try:
+        yield site, prepare(site, observe(site), Wish("one")).job
+    finally:
+        site.close()
+
+
+def answered(shop: Shop, request: str) -> tuple[RequestState, str]:
+    with memory_of(shop) as memory:
+        found = memory.requests.get(request)
+        assert found is not None
+        return found.state, found.answer
+
+
+def test_a_loop_recovers_only_what_was_agreed_to(shop: Shop) -> None:
+    assert shop("run", "--until-idle", *NOON).code == 0
+    with asking(shop) as (site, job):
+        request = ask(site, RequestKind.RECOVER, str(job.source), job, "").id
+    shop.cluster.disk(1).write_bytes(b"worked with since")
+    shop("run", "--until-idle", *NOON)
+    state, answer = answered(shop, request)
+    assert (state, "RCL7021" in answer) == (RequestState.FAILED, True), answer
+    assert shop.cluster.disk(1).read_bytes() == b"worked with since"
+
+
+def test_a_recovery_that_was_taken_up_and_never_begun_is_not_begun_later(shop: Shop) -> None:
+    assert shop("run", "--until-idle", *NOON).code == 0
+    shop.cluster.disk(1).write_bytes(b"as it is")
+    with asking(shop) as (site, job):
+        request = ask(site, RequestKind.RECOVER, str(job.source), job, "").id
+        assert site.memory.requests.take(request, "a loop that died") is not None
+    shop("run", "--until-idle", *NOON)
+    state, answer = answered(shop, request)
+    assert (state, "ask for it anew" in answer) == (RequestState.FAILED, True), answer
+    assert shop.cluster.disk(1).read_bytes() == b"as it is"
+
+
+def test_what_is_asked_of_a_machine_waits_for_the_job_that_it_has(shop: Shop) -> None:
+    assert shop("run", "--until-idle", *NOON).code == 0
+    with asking(shop) as (site, job):
+        request = ask(site, RequestKind.RECOVER, str(job.source), job, "").id
+        running = JobRecord(msgspec.structs.replace(job, id="other"), JobStatus(JobState.RUNNING), 1, site.now())
+        site.memory.jobs.record(running)
+        assert not serve(site, lambda record: None)
+        assert answered(shop, request)[0] is RequestState.WAITING
+        ended = msgspec.structs.replace(running, status=JobStatus(JobState.CANCELLED), ended_at=site.now())
+        site.memory.jobs.record(ended)
+        assert serve(site, lambda record: None)
+        assert answered(shop, request)[0] is RequestState.SERVED
+        run_jobs(site, (), None, "")
+        serve(site, lambda record: None)
+    assert answered(shop, request)[0] is RequestState.DONE
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "code"),
+    [
+        (("run", "--until-idle", *LATER), JobKind.SYNCHRONIZATION, 0),
+        (("run", "--once", *LATER), JobKind.SYNCHRONIZATION, 0),
+        (("recover", "one", "--yes", *LATER), JobKind.RECOVERY, 1),
+    ],
+)
+def test_a_running_job_is_cancelled_by_whoever_runs_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], kind: JobKind, code: int
+) -> None:
+    """With a loop, and without one: a job that would never end, and a person who cancels it from another process."""
+    assert shop("run", "--until-idle", *NOON).code == 0
+    before = shop.cluster.disk(1).read_bytes()
+    asked: list[subprocess.Popen[str]] = []
+
+    def endless(work: Work) -> JobResult:
+        words = [sys.executable, "-m", "reconciler", "cancel", work.job.id, "-C", str(shop.root)]
+        asked.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            work.safe_point()
+            time.sleep(0.02)
+        raise AssertionError
+
+    monkeypatch.setitem(embedded._RUN, kind, endless)
+    said = shop(*command)
+    assert asked
+    for child in asked:
+        _, err = child.communicate(timeout=30)
+        assert (child.returncode, "ends at its next block" in err) == (0, True), err
+    assert said.code == code, said
+    with memory_of(shop) as memory:
+        ended = [each for each in memory.jobs.history() if each.job.kind is kind]
+        assert {each.status.state for each in ended} == {JobState.CANCELLED}
+        assert memory.requests.open() == ()
+    assert shop.cluster.disk(1).read_bytes() == before
+
+
+def test_a_job_whose_process_is_gone_is_ended_by_whoever_cancels_it(shop: Shop) -> None:
+    assert shop("run", "--until-idle", *NOON).code == 0
+    with asking(shop) as (site, job):
+        site.memory.jobs.record(JobRecord(job, JobStatus(JobState.RUNNING), 1, site.now()))
+    said = shop("cancel", machine_id(1))
+    assert (said.code, "the process that ran it is gone" in said.err) == (0, True), said
+    with memory_of(shop) as memory:
+        assert memory.jobs.running() == ()
+    assert shop("cancel", machine_id(1)).code == 64
 
 
 def test_a_long_job_keeps_only_its_own_machine_waiting(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -365,6 +365,32 @@ def test_a_rule_that_cannot_be_asked_denies(shop: Shop, expression: str, where: 
     assert where in said.out
 
 
+def test_a_duration_of_policies_in_a_rule_is_told_where_it_stands(shop: Shop) -> None:
+    rule = _RULE.replace("ENFORCE", "deny").replace("duration('240h')", "duration('14d')")
+    (shop.root / "policies" / "rule.yaml").write_text(rule)
+    lines = rule.splitlines()
+    line = next(number for number, text in enumerate(lines, start=1) if "14d" in text)
+    said = shop("validate")
+    assert said.code == 65
+    place = f"policies/rule.yaml:{line}:{lines[line - 1].index('14d') + 1}"
+    assert f"{place}: RCL1072: expression: '14d' is no duration to CEL" in said.out, (place, said.out)
+    assert "write 336h" in said.out
+
+
+def test_a_duration_of_policies_in_params_is_told_where_it_is_read(shop: Shop) -> None:
+    rule = _RULE.replace("ENFORCE", "warn").replace("duration('240h')", "duration(params.least)")
+    rule = rule.replace("  validations:", "  params: {least: 14d}\n  validations:")
+    (shop.root / "policies" / "rule.yaml").write_text(rule)
+    lines = (shop.root / "policies" / "rule.yaml").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, start=1) if "params.least" in text)
+    said = shop("validate")
+    assert said.code == 4
+    column = lines[line - 1].index('"object.spec') + 1
+    assert f"policies/rule.yaml:{line}:{column}" in said.out, said.out
+    assert "also policies/site.yaml:" in said.out
+    assert "no d: write duration('336h') for 14 days" in said.out
+
+
 def test_cases_of_guardrails(run: Callable[..., Said], tmp_path: Path) -> None:
     said = run("policy", "test", "-C", str(ROOT))
     assert said.code == 0

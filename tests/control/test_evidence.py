@@ -299,9 +299,10 @@ def test_points_recoveries_and_checks_are_told(life: Life, tmp_path: Path) -> No
             assert (record.body["group"], record.body["kind"]) == ("gold", "initialReplica")
             assert record.body["name"] == point.machine_name
         prepared = prepare(life.site, seen, Wish("one", folder=str(tmp_path / "out")))
-        assert recover(life.site, prepared, held, "r9", lambda record: None).status.state is JobState.SUCCEEDED
-        told = life.records()[-1]
+        assert recover(life.site, prepared, "r9", lambda record: None).status.state is JobState.SUCCEEDED
+        told, ended = life.records()[-2:]
         assert (told.kind, told.run, told.body["state"]) == (EvidenceKind.RECOVERY, "r9", "succeeded")
+        assert (ended.kind, ended.run, ended.body["endedAs"]) == (EvidenceKind.RUN_ENDED, "r9", "succeeded")
         assert (told.body["askedBy"], told.body["folder"]) == (actor(), str(tmp_path / "out"))
         assert set(told.body["files"]) == {"disk.raw", "vm.json"}
         check = Job("check-1", JobKind.CONSISTENCY_CHECK, "mabs-01", prepared.job.source, life.site.now(), "gold")
@@ -319,7 +320,7 @@ def test_a_recovery_that_failed_is_told_too(life: Life) -> None:
         life.live(held, 1)
         prepared = prepare(life.site, observe_whole(life.site), Wish("one"))
         life.cluster.role(1, power="running")
-        assert recover(life.site, prepared, held, "r9", lambda record: None).status.state is JobState.FAILED
+        assert recover(life.site, prepared, "r9", lambda record: None).status.state is JobState.FAILED
     (told,) = (each for each in life.records() if each.kind is EvidenceKind.RECOVERY)
     assert (told.body["state"], told.body["target"]) == ("failed", "original")
 

@@ -98,7 +98,7 @@ class Keeper:
         return StoreLineage(presence, str(self.path), self.store, self.state, self.token)
 
     def establish(self, state: Lineage, fence: Fence) -> StoreLineage:
-        self.store = self.store or Lineage("c" * 32, 0)
+        self.store = self.store or Lineage((self.path.name.encode().hex() * 32)[:32], 0)
         return self.note_state(state, fence)
 
     def note_state(self, state: Lineage, fence: Fence) -> StoreLineage:

@@ -15,9 +15,18 @@ import pytest
 from reconciler import expressions
 from reconciler.errors import Severity
 from reconciler.expressions import MIB_AT_MOST, evaluate, parent
-from reconciler.model.documents import GuardrailDocument, GuardrailMatch, GuardrailSpec, GuardrailValidation, Metadata
+from reconciler.model.documents import (
+    GuardrailDocument,
+    GuardrailMatch,
+    GuardrailSpec,
+    GuardrailValidation,
+    Metadata,
+    Placed,
+)
+from reconciler.parse.decode import _durations
 from reconciler.plan.guard import Subject, denied, judge
 from reconciler.protocols import Answer, Question, evaluates_nothing
+from tests.worlds import Nowhere
 
 MANY = "[" + ",".join(["1"] * 300) + "]"
 #: celmem.py and dos.py of the attack, within the size that is taken.
@@ -159,13 +168,17 @@ def _guardrail(enforce: str, expression: str) -> GuardrailDocument:
 @pytest.mark.parametrize("enforce", ["deny", "approve", "warn"])
 @pytest.mark.parametrize("expression", [DOUBLING, "x" * 5000, "[1].all(a, [1].all(b, [1].all(c, true)))"], ids=range(3))
 def test_over_the_limit_denies_whatever_it_would_do(enforce: str, expression: str) -> None:
-    found = judge([(_guardrail(enforce, expression), Subject("ProtectionGroup", "a"))], evaluate)
+    found = judge(
+        [(Placed(_guardrail(enforce, expression), Nowhere("x.yaml")), Subject("ProtectionGroup", "a"))], evaluate
+    )
     assert [(each.code, each.severity) for each in found] == [("RCL3034", Severity.ERROR)]
     assert denied(found)
 
 
 def test_where_nobody_evaluates_everything_is_denied() -> None:
-    found = judge([(_guardrail("warn", "true"), Subject("ProtectionGroup", "a"))], evaluates_nothing)
+    found = judge(
+        [(Placed(_guardrail("warn", "true"), Nowhere("x.yaml")), Subject("ProtectionGroup", "a"))], evaluates_nothing
+    )
     assert [each.code for each in found] == ["RCL3034"]
 
 
@@ -184,3 +197,23 @@ def test_the_child_ends_with_the_process_that_asked() -> None:
     while process.exists() and "Z" not in (process / "stat").read_text().split()[2] and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not process.exists() or "Z" in (process / "stat").read_text().split()[2]
+
+
+@pytest.mark.parametrize(
+    ("expression", "hours"),
+    [
+        ("a > duration('14d')", ["336h"]),
+        ("a > duration('2w') || b > duration( \"15min\" )", ["336h", "15m"]),
+        ("a > duration('') || b", ["336h for 14 days"]),
+        ("a > duration('1h30m') && b > duration('-1.5h') && c > duration('0')", []),
+        ("a > duration(params.least)", []),
+        ("x == \"write duration('14d')\"", []),
+        ("x == '''duration(\"14d\")''' // duration('14d')", []),
+        (r"x == 'it\'s' && y > duration('90s') && z > duration('1d')", ["24h"]),
+        ("myduration('14d')", []),
+    ],
+)
+def test_durations_that_cel_does_not_have_are_found_among_texts_and_comments(expression: str, hours: list[str]) -> None:
+    placed = Placed(_guardrail("deny", expression), Nowhere("x.yaml"))
+    found = list(_durations(placed, ("spec", "validations", 0, "expression"), expression))
+    assert [each.remedy.partition("write ")[2].rstrip(".") for each in found] == hours

@@ -121,9 +121,10 @@ class ServerStore:
             return StoreLineage(presence, str(self.path))
         with self._reading() as rows:
             head = rows.head()
+            volumes = tuple(sorted(rows.all("volume").bodies))
         store = None if presence is Presence.UNNAMED else Lineage(head.store, head.generation)
         token = max(head.tokens.values(), default=0)  # every job comes by here before it writes to its replica store
-        return StoreLineage(presence, str(self.path), store, head.state, token)
+        return StoreLineage(presence, str(self.path), store, head.state, token, volumes)
 
     def faults(self) -> list[Diagnostic]:
         """What is wrong with the store as a whole: its marker, its volumes, rows of its database. Changes nothing."""
