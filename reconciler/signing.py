@@ -28,11 +28,19 @@ def verify(payload: bytes, signature: str, signers: bytes, identity: str, namesp
         allowed.write_bytes(signers)
         signed.write_text(signature, encoding="utf-8")
         words = ("-Y", "verify", "-f", str(allowed), "-I", identity, "-n", namespace, "-s", str(signed))
-        return _keygen(*words, given=payload).returncode == 0
+        try:
+            return _keygen(*words, given=payload, seconds=_PATIENCE_SECONDS).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
 
 
-def _keygen(*words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+#: How long the check of a signature may take, in seconds. Signing has no end: a person may have to touch a key.
+_PATIENCE_SECONDS = 60.0
+
+
+def _keygen(*words: str, given: bytes = b"", seconds: float | None = None) -> subprocess.CompletedProcess[bytes]:
+    command = ("ssh-keygen", *words)
     try:
-        return subprocess.run(("ssh-keygen", *words), input=given, capture_output=True, check=False)
+        return subprocess.run(command, input=given, capture_output=True, check=False, timeout=seconds)
     except FileNotFoundError as error:
         raise Unreachable("RCL0010", "the program ssh-keygen is not there", "Install OpenSSH.") from error

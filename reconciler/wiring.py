@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from reconciler.control.begun import begun, note_begun, state_gone
+from reconciler.control.begun import begun, check_place, note_begun, state_gone, state_lost
 from reconciler.control.bounds import Bounds
 from reconciler.control.securing import may_open
 from reconciler.control.site import Site, Stop
 from reconciler.control.stores import keeper_of
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
-from reconciler.model import ClusterSnapshot, Presence
+from reconciler.model import ClusterSnapshot, Lineage, Presence
 from reconciler.model.documents import Cluster, PolicySet, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.snapshots import read_inventory
@@ -74,15 +75,20 @@ def open_site(
     adopting: bool = False,
     policies: PolicySet | None = None,
     trust: Trust = Trust.SETTLED,
+    changing: bool = False,
 ) -> Site:
     """Opens inventories, engines and memory of the site. Relative paths count from the root. What differs from the site
     as it was last settled is opened once an approval among the `policies` says so.
 
-    Raises `Unreachable`, RCL5041, where the site has begun and neither its state nor any store is there, unless a new
-    state is to take over what is left (`adopting`).
+    Raises `Unreachable`, RCL5041, where the site has begun and neither its state nor any store is there, `Refused`,
+    RCL3106, where the policies name another state than it began with, unless a new state is to take over what is left
+    (`adopting`). Who is about to change what servers hold (`changing`) is refused where the state alone is gone,
+    RCL3012, and makes no empty one.
     """
     written, engines = document, dict[str, Engine]()
     if trust is not Trust.GIVEN:
+        if not adopting:
+            _check_state(root, written, policies)
         document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
     spec = document.spec
     inventories: dict[str, Inventory] = {}
@@ -107,8 +113,11 @@ def open_site(
             engines[server.name] = _load("reconciler.engines", "embedded")(setup)
         said = begun(root, document.metadata.name)
         path = state_path(root, written)
-        if said is not None and not adopting and not path.exists() and not any(map(_has_store, engines.values())):
-            raise state_gone(said, path)
+        if said is not None and not adopting and not path.exists():
+            if not any(map(_has_store, engines.values())):
+                raise state_gone(said, path)
+            if changing:
+                raise state_lost(said, path)
         memory = open_memory_of(root, written, opening)
     except BaseException:
         for engine in engines.values():
@@ -163,6 +172,21 @@ def open_memory_of(root: Path, document: SiteDocument, opening: Opening) -> Sqli
     return memory
 
 
+def _check_state(root: Path, document: SiteDocument, policies: PolicySet | None) -> None:
+    """That the state that is named is the one that the site began with."""
+    path = state_path(root, document)
+
+    def lineage() -> Lineage | None:
+        memory = open_memory(path, opening=Opening.READ)
+        try:
+            return memory.lineage()
+        finally:
+            memory.close()
+
+    others = None if policies is None else [each.document.metadata.name for each in policies.sites]
+    check_place(root, document.metadata.name, path, lineage, others)
+
+
 def _has_store(engine: Engine) -> bool:
     """Whether a store is there, or may be."""
     keeper = keeper_of(engine)
@@ -179,9 +203,18 @@ def state_path(root: Path, document: SiteDocument) -> Path:
 
 
 def open_state(
-    root: Path, document: SiteDocument, clock: Clock, memory: Memory | None = None, opening: Opening = Opening.WRITE
+    root: Path,
+    document: SiteDocument,
+    clock: Clock,
+    memory: Memory | None = None,
+    opening: Opening = Opening.WRITE,
+    *,
+    adopting: bool = False,
 ) -> Site:
-    """The site with its memory alone, no cluster and no server: for what must work while those do not answer."""
+    """The site with its memory alone, no cluster and no server: for what must work while those do not answer. Raises
+    `Refused`, RCL3106, as `open_site` does."""
+    if memory is None and not adopting:
+        _check_state(root, document, None)
     return Site(
         document=document,
         folder=root,
@@ -232,8 +265,26 @@ def _settled(
         memory.close()
 
 
+#: The entry points of pyproject.toml (a test holds that they are). To ask all installed packages for them takes a tenth
+#: of a short command.
+_OURS = {
+    "reconciler.engines": {
+        "embedded": "reconciler.engines.embedded:open_engine",
+        "memory": "reconciler.engines.memory:open_engine",
+    },
+    "reconciler.inventories": {
+        "directory": "reconciler.inventory.directory:open_inventory",
+        "snapshot": "reconciler.inventory.snapshot:open_inventory",
+    },
+}
+
+
 def _load(group: str, name: str) -> Callable[..., Any]:
-    """The adapter that an installed package brings under this name."""
+    """The adapter that comes with the product under this name, else the one that an installed package brings."""
+    if name in _OURS[group]:
+        module, _, called = _OURS[group][name].partition(":")
+        ours: Callable[..., Any] = getattr(import_module(module), called)
+        return ours
     from importlib.metadata import entry_points
 
     for point in entry_points(group=group, name=name):

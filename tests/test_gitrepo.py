@@ -7,13 +7,14 @@ import re
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reconciler import gitrepo
-from reconciler.errors import ConsentNeeded, Refused, UsageError
+from reconciler.errors import ConsentNeeded, Refused, Unreachable, UsageError
 from reconciler.gitrepo import call
 from tests.shop import Said
 
@@ -277,8 +278,7 @@ def _everything(root: Path) -> None:
     gitrepo.resolve(root, "HEAD~1")
     gitrepo.commits(root, "HEAD~1", "HEAD")
     gitrepo.read_files(root, gitrepo.resolve(root, "HEAD"))
-    gitrepo.state(root, "policies")
-    gitrepo.changed_files(root, "policies")
+    gitrepo.state(root, "policies", ("policies/gold.yaml", "policies/new.yaml"))
     gitrepo.identity(root)
 
 
@@ -421,21 +421,121 @@ def test_a_repository_of_another_owner_is_told_with_what_to_do(repo: Repo, monke
 
 
 def test_what_is_not_committed(repo: Repo) -> None:
+    """What was read and what the commit has, and nothing else: neither settings of Git's nor its index have a say."""
     repo.write(".gitignore", "*.swp\nbuild/\n")
+    repo.write("shared/one.yaml", "1\n")
     repo.commit(gold="1\n", silver="1\n", bronze="1\n")
-    assert gitrepo.state(repo.root, "policies") == (repo.git("rev-parse", "HEAD"), False)
+    read = {"policies/gold.yaml", "policies/silver.yaml", "policies/bronze.yaml", "shared/one.yaml"}
+    assert gitrepo.state(repo.root, "policies", read) == (repo.git("rev-parse", "HEAD"), False)
     repo.write("policies/gold.yaml", "1\r\n")
     repo.write("policies/x.swp")
+    repo.write("policies/notes.txt")
+    assert not gitrepo.state(repo.root, "policies", read)[1]
     repo.write("policies/build/x.yaml")
-    assert not gitrepo.state(repo.root, "policies")[1]
+    assert gitrepo.changed_files(repo.root, "policies", {*read, "policies/build/x.yaml"}) == {"policies/build/x.yaml"}
     repo.write("policies/gold.yaml", "2\n")
+    repo.write("shared/one.yaml", "2\n")
     (repo.root / "policies/silver.yaml").unlink()
     (repo.root / "policies/bronze.yaml").unlink()
     (repo.root / "policies/bronze.yaml").symlink_to("gold.yaml")
     repo.write("policies/new.yaml")
-    assert gitrepo.changed_files(repo.root, "policies") == {
-        f"policies/{name}.yaml" for name in ("gold", "silver", "bronze", "new")
+    assert gitrepo.changed_files(repo.root, "policies", {"policies/new.yaml", "shared/one.yaml"}) == {
+        "shared/one.yaml",
+        *(f"policies/{name}.yaml" for name in ("gold", "silver", "bronze", "new")),
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".gitignore", ".gitattributes", ".mailmap", "policies/.gitignore"],
+)
+def test_a_pipe_that_git_need_not_read_holds_nobody(repo: Repo, name: str) -> None:
+    repo.commit(gold="1\n")
+    os.mkfifo(repo.root / name)
+    assert gitrepo.changed_files(repo.root, "policies", {"policies/gold.yaml"}) == set()
+    assert len(gitrepo.commits(repo.root, "", "HEAD")) == 1
+
+
+def _at(name: str) -> Callable[[Repo], Path]:
+    return lambda repo: repo.root / ".git" / name
+
+
+def _included(text: str) -> Callable[[Repo], Path]:
+    def of(repo: Repo) -> Path:
+        pipe = repo.root / "pipe"
+        with (repo.root / ".git/config").open("a", encoding="utf-8") as file:
+            file.write(text.format(pipe=pipe))
+        return pipe
+
+    return of
+
+
+def _included_twice(repo: Repo) -> Path:
+    (repo.root / "more").write_text("[Include]\n\tPath = pipe\n", encoding="utf-8")
+    _included("[include]\n\tpath = ../more\n")(repo)
+    return repo.root / "pipe"
+
+
+PIPES: dict[str, Callable[[Repo], Path]] = {
+    "HEAD": _at("HEAD"),
+    "config": _at("config"),
+    "what is checked out": _at("refs/heads/main"),
+    "packed refs": _at("packed-refs"),
+    "other objects": _at("objects/info/alternates"),
+    "shallow": _at("shallow"),
+    "common": _at("commondir"),
+    "included": _included("[include]\n\tpath = {pipe}\n"),
+    "included where a condition holds": _included('[includeIf "gitdir:**"] path = "{pipe}"\n'),
+    "included by what is included": _included_twice,
+}
+
+
+@pytest.mark.parametrize("way", PIPES)
+def test_a_pipe_that_git_would_wait_for_is_refused_at_once(repo: Repo, way: str) -> None:
+    repo.commit(gold="1\n")
+    pipe = PIPES[way](repo)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    began = time.monotonic()
+    with pytest.raises(Refused, match="a named pipe") as refused:
+        gitrepo.resolve(repo.root, "HEAD")
+    assert refused.value.diagnostic.code == "RCL3109"
+    assert gitrepo.head(repo.root) == ""
+    assert time.monotonic() - began < 2
+
+
+def test_a_repository_that_is_named_by_a_file_is_looked_at_too(repo: Repo, tmp_path: Path) -> None:
+    repo.commit(gold="1\n")
+    (repo.root / ".git").rename(tmp_path / "elsewhere")
+    (repo.root / ".git").write_text(f"gitdir: {tmp_path / 'elsewhere'}\n", encoding="utf-8")
+    assert gitrepo.head(repo.root)
+    os.mkfifo(tmp_path / "elsewhere" / "config.worktree")
+    with pytest.raises(Refused, match=r"config\.worktree is a named pipe"):
+        gitrepo.resolve(repo.root, "HEAD")
+
+
+@pytest.mark.parametrize("harmless", ["[include]\n\tpath = /dev/null\n", "[include]\n\tpath = nothing-is-here\n"])
+def test_settings_that_take_in_what_holds_nobody(repo: Repo, harmless: str) -> None:
+    repo.commit(gold="1\n")
+    with (repo.root / ".git/config").open("a", encoding="utf-8") as file:
+        file.write(harmless)
+    assert gitrepo.head(repo.root)
+
+
+def test_a_git_that_does_not_answer_is_ended_and_not_asked_again(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe in the place of an object: nobody looks at all of them."""
+    commit = repo.commit(gold="1\n")
+    monkeypatch.setattr(call, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(call, "_silent", {})
+    place = repo.root / ".git/objects" / commit[:2] / commit[2:]
+    place.unlink()
+    os.mkfifo(place)
+    for within in (20.0, 0.2):
+        began = time.monotonic()
+        with pytest.raises(Unreachable) as silent:
+            gitrepo.commits(repo.root, "", commit)
+        assert silent.value.diagnostic.code == "RCL3108"
+        assert time.monotonic() - began < within
 
 
 def test_outside_of_a_repository(tmp_path: Path) -> None:

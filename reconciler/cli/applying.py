@@ -68,9 +68,11 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
     policies = read_good(place)
-    waits = _guard_first(place, name, now, policies, consent)
     adopting = bool(wish.adopt)
-    with session(place, name, now, policies, Opening.CREATE, adopting=adopting, trust=Trust.FIRST) as site:
+    waits = _guard_first(place, name, now, policies, consent, adopting=adopting)
+    with session(
+        place, name, now, policies, Opening.CREATE, adopting=adopting, trust=Trust.FIRST, changing=True
+    ) as site:
         _first(site)
         tidy(site)
         _, proposal = _propose(site, policies, wish)
@@ -106,7 +108,7 @@ def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent
     place = find_root(root)
     saved = read(file)
     policies = read_or_last_good(place)
-    with session(place, saved.plan.site, now, policies, trust=Trust.FIRST) as site:
+    with session(place, saved.plan.site, now, policies, trust=Trust.FIRST, changing=True) as site:
         _first(site)
         tidy(site)
         agreement = agree_saved(site, policies.policies, saved.plan, authors)
@@ -144,13 +146,15 @@ def _first(site: Site) -> None:
         note(f"The first apply of the site {site.name} opens: {'; '.join(opened(site.document))}.")
 
 
-def _guard_first(place: Path, name: str | None, now: str | None, policies: Policies, consent: Consent) -> ExitCode:
+def _guard_first(
+    place: Path, name: str | None, now: str | None, policies: Policies, consent: Consent, *, adopting: bool
+) -> ExitCode:
     """Takes over what was agreed to of the site's own changes (approvers, signers, guardrails, budgets, windows, what
     is opened), before anything is opened or planned by it. The rest waits: 5."""
     document = choose_site(policies.policies, name)
     if not state_path(place, document).is_file():
         return ExitCode.SUCCESS
-    site = open_state(place, document, clock_for(document, now))
+    site = open_state(place, document, clock_for(document, now), adopting=adopting)
     try:
         secured = secure(bench_of(site), policies.policies)
         everything = bool(secured.waiting) and _takes_over(site, secured, consent)
@@ -192,7 +196,7 @@ def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate
         settled = agreement.as_written and not applied.left and _nothing_more(site, policies)
         record_site(site, policies.policies, settled=settled, glass=bool(mandate.glass))
     code = _told(site, applied)
-    return worst([code, _still_asked(agreement.plan) if agreement.withheld else ExitCode.SUCCESS])
+    return worst([code, _still_asked(agreement.plan, _waits(agreement)) if agreement.withheld else ExitCode.SUCCESS])
 
 
 def _nothing_more(site: Site, policies: Policies) -> bool:
@@ -252,14 +256,36 @@ def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
 
 def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreement:
     """What somebody said yes to of a saved plan: steps are done as they are, or wait."""
+    odd = agreement.odd if consent.yes else frozenset[str]()
     if consent.glass:
-        return _broken(msgspec.structs.replace(agreement, withheld=agreement.never), consent)
+        agreement = msgspec.structs.replace(agreement, withheld=agreement.never | odd)
+        _check_some(agreement)
+        return _broken(agreement, consent)
     if consent.yes or wants_approvers(site):
-        if len(agreement.withheld) == len(agreement.plan.steps):
-            raise ConsentNeeded(*_weakens(agreement.plan))
+        agreement = msgspec.structs.replace(agreement, withheld=agreement.withheld | odd)
+        _check_some(agreement)
         return agreement if consent.yes else _asked(agreement, "\nApply what is approved or needs no approval?")
     question = "\nThis weakens protection as shown. Do it?" if agreement.withheld else "\nApply this plan?"
+    question = "\nThis is not what the file tells, or the policies ask for. Do it?" if agreement.odd else question
     return _asked(msgspec.structs.replace(agreement, withheld=agreement.never), question)
+
+
+def _check_some(agreement: Agreement) -> None:
+    """Raises `ConsentNeeded` where every step waits for somebody's yes."""
+    if agreement.withheld and len(agreement.withheld) == len(agreement.plan.steps):
+        raise ConsentNeeded(*_waits(agreement))
+
+
+def _waits(agreement: Agreement) -> tuple[str, str, str]:
+    """What is said where steps of a plan from a file or a run wait."""
+    if agreement.plan.weakening or not agreement.odd & agreement.withheld:
+        return _weakens(agreement.plan)
+    return (
+        "RCL3107",
+        f"these steps wait for a person's yes, which --yes is not: {', '.join(sorted(agreement.odd))}",
+        "They do otherwise than the file tells, or what no policy asks for. Make a new plan; or look at them and "
+        "answer in a terminal: `reconciler apply FILE` without --yes.",
+    )
 
 
 def _broken(agreement: Agreement, consent: Consent) -> Agreement:
@@ -292,8 +318,8 @@ def _weakens(plan: Plan) -> tuple[str, str, str]:
     )
 
 
-def _still_asked(plan: Plan) -> ExitCode:
-    code, what, remedy = _weakens(plan)
+def _still_asked(plan: Plan, said: tuple[str, str, str] | None = None) -> ExitCode:
+    code, what, remedy = said or _weakens(plan)
     waits = Diagnostic(code, Severity.ERROR, what, remedy, subject=plan.site)
     tell([waits])
     return ExitCode.CONSENT_NEEDED

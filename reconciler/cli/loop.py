@@ -54,7 +54,7 @@ def run(
                 remedy = "Add --once or --until-idle."
                 raise UsageError("RCL0003", "--now and --confirm-clock are for a run that ends", remedy)
             return _forever(place, name, screen)
-        with session(place, name, now) as site:
+        with session(place, name, now, changing=True) as site:
             act = run_once if once else run_until_idle
             summary = act(site, place, screen, confirm_clock=confirm_clock)
             stopped = site.stop.asked
@@ -67,7 +67,7 @@ def _forever(place: Path, name: str | None, screen: _Screen) -> int:
     clock = SystemClock()
 
     def opener(policies: PolicySet) -> Site:
-        return open_site(place, choose_site(policies, name), clock, stop, policies=policies)
+        return open_site(place, choose_site(policies, name), clock, stop, policies=policies, changing=True)
 
     note("Watching the policies and the clock. Ctrl-C ends it.")
     with listening(stop):

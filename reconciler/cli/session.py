@@ -63,15 +63,19 @@ def session(
     *,
     adopting: bool = False,
     trust: Trust = Trust.SETTLED,
+    changing: bool = False,
 ) -> Iterator[Site]:
     """The site, open; `opening` says whether for reading alone, `adopting` that a new state may take over what a
-    lost one left, `trust` how much of it is opened. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
+    lost one left, `trust` how much of it is opened, `changing` that what the
+    servers hold is about to be changed. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
     policies = policies or read_or_last_good(root, reading=opening in (Opening.READ, Opening.NOTE))
     document = choose_site(policies.policies, name)
     clock = clock_for(document, now)
     stop = Stop()
     known = policies.policies
-    site = open_site(root, document, clock, stop, opening, adopting=adopting, policies=known, trust=trust)
+    site = open_site(
+        root, document, clock, stop, opening, adopting=adopting, policies=known, trust=trust, changing=changing
+    )
     try:
         if now is not None:
             check_rehearsal(site, clock.now())

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from reconciler import gitrepo
 from reconciler.control.apply import Mandate
 from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import policy_paths
+from reconciler.control.policies import checked_out
 from reconciler.control.propose import past_glass, situation_now
 from reconciler.control.saved import ci_identity
 from reconciler.control.securing import as_secured, secure
@@ -21,8 +20,9 @@ from reconciler.errors import Diagnostic, GuardrailDenied, Refused, Severity
 from reconciler.expressions import evaluate
 from reconciler.model import Approved, Plan, Step, StopProtection
 from reconciler.model.documents import PolicySet
+from reconciler.plan import DesiredState
 from reconciler.plan import propose as plan_propose
-from reconciler.plan.anew import Unsound, anew, asked_for, told_otherwise
+from reconciler.plan.anew import Unsound, anew, asked_for, told_otherwise, unasked
 from reconciler.plan.build import world_of
 from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.guard import denied, guard, planned, wants_approval
@@ -30,12 +30,14 @@ from reconciler.plan.guard import denied, guard, planned, wants_approval
 
 class Agreement(msgspec.Struct, frozen=True):
     """The steps, and the ids of those that wait for somebody's yes; of these, `never` names those that nobody's yes
-    lets pass. `as_written`: the policies as they are ask for just these steps."""
+    lets pass. `odd` are steps that do otherwise than their file tells, or what no policy asks for: a person has to look
+    at them. `as_written`: the policies as they are ask for just these steps."""
 
     plan: Plan
     withheld: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
     as_written: bool = False
+    odd: frozenset[str] = frozenset()
 
 
 def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str, ...]) -> Agreement:
@@ -67,9 +69,11 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
         raise GuardrailDenied(list(forbidden))
     held = guarded(changes, wants_approval(guarding))
     shielded = {step.id for step in judged.steps if _shielded(step)}
+    strange = _strange(judged, live.plan, live.desired)
+    otherwise = told_otherwise(plan)
     found = tuple(
         dict.fromkeys(
-            (*told_otherwise(plan), *verdict.findings, *excess, *guarding, *_deletions(judged.steps), *past_glass(site))
+            (*otherwise, *strange, *verdict.findings, *excess, *guarding, *_deletions(judged.steps), *past_glass(site))
         )
     )
     covering = {field.approved_by for step in judged.steps for field in step.change.fields}
@@ -77,7 +81,30 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     judged = msgspec.structs.replace(judged, findings=found, approvals=said)
     waiting = {step.id for step in judged.weakening} | {step.id for step in judged.steps if step.change.group in held}
     asked = all(asked_for(step.change, live.plan) for step in judged.steps)
-    return Agreement(judged, frozenset(waiting | shielded), frozenset(shielded), asked)
+    unclear = {each.subject for each in otherwise} - {step.id for step in judged.steps if _looked_at(step)}
+    odd = frozenset(unclear | {each.subject for each in strange})
+    return Agreement(judged, frozenset(waiting | shielded), frozenset(shielded), asked, odd)
+
+
+def _strange(plan: Plan, live: Plan, desired: DesiredState) -> tuple[Diagnostic, ...]:
+    """The steps that no policy asks for."""
+    return tuple(
+        Diagnostic(
+            "RCL3107",
+            Severity.WARNING,
+            f"step {step.id} is asked for by no policy: {why}",
+            "Make a new plan. Or say yes to it in a terminal: `reconciler apply FILE` without --yes.",
+            subject=step.id,
+        )
+        for step in plan.steps
+        if (why := unasked(step.change, live, desired))
+    )
+
+
+def _looked_at(step: Step) -> bool:
+    """Whether an approver said yes to all that weakens in it, as it was shown to him: as its action tells it."""
+    harsh = [field for field in step.change.fields if field.direction.needs_consent]
+    return bool(harsh) and all(field.approved_by for field in harsh)
 
 
 def agree_again(site: Site, policies: PolicySet, left: Plan) -> Agreement:
@@ -86,7 +113,8 @@ def agree_again(site: Site, policies: PolicySet, left: Plan) -> Agreement:
     agreement = agree_saved(site, policies, left, ())
     agreed = {step.id: step.remember for step in left.steps}
     steps = tuple(msgspec.structs.replace(step, remember=agreed[step.id]) for step in agreement.plan.steps)
-    return msgspec.structs.replace(agreement, plan=msgspec.structs.replace(agreement.plan, steps=steps))
+    plan = msgspec.structs.replace(agreement.plan, steps=steps)
+    return msgspec.structs.replace(agreement, plan=plan, withheld=agreement.withheld | agreement.odd)
 
 
 def _unsound(site: Site, what: str) -> Refused:
@@ -111,8 +139,8 @@ def mandate_of(
     site: Site, command: str, consent: str, *, glass: str = "", withheld: frozenset[str] = frozenset()
 ) -> Mandate:
     """On whose word a plan of the policies as they are now is applied."""
-    commit, dirty = gitrepo.state(site.folder, *policy_paths(site.folder))
-    return Mandate(command, consent, commit, dirty, ci_identity(os.environ), glass, withheld)
+    commit, differing = checked_out(site.folder, (site.document.spec.approvals,))
+    return Mandate(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld)
 
 
 def _approved(plan: Plan, approvals: Iterable[Approved]) -> Plan:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
 import msgspec
 
-from reconciler.errors import Diagnostic, Severity
+from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import Approved
+from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Placed
 from reconciler.model.encode import encode
 from reconciler.model.names import fold
@@ -18,11 +19,31 @@ from reconciler.signing import verify
 NAMESPACE = "reconciler-approval"
 
 
+class Removal(msgspec.Struct, frozen=True):
+    """What a change of the approvers does to them: who is one no longer, and who stays."""
+
+    gone: frozenset[str]
+    stay: frozenset[str]
+
+
+def _everybody(change: str) -> frozenset[str] | None:
+    return None
+
+
+def _by_its_approver(placed: Placed[ApprovalDocument]) -> str:
+    return ""
+
+
 class Court(msgspec.Struct, frozen=True):
     """By what approvals are judged: the site, the rules and the signers of the *older* state, the authors of the
     change, the day. `authors` None: nobody knows who wrote it. `uncommitted` are files that Git does not have as they
     are: where something is done by an approval, it stands in a commit. `uses` tells what became of approvals, by id;
-    `older` are the ids of those that were there before the change."""
+    `older` are the ids of those that were there before the change.
+
+    `wrote` tells of the hash of a change which of the authors wrote just that; None: that cannot be told, all of them.
+    `removals` are the changes of the approvers themselves, by hash. `unbrought` says why an approval without a
+    signature was not brought by its approver; "" where it was, or where Git knows nothing of it.
+    """
 
     site: str
     rules: Approvals | None
@@ -32,6 +53,9 @@ class Court(msgspec.Struct, frozen=True):
     uncommitted: frozenset[str] = frozenset()
     uses: Mapping[str, ApprovalUse] = {}
     older: frozenset[str] = frozenset()
+    wrote: Callable[[str], frozenset[str] | None] = _everybody
+    removals: Mapping[str, Removal] = {}
+    unbrought: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
 
 
 def approved(
@@ -48,25 +72,72 @@ def approved(
             why = "another approval has its id: it was copied"
         if not why and each.positions.at().file in court.uncommitted:
             why = "it is not committed"
-        if not why:
-            ids.add(spec.id)
-            counting.append(_left(name, spec, court.uses.get(spec.id)))
-            continue
-        remedy = "Have it approved anew: `reconciler approve`."
+        if not why and court.rules is not None and court.rules.allowed_signers is None:
+            why = court.unbrought(each)
         place = each.positions.at("metadata", "name")
-        found.append(
-            Diagnostic("RCL3035", Severity.WARNING, f"the approval {name} does not count: {why}", remedy, place)
-        )
+        if why:
+            found.append(_uncounted(f"the approval {name} does not count: {why}", place))
+            continue
+        ids.add(spec.id)
+        barred = _barred(spec, court)
+        counting.append(_left(name, spec, court.uses.get(spec.id), barred))
+        known = (change for change in barred if change in court.removals or court.wrote(change) is not None)
+        said = sorted({barred[change] for change in known})
+        found += [_uncounted(f"the approval {name} does not count for all its changes: {why}", place) for why in said]
     return tuple(counting), tuple(found)
 
 
-def _left(name: str, spec: ApprovalSpec, use: ApprovalUse | None) -> Approved:
-    """The approval without the changes that it was used up for."""
+def _uncounted(what: str, place: Location) -> Diagnostic:
+    return Diagnostic("RCL3035", Severity.WARNING, what, "Have it approved anew: `reconciler approve`.", place)
+
+
+def _left(name: str, spec: ApprovalSpec, use: ApprovalUse | None, barred: Mapping[str, str]) -> Approved:
+    """The approval without the changes that it was used up for, and without those that its approver may not approve."""
     most = spec.ceilings.expired_points if spec.ceilings is not None else None
     done = frozenset(use.done) if use is not None else frozenset()
-    changes = tuple(each for each in spec.changes if each not in done)
+    changes = tuple(each for each in spec.changes if each not in done and each not in barred)
     spent = use.spent if use is not None else 0
     return Approved(name, spec.approved_by, spec.reason, spec.until, changes, most, spec.id, spent)
+
+
+def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
+    """The changes that its approver may not approve, with the reason: what he wrote, and what takes him off the list,
+    unless nobody else could approve that."""
+    assert court.rules is not None
+    by = fold(spec.approved_by)
+    found = {}
+    for change in spec.changes:
+        mine = frozenset() if court.rules.self_approval else _folded(_writers(change, by, court))
+        removal = court.removals.get(change)
+        if by in mine:
+            found[change] = f"{spec.approved_by} wrote the change; somebody else approves it"
+        elif removal is not None and by in _folded(removal.gone) and _folded(removal.stay) - mine:
+            found[change] = f"{spec.approved_by} is an approver no longer by the change; one who stays approves it"
+    return found
+
+
+def _writers(change: str, by: str, court: Court) -> frozenset[str]:
+    """Who wrote the change: looked up only where it decides something."""
+    everybody = court.authors or frozenset()
+    if by not in _folded(everybody) and change not in court.removals:
+        return everybody
+    told = court.wrote(change)
+    return everybody if told is None else told
+
+
+def _folded(people: Iterable[str]) -> frozenset[str]:
+    return frozenset(fold(each) for each in people)
+
+
+def removals(changes: Iterable[DocumentChange]) -> dict[str, Removal]:
+    """The changes of approvers by which some are no longer, by hash."""
+    found = {}
+    for change in changes:
+        for field in change.fields:
+            if (change.kind, field.field) == ("Site", "spec.approvals") and field.before and field.after:
+                old, new = (frozenset(each["approvers"]) for each in (field.before, field.after))
+                found[field.change_hash] = Removal(old - new, old & new)
+    return {digest: each for digest, each in found.items() if each.gone}
 
 
 def covering(approvals: Iterable[Approved]) -> dict[str, str]:
@@ -90,11 +161,11 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     elsewhere = _elsewhere(spec, court)
     if elsewhere:
         return elsewhere
-    if not rules.self_approval:
-        if court.authors is None:
-            return "nobody knows who wrote the change; name the author with --author"
-        if fold(spec.approved_by) in {fold(author) for author in court.authors}:
-            return f"{spec.approved_by} wrote the change; somebody else approves it"
+    if not rules.self_approval and court.authors is None:
+        return "nobody knows who wrote the change; name the author with --author"
+    barred = _barred(spec, court)
+    if len(barred) == len(set(spec.changes)):
+        return next(iter(barred.values()))
     if rules.allowed_signers is not None:
         if not spec.signature:
             return "it is not signed, and the site names allowed signers"

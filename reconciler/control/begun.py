@@ -3,6 +3,8 @@ not taken for a site that begins."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +12,12 @@ from pathlib import Path
 import msgspec
 
 from reconciler import encoded, files
-from reconciler.errors import Unreachable
+from reconciler.errors import Refused, Unreachable
 from reconciler.model import Lineage
 
 _KEEP = ".reconciler"
 _LONGEST = 4096
+_NOTE = re.compile(r"state-(.+)\.json", re.DOTALL)
 
 
 class Begun(msgspec.Struct, frozen=True, rename="camel"):
@@ -44,6 +47,44 @@ def begun(root: Path, site: str) -> Begun | None:
         return None
 
 
+def check_place(
+    root: Path, site: str, path: Path, lineage: Callable[[], Lineage | None], others: Iterable[str] | None
+) -> None:
+    """Raises `Refused`, RCL3106, where the root has a note of a state, and the one that is about to be used is not it:
+    nothing is there and nothing is said to have been, or another one is. With an empty state no change of approvers,
+    guardrails or anything else would be one. `lineage` tells who the state there is; `others` are the sites that the
+    policies have, None: not known."""
+    said = begun(root, site)
+    if said is not None:
+        elsewhere = Path(said.path) != path
+        found = lineage() if elsewhere and path.exists() else None
+        if elsewhere and (found is None or found.id != said.state):
+            there = "another state is there" if path.exists() else "nothing is there"
+            raise _other_state(said, site, path, f"{path}, where {there}")
+        return
+    known = None if others is None or path.exists() else frozenset(others)
+    for name in _noted(root) if known is not None else ():
+        earlier = begun(root, name)
+        if known is not None and name not in known and earlier is not None:
+            raise _other_state(earlier, name, path, f"another site, {site}, which begins, in the place of {name}")
+
+
+def _other_state(said: Begun, site: str, path: Path, now: str) -> Refused:
+    return Refused(
+        "RCL3106",
+        f"here the site {site} was applied with the state {said.state[:8]} in {said.path}; the policies name {now}",
+        "Put the site and its `state` back as they were, or move the state there first. If this is to begin anew: "
+        "`reconciler apply --adopt '*'`. Nothing was made.",
+        subject=str(path),
+    )
+
+
+def _noted(root: Path) -> list[str]:
+    """The sites of which the root has a note."""
+    found = (_NOTE.fullmatch(each.name) for each in (root / _KEEP).glob("state-*.json"))
+    return sorted(each[1] for each in found if each is not None)
+
+
 def state_gone(said: Begun, path: Path) -> Unreachable:
     """What is said where neither the state nor any store is there, and the site has begun."""
     return Unreachable(
@@ -52,6 +93,17 @@ def state_gone(said: Begun, path: Path) -> Unreachable:
         f"{said.path}",
         "If their disk is not mounted, mount it. If they are lost: `reconciler state restore BACKUP`; where there is "
         "no backup, `reconciler apply --adopt '*'` begins anew. Nothing was made.",
+        subject=str(path),
+    )
+
+
+def state_lost(said: Begun, path: Path) -> Refused:
+    """What is said where the state is gone and a store is there."""
+    return Refused(
+        "RCL3012",
+        f"there is no state {path}, and servers hold what it knew: on {said.at:%Y-%m-%d} it was in {said.path}",
+        "Restore the state with `reconciler state restore`, correct `state` in the site, or take the groups over "
+        "with `reconciler apply --adopt NAME` ('*' for all). Nothing was changed.",
         subject=str(path),
     )
 

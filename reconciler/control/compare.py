@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler import files, gitrepo
-from reconciler.control.approvals import Court, approved, covering
-from reconciler.control.authorship import Side, wrote
+from reconciler import gitrepo
+from reconciler.control.approvals import Court, approved, covering, removals
+from reconciler.control.authorship import wrote
+from reconciler.control.blame import Blame, blame, lazily, onward, unbrought
 from reconciler.control.offline import Sight, desired_offline
-from reconciler.control.policies import FOLDER
-from reconciler.errors import Diagnostic, PolicyError, Severity, UsageError
+from reconciler.control.policies import checked_out, names_of
+from reconciler.control.states import State, changed, judges_of, side_of, text_of
+from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.expressions import evaluate
 from reconciler.model import ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
-from reconciler.model.documents import Approvals, GuardrailDocument, Placed, PolicySet, SiteDocument
-from reconciler.parse import FolderTree, PolicyFile, Reading, read_one, read_texts, read_tree
-from reconciler.plan import compare as plan_compare
+from reconciler.model.documents import ApprovalDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
 from reconciler.plan.compare import deletions, shifts
 from reconciler.plan.guard import compared, guard, guard_documents
-from reconciler.plan.signers import in_use, signer_changes
-from reconciler.protocols.tree import Tree
-
-_LARGEST = 8 * 1024 * 1024
-_EMPTY = PolicySet((), (), ())
-
-
-class State(msgspec.Struct, frozen=True):
-    """One state of the policies: what it is called, its files with the links that lead to them, the commit if it is
-    one. `read` gives another file of the same state, by its path from the root."""
-
-    called: str
-    sources: tuple[PolicyFile, ...]
-    policies: PolicySet
-    read: Callable[[str], bytes | None]
-    commit: str = ""
+from reconciler.plan.signers import in_use
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -50,56 +34,10 @@ class Asked(msgspec.Struct, frozen=True):
     today: date | None = None
 
 
-def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
-    """A folder, a file, or a revision. Raises `PolicyError` with every mistake of it; with `may_be_empty` a state
-    without any policy document counts as an empty one, so that a first commit can be compared."""
-    path = (root / what) if not Path(what).is_absolute() else Path(what)
-    if path.exists() and not _is_path(what) and gitrepo.is_revision(root, what):
-        raise UsageError(
-            "RCL0018",
-            f"{what!r} is a Git revision and a folder or file here",
-            f"Write ./{what} for what lies here. A revision that is also a path is not compared: a change could bring "
-            "a folder of that name.",
-            subject=what,
-        )
-    if path.is_file():
-        return _state(what, read_texts({path.name: _bytes(path)}, what), _no_others)
-    tree: Tree
-    folder, commit = FOLDER, ""
-    if path.is_dir():
-        within = path.name == FOLDER or not (path / FOLDER).is_dir()
-        tree, folder = (FolderTree(path.parent), path.name) if within else (FolderTree(path), FOLDER)
-    else:
-        commit = gitrepo.resolve(root, what)
-        tree = gitrepo.CommitTree(root, commit)
-    others = partial(read_one, tree, largest=_LARGEST)
-    try:
-        return _state(what, read_tree(tree, folder, what), others, commit)
-    except PolicyError as error:
-        if not may_be_empty or error.diagnostics[0].code not in ("RCL1001", "RCL1003"):
-            raise
-        return State(what, (), _EMPTY, others, commit)
-
-
-def _is_path(what: str) -> bool:
-    """Whether it is written as no revision can be."""
-    return what in (".", "..") or what.startswith(("./", "../", "/", ".\\", "..\\")) or Path(what).is_absolute()
-
-
-def _state(called: str, reading: Reading, others: Callable[[str], bytes | None], commit: str = "") -> State:
-    if reading.policies is None:
-        raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR])
-    return State(called, reading.sources, reading.policies, others, commit)
-
-
-def _no_others(path: str) -> bytes | None:
-    return None
-
-
 def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
     """Everything that differs."""
-    changes = (*plan_compare(older.policies, newer.policies), *_signers(older, newer))
-    judged = _judged(root, older, newer, asked)
+    changes = changed(older, newer)
+    judged = _judged(root, older, newer, asked, changes)
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
     findings = [
         *deletions(changes, older.policies),
@@ -115,26 +53,6 @@ def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
         _shifts(older.policies, newer.policies, asked.clusters),
         tuple(findings),
     )
-
-
-def _signers(older: State, newer: State) -> Iterator[DocumentChange]:
-    """The files of allowed signers are documents of the guard: how each differs that the older state judges by."""
-    now = {placed.document.metadata.name: placed.document.spec.approvals for placed in newer.policies.sites}
-    seen = set()
-    for site, rules in judges_of(older).items():
-        later = now.get(site)
-        if rules.allowed_signers is None or later is None or later.allowed_signers is None:
-            continue
-        pair = (rules.allowed_signers, later.allowed_signers)
-        before, after = _text(older.read(pair[0])), _text(newer.read(pair[1]))
-        change = signer_changes(pair[1], before, after) if pair not in seen else None
-        seen.add(pair)
-        if change is not None:
-            yield change
-
-
-def _text(data: bytes | None) -> str | None:
-    return data.decode("utf-8", "replace") if data is not None else None
 
 
 def _lost(older: PolicySet, newer: PolicySet) -> list[Placed[GuardrailDocument]]:
@@ -157,19 +75,30 @@ class _Judged(msgspec.Struct, frozen=True):
     findings: tuple[Diagnostic, ...]
 
 
-def _judged(root: Path, older: State, newer: State, asked: Asked) -> _Judged:
+def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Sequence[DocumentChange]) -> _Judged:
     """Judged by the rules of the older state, of each site by its own: a change cannot bring its own judge. What stood
     in the older state approves nothing that was changed since."""
     today = asked.today or datetime.now(UTC).date()
     wrote_it = _authors(root, older, newer, asked)
+    who = _wrote(root, older, newer, asked, changes)
     before = frozenset(placed.document.spec.id for placed in older.policies.approvals)
     covered: dict[str, dict[str, str]] = {}
     found: list[Diagnostic] = []
     judges = judges_of(older)
     for site, rules in judges.items() or {"": None}.items():
         signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
-        signing = in_use(_text(signers))
-        court = Court(site, rules, signing.encode() if signing is not None else None, wrote_it, today, older=before)
+        signing = in_use(text_of(signers))
+        court = Court(
+            site,
+            rules,
+            signing.encode() if signing is not None else None,
+            wrote_it,
+            today,
+            older=before,
+            wrote=who,
+            removals=removals(changes),
+            unbrought=_unbrought(root, older, newer),
+        )
         mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
         counting, wrong = approved(mine, court)
         covered[site] = covering(counting)
@@ -221,17 +150,49 @@ def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[
     return found - {""} or None
 
 
-def side_of(state: State) -> Side:
-    """The state as authorship sees it: with all the files that it is made of."""
-    files = {path for source in state.sources for path in (source.name, *source.links)}
-    signers = {rules.allowed_signers for rules in judges_of(state).values() if rules.allowed_signers is not None}
-    return Side(state.commit, state.policies, frozenset(files | signers))
+def _wrote(
+    root: Path, older: State, newer: State, asked: Asked, changes: Iterable[DocumentChange]
+) -> Callable[[str], frozenset[str] | None]:
+    """Who wrote a change, by its hash; None where that cannot be told."""
+    by_hash = {field.change_hash: change for change in changes for field in change.fields}
+
+    def look() -> Blame | None:
+        if asked.authors or not older.commit:
+            return None
+        found = blame(root, older.commit, newer.commit or gitrepo.head(root))
+        if found is None or newer.commit:
+            return found
+        return onward(found, root, newer, frozenset({gitrepo.identity(root)}) - {""})
+
+    found = lazily(look)
+
+    def of(digest: str) -> frozenset[str] | None:
+        change = by_hash.get(digest)
+        told = found() if change is not None else None
+        return told.wrote(change) if told is not None and change is not None else None
+
+    return of
 
 
-def judges_of(older: State) -> dict[str, Approvals]:
-    """The approval rules of each site of a state that has some."""
-    every = (placed.document for placed in older.policies.sites)
-    return {each.metadata.name: each.spec.approvals for each in every if each.spec.approvals is not None}
+def _unbrought(root: Path, older: State, newer: State) -> Callable[[Placed[ApprovalDocument]], str]:
+    """Why an approval was not brought by its approver. Two folders have no commits: then that cannot be asked."""
+    links = {each.name: names_of((each,)) for each in newer.sources}
+
+    def why(placed: Placed[ApprovalDocument]) -> str:
+        if not older.commit and not newer.commit:
+            return ""
+        name = placed.positions.at().file
+        return unbrought(root, newer.commit, placed.document.spec, links.get(name, frozenset({name})), _at_work(root))
+
+    return why
+
+
+def _at_work(root: Path) -> frozenset[str]:
+    """The files that are not committed."""
+    try:
+        return checked_out(root)[1]
+    except ReconcilerError:
+        return frozenset()
 
 
 # --- Coverage --------------------------------------------------------------------------------------------------
@@ -263,15 +224,3 @@ def _shifts(
 
 def _site(policies: PolicySet, name: str) -> SiteDocument | None:
     return next((each.document for each in policies.sites if each.document.metadata.name == name), None)
-
-
-# --- Files -----------------------------------------------------------------------------------------------------
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with files.open_regular(path) as file:
-            return file.read(_LARGEST)
-    except OSError as error:
-        what = f"{path} cannot be read: {error.strerror or error}"
-        raise UsageError("RCL0009", what, "Name a folder, a file or a revision.", subject=str(path)) from error

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler.control.judging import Bench, judge
+from reconciler.control.judging import Bench, judge, settled_guard
 from reconciler.control.observe import Observation
 from reconciler.control.offline import capabilities_of
 from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checked, held_back, said_too
-from reconciler.control.securing import as_secured, secure, settled_guard, waiting_findings
+from reconciler.control.securing import as_secured, secure, waiting_findings
 from reconciler.control.site import Site
 from reconciler.errors import Refused
 from reconciler.expressions import evaluate
@@ -75,7 +75,7 @@ def propose_exported(
     observation = then.observation
     check_names(document, policies, observation, wish)
     today = observation.at.astimezone(ZoneInfo(document.spec.time_zone)).date()
-    bench = Bench(root, document, then.site_document, today)
+    bench = Bench(root, document, then.site_document, today, entries=lambda: then.observation.ledger)
     verdict = judge(bench, policies, wish.authors)
     secured = secure(bench, policies)
     usable = as_secured(secured, policies, observation.ledger)

@@ -6,23 +6,38 @@ that a change cannot bring its own judge. Whoever wrote the policies since then 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from reconciler import files, gitrepo
-from reconciler.control.approvals import Court, approved
+from reconciler.control.approvals import Court, approved, removals
 from reconciler.control.authorship import EMPTY, Side, wrote
-from reconciler.control.compare import read_state, side_of
-from reconciler.control.policies import policy_paths
+from reconciler.control.blame import Blame, blame, onward, unbrought
+from reconciler.control.policies import checked_out, names_of, policy_files
 from reconciler.control.site import Site
+from reconciler.control.states import State, read_state, side_of
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
-from reconciler.model import Approved
-from reconciler.model.documents import Approvals, PolicySet, SiteDocument
+from reconciler.model import Approved, LedgerEntry
+from reconciler.model.comparison import DocumentChange
+from reconciler.model.documents import (
+    ApprovalDocument,
+    Approvals,
+    GuardrailDocument,
+    Placed,
+    PolicySet,
+    SiteDocument,
+)
 from reconciler.model.encode import decode
+from reconciler.parse import FolderTree, PolicyFile, read_one
+from reconciler.parse.load import LARGEST_FILE
+from reconciler.plan.consent import written_since
+from reconciler.plan.settled import Guard, guardrails_now
+from reconciler.plan.settled import changes as guard_changes
 from reconciler.plan.signers import in_use
 from reconciler.protocols import ApprovalUse
 
@@ -44,13 +59,14 @@ class Verdict(msgspec.Struct, frozen=True):
 
 class Bench(msgspec.Struct, frozen=True):
     """What is judged from: the root, the site as it is written now, what the ledger has of the site as it was last
-    applied, the day in its zone, and what became of approvals, by id."""
+    applied, the day in its zone, what became of approvals, by id, and what gives the ledger's groups."""
 
     root: Path
     document: SiteDocument
     told: dict[str, Any] | None
     today: date
     uses: Mapping[str, ApprovalUse] = {}
+    entries: Callable[[], Iterable[LedgerEntry]] = tuple
 
 
 def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
@@ -60,11 +76,12 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         return Verdict((), ())
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
     signers = known.signers if known is not None else signers_text(bench.root, rules)
-    changed = _uncommitted(bench.root)
+    changed = _uncommitted(bench.root, (rules, bench.document.spec.approvals))
     since = known.commit if known is not None else ""
     wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
     signing = in_use(signers)
     name = bench.document.metadata.name
+    changes = _changes(bench, policies)
     court = Court(
         name,
         rules,
@@ -73,16 +90,82 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         bench.today,
         changed or frozenset(),
         bench.uses,
+        wrote=_wrote(bench, policies, since, changed, changes) if not authors else _everybody,
+        removals=removals(_of_the_guard(bench, policies)),
+        unbrought=_unbrought(bench.root, changed),
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
+
+
+def _everybody(change: str) -> frozenset[str] | None:
+    return None
+
+
+def _changes(bench: Bench, policies: PolicySet) -> Callable[[], tuple[DocumentChange, ...]]:
+    """How the documents differ from those that were last applied, with the hashes that approvals name."""
+
+    @lru_cache(maxsize=1)
+    def look() -> tuple[DocumentChange, ...]:
+        told = _of_the_guard(bench, policies)
+        usable = msgspec.structs.replace(policies, guardrails=guardrails_now(settled_guard(bench.told), policies))
+        return (*told, *(change for each in (policies, usable) for change in written_since(each, bench.entries())))
+
+    return look
+
+
+def _of_the_guard(bench: Bench, policies: PolicySet) -> tuple[DocumentChange, ...]:
+    settled = settled_guard(bench.told)
+    return guard_changes(settled, written_guard(bench, policies)) if settled is not None else ()
+
+
+def _wrote(
+    bench: Bench,
+    policies: PolicySet,
+    since: str,
+    uncommitted: frozenset[str] | None,
+    changes: Callable[[], tuple[DocumentChange, ...]],
+) -> Callable[[str], frozenset[str] | None]:
+    """Who wrote a change, by its hash; None where that cannot be told."""
+    root = bench.root
+
+    @lru_cache(maxsize=1)
+    def look() -> Blame | None:
+        head = gitrepo.head(root) if uncommitted is not None else ""
+        found = blame(root, since, head) if head else None
+        if found is None:
+            return None
+        work = State("", policy_files(root), policies, partial(read_one, FolderTree(root), largest=LARGEST_FILE))
+        return onward(found, root, work, frozenset({gitrepo.identity(root)} if uncommitted else ()) - {""})
+
+    def of(digest: str) -> frozenset[str] | None:
+        own = [each for each in changes() if any(field.change_hash == digest for field in each.fields)]
+        found = look() if own else None
+        told = [found.wrote(each) if found is not None else None for each in own]
+        return frozenset().union(*(each for each in told if each)) if told and all(told) else None
+
+    return of
+
+
+def _unbrought(root: Path, uncommitted: frozenset[str] | None) -> Callable[[Placed[ApprovalDocument]], str]:
+    """Why an approval was not brought by its approver; outside of a repository that cannot be asked."""
+
+    def why(placed: Placed[ApprovalDocument]) -> str:
+        if uncommitted is None:
+            return ""
+        name = placed.positions.at().file
+        own = next((each for each in policy_files(root) if each.name == name), PolicyFile(name))
+        return unbrought(root, "", placed.document.spec, names_of((own,)), uncommitted)
+
+    return why
 
 
 def bench_of(site: Site) -> Bench:
     """Where approvals are judged for a site that is open."""
     today = site.now().astimezone(site.zone).date()
     uses = site.memory.approvals.all()
-    return Bench(site.folder, site.written or site.document, site.memory.ledger.site_document(), today, uses)
+    ledger = site.memory.ledger
+    return Bench(site.folder, site.written or site.document, ledger.site_document(), today, uses, ledger.entries)
 
 
 def wants_approvers(site: Site) -> bool:
@@ -99,7 +182,33 @@ def last_applied(site: Site) -> Known | None:
 def _known(told: dict[str, Any] | None) -> Known | None:
     if told is None:
         return None
-    return Known(decode(told["document"], SiteDocument), told["commit"], told["signers"])
+    return Known(site_as_told(told["document"]), told["commit"], told["signers"])
+
+
+def site_as_told(told: dict[str, Any]) -> SiteDocument:
+    """The Site that the state has. A list of approvers on which nobody stands, which could be settled once and nobody
+    could change, counts as none: then a person in a terminal is asked."""
+    spec = told["spec"]
+    rules = spec.get("approvals")
+    if rules is not None and not all([rules["approvers"], *rules["approvers"]]):
+        kept = [each for each in rules["approvers"] if each]
+        spec = spec | {"approvals": rules | {"approvers": kept} if kept else None}
+    return decode(told | {"spec": spec}, SiteDocument)
+
+
+def settled_guard(told: dict[str, Any] | None) -> Guard | None:
+    """What was in force when the site was last settled; None before."""
+    if told is None:
+        return None
+    rules = told.get("guardrails")
+    guardrails = None if rules is None else tuple(decode(each, GuardrailDocument) for each in rules)
+    return Guard(site_as_told(told["document"]), guardrails, told["signers"])
+
+
+def written_guard(bench: Bench, policies: PolicySet) -> Guard:
+    """What the guard depends on, as it is written now."""
+    rules = tuple(placed.document for placed in policies.guardrails)
+    return Guard(bench.document, rules, signers_text(bench.root, bench.document.spec.approvals))
 
 
 def signers_text(root: Path, rules: Approvals | None) -> str | None:
@@ -112,11 +221,11 @@ def signers_text(root: Path, rules: Approvals | None) -> str | None:
         return None
 
 
-def _uncommitted(root: Path) -> frozenset[str] | None:
+def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str] | None:
     """The policy files that Git does not have as they are; None where there is no repository."""
     try:
-        commit, _ = gitrepo.state(root, *policy_paths(root))
-        return frozenset(gitrepo.changed_files(root, *policy_paths(root))) if commit else None
+        commit, differing = checked_out(root, rules)
+        return differing if commit else None
     except ReconcilerError:
         return None
 
@@ -129,7 +238,7 @@ def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str
     found = {gitrepo.identity(root)} if changed else set()
     try:
         older = _then(root, since) if since else Side("", EMPTY)
-        return frozenset((found | wrote(root, older, Side("", policies, frozenset(policy_paths(root))))) - {""})
+        return frozenset((found | wrote(root, older, Side("", policies, names_of(policy_files(root))))) - {""})
     except ReconcilerError:
         return None
 

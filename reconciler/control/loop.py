@@ -15,11 +15,11 @@ from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.evidence import evidence_unfit
 from reconciler.control.job_leases import running_here
-from reconciler.control.judging import bench_of
+from reconciler.control.judging import bench_of, settled_guard
 from reconciler.control.lease import Holding, holding
 from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.requests import claim_loop, serve
-from reconciler.control.securing import renamed, secure, settled_guard
+from reconciler.control.securing import renamed, secure
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
 from reconciler.control.tick import Tick, tick
@@ -50,6 +50,9 @@ PATIENCE = timedelta(seconds=30)
 
 #: How often a loop that is busy with jobs looks for what persons ask for, in seconds.
 REQUESTS_SECONDS = 0.5
+
+#: The code of a part of a store that is not there: what lies on it is not backed up meanwhile.
+PARTS_AWAY = "RCL4021"
 
 _ASK_AGAIN_SECONDS = 1.0
 
@@ -93,7 +96,9 @@ class Summary(msgspec.Struct, rename="camel"):
         forbidden = denied(wrong)
         self.denied = bool(forbidden)
         self.invalid_policies = len(forbidden) < len(wrong)
-        self.unreachable = not done.observation.whole
+        seen = done.observation.catalogs.values()
+        missing = any(finding.code == PARTS_AWAY for catalog in seen for finding in catalog.findings)
+        self.unreachable = missing or not done.observation.whole
         by_findings = (PolicyError, Refused)
         self.troubles = tuple(error.exit_code for error in done.troubles if not isinstance(error, by_findings))
 

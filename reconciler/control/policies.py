@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from reconciler import files
+from reconciler import files, gitrepo
 from reconciler.control.bounds import Bounds
 from reconciler.errors import Diagnostic, PolicyError
-from reconciler.model.documents import PolicySet
-from reconciler.parse import FolderTree, Reading, find_policy_files, read_policies, read_policy_files, read_texts
+from reconciler.model.documents import Approvals, PolicySet
+from reconciler.parse import (
+    FolderTree,
+    PolicyFile,
+    Reading,
+    find_policy_files,
+    read_policies,
+    read_policy_files,
+    read_texts,
+)
 from reconciler.parse.load import LARGEST_FILE
 
 FOLDER = "policies"
@@ -62,15 +71,29 @@ def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
     return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found), kept=not found)
 
 
-def policy_paths(root: Path) -> tuple[str, ...]:
-    """Where the policies lie, from the root: their folder, and what its links lead to outside of it. Whoever changes
-    one of these changes the policies."""
+def policy_files(root: Path) -> tuple[PolicyFile, ...]:
+    """The files that are read as policies now, each with the links that lead to it; () where that cannot be told."""
     try:
-        found = find_policy_files(FolderTree(root), FOLDER)
+        return find_policy_files(FolderTree(root), FOLDER).files
     except PolicyError:
-        return (FOLDER,)
-    paths = {path for each in found.files for path in (each.name, *each.links)}
-    return (FOLDER, *sorted(path for path in paths if not path.startswith(f"{FOLDER}/") and path != FOLDER))
+        return ()
+
+
+def names_of(found: Iterable[PolicyFile]) -> frozenset[str]:
+    """The names of files and of the links that lead to them, from the root. Whoever changes one of these changes the
+    policies."""
+    return frozenset(path for each in found for path in (each.name, *each.links))
+
+
+def checked_out(root: Path, rules: Iterable[Approvals | None] = ()) -> tuple[str, frozenset[str]]:
+    """The commit that is checked out ("" outside of a repository), and the files of the policies that it does not have
+    as they are, whatever Git was told to ignore; with those of the allowed signers that the `rules` name. Raises as
+    `gitrepo.changed_files` does."""
+    commit = gitrepo.head(root)
+    named = (each.allowed_signers for each in rules if each is not None and each.allowed_signers is not None)
+    signers = {posixpath.normpath(path) for path in named}
+    read = names_of(policy_files(root)) | {path for path in signers if (root / path).exists()}
+    return commit, frozenset(gitrepo.changed_files(root, FOLDER, read)) if commit else frozenset()
 
 
 def fingerprint(root: Path) -> str:

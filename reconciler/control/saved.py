@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import __version__, encoded, files, gitrepo
+from reconciler import __version__, encoded, files
 from reconciler.control.observe import Observation
-from reconciler.control.policies import policy_paths
+from reconciler.control.policies import checked_out
 from reconciler.control.site import Site, actor
 from reconciler.errors import Refused, UsageError
 from reconciler.model import FORMAT_VERSION, Origin, Plan, SavedPlan
@@ -37,10 +37,10 @@ def origin_of(site: Site, observation: Observation) -> Origin:
 
 def origin_for(root: Path, observation: Observation) -> Origin:
     """Where a plan of the policies below `root` comes from, by what was observed."""
-    commit, dirty = gitrepo.state(root, *policy_paths(root))
+    commit, differing = checked_out(root)
     seen = {name: snapshot.taken_at for name, snapshot in observation.clusters.items()}
     seen |= {name: catalog.taken_at for name, catalog in observation.catalogs.items()}
-    return Origin(actor(), platform.node(), __version__, commit, dirty, ci_identity(os.environ), seen)
+    return Origin(actor(), platform.node(), __version__, commit, bool(differing), ci_identity(os.environ), seen)
 
 
 def ci_identity(environment: Mapping[str, str]) -> str:

@@ -13,14 +13,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler import gitrepo
-from reconciler.control.judging import Bench, bench_of, judge, signers_text
-from reconciler.control.policies import FOLDER
+from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard
+from reconciler.control.policies import checked_out
 from reconciler.control.site import Site
 from reconciler.control.using import use_for_changes
 from reconciler.errors import Diagnostic, Refused, Severity
 from reconciler.model import Approved, LedgerEntry
-from reconciler.model.documents import Approvals, GroupDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
+from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
 from reconciler.plan.settled import Guard, Waiting, guardrails_now, weigh_guard
 from reconciler.plan.values import AUTO
@@ -44,11 +43,7 @@ class Secured(msgspec.Struct, frozen=True):
 
 def secure(bench: Bench, policies: PolicySet, *, everything: bool = False) -> Secured:
     """What may be opened and what counts. With `everything` somebody has agreed to all of it."""
-    written = Guard(
-        bench.document,
-        tuple(placed.document for placed in policies.guardrails),
-        signers_text(bench.root, bench.document.spec.approvals),
-    )
+    written = written_guard(bench, policies)
     settled = settled_guard(bench.told)
     if settled is None:
         return Secured(bench.document, written, first=True)
@@ -87,15 +82,6 @@ def _of_another_site(settled: SiteDocument, written: SiteDocument) -> Refused:
     )
 
 
-def settled_guard(told: dict[str, Any] | None) -> Guard | None:
-    """What was in force when the site was last settled; None before."""
-    if told is None:
-        return None
-    rules = told.get("guardrails")
-    guardrails = None if rules is None else tuple(decode(each, GuardrailDocument) for each in rules)
-    return Guard(decode(told["document"], SiteDocument), guardrails, told["signers"])
-
-
 def told_of(guard: Guard, commit: str) -> dict[str, Any]:
     """The same as the state holds it (JSON values)."""
     return {
@@ -123,9 +109,9 @@ def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool =
     forgotten, and could approve it.
     """
     secured = secure(bench_of(site), policies, everything=glass)
-    commit, dirty = gitrepo.state(site.folder, FOLDER)
+    commit, differing = checked_out(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
     told = site.memory.ledger.site_document() or {}
-    whole = settled and commit and not dirty and not secured.waiting
+    whole = settled and commit and not differing and not secured.waiting
     _record(site, secured, commit if whole else told.get("commit", ""))
     return secured
 
@@ -194,8 +180,8 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
                     Severity.WARNING,
                     "the site's approvers were changed; those of the site as it was last applied go on judging: "
                     f"{names}",
-                    "Fewer approvers are taken over at once. Have others approved, or run `reconciler apply "
-                    "--break-glass REASON`.",
+                    "Have the change approved by one of them who stays; where none of those may, by one who goes. Or "
+                    "run `reconciler apply --break-glass REASON`.",
                     subject=each.name,
                 )
             )
@@ -222,7 +208,7 @@ def may_open(
     """The site as it may be opened: what differs from the last settled one and nobody agreed to is as it was there.
     Before the first apply nothing outside of the root is opened, RCL3104, unless this is it (`first_use`)."""
     today = clock.now().astimezone(ZoneInfo(document.spec.time_zone)).date()
-    bench = Bench(root, document, memory.ledger.site_document(), today, memory.approvals.all())
+    bench = Bench(root, document, memory.ledger.site_document(), today, memory.approvals.all(), memory.ledger.entries)
     settled = settled_guard(bench.told)
     if settled is not None and renamed(settled, document):
         return settled.site

@@ -931,10 +931,10 @@ _PLAN: dict[str, Explanation] = {
     ),
     "RCL3045": Explanation(
         "the approvers were changed without being approved",
-        "Approvals are judged by the site as it was last applied. It names other approvers, and the new list is not "
-        "simply shorter.",
-        "Let those of the site as it was last applied approve. In an emergency `apply --break-glass REASON` takes the "
-        "new list over, and says so from then on.",
+        "Approvals are judged by the site as it was last applied. It names other approvers than the site as it is "
+        "written now. A shorter list waits as well: with nobody left on it nothing could be approved ever after.",
+        "Let one approve who was an approver and stays one; where none of those may, one who goes. In an emergency "
+        "`apply --break-glass REASON` takes the new list over, and says so from then on.",
     ),
     "RCL3046": Explanation(
         "a plan is limited to something that is not there",
@@ -1143,6 +1143,32 @@ _STORE: dict[str, Explanation] = {
         "stranger's change would sign in there.",
         "See that it is yours, then run `reconciler apply`, which names what it opens.",
     ),
+    "RCL3106": Explanation(
+        "another state than the one that the site was applied with",
+        "The root has a note, in `.reconciler/`, of the state that the site was applied with: who it is and where it "
+        "was. The policies name another place now, where there is no state or another one. With an empty state nothing "
+        "is remembered of approvers, guardrails and groups, so a change could begin anew by its own rules.",
+        "Put `state` back as it was; or move the state there, and then change `state`. If it is lost, restore a "
+        "backup. `reconciler apply --adopt '*'` begins anew, and names what it opens.",
+    ),
+    "RCL3107": Explanation(
+        "a step of a saved plan that no policy asks for",
+        "The step does otherwise than the file tells, or takes a group where neither the policies as they are nor what "
+        "is on the server have it: the file was changed by hand, or the policies went on since it was made.",
+        "Make a new plan. To do the step nevertheless, run `reconciler apply FILE` in a terminal and answer there; "
+        "--yes does not answer for it. An approval of the step, where it weakens, does.",
+    ),
+    "RCL3108": Explanation(
+        "Git does not answer",
+        "A call of the program git, which only reads what lies on a disk, took longer than a minute and was ended.",
+        "See that the disk answers, and that no named pipe lies in the .git folder.",
+    ),
+    "RCL3109": Explanation(
+        "a repository that would hold Git for ever",
+        "Where Git reads a file, a named pipe or a device lies: its settings, a file that they take in, the name of "
+        "what is checked out. Such a tree is unpacked or shared, never cloned.",
+        "Remove it, or clone the repository anew.",
+    ),
     "RCL4001": Explanation(
         "a store of another format",
         "The folder of the embedded server has a format that this version does not know.",
@@ -1347,7 +1373,8 @@ _STATE: dict[str, Explanation] = {
     "RCL5049": Explanation(
         "giving recovery points up has to be confirmed",
         "Declaring a store lost gives up every recovery point in it.",
-        "Answer in a terminal. --yes counts only where the site names no approvers.",
+        "Answer in a terminal, or give --yes. Where the site names approvers, one of them approves it first: "
+        "`reconciler approve --lost SERVER [--volume V]`.",
     ),
     "RCL5050": Explanation(
         "no such job is running",

@@ -7,7 +7,7 @@ attributes can name filters (ADR 12).
 """
 
 from reconciler.gitrepo.checkout import changed_files, identity, state
-from reconciler.gitrepo.history import Commit, authors, commits
+from reconciler.gitrepo.history import Commit, authors, brought, commits, is_ancestor, merge_bases
 from reconciler.gitrepo.objects import (
     FOLDER,
     LINK,
@@ -30,12 +30,15 @@ __all__ = [
     "CommitTree",
     "Entry",
     "authors",
+    "brought",
     "changed_files",
     "commits",
     "entries",
     "head",
     "identity",
+    "is_ancestor",
     "is_revision",
+    "merge_bases",
     "read_files",
     "read_objects",
     "resolve",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reconciler.errors import Refused, Unreachable, UsageError
+from reconciler.gitrepo.plain import check_plain
 from reconciler.secrets import redacted
 
 _SETTINGS = (
@@ -58,7 +60,8 @@ HANDED_ON = ("PATH", "HOME", "XDG_CONFIG_HOME", "USERPROFILE", "SYSTEMROOT", "TM
 def git(folder: Path, *words: str, given: bytes = b"", own_settings: bool = False) -> bytes:
     """What git answers. With `own_settings` the caller's settings are read too: for looking one up, nothing else.
 
-    Raises `Unreachable`, RCL0010, without git; `Refused`, RCL0017, for a repository of another owner; `UsageError`,
+    Raises `Unreachable`, RCL0010, without git, and RCL3108 where it does not answer in time; `Refused`, RCL3109, for a
+    repository with a pipe or the like in the place of a file, and RCL0017 for one of another owner; `UsageError`,
     RCL0009, for all else that it refuses.
     """
     ended = _call(folder, words, given, own_settings, ())
@@ -81,15 +84,54 @@ def _call(
             del environment[name]
     top = _top(folder)
     if top is not None:
+        check_plain(top)
         environment["GIT_WORK_TREE"] = str(top)
     settings = [f"{name}={value}" for name, value in _SETTINGS] + [f"safe.directory={each}" for each in trusted]
     overriding = [word for setting in settings for word in ("-c", setting)]
     options = ("--no-pager", "--no-replace-objects", "--literal-pathspecs", *overriding)
     command = ("git", *options, "-C", str(folder), *words)
+    return _answered(command, environment, folder, given)
+
+
+#: How long one call may take, in seconds. Git only reads what lies on a disk here.
+PATIENCE_SECONDS = 60.0
+
+#: For so long a repository that did not answer once is not asked again, in seconds: else every question takes as long.
+_REST_SECONDS = 600.0
+_silent: dict[str, float] = {}
+
+
+def _answered(
+    command: Sequence[str], environment: Mapping[str, str], about: Path, given: bytes = b"", at: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """What a call comes to, if it does in time: what is made to wait for ever waits for nobody here."""
+    if time.monotonic() < _silent.get(str(about), 0.0):
+        raise _no_answer(about)
     try:
-        return subprocess.run(command, input=given, capture_output=True, check=False, env=environment)
+        return subprocess.run(
+            command,
+            input=given,
+            capture_output=True,
+            check=False,
+            env=environment,
+            cwd=at,
+            timeout=PATIENCE_SECONDS,
+        )
     except FileNotFoundError as error:
         raise Unreachable("RCL0010", "the program git is not there", "Install it, or compare folders.") from error
+    except subprocess.TimeoutExpired:
+        _silent[str(about)] = time.monotonic() + _REST_SECONDS
+        raise _no_answer(about) from None
+
+
+def _no_answer(folder: Path) -> Unreachable:
+    return Unreachable(
+        "RCL3108",
+        f"git does not answer about {str(folder)!r} within {PATIENCE_SECONDS:.0f} s",
+        "See that its disk answers, and that no named pipe lies in its .git folder. Until then nobody knows who wrote "
+        "the policies, so no approval counts.",
+        subject=str(folder),
+    )
 
 
 def _handed_on() -> dict[str, str]:
@@ -106,13 +148,9 @@ def _trusted() -> tuple[str, ...]:
     """The folders that this account's and the computer's own settings call safe: the only ones of them that count."""
     found: list[str] = []
     for scope in ("--system", "--global"):
-        told = subprocess.run(
-            ("git", "config", scope, "--includes", "--null", "--get-all", "safe.directory"),
-            capture_output=True,
-            check=False,
-            cwd=Path(os.sep).resolve(),
-            env=_handed_on(),
-        )
+        words = ("git", "config", scope, "--includes", "--null", "--get-all", "safe.directory")
+        outside = Path(os.sep).resolve()
+        told = _answered(words, _handed_on(), outside, at=outside)
         found += told.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
     return tuple(found)
 

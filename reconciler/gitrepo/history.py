@@ -19,7 +19,7 @@ class Commit(msgspec.Struct, frozen=True):
 
     `paths` are relative to the folder that was asked for, in any bytes (surrogates for those that are no UTF-8); a
     renamed file is there under both names. Of a merge they are the files whose content is not what the two sides
-    together give: what the merge itself decided.
+    together give: what the merge itself decided. `parents` are their ids.
     """
 
     id: str
@@ -27,6 +27,7 @@ class Commit(msgspec.Struct, frozen=True):
     committer: str
     paths: frozenset[str]
     co_authors: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
 
 
 def commits(folder: Path, older: str, newer: str) -> list[Commit]:
@@ -50,7 +51,7 @@ def commits(folder: Path, older: str, newer: str) -> list[Commit]:
         else:
             paths = changed[name, parents[0] if parents else ""]
         told = headers[name]
-        found.append(Commit(name, told.author, told.committer, paths, told.co_authors))
+        found.append(Commit(name, told.author, told.committer, paths, told.co_authors, tuple(parents)))
     return found
 
 
@@ -58,6 +59,40 @@ def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, 
     """E-mail of the author and files (relative to `folder`) of each commit that `newer` has and `older` has not; of
     all that `newer` has where `older` is ""."""
     return [(commit.author, tuple(sorted(commit.paths))) for commit in commits(folder, older, newer)]
+
+
+def brought(folder: Path, commit: str, *paths: str) -> frozenset[str]:
+    """E-mail of the author of every commit up to this one that made one of the paths what it was then; a commit that
+    moves a file brings it. Raises `ConsentNeeded`, RCL0016, where the clone is shallow and the first of them is not
+    there."""
+    walk = ("rev-list", "--full-history", "--end-of-options", resolve(folder, commit), "--", *paths)
+    found = git(folder, *walk).decode().split()
+    if not found:
+        return frozenset()
+    seen = git(folder, "rev-list", "--no-walk", "--parents", "--stdin", given=_named(found)).decode()
+    parents = {line.split()[0]: line.split()[1:] for line in seen.splitlines()}
+    headers = {name: _headers(data) for name, data in objects(folder, found)}
+    cut = next((name for name in found if headers[name].parents != parents.get(name, [])), None)
+    if cut is not None:
+        raise too_shallow(folder, f"the parents of {cut[:12]}")
+    return frozenset(each.author for each in headers.values())
+
+
+def is_ancestor(folder: Path, older: str, newer: str) -> bool:
+    """Whether the newer commit has all that the older one ("" for none) has."""
+    return not older or older in merge_bases(folder, older, newer)
+
+
+def merge_bases(folder: Path, one: str, other: str) -> list[str]:
+    """Where two commits parted: the latest that both have; none where they have nothing in common."""
+    try:
+        return git(folder, "merge-base", "--all", one, other).decode().split()
+    except UsageError:
+        return []
+
+
+def _named(commits: Sequence[str]) -> bytes:
+    return "".join(f"{each}\n" for each in commits).encode()
 
 
 #: What a line of a message begins with that names somebody who wrote the commit too.
@@ -137,8 +172,7 @@ def _merged(folder: Path, parents: Sequence[str], changed: Mapping[str, frozense
 
 def _since_parting(folder: Path, one: str, other: str, without: frozenset[str] | set[str]) -> frozenset[str]:
     """What `one` has changed since it parted from `other`; `without` a common past all that is asked about."""
-    try:
-        bases = git(folder, "merge-base", "--all", one, other).decode().split()
-    except UsageError:
+    bases = merge_bases(folder, one, other)
+    if not bases:
         return frozenset(without)
     return frozenset().union(*_changed(folder, [(one, base) for base in bases]).values())

@@ -80,16 +80,22 @@ def head(folder: Path) -> str:
         return ""
 
 
-def entries(folder: Path, commit: str, below: str) -> dict[str, Entry]:
-    """Path, relative to `folder`, -> every file, link, folder and submodule that the commit has at and below a path."""
-    listing = git(folder, "ls-tree", "-r", "-t", "-z", commit, "--", below).decode("utf-8", "surrogateescape")
+def entries(folder: Path, commit: str, *below: str) -> dict[str, Entry]:
+    """Path, relative to `folder`, -> every file, link, folder and submodule that the commit has at and below paths."""
     found: dict[str, Entry] = {}
-    for entry in filter(None, listing.split("\0")):
-        meta, _, name = entry.partition("\t")
-        mode, _, blob = meta.split()
-        if below == "." or name == below or name.startswith(f"{below}/"):
-            found[name] = Entry(mode, blob)
+    for first in range(0, len(below), _AT_ONCE):
+        paths = below[first : first + _AT_ONCE]
+        listing = git(folder, "ls-tree", "-r", "-t", "-z", commit, "--", *paths).decode("utf-8", "surrogateescape")
+        for entry in filter(None, listing.split("\0")):
+            meta, _, name = entry.partition("\t")
+            mode, _, blob = meta.split()
+            if any(path == "." or name == path or name.startswith(f"{path}/") for path in paths):
+                found[name] = Entry(mode, blob)
     return found
+
+
+#: So many paths are asked for by one call: a command line has an end.
+_AT_ONCE = 100
 
 
 def read_objects(folder: Path, wanted: Iterable[str], largest: int) -> dict[str, bytes | None]:

@@ -231,7 +231,10 @@ class PlacementRule(Written, frozen=True):
 class Approvals(Written, frozen=True):
     """Who may approve what weakens."""
 
-    approvers: tuple[str, ...]
+    approvers: Annotated[
+        tuple[Annotated[str, Meta(min_length=1)], ...],
+        Meta(min_length=1, description="e-mail addresses; without `approvals` a person in a terminal says yes"),
+    ]
     self_approval: bool = False
     allowed_signers: Path | None = None
 

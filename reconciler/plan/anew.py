@@ -33,6 +33,7 @@ from reconciler.model import (
 from reconciler.plan.build import group_hash, with_steps
 from reconciler.plan.consent import own_hash
 from reconciler.plan.direction import FIELDS, of_release, worst
+from reconciler.plan.sound import wrong_group, wrong_value
 from reconciler.plan.values import DesiredGroup, DesiredState
 from reconciler.plan.weighing import World, weigh_as_is
 
@@ -47,7 +48,7 @@ class Unsound(Exception):
 def retold(plan: Plan) -> Plan:
     """The plan with every step told by its action alone, without what the file says of names, approvals and findings.
     Raises `Unsound` where steps contradict each other."""
-    _check(plan.steps)
+    _check(plan)
     steps = tuple(_retold(step) for step in plan.steps)
     bare = msgspec.structs.replace(plan, names={}, approvals=(), findings=(), volumes=())
     return with_steps(bare, steps)
@@ -110,6 +111,26 @@ def anew(plan: Plan, live: Plan, desired: DesiredState, ledger: Sequence[LedgerE
         msgspec.structs.replace(wave, because="it was planned for later" if wave.because else "") for wave in plan.waves
     )
     return msgspec.structs.replace(told, steps=steps, volumes=weighed.volumes, names=names, waves=waves)
+
+
+def unasked(change: Change, live: Plan, desired: DesiredState) -> str:
+    """Why no policy as they are asks for such a change of the group, "" where one does: of a value of its own that the
+    policies have otherwise by now no account is taken, of its name and its members it is."""
+    if asked_for(change, live) or change.verb is Verb.STOP:
+        return ""
+    assert change.after is not None
+    name = change.after.name
+    wish = next(
+        (each for each in desired.groups if each.server == change.server and name in (each.group.name, *each.formerly)),
+        None,
+    )
+    if wish is None:
+        return f"no policy has a group {name} on {change.server}"
+    if change.verb is Verb.ADOPT:
+        return ""
+    held = change.before.sources if change.before is not None else frozenset()
+    more = sorted(str(each) for each in change.after.sources - held - wish.group.sources)
+    return f"no policy has {more[0]} in the group {name}" if more else ""
 
 
 def asked_for(change: Change, live: Plan) -> bool:
@@ -223,8 +244,19 @@ def _values(change: Change) -> list[tuple[str, Any, Any, Direction]]:
 # --- Sound -----------------------------------------------------------------------------------------------------
 
 
-def _check(steps: Sequence[Step]) -> None:
-    """Each step has a name of its own, and steps of one group follow each other."""
+def _check(plan: Plan) -> None:
+    """Each step has a name of its own, steps of one group follow each other, and every value is one that a policy can
+    ask for, or a server can hold."""
+    steps = plan.steps
+    wrong = wrong_value(plan)
+    for step in steps:
+        change = _change(step.action)
+        for group, before in ((change.before, change.before), (change.after, change.before)):
+            wrong = wrong or (wrong_group(group, before) if group is not None else "")
+        if wrong:
+            raise Unsound(f"step {step.id}: {wrong}")
+    if wrong:
+        raise Unsound(wrong)
     ids = [step.id for step in steps]
     if len(set(ids)) != len(ids):
         raise Unsound("two of its steps have the same id")
@@ -242,13 +274,13 @@ def _check(steps: Sequence[Step]) -> None:
 
 def _hashed(change: Change, live: Change | None) -> Change:
     """With the hashes of the same fields of a live change: only they are of what a person wrote."""
-    known: Mapping[tuple[str, Any, Any], FieldChange] = {}
+    known: Mapping[tuple[str, bytes], FieldChange] = {}
     if live is not None and live.ref == change.ref:
-        known = {(field.path, field.before, field.after): field for field in live.fields}
+        known = {_key(field): field for field in live.fields}
     whole = live is not None and (live.verb, live.before, live.after) == (change.verb, change.before, change.after)
     fields = []
     for field in change.fields:
-        told = known.get((field.path, field.before, field.after)) if field.path or whole else None
+        told = known.get(_key(field)) if field.path or whole else None
         same = told is not None and told.direction is field.direction
         fields.append(
             msgspec.structs.replace(field, change_hash=own_hash(change.group, field))
@@ -261,6 +293,11 @@ def _hashed(change: Change, live: Change | None) -> Change:
         reason=live.reason if whole and live is not None else change.reason,
         location=live.location if live is not None else None,
     )
+
+
+def _key(field: FieldChange) -> tuple[str, bytes]:
+    """The field and its values, which may be lists and mappings."""
+    return field.path, msgspec.json.encode((field.before, field.after), order="deterministic")
 
 
 def _remember(change: Change, wish: DesiredGroup | None, entries: Mapping[tuple[str, str], LedgerEntry]) -> Remembrance:

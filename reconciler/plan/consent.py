@@ -9,13 +9,13 @@ somebody did on the server) has a hash of its own, of what was seen and what is 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import Approved, Change, FieldChange, Impact, LedgerEntry, Reason
-from reconciler.model.comparison import DocumentField, change_hash
+from reconciler.model.comparison import DocumentChange, DocumentField, change_hash
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import decode
 from reconciler.plan.compare import compare
@@ -56,16 +56,24 @@ def _written(
 ) -> dict[tuple[str, str], DocumentField]:
     """(group, field of the document) -> how a person changed it since it was last applied."""
     names = {name for change in changes for name in _names(change)}
+    found = written_since(policies, ledger, names)
+    return {(change.name, field.field): field for change in found for field in change.fields}
+
+
+def written_since(
+    policies: PolicySet, ledger: Iterable[LedgerEntry], names: Collection[str] | None = None
+) -> tuple[DocumentChange, ...]:
+    """How the documents of groups (of these `names`, else all) differ from those that were last applied."""
     older = [
         Placed(decode(entry.document, GroupDocument), AsApplied())
         for entry in ledger
-        if entry.document and entry.group in names
+        if entry.document and (names is None or entry.group in names)
     ]
-    newer = tuple(placed for placed in policies.groups if placed.document.metadata.name in names)
+    newer = tuple(each for each in policies.groups if names is None or each.document.metadata.name in names)
     by_name = {placed.document.metadata.name: placed for placed in older}
     before = PolicySet(policies.sites, tuple(by_name.values()), (), guardrails=policies.guardrails)
     after = PolicySet(policies.sites, newer, (), guardrails=policies.guardrails)
-    return {(change.name, field.field): field for change in compare(before, after) for field in change.fields}
+    return compare(before, after)
 
 
 def _names(change: Change) -> set[str]:

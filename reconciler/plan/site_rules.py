@@ -73,14 +73,15 @@ def mail(before: Mail | None, after: Mail | None) -> Direction:
 
 
 def approvals(before: Approvals | None, after: Approvals | None) -> Direction:
-    """Fewer approvers, no self-approval, and signatures where none were asked for are stronger."""
+    """No self-approval, and signatures where none were asked for, are stronger. Another list is weaker, a shorter one
+    too: where nobody is left who may say yes, nothing could be approved ever after."""
     if before is None:
         return STRENGTHENS
     if after is None:
         return WEAKENS
-    narrower = set(after.approvers) <= set(before.approvers) and after.self_approval <= before.self_approval
+    same = set(after.approvers) == set(before.approvers) and after.self_approval <= before.self_approval
     signed = before.allowed_signers in (None, after.allowed_signers)
-    return STRENGTHENS if narrower and signed else WEAKENS
+    return STRENGTHENS if same and signed else WEAKENS
 
 
 def budgets(before: Budgets | None, after: Budgets | None) -> Direction:

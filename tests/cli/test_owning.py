@@ -110,6 +110,9 @@ def test_a_saved_plan_changes_nothing_that_the_ledger_does_not_have(shop: Shop) 
     path = shop.root / "plan.json"
     shop("plan", "-o", str(path), *T1)
     _forget(shop)
+    gone = shop("apply", str(path), "--yes", *T1)
+    assert (gone.code, "RCL3012" in gone.err) == (6, True)
+    (shop.root / ".reconciler" / "state-hq.json").unlink()  # nothing tells any more that there was one
     said = shop("apply", str(path), "--yes", *T1)
     assert (said.code, "RCL3008" in said.err, "the state was lost" in said.err) == (6, True, True)
 

@@ -88,6 +88,44 @@ def test_an_approval_that_is_not_committed_as_it_is_does_not_count(divided: Revi
     assert divided.apply().code == 5
 
 
+def _ignored_by_a_file(site: Reviewed) -> None:
+    site.write(".gitignore", "var/\n.reconciler/\npolicies/approvals/\n")
+    site.git("add", ".gitignore")
+
+
+def _ignored_by_a_file_below(site: Reviewed) -> None:
+    site.write("policies/.gitignore", "approvals\n.gitignore\n")
+
+
+def _excluded(site: Reviewed) -> None:
+    site.write(".git/info/exclude", "policies/approvals/*.yaml\n")
+
+
+@pytest.mark.parametrize("way", [_ignored_by_a_file, _ignored_by_a_file_below, _excluded])
+def test_an_approval_that_git_ignores_is_not_committed(divided: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    way(divided)
+    divided.replace("gold.yaml", "retention: 5d", "retention: 3d")
+    divided.commit("shorter", author=MALLORY)
+    assert divided.approve("base", "HEAD", by=ALICE).code == 0
+    divided.git("commit", "-qam", "nothing of it", "--allow-empty", f"--author=n <{ALICE}>")
+    assert "it is not committed" in divided("plan", *T1).out
+    assert divided.apply().code == 5
+    assert divided.groups()["gold"][0] == "P5D"
+
+
+def test_a_policy_that_git_ignores_is_the_work_of_whoever_is_at_work(divided: Reviewed) -> None:
+    divided.write(".git/info/exclude", "policies/gold.yaml\n")
+    divided.git("rm", "-q", "--cached", "policies/gold.yaml")
+    divided.git("commit", "-qm", "gold is no longer in Git", f"--author=n <{MALLORY}>")
+    divided.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    assert divided.plan()["findings"] is not None
+    assert divided("approve", "base", "--by", BOB, *BY).code == 0
+    divided.git("add", "policies/approvals")
+    divided.git("commit", "-qm", "approved", f"--author=n <{BOB}>")
+    assert f"{BOB} wrote the change" in divided("plan", *T1).out
+    assert divided.apply().code == 5
+
+
 def test_a_shallow_clone_says_what_to_fetch(divided: Reviewed, tmp_path_factory: pytest.TempPathFactory) -> None:
     _weaken(divided)
     clone = tmp_path_factory.mktemp("clone") / "c"

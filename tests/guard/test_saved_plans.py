@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
 
+from reconciler.cli import guard
+from reconciler.control import agreeing
 from reconciler.errors import Refused
 from reconciler.model import Direction
+from reconciler.model import Plan as ReadPlan
 from reconciler.plan import anew
-from tests.shop import Shop
-from tests.support.reviewed import ALICE, BY, T1, Reviewed, forge
+from tests.shop import Said, Shop
+from tests.support.reviewed import ALICE, BY, T1, Reviewed, forge, sealed
 
 Plan = dict[str, Any]
+
+PROVE = bool(os.environ.get("RECONCILER_PROVE"))
 
 
 @pytest.fixture
@@ -117,6 +125,217 @@ def test_a_forged_plan_is_judged_by_what_it_would_do(site: Reviewed, way: str) -
     assert site.groups() == {"gold": ("P5D", 2)}
 
 
+def test_a_plan_of_a_schedule_is_done_as_it_is(site: Reviewed) -> None:
+    """Its values are no plain texts."""
+    path = _saved(site, "shortTerm: {", "shortTerm: {expressFull: {times: ['20:00']}, ")
+    said = site("apply", str(path), "--yes", *T1)
+    assert said.code == 0, said.err
+    assert site("plan", "--detailed-exitcode", *T1).code == 0
+
+
+# --- What no policy asks for -----------------------------------------------------------------------------------
+
+
+def _renamed(file: Plan) -> None:
+    action = file["plan"]["steps"][0]["action"]
+    action["action"] = "renameGroup"
+    action["after"] = action["before"] | {"name": "zzz", "displayName": "zzz"}
+
+
+def _renamed_and_told_so(file: Plan) -> None:
+    """As it would be told by ourselves: there is nothing in the file that is otherwise."""
+    _renamed(file)
+    _told_anew(file)
+
+
+def _told_anew(file: Plan) -> None:
+    plan = msgspec.convert(file["plan"], ReadPlan)
+    file["plan"] = msgspec.to_builtins(anew.retold(plan))
+
+
+def _a_group_of_its_own(file: Plan) -> None:
+    (step,) = file["plan"]["steps"]
+    action = step["action"]
+    group = action["after"] | {"name": "extra", "displayName": "extra"}
+    source = {"cluster": "hci-01", "machine": "00000009-0000-4000-8000-000000000009"}
+    step["action"] = {
+        "action": "createGroup",
+        "server": action["server"],
+        "group": group | {"members": [{"source": source}]},
+    }
+    _told_anew(file)
+
+
+def _a_machine_besides(file: Plan) -> None:
+    action = file["plan"]["steps"][0]["action"]
+    source = {"cluster": "hci-01", "machine": "ffffffff-0000-4000-8000-000000000009"}
+    action["after"]["members"].append({"source": source})
+    _told_anew(file)
+
+
+ODD: dict[str, Callable[[Plan], None]] = {
+    "another name": _renamed,
+    "another name, told as it is": _renamed_and_told_so,
+    "a group of its own": _a_group_of_its_own,
+    "a machine besides": _a_machine_besides,
+}
+
+
+@pytest.mark.parametrize("way", ODD)
+@pytest.mark.parametrize("more", [(), ("--break-glass", "quick")])
+def test_what_no_policy_asks_for_is_not_done_by_yes_alone(site: Reviewed, way: str, more: tuple[str, ...]) -> None:
+    path = forge(_saved(site, new="retention: 9d"), ODD[way])
+    said = site("apply", str(path), "--yes", *more, *T1)
+    assert said.code == 5, said.out + said.err
+    assert "RCL3107" in said.out + said.err
+    assert site.groups() == {"gold": ("P5D", 2)}
+    assert site.plan()["steps"][0]["action"]["action"] == "updateGroup"
+
+
+def test_a_person_may_do_it_nevertheless(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = forge(_saved(site, new="retention: 9d"), _renamed_and_told_so)
+    for module in ("reconciler.cli.applying.somebody_there", "reconciler.cli.applying.ask"):
+        monkeypatch.setattr(module, lambda *words: True)
+    said = site("apply", str(path), *T1)
+    assert said.code == 0, said.out + said.err
+    assert "RCL3107" in said.out
+    assert site.groups() == {"zzz": ("P5D", 2)}
+
+
+def test_without_the_look_at_who_asks_for_it_it_is_done(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `anew.unasked`."""
+    path = forge(_saved(site, new="retention: 9d"), _renamed_and_told_so)
+    monkeypatch.setattr(agreeing, "unasked", lambda *words: "")
+    assert site("apply", str(path), "--yes", *T1).code == 0
+
+
+# --- Values ----------------------------------------------------------------------------------------------------
+
+#: What stands in the place of a value: all that JSON has, and times, spans and numbers at the ends of what there is.
+STRANGE: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    10**9,
+    2**53,
+    2**63 - 1,
+    10**30,
+    -0.0,
+    1.5e308,
+    "",
+    "x" * 5_000,
+    "P99999999D",
+    "PT0.000001S",
+    "-P5D",
+    "P1D",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59.999999-12:00",
+    "2026-03-10T12:00:00",
+    "23:59:60",
+    "12:00:00+05:00",
+    "2026-02-30",
+    [],
+    {},
+    [[]],
+    {"": None},
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    if isinstance(value, dict):
+        for key in value:
+            found += _places(value[key], (*path, key))
+    elif isinstance(value, list):
+        for at in range(len(value)):
+            found += _places(value[at], (*path, at))
+    return found
+
+
+def _at(file: Plan, path: tuple[Any, ...]) -> Any:
+    here: Any = file
+    for step in path[:-1]:
+        here = here[step]
+    return here
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a plan, for attempts of which none may change anything."""
+
+    def by(*words: str) -> Said:
+        return Said(guard.run(list(words)), "", "")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        patched.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+        site = Reviewed(Shop(tmp_path_factory.mktemp("kept"), by))
+        site("run", "--until-idle", *T1)
+        _saved(site, "shortTerm: {retention: 5d,", "shortTerm: {expressFull: {times: ['20:00']}, retention: 1d,")
+    return site.root
+
+
+@settings(
+    max_examples=3_000 if PROVE else 40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=strategies.data())
+def test_any_value_in_a_plan_ends_in_a_clear_answer(
+    kept: Path, data: strategies.DataObject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each value of the file replaced by any other: shown, approved or applied, it ends with what is wrong or with what
+    it waits for, in time, and changes nothing."""
+    plan = json.loads((kept / "plan.json").read_text())
+    places = [path for path in _places(plan) if path[0] != "seal"]
+    for _ in range(data.draw(strategies.integers(1, 2))):
+        path = data.draw(strategies.sampled_from(places))
+        with suppress(KeyError, IndexError, TypeError):
+            _at(plan, path)[path[-1]] = data.draw(strategies.sampled_from(STRANGE))
+    (kept / "forged.json").write_text(sealed(plan))
+    file, root = str(kept / "forged.json"), ("-C", str(kept))
+    command = data.draw(
+        strategies.sampled_from(
+            [
+                ("show", file),
+                ("apply", file, "--yes", *T1, *root),
+                ("approve", "--plan", file, "--by", ALICE, *BY, "-o", str(kept / "approval.yaml"), *root),
+            ]
+        )
+    )
+    (kept / "approval.yaml").unlink(missing_ok=True)
+    code = guard.run(list(command))
+    said = capsys.readouterr()
+    assert "RCL9001" not in said.out + said.err, said.err
+    assert code in ((5, 6, 64) if command[0] == "apply" else (0, 6, 64)), (command, said.err)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("retention", "P99999999D"),
+        ("retention", "P449D"),
+        ("retention", "PT23H"),
+        ("minimumPoints", 2),
+        ("minimumPoints", 449),
+        ("minimumPoints", 2**40),
+        ("synchronization", "PT1S"),
+        ("expressFull", {"times": ["12:00:00"], "daysOfMonth": [31], "months": ["Feb"]}),
+        ("expressFull", {"times": ["12:00:00+01:00"]}),
+        ("expressFull", {"times": []}),
+        ("rpo", "PT0S"),
+    ],
+)
+def test_what_no_policy_can_say_no_plan_can(site: Reviewed, field: str, value: Any) -> None:
+    def stretched(file: Plan) -> None:
+        file["plan"]["steps"][0]["action"]["after"]["shortTerm"][field] = value
+
+    path = forge(_saved(site, new="retention: 9d"), stretched)
+    for command in (("apply", str(path), "--yes", *T1), ("show", str(path))):
+        said = site(*command) if command[0] == "apply" else site.shop.plain(*command)
+        assert (said.code, "RCL3101" in said.err) == (6, True), said.err
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
 def _twice(file: Plan) -> None:
     steps = file["plan"]["steps"]
     steps.append(json.loads(json.dumps(steps[0])))
@@ -206,7 +425,9 @@ def test_what_a_resumed_run_was_told_counts_a_day(site: Reviewed, monkeypatch: p
 
 
 def test_without_the_retelling_the_forger_gets_through(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The defence that the tests above rest on: `_change`, which tells a step by its action."""
+    """The defence that the tests above rest on: `_change`, which tells a step by its action; and the look at what the
+    file tells."""
+    monkeypatch.setattr(agreeing, "told_otherwise", lambda plan: ())
     path = forge(_saved(site), _relabelled)
     told = json.loads(path.read_text())["plan"]["steps"][0]["change"]
     real = anew._change

@@ -12,7 +12,7 @@ import pexpect
 import pytest
 
 from reconciler import wiring
-from reconciler.control import securing
+from reconciler.control import judging, securing
 from reconciler.control.policies import read_good
 from reconciler.errors import Refused
 from reconciler.plan import settled
@@ -189,7 +189,7 @@ def test_without_the_look_at_the_name_it_does(site: Reviewed, monkeypatch: pytes
     site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
     site.commit("a better name", author=MALLORY)
     site.tick(*T1)
-    known = securing.settled_guard(_told(site))
+    known = judging.settled_guard(_told(site))
     assert known is not None
     assert known.site.spec.approvals is not None
     assert known.site.spec.approvals.approvers == (MALLORY,)

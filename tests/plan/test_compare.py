@@ -171,8 +171,7 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
         ],
     ],
     ("Site", "spec.approvals"): [
-        {"approvers": ["a"], "allowedSigners": "policies/s"},
-        {"approvers": ["a"]},
+        {"approvers": ["a", "b"], "allowedSigners": "policies/s"},
         {"approvers": ["a", "b"]},
         {"approvers": ["a", "b"], "selfApproval": True},
         None,

@@ -1,0 +1,238 @@
+"""Blame: two commits -> for each document whose value differs somewhere between them, who made it differ.
+
+What a document says is what counts, as a comparison sees it: presets, defaults and renames come in where they do. Each
+commit is read as it is and held against its parents. What cannot be told so is everybody's.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from reconciler import gitrepo
+from reconciler.control.authorship import EMPTY
+from reconciler.control.states import State, changed, read_commit
+from reconciler.errors import PolicyError, ReconcilerError
+from reconciler.model.comparison import DocumentChange
+from reconciler.model.documents import ApprovalSpec
+from reconciler.model.names import fold
+
+#: A document: its kind and its name.
+Document = tuple[str, str]
+
+#: Ranges of more commits are not looked through: then everybody who wrote in them wrote everything.
+MOST_COMMITS = 200
+
+#: So many states are held at once.
+_STATES = 8
+
+
+class Blame(msgspec.Struct, frozen=True):
+    """Who changed each document, and which are `unclear`: those are everybody's. `alike` are names that one document
+    had, one after the other, each with the one that stands for them. `last` is the nearest commit up to the newer one
+    that reads ("" for none), `since` who wrote what came after it."""
+
+    people: Mapping[Document, frozenset[str]]
+    unclear: frozenset[Document]
+    alike: Mapping[Document, Document]
+    last: str
+    since: frozenset[str]
+
+    def wrote(self, change: DocumentChange) -> frozenset[str] | None:
+        """Who made the document of a change what it is; None: that cannot be told, so everybody."""
+        mine = {self.alike.get(each, each) for each in _documents(change)}
+        names = mine | {each for each, same in self.alike.items() if same in mine}
+        if names & self.unclear:
+            return None
+        return frozenset().union(*(self.people.get(each, frozenset()) for each in names)) or None
+
+
+def blame(root: Path, older: str, newer: str) -> Blame | None:
+    """Who changed what, of all that `newer` has and `older` ("" for nothing) has not; None where it cannot be told."""
+    try:
+        return _blame(str(root), older, newer)
+    except ReconcilerError:
+        return None
+
+
+def onward(found: Blame, root: Path, work: State, people: frozenset[str]) -> Blame | None:
+    """The same with what differs from the newer commit in the work tree, whose work that is; None where it cannot be
+    told."""
+    try:
+        last = read_commit(root, found.last) if found.last else _nothing()
+        differing = changed(last, work)
+    except ReconcilerError:
+        return None
+    told = _Told(dict(found.people), set(found.unclear), dict(found.alike))
+    told.add(differing, people | found.since)
+    return told.blame(found.last, found.since)
+
+
+@lru_cache(maxsize=16)
+def _blame(root: str, older: str, newer: str) -> Blame | None:
+    folder = Path(root)
+    found = gitrepo.commits(folder, older, newer)
+    read = sum(bool(each.paths) or len(each.parents) > 1 for each in found)
+    if read > MOST_COMMITS or not gitrepo.is_ancestor(folder, older, newer):
+        return None
+    return _Walk(folder, older, found).walk()
+
+
+class _Told:
+    """What is found on the way."""
+
+    def __init__(
+        self, people: dict[Document, frozenset[str]], unclear: set[Document], alike: dict[Document, Document]
+    ) -> None:
+        self._people = people
+        self._unclear = unclear
+        self._alike = alike
+
+    def add(self, changes: Iterable[DocumentChange], people: frozenset[str]) -> None:
+        for change in changes:
+            documents = _documents(change)
+            if len(documents) > 1:
+                self._join(*documents)
+            for each in documents:
+                self._people[each] = self._people.get(each, frozenset()) | people
+                if not people:
+                    self._unclear.add(each)
+
+    def give_up(self, changes: Iterable[DocumentChange]) -> None:
+        for change in changes:
+            self._unclear |= set(_documents(change))
+
+    def _join(self, one: Document, other: Document) -> None:
+        stands = self._alike.get(other, other)
+        for each in [name for name, same in self._alike.items() if same == self._alike.get(one, one)] + [one]:
+            self._alike[each] = stands
+        self._alike[other] = stands
+
+    def blame(self, last: str, since: frozenset[str]) -> Blame:
+        return Blame(self._people, frozenset(self._unclear), self._alike, last, since)
+
+
+class _Walk:
+    """One walk over a range, oldest commit first.
+
+    A commit whose policies do not read is passed over: who wrote it is held to have written all that the next one that
+    reads does otherwise than the last one before it.
+    """
+
+    def __init__(self, root: Path, older: str, commits: list[gitrepo.Commit]) -> None:
+        self._root = root
+        self._older = older
+        self._commits = commits
+        self._told = _Told({}, set(), {})
+        self._reads: dict[str, str] = {}  # commit -> the nearest one up to it whose policies read
+        self._owed: dict[str, frozenset[str]] = {}  # commit -> who wrote since then
+        self._states: OrderedDict[str, State] = OrderedDict()
+
+    def walk(self) -> Blame:
+        for commit in self._commits:
+            self._commit(commit)
+        newest = self._commits[-1].id if self._commits else self._older
+        return self._told.blame(self._place(newest), self._owed.get(newest, frozenset()))
+
+    def _commit(self, commit: gitrepo.Commit) -> None:
+        parents = commit.parents or ("",)
+        places = {self._place(parent) for parent in parents}
+        owed = frozenset().union(*(self._owed.get(parent, frozenset()) for parent in parents))
+        if not commit.paths and len(places) == 1:
+            self._reads[commit.id], self._owed[commit.id] = places.pop(), owed
+            return
+        people = frozenset({commit.author, commit.committer, *commit.co_authors}) - {""}
+        try:
+            state = self._state(commit.id)
+        except PolicyError:
+            self._reads[commit.id], self._owed[commit.id] = self._place(parents[0]), owed | people
+            for other in parents[1:]:
+                self._told.give_up(changed(self._state(self._place(other)), self._state(self._place(parents[0]))))
+            return
+        self._reads[commit.id] = commit.id
+        if len(parents) == 1:
+            self._told.add(changed(self._state(self._place(parents[0])), state), people | owed)
+        else:
+            self._merge(commit, state, people, owed)
+
+    def _merge(self, commit: gitrepo.Commit, state: State, people: frozenset[str], owed: frozenset[str]) -> None:
+        """What a merge has otherwise than every side is unclear. What it has as one side is the work of that side,
+        unless the other side had changed it too: then the merge chose."""
+        sides = {parent: changed(self._state(self._place(parent)), state) for parent in commit.parents}
+        names = {parent: {each for change in found for each in _documents(change)} for parent, found in sides.items()}
+        everywhere = set.intersection(*names.values())
+        for parent, found in sides.items():
+            if not found:
+                continue
+            if owed:
+                self._told.add(found, owed)
+            rest = [change for change in found if not everywhere & set(_documents(change))]
+            self._told.give_up(change for change in found if everywhere & set(_documents(change)))
+            if not rest:
+                continue
+            took = [other for other in commit.parents if other != parent]
+            for other in took:
+                base = gitrepo.merge_bases(self._root, parent, other)
+                if len(base) != 1:
+                    self._told.give_up(rest)
+                    continue
+                here = changed(self._state(self._place(base[0])), self._state(self._place(parent)))
+                mine = {each for change in here for each in _documents(change)}
+                self._told.add((change for change in rest if mine & set(_documents(change))), people)
+
+    def _place(self, commit: str) -> str:
+        return self._reads.get(commit, commit)
+
+    def _state(self, commit: str) -> State:
+        if commit in self._states:
+            self._states.move_to_end(commit)
+            return self._states[commit]
+        state = read_commit(self._root, commit) if commit else _nothing()
+        self._states[commit] = state
+        if len(self._states) > _STATES:
+            self._states.popitem(last=False)
+        return state
+
+
+def _nothing() -> State:
+    return State("", (), EMPTY, _no_file)
+
+
+def _no_file(path: str) -> bytes | None:
+    return None
+
+
+def _documents(change: DocumentChange) -> tuple[Document, ...]:
+    """The names that the document of a change has and had."""
+    names = (change.name, change.formerly) if change.formerly else (change.name,)
+    return tuple((change.kind, name) for name in names)
+
+
+def lazily(found: Callable[[], Blame | None]) -> Callable[[], Blame | None]:
+    """Looks once, and only where it decides something."""
+    return lru_cache(maxsize=1)(found)
+
+
+# --- Approvals -------------------------------------------------------------------------------------------------
+
+
+def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str], changed: frozenset[str]) -> str:
+    """Why an approval without a signature does not count by who brought its file, and the links to it; "" where each
+    commit that did is its approver's, or Git knows nothing of it. `commit` "": the work tree, of which the `changed`
+    files are the work of whoever is at work."""
+    try:
+        at = commit or gitrepo.head(root)
+        people = gitrepo.brought(root, at, *sorted(paths)) if at else frozenset()
+        if not commit and (not people or paths & changed):
+            people |= {gitrepo.identity(root)} - {""}
+    except ReconcilerError as error:
+        return f"nobody knows who brought it: {error.diagnostic.message}"
+    others = sorted(each for each in people if fold(each) != fold(spec.approved_by))
+    if not others:
+        return ""
+    by = spec.approved_by
+    return f"{others[0]} brought it, not {by}: without a signature it counts where {by} is the author of its commits"

@@ -1,0 +1,127 @@
+"""Ways past the guard by a state that knows nothing: where it was, a change would be the first one of all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from reconciler import wiring
+from reconciler.store import open_memory
+from tests.shop import Shop
+from tests.support.reviewed import ALICE, BOB, MALLORY, T1, Reviewed, divided_of
+
+T2 = ("--now", "2026-03-10T13:00Z")
+
+
+@pytest.fixture
+def site(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Reviewed:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    site = divided_of(shop)
+    assert site("run", "--until-idle", *T1).code == 0
+    return site
+
+
+def _state_elsewhere(site: Reviewed) -> None:
+    site.edit("var/hq.db", "var/other.db")
+
+
+def _state_and_store_elsewhere(site: Reviewed) -> None:
+    _state_elsewhere(site)
+    site.edit("path: var/mabs-01", "path: var/mabs-new")
+
+
+def _a_site_of_another_name(site: Reviewed) -> None:
+    _state_and_store_elsewhere(site)
+    site.edit("name: hq", "name: hq2")
+    site.replace("gold.yaml", "site: hq", "site: hq2")
+
+
+def _a_state_that_he_brings(site: Reviewed) -> None:
+    """He made it elsewhere, with himself as the only approver."""
+    _state_and_store_elsewhere(site)
+    site.edit("var/other.db", "policies/other.db")
+    open_memory(site.root / "policies" / "other.db").close()
+
+
+WAYS = (_state_elsewhere, _state_and_store_elsewhere, _a_site_of_another_name, _a_state_that_he_brings)
+
+
+def _begin_anew(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    way(site)
+    site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
+    site.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    site.commit("somewhere else", author=MALLORY)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_another_state_is_not_a_first_use(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    _begin_anew(site, way)
+    note = site.root / ".reconciler" / "state-hq.json"
+    before = note.read_bytes()
+    for words in (
+        ("plan", *T2),
+        ("run", "--once", *T2),
+        ("apply", "--yes", *T2),
+        ("apply", "--break-glass", "x", "--yes", *T2),
+    ):
+        said = site(*words)
+        assert (said.code, "RCL3106" in said.err + said.out) == (6, True), said
+        assert not (site.root / "var" / "other.db").exists()
+        assert not (site.root / "var" / "mabs-new").exists()
+    assert note.read_bytes() == before
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+@pytest.mark.parametrize("way", [_state_and_store_elsewhere, _a_site_of_another_name])
+def test_who_wants_to_begin_anew_says_so(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    way(site)
+    site.commit("somewhere else", author=BOB)
+    said = site("apply", "--yes", "--adopt", "*", *T2)
+    assert said.code == 0, said.err
+    assert "opens: cluster hci-01: cluster; server mabs-01: var/mabs-new" in said.err
+    assert site("run", "--once", *T2).code == 0
+
+
+def test_a_state_that_was_moved_is_the_same(site: Reviewed) -> None:
+    _state_elsewhere(site)
+    site.commit("moved", author=BOB)
+    for path in (site.root / "var").glob("hq.db*"):
+        path.rename(path.with_name(path.name.replace("hq.db", "other.db")))
+    shutil.move(site.root / "var" / "hq.db.evidence", site.root / "var" / "other.db.evidence") if (
+        site.root / "var" / "hq.db.evidence"
+    ).exists() else None
+    said = site("plan", *T2)
+    assert said.code == 0, said.err
+    assert "RCL3106" not in said.err
+
+
+def test_a_second_site_begins_beside_the_first(site: Reviewed) -> None:
+    text = site.policy.read_text()
+    other = text.replace("name: hq", "name: berlin").replace("var/", "var/berlin/")
+    site.write("policies/berlin.yaml", other)
+    site.commit("berlin", author=BOB)
+    assert site("plan", "--site", "berlin", *T2).code == 0
+    assert site("apply", "--yes", "--site", "berlin", *T2).code == 0
+
+
+def test_a_state_that_is_gone_is_not_made_anew_on_the_way(site: Reviewed) -> None:
+    """Else the next change could name another store, and be the first one of an empty state."""
+    for path in (site.root / "var").glob("hq.db*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for words in (("run", "--once", *T2), ("apply", "--yes", *T2)):
+        said = site(*words)
+        assert (said.code, "RCL3012" in said.err + said.out) == (6, True), said
+        assert not (site.root / "var" / "hq.db").exists()
+    assert site("apply", "--yes", "--adopt", "*", *T2).code == 0
+
+
+def test_without_the_look_at_the_note_it_is_one(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `begun.check_place`, and that no empty state is made where one was."""
+    for name in ("check_place", "begun"):
+        monkeypatch.setattr(wiring, name, lambda *words: None)
+    _begin_anew(site, _state_and_store_elsewhere)
+    assert site("run", "--once", *T2).code == 0
+    assert (site.root / "var" / "mabs-new").exists()

@@ -1,0 +1,430 @@
+"""Who may approve: what an approver wrote is told change by change, and an approval is its approver's own act."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconciler import gitrepo
+from reconciler.control import blame as blaming
+from reconciler.control import compare, judging
+from reconciler.control.blame import Blame, blame
+from reconciler.control.states import changed, read_commit
+from reconciler.errors import ConsentNeeded
+from reconciler.plan import site_rules
+from reconciler.plan.site_rules import WEAKENS
+from tests.shop import Shop
+from tests.support.reviewed import ALICE, BOB, BY, MALLORY, T1, Reviewed
+
+CAROL = "carol@corp.example"
+RULES = f"prune: true\n  approvals: {{approvers: [{ALICE}, {MALLORY}]}}"
+
+
+@pytest.fixture
+def site(shop: Shop) -> Reviewed:
+    """Two groups, each in a file of its own."""
+    policies = shop.root / "policies"
+    text, _, group = (policies / "site.yaml").read_text().partition("---\n")
+    (policies / "site.yaml").write_text(text)
+    (policies / "gold.yaml").write_text(group.replace("[one, two]", "[one]"))
+    (policies / "silver.yaml").write_text(group.replace("name: gold", "name: silver").replace("[one, two]", "[two]"))
+    reviewed = Reviewed(shop, RULES)
+    reviewed.git("config", "user.email", "robot@corp.example")
+    reviewed.git("tag", "base")
+    return reviewed
+
+
+def _set(site: Reviewed, name: str, days: int, author: str, text: str = "") -> None:
+    path = site.root / "policies" / f"{name}.yaml"
+    path.write_text(re.sub(r"retention: \w+", f"retention: {days}d", path.read_text()) + text)
+    site.commit(f"{name}: {days}d", author=author)
+
+
+def _approved(site: Reviewed, *range_: str, by: str) -> None:
+    said = site("approve", *range_, "--by", by, *BY)
+    assert said.code == 0, said.err
+    site.commit("approved", author=by)
+
+
+# --- An approver who also writes -------------------------------------------------------------------------------
+
+
+def test_approvers_who_write_something_else_meanwhile_may_approve(site: Reviewed) -> None:
+    """Both approvers strengthen silver; what Carol did to gold is hers."""
+    _set(site, "silver", 6, ALICE)
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "HEAD~1", "HEAD", by=ALICE)
+    assert site("diff", "base", "HEAD").code == 0
+    _set(site, "silver", 7, MALLORY)
+    _set(site, "gold", 3, CAROL)
+    _approved(site, "base", "HEAD", by=MALLORY)
+    assert site("diff", "base", "HEAD").code == 0
+    done = site.tick()
+    assert done.code == 0, done.out + done.err
+    assert site.groups() == {"gold": ("P3D", 1), "silver": ("P7D", 1)}
+
+
+def test_of_several_changes_those_count_that_others_wrote(site: Reviewed) -> None:
+    _set(site, "silver", 4, MALLORY)
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=MALLORY)
+    said = site("diff", "base", "HEAD")
+    assert said.code == 5
+    assert "does not count for all its changes: mallory@corp.example wrote the change" in said.out
+    assert site.tick().code == 5
+    assert site.groups() == {"gold": ("P4D", 1), "silver": ("P5D", 1)}
+
+
+def test_where_it_is_not_told_apart_everybody_wrote_everything(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blaming, "MOST_COMMITS", 2)
+    _set(site, "silver", 6, ALICE)
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "HEAD~1", "HEAD", by=ALICE)
+    assert f"{ALICE} wrote the change" in site("diff", "base", "HEAD").out
+    assert site.tick().code == 5
+
+
+def test_what_is_not_committed_is_the_work_of_whoever_is_at_work(site: Reviewed) -> None:
+    _set(site, "silver", 6, ALICE)
+    site.replace("gold.yaml", "retention: 5d", "retention: 4d")
+    assert site("approve", "base", "--by", ALICE, *BY).code == 0
+    site.git("add", "policies/approvals")
+    site.git("commit", "-qm", "approved", f"--author=n <{ALICE}>")
+    site.git("config", "user.email", ALICE)
+    assert f"{ALICE} wrote the change" in site("diff", "base").out
+    assert f"{ALICE} wrote the change" in site("plan", *T1).out
+    site.git("config", "user.email", CAROL)
+    assert site("diff", "base").code == 0
+    assert "wrote the change" not in site("plan", *T1).out
+
+
+# --- Who changed which document --------------------------------------------------------------------------------
+
+
+def _told(site: Reviewed, older: str = "base") -> Blame | None:
+    return blame(site.root, site.git("rev-parse", older), site.git("rev-parse", "HEAD"))
+
+
+def _wrote(site: Reviewed, name: str, older: str = "base") -> frozenset[str] | None:
+    """Who wrote the change of a group; None: everybody."""
+    before, after = (read_commit(site.root, site.git("rev-parse", each)) for each in (older, "HEAD"))
+    (change,) = (each for each in changed(before, after) if each.name == name)
+    told = _told(site, older)
+    return told.wrote(change) if told is not None else None
+
+
+def _merge(site: Reviewed, *words: str, author: str = BOB) -> None:
+    site.git("-c", f"user.email={author}", "merge", "-q", "--no-edit", "--no-ff", *words)
+
+
+def _sides(site: Reviewed) -> None:
+    """Carol strengthens gold on one side and commits more, Bob does something to silver on the other."""
+    site.git("checkout", "-qb", "side")
+    _set(site, "silver", 6, BOB)
+    site.git("checkout", "-q", "main")
+    _set(site, "gold", 4, CAROL)
+
+
+def _in_two_steps(site: Reviewed) -> set[str]:
+    _set(site, "gold", 6, MALLORY)
+    _set(site, "silver", 9, ALICE)
+    _set(site, "gold", 4, CAROL)
+    return {MALLORY, CAROL}
+
+
+def _by_a_preset(site: Reviewed) -> set[str]:
+    """The file of the group is touched by nobody but Carol, who lets it extend the preset."""
+    preset = "apiVersion: reconciler/v1\nkind: Preset\nmetadata: {name: p}\nfor: ProtectionGroup\n"
+    site.write("policies/p.yaml", preset + "spec: {shortTerm: {retention: 5d}}\n")
+    path = site.root / "policies" / "gold.yaml"
+    text = path.read_text().replace("retention: 5d, ", "").replace("spec:\n", "extends: [p]\nspec:\n", 1)
+    path.write_text(text)
+    site.commit("a preset", author=CAROL)
+    site.replace("p.yaml", "5d", "2d")
+    site.commit("the preset is shorter", author=MALLORY)
+    return {CAROL, MALLORY}
+
+
+def _by_a_file_that_a_link_leads_to(site: Reviewed) -> set[str]:
+    text = (site.root / "policies" / "gold.yaml").read_text()
+    site.write("shared/gold.txt", text)
+    (site.root / "policies" / "gold.yaml").unlink()
+    (site.root / "policies" / "gold.yaml").symlink_to("../shared/gold.txt")
+    site.git("add", "-A", "shared")
+    site.commit("shared", author=CAROL)
+    site.write("shared/gold.txt", text.replace("retention: 5d", "retention: 2d"))
+    site.git("add", "-A", "shared")
+    site.commit("x", author=MALLORY)
+    (site.root / "policies" / "gold.yaml").unlink()
+    site.write("policies/gold.yaml", text.replace("retention: 5d", "retention: 2d"))
+    site.commit("no longer shared", author=CAROL)
+    return {MALLORY}
+
+
+def _behind_a_file_that_does_not_read(site: Reviewed) -> set[str]:
+    """Mallory's commit weakens and breaks the file, Carol makes it read again."""
+    path = site.root / "policies" / "gold.yaml"
+    text = path.read_text().replace("retention: 5d", "retention: 2d")
+    path.write_text(text + "\n\t- x: [\n")
+    site.commit("x", author=MALLORY)
+    _set(site, "silver", 9, ALICE)
+    path.write_text(text)
+    site.commit("mended", author=CAROL)
+    return {MALLORY, CAROL, ALICE}
+
+
+def _gone_and_made_anew(site: Reviewed) -> set[str]:
+    text = (site.root / "policies" / "gold.yaml").read_text()
+    (site.root / "policies" / "gold.yaml").unlink()
+    site.commit("gone", author=MALLORY)
+    site.write("policies/other.yaml", text.replace("retention: 5d", "retention: 2d"))
+    site.commit("anew", author=CAROL)
+    return {MALLORY, CAROL}
+
+
+def _moved_to_another_file(site: Reviewed) -> set[str]:
+    _set(site, "gold", 2, MALLORY)
+    site.git("mv", "policies/gold.yaml", "policies/all.yaml")
+    site.commit("moved", author=CAROL)
+    return {MALLORY}
+
+
+def _by_a_merge_that_takes_one_side(site: Reviewed) -> set[str]:
+    """Carol strengthens gold, Mallory's merge throws it away; Alice's part of gold is kept."""
+    _set(site, "gold", 9, CAROL)
+    site.git("tag", "-f", "base")
+    site.git("checkout", "-qb", "side", "HEAD~1")
+    site.replace("gold.yaml", "metadata: {name: gold", "metadata: {labels: {a: b}, name: gold")
+    site.commit("a label", author=ALICE)
+    site.git("checkout", "-q", "main")
+    _merge(site, "-s", "ours", "side", author=ALICE)
+    site.git("checkout", "-q", "side")
+    site.git("checkout", "-q", "-B", "other", "side")
+    _merge(site, "-s", "ours", "main", author=MALLORY)
+    return {ALICE, MALLORY}
+
+
+def _by_a_merge_of_both(site: Reviewed) -> None:
+    """What the merge has is on neither side: nobody can say whose that is."""
+    _sides(site)
+    site.git("checkout", "-q", "side")
+    site.replace("gold.yaml", "metadata: {name: gold", "metadata: {labels: {a: b}, name: gold")
+    site.commit("a label", author=MALLORY)
+    site.git("checkout", "-q", "main")
+    _merge(site, "side", author=BOB)
+
+
+def _by_a_plain_merge(site: Reviewed) -> set[str]:
+    _sides(site)
+    _merge(site, "side", author=MALLORY)
+    return {CAROL}
+
+
+def _under_a_new_name(site: Reviewed) -> set[str]:
+    path = site.root / "policies" / "gold.yaml"
+    text = path.read_text().replace("name: gold", "name: gilt").replace("spec:\n", "spec:\n  renamedFrom: [gold]\n", 1)
+    path.write_text(text)
+    site.commit("renamed", author=MALLORY)
+    path.write_text(text.replace("retention: 5d", "retention: 2d"))
+    site.commit("shorter", author=CAROL)
+    return {MALLORY, CAROL}
+
+
+WAYS: dict[str, Callable[[Reviewed], set[str] | None]] = {
+    each.__name__.strip("_"): each
+    for each in (
+        _in_two_steps,
+        _by_a_preset,
+        _by_a_file_that_a_link_leads_to,
+        _behind_a_file_that_does_not_read,
+        _gone_and_made_anew,
+        _moved_to_another_file,
+        _by_a_merge_that_takes_one_side,
+        _by_a_merge_of_both,
+        _by_a_plain_merge,
+        _under_a_new_name,
+    )
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_changed_the_group(site: Reviewed, way: str) -> None:
+    people = WAYS[way](site)
+    told = _wrote(site, "gilt" if way == "under_a_new_name" else "gold")
+    if way == "by_a_merge_that_takes_one_side":
+        assert told is None or told >= {MALLORY}
+    else:
+        assert told == people
+
+
+def test_what_no_commit_between_made_is_everybodys(site: Reviewed) -> None:
+    """The branch was set back: what it says otherwise is in no commit of the range."""
+    _set(site, "gold", 9, CAROL)
+    site.git("tag", "later")
+    site.git("reset", "-q", "--hard", "HEAD~1")
+    _set(site, "silver", 9, ALICE)
+    assert _told(site, "later") is None
+    assert _wrote(site, "gold", "later") is None
+
+
+def test_without_the_look_at_merges_he_gets_through(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `_Walk._merge` asks what each side had since they parted."""
+    monkeypatch.setattr(gitrepo, "merge_bases", lambda folder, one, other: [one])
+    monkeypatch.setattr(gitrepo, "is_ancestor", lambda *words: True)
+    _by_a_merge_that_takes_one_side(site)
+    told = _wrote(site, "gold")
+    assert told is not None
+    assert MALLORY not in told
+
+
+# --- Whose act an approval is ----------------------------------------------------------------------------------
+
+
+def _typed_by_another(site: Reviewed) -> None:
+    _approved(site, "base", "HEAD", by=ALICE)
+    site.git("commit", "-q", "--amend", "--no-edit", f"--author=n <{CAROL}>")
+
+
+def _changed_by_another(site: Reviewed) -> None:
+    _approved(site, "base", "HEAD", by=ALICE)
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    site.commit("longer", author=CAROL)
+
+
+def _moved_by_another(site: Reviewed) -> None:
+    _approved(site, "base", "HEAD", by=ALICE)
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    site.git("mv", str(document), "policies/approved.yaml")
+    site.commit("moved", author=CAROL)
+
+
+def _linked_by_another(site: Reviewed) -> None:
+    """Alice wrote down, outside of the policies, what an approval looks like."""
+    _approved(site, "base", "HEAD", by=ALICE)
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    text = document.read_text()
+    site.git("reset", "-q", "--hard", "HEAD~1")
+    site.write("notes/example.yaml", text)
+    site.git("add", "-A", "notes")
+    site.git("commit", "-qm", "an example", f"--author=n <{ALICE}>")
+    (site.root / "policies" / "a.yaml").symlink_to("../notes/example.yaml")
+    site.commit("in force", author=CAROL)
+
+
+@pytest.mark.parametrize("way", [_typed_by_another, _changed_by_another, _moved_by_another, _linked_by_another])
+def test_an_approval_that_another_brought_does_not_count(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    _set(site, "gold", 4, CAROL)
+    way(site)
+    said = site("diff", "base", "HEAD")
+    assert said.code == 5
+    assert f"{CAROL} brought it, not {ALICE}" in said.out
+    assert site("diff", "base").code == 5
+    assert f"{CAROL} brought it, not {ALICE}" in site("plan", *T1).out
+    assert site.tick().code == 5
+    assert site.groups()["gold"] == ("P5D", 1)
+
+
+def test_an_approval_laid_there_before_the_change_does_not_count_for_it(site: Reviewed) -> None:
+    """Carol brings it first and has it settled; only then comes what it approves."""
+    _set(site, "gold", 4, CAROL)
+    assert site("approve", "base", "HEAD", "--by", ALICE, *BY).code == 0
+    _set(site, "gold", 5, CAROL)
+    assert site.apply().code == 0
+    _set(site, "gold", 4, CAROL)
+    assert f"{CAROL} brought it, not {ALICE}" in site("plan", *T1).out
+    assert site.tick().code == 5
+
+
+def test_who_brought_it_cannot_be_told_in_a_shallow_clone(
+    site: Reviewed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+    clone = tmp_path_factory.mktemp("clone") / "c"
+    command = ("git", "clone", "-q", "--depth", "1", f"file://{site.root}", str(clone))
+    subprocess.run(command, check=True, capture_output=True)
+    (name,) = (str(each.relative_to(clone)) for each in (clone / "policies" / "approvals").glob("*.yaml"))
+    with pytest.raises(ConsentNeeded, match="the history is cut off"):
+        gitrepo.brought(clone, "HEAD", name)
+
+
+@pytest.mark.parametrize("door", [compare, judging])
+def test_without_the_look_at_who_brought_it_it_counts(
+    site: Reviewed, door: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "unbrought", lambda *words: "")
+    _set(site, "gold", 4, CAROL)
+    _typed_by_another(site)
+    assert (site("diff", "base", "HEAD").code, site.tick().code) == ((0, 5) if door is compare else (5, 0))
+
+
+# --- The approvers themselves ----------------------------------------------------------------------------------
+
+
+def _shorter(site: Reviewed, author: str, kept: str = MALLORY) -> None:
+    site.replace("site.yaml", f"[{ALICE}, {MALLORY}]", f"[{kept}]")
+    site.commit("fewer", author=author)
+
+
+def test_whoever_is_taken_off_the_list_does_not_approve_that(site: Reviewed) -> None:
+    _shorter(site, CAROL, kept=ALICE)
+    said = site("diff", "base", "HEAD")
+    assert said.code == 5
+    _approved(site, "base", "HEAD", by=MALLORY)
+    assert f"{MALLORY} is an approver no longer by the change" in site("diff", "base", "HEAD").out
+    assert "RCL3045" in site("plan", *T1).out
+    assert site.tick().code == 5
+    _approved(site, "base", "HEAD", by=ALICE)
+    assert site("diff", "base", "HEAD").code == 0
+    assert site.tick().code == 0
+    assert "RCL3045" not in site("plan", *T1).out
+
+
+def test_the_last_who_could_approve_it_may(site: Reviewed) -> None:
+    """Who stays wrote it: else nobody could approve it."""
+    _shorter(site, ALICE, kept=ALICE)
+    _approved(site, "base", "HEAD", by=MALLORY)
+    assert site("diff", "base", "HEAD").code == 0
+    assert site.tick().code == 0
+
+
+def test_a_list_of_nobody_is_refused(site: Reviewed) -> None:
+    site.replace("site.yaml", f"[{ALICE}, {MALLORY}]", "[]")
+    said = site("validate")
+    assert said.code == 65
+    assert "RCL1019" in said.out + said.err
+
+
+def test_a_list_of_nobody_that_was_settled_counts_as_none() -> None:
+    told = {
+        "apiVersion": "reconciler/v1",
+        "kind": "Site",
+        "metadata": {"name": "hq"},
+        "spec": {
+            "timeZone": "Europe/Berlin",
+            "prune": False,
+            "state": {"sqlite": {"path": "s.db"}},
+            "clusters": [{"name": "c", "inventory": {"directory": {"path": "c"}}}],
+            "servers": [
+                {"name": "s", "engine": {"embedded": {"path": "s"}}, "volumes": [{"name": "v", "capacity": "1 TB"}]}
+            ],
+            "approvals": {"approvers": []},
+        },
+    }
+    assert judging.site_as_told(told).spec.approvals is None
+    told["spec"]["approvals"]["approvers"] = ["", ALICE]  # type: ignore[index]
+    rules = judging.site_as_told(told).spec.approvals
+    assert rules is not None
+    assert rules.approvers == (ALICE,)
+    longer = rules.__class__((ALICE, BOB))
+    assert site_rules.approvals(rules, longer) is WEAKENS
+    assert site_rules.approvals(longer, rules) is WEAKENS
+
+
+def test_the_paths_are_those_of_the_root(tmp_path: Path) -> None:
+    assert blame(tmp_path, "", "HEAD") is None
