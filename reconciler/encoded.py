@@ -21,10 +21,13 @@ LARGEST = 1 << 30
 
 T = TypeVar("T")
 
+#: Of a short text it is told sooner that it has too few brackets to be deep.
+_SHORT_BYTES = 16_384
 #: Both kinds of brackets are one: where they do not fit, the text is wrong anyhow.
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 #: All but brackets and quotes.
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
 #: A string whole, or to the end of a text that is cut within it.
 _STRING = re.compile(rb'"[^"]*(?:"|\Z)')
 _WRONG = (msgspec.DecodeError, UnicodeError, RecursionError, TypeError)
@@ -121,15 +124,14 @@ def _bounded(data: bytes | str, largest: int) -> None:
     if len(data) > largest:
         raise Wrong(f"it is larger than {largest:,} bytes")
     text = data.encode() if isinstance(data, str) else data
-    if text.count(b"[") + text.count(b"{") > DEEPEST and _too_deep(text):
+    if (len(text) > _SHORT_BYTES or text.count(b"[") + text.count(b"{") > DEEPEST) and _too_deep(text):
         raise Wrong(f"its lists and objects are nested more than {DEEPEST} deep")
 
 
 def _too_deep(text: bytes) -> bool:
     """By brackets alone, and those in strings do not count; each step is one pass in C. Of a text that ends or goes
     wrong on the way it tells roughly, which is enough: it is refused by who decodes it."""
-    if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    text = _ESCAPED.sub(b"", text)
     marks = text.translate(_ONE_KIND, _OTHERS).replace(b'""', b"")
     # A bracket in a string stands between two odd runs of quotes, so one of them is left.
     if b'"' in marks:

@@ -8,10 +8,12 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from reconciler import wiring
 from reconciler.errors import CATALOG, ExitCode, worst
 
 ROOT = Path(__file__).parent.parent
@@ -183,6 +185,13 @@ def test_help_and_version_import_little(words: list[str]) -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout
     assert ended.stderr == ""
+
+
+def test_what_comes_with_the_product_is_what_others_are_told() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    assert told == wiring._OURS
+    for group, named in wiring._OURS.items():
+        assert all(callable(wiring._load(group, name)) for name in named)
 
 
 def test_no_file_names_a_machine_or_a_registry() -> None:

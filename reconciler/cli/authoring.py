@@ -259,7 +259,14 @@ def approve(
         Path | None,
         typer.Option("--plan", metavar="FILE", help="What a saved plan needs a yes to, instead of comparing A with B."),
     ] = None,
+    lost: Annotated[
+        str, typer.Option("--lost", metavar="SERVER", help="That its store, which is gone for good, is given up.")
+    ] = "",
+    volume: Annotated[
+        str | None, typer.Option("--volume", metavar="V", help="With --lost: only this volume of it.")
+    ] = None,
     root: Root = None,
+    site: SiteName = None,
     by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves; one of the site's approvers.")] = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
     until: Annotated[str, typer.Option("--until", metavar="DATE", help="The last day on which it counts.")] = "",
@@ -278,12 +285,15 @@ def approve(
 
     It names the hashes of the changes, so that any other change needs an approval of its own.
     """
-    from reconciler.cli.comparing import Consent, approve, approve_plan
+    from reconciler.cli.comparing import Consent, approve, approve_lost, approve_plan
     from reconciler.errors import UsageError
 
-    if (plan is None) == (not older):
-        raise UsageError("RCL0003", "give A, or --plan FILE, and not both", "See `reconciler approve --help`.")
+    if (plan is not None) + bool(older) + bool(lost) != 1 or (volume is not None and not lost):
+        what = "give one of A, --plan FILE and --lost SERVER"
+        raise UsageError("RCL0003", what, "See `reconciler approve --help`.")
     consent = Consent(by, reason, until, tuple(change or ()), key, output)
+    if lost:
+        raise typer.Exit(approve_lost(root, site, lost, volume, consent, yes=yes))
     if plan is not None:
         raise typer.Exit(approve_plan(root, plan, consent, yes=yes))
     raise typer.Exit(approve(root, older, newer, consent, yes=yes))

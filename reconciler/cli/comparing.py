@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files
+from reconciler.cli.declaring import called, loss_text
 from reconciler.cli.options import Report
 from reconciler.cli.screen import ask, note, out, paint_for, somebody_there, tell
-from reconciler.cli.session import find_root, target
+from reconciler.cli.session import find_root, session, target
 from reconciler.control.approvals import NAMESPACE, payload
 from reconciler.control.compare import Asked, compare, judged_by
+from reconciler.control.declaring import loss_of, lost_with
 from reconciler.control.policies import FOLDER, read_good
 from reconciler.control.saved import read, shown
 from reconciler.control.states import State, judges_of, read_state
@@ -31,6 +33,7 @@ from reconciler.report import comparison_html, comparison_markdown, comparison_t
 from reconciler.report.words import count
 from reconciler.signing import sign
 from reconciler.snapshots import read_inventory
+from reconciler.store import Opening
 from reconciler.wiring import choose_site
 
 _WORKING = "."
@@ -137,6 +140,21 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
     )
     spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, Ceilings(lost))
     out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
+    return _written(place, (spec,), consent, yes=yes)
+
+
+def approve_lost(
+    root: Path | None, name: str | None, server: str, volume: str | None, consent: Consent, *, yes: bool
+) -> int:
+    """Writes an Approval document for giving up a store, or a volume of it, that is gone for good."""
+    place = find_root(root)
+    if consent.output is not None:
+        target(consent.output)
+    with session(place, name, None, opening=Opening.READ) as site:
+        lost = lost_with(site, server, volume)
+        rules = site.document.spec.approvals
+        spec = _spec(rules, f"site {site.name}", consent, (loss_of(site, server, volume),), site.name)
+        out(loss_text(site, called(server, volume), lost))
     return _written(place, (spec,), consent, yes=yes)
 
 

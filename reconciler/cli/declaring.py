@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from reconciler.cli.screen import ask, note, out, somebody_there
+from reconciler.cli.screen import ask, note, out, somebody_there, tell
 from reconciler.cli.session import find_root, session
-from reconciler.control.declaring import declare_lost, evidence_lost, lost_with
+from reconciler.control.declaring import LostMachine, approvals_of, declare_lost, evidence_lost, loss_of, lost_with
 from reconciler.control.judging import wants_approvers
 from reconciler.control.lease import holding, keeping_quietly
+from reconciler.control.policies import read_or_last_good
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
+from reconciler.model import Approved
+from reconciler.model.documents import PolicySet
 from reconciler.report.escape import safe
 from reconciler.report.words import count, moment
 from reconciler.store import Opening
@@ -22,18 +25,49 @@ _PATIENCE = timedelta(seconds=30)
 def store_lost(root: Path | None, name: str | None, server: str, volume: str | None, reason: str, yes: bool) -> int:
     """Names what is given up, asks, does it."""
     _check_reason(reason)
-    with session(find_root(root), name, None, opening=Opening.WRITE) as site:
+    place = find_root(root)
+    policies = read_or_last_good(place)
+    with session(place, name, None, policies, opening=Opening.WRITE) as site:
         lost = lost_with(site, server, volume)
-        what = f"the volume {volume} of {server}" if volume else f"the store of {server}"
-        out(f"Given up with {safe(what)}: the points of {count(len(lost), 'virtual machine')}.\n")
-        for each in lost:
-            newest = moment(each.newest, site.zone) if each.newest is not None else "no point on record"
-            out(f"  {safe(each.name)}: newest point {newest}\n")
-        consent = _agreed(site, yes, f"\nDeclare {safe(what)} lost? Nothing of it can be recovered from then on.")
+        what = called(server, volume)
+        out(loss_text(site, what, lost))
+        approvals = _approved(site, policies.policies, server, volume) if wants_approvers(site) else ()
+        question = f"\nDeclare {safe(what)} lost? Nothing of it can be recovered from then on."
+        consent = "--yes" if yes and approvals else _agreed(site, yes, question)
         with holding(site, _PATIENCE) as held:
-            run = declare_lost(site, server, volume, reason, lost, held, consent)
+            run = declare_lost(site, server, volume, reason, lost, held, consent, approvals)
     note(f"Declared lost (run {run}). `reconciler plan` shows what is made anew.")
     return ExitCode.SUCCESS
+
+
+def called(server: str, volume: str | None) -> str:
+    """What is given up, in words."""
+    return f"the volume {volume} of {server}" if volume else f"the store of {server}"
+
+
+def loss_text(site: Site, what: str, lost: tuple[LostMachine, ...]) -> str:
+    """Which virtual machines lose their points, for people."""
+    lines = [f"Given up with {safe(what)}: the points of {count(len(lost), 'virtual machine')}.\n"]
+    for each in lost:
+        newest = moment(each.newest, site.zone) if each.newest is not None else "no point on record"
+        lines.append(f"  {safe(each.name)}: newest point {newest}\n")
+    return "".join(lines)
+
+
+def _approved(site: Site, policies: PolicySet, server: str, volume: str | None) -> tuple[Approved, ...]:
+    """The approvals of this loss that count. Raises `ConsentNeeded`, RCL5049, where there is none."""
+    verdict = approvals_of(site, policies, loss_of(site, server, volume))
+    if verdict.approvals:
+        return verdict.approvals
+    tell(verdict.findings)
+    words = f"{server} --volume {volume}" if volume else server
+    raise ConsentNeeded(
+        "RCL5049",
+        f"giving up {called(server, volume)} destroys recovery points, and no approval that counts names it",
+        f"An approver runs: reconciler approve --lost {words} --by EMAIL --reason TEXT --until DATE. Commit what it "
+        "writes, and run this again.",
+        subject=server,
+    )
 
 
 def chain_lost(root: Path | None, name: str | None, reason: str, yes: bool) -> int:

@@ -10,15 +10,19 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import files
+from reconciler import files, gitrepo
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin, end
-from reconciler.control.evidence import record_state
+from reconciler.control.evidence import record_approvals, record_state
+from reconciler.control.judging import Verdict, bench_of, judge
 from reconciler.control.lease import Holding
 from reconciler.control.site import Site
 from reconciler.control.stores import OlderCopy, StoreView, Use, views
+from reconciler.control.using import use_for_changes
 from reconciler.errors import ReconcilerError, Refused, UsageError
-from reconciler.model import DataSource, EvidenceKind, Record
+from reconciler.model import Approved, DataSource, Direction, EvidenceKind, Record
+from reconciler.model.comparison import change_hash
+from reconciler.model.documents import PolicySet
 from reconciler.protocols import GivesUp, Memory
 
 
@@ -67,11 +71,37 @@ def lost_with(site: Site, server: str, volume: str | None) -> tuple[LostMachine,
     )
 
 
+def loss_of(site: Site, server: str, volume: str | None) -> str:
+    """What an approval of the loss names: the hash of just this store, or of a volume of it."""
+    known = site.memory.stores.known().get(server)
+    store = known.store.id if known is not None else ""
+    before = {"site": site.name, "server": server, "volume": volume or "", "store": store}
+    return change_hash("Store", server, "declareLost", before, None, Direction.DESTROYS)
+
+
+def approvals_of(site: Site, policies: PolicySet, loss: str) -> Verdict:
+    """The approvals that count for this loss now, and why others do not. Whoever declares it, as Git knows them, does
+    not approve it."""
+    verdict = judge(bench_of(site), policies, tuple(filter(None, (gitrepo.identity(site.folder),))))
+    counting = tuple(each for each in verdict.approvals if loss in each.changes)
+    return Verdict(counting, verdict.findings)
+
+
 def declare_lost(
-    site: Site, server: str, volume: str | None, reason: str, lost: tuple[LostMachine, ...], held: Holding, consent: str
+    site: Site,
+    server: str,
+    volume: str | None,
+    reason: str,
+    lost: tuple[LostMachine, ...],
+    held: Holding,
+    consent: str,
+    approvals: tuple[Approved, ...] = (),
 ) -> str:
-    """Gives it up; returns the id of the run that tells of it."""
-    run = begin(site, None, held, mandate_of(site, "store declare-lost", consent), first=True)
+    """Gives it up; returns the id of the run that tells of it. The approvals that it is done by are used up."""
+    mandate = mandate_of(site, "store declare-lost", consent)
+    run = begin(site, None, held, mandate, first=True)
+    record_approvals(site, run, approvals)
+    loss = loss_of(site, server, volume)
     known = site.memory.stores.known().get(server)
     engine = site.engines[server]
     record_state(
@@ -93,6 +123,7 @@ def declare_lost(
             if entry.server == server:
                 site.memory.ledger.forget(server, entry.group)
         site.memory.stores.forget(server)
+    use_for_changes(site, approvals, frozenset({loss}), mandate.commit)
     end(site, run, "done")
     return run
 

@@ -51,6 +51,9 @@ PATIENCE = timedelta(seconds=30)
 #: How often a loop that is busy with jobs looks for what persons ask for, in seconds.
 REQUESTS_SECONDS = 0.5
 
+#: The code of a part of a store that is not there: what lies on it is not backed up meanwhile.
+PARTS_AWAY = "RCL4021"
+
 _ASK_AGAIN_SECONDS = 1.0
 
 
@@ -93,7 +96,9 @@ class Summary(msgspec.Struct, rename="camel"):
         forbidden = denied(wrong)
         self.denied = bool(forbidden)
         self.invalid_policies = len(forbidden) < len(wrong)
-        self.unreachable = not done.observation.whole
+        seen = done.observation.catalogs.values()
+        missing = any(finding.code == PARTS_AWAY for catalog in seen for finding in catalog.findings)
+        self.unreachable = missing or not done.observation.whole
         by_findings = (PolicyError, Refused)
         self.troubles = tuple(error.exit_code for error in done.troubles if not isinstance(error, by_findings))
 

@@ -1373,7 +1373,8 @@ _STATE: dict[str, Explanation] = {
     "RCL5049": Explanation(
         "giving recovery points up has to be confirmed",
         "Declaring a store lost gives up every recovery point in it.",
-        "Answer in a terminal. --yes counts only where the site names no approvers.",
+        "Answer in a terminal, or give --yes. Where the site names approvers, one of them approves it first: "
+        "`reconciler approve --lost SERVER [--volume V]`.",
     ),
     "RCL5050": Explanation(
         "no such job is running",

@@ -335,6 +335,38 @@ def test_a_store_is_declared_lost_and_a_new_one_is_made(lived: Shop) -> None:
     assert "one (newest point 2026-03-10 11:00 UTC)" in facts[1]["machines"]
 
 
+def test_a_volume_is_declared_lost_alone(lived: Shop) -> None:
+    """What lies on the others is as it was, and a new replica is made where the old one was."""
+    lived.cluster.add(3, "three")
+    lived.policy("volumes: [", "volumes: [{name: vol-z, capacity: 1 GB}, ")
+    group = lived.root / "policies" / "site.yaml"
+    iron = group.read_text(encoding="utf-8").rpartition("---")[2].replace("gold", "iron").replace("one, two", "three")
+    with group.open("a", encoding="utf-8") as file:
+        file.write("---" + iron.replace("  shortTerm:", "  storage: {volume: vol-z}\n  shortTerm:"))
+    assert lived("apply", "--yes", *at(12)).code == 0
+    assert lived("run", "--until-idle", *at(12)).code == 0
+    store = lived.root / "var" / "mabs-01"
+    kept = tree(store / "volumes" / "vol-a")
+    shutil.rmtree(store / "volumes" / "vol-z")
+    assert lived("store", "declare-lost", "mabs-01", "--volume", "vol-y", "--reason", "x", "--yes").code == 64
+    run = lived("run", "--once", *at(13))
+    assert (run.code, "RCL4021" in run.out, "2 jobs succeeded" in run.out) == (69, True, True), run
+    done = lived("store", "declare-lost", "mabs-01", "--volume", "vol-z", "--reason", "the disk burnt", "--yes")
+    assert done.code == 0, done
+    assert ("three: newest point 2026-03-10 12:00" in done.out, "one: newest" in done.out) == (True, False), done
+    assert tree(store / "volumes" / "vol-a").keys() >= kept.keys()
+    assert lived("run", "--until-idle", *at(13)).code == 0
+    points = json.loads(lived("points", "--format", "json").out)["points"]
+    assert sorted(each["machine"] for each in points) == [*["one"] * 4, "three", *["two"] * 4]
+    memory = open_memory(lived.root / "var" / "hq.db")
+    try:
+        facts = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
+    finally:
+        memory.close()
+    told = [(each["what"], each["volume"]) for each in facts if each.get("volume") == "vol-z"]
+    assert told == [("firstUse", "vol-z"), ("declaredLost", "vol-z"), ("firstUse", "vol-z")]
+
+
 @pytest.mark.parametrize("volume", [None, "vol-a"])
 def test_jobs_of_a_store_that_is_lost_answer_nothing_in_the_next(shop: Shop, volume: str | None) -> None:
     """The first copy is made at once, not at the next slot."""

@@ -89,3 +89,27 @@ def test_the_first_writer_upgrades_after_a_copy_that_can_be_put_back(
     assert engine.lineage().presence is Presence.UNNAMED
     assert {f"{point.source.machine}/{point.id}" for point in engine.observe().points} == set(expected())
     engine.close()
+
+
+def test_the_copy_that_was_made_before_the_upgrade_is_restored(old: Path, run: Callable[..., Said]) -> None:
+    """With the stores as they are since then, and what was made since then is kept."""
+    at = ("-C", str(old), "--now", "2026-03-01T21:10")
+    before = run("status", *at)
+    assert run("apply", "--yes", *at).code == 0
+    backup = old / "var" / "state" / "hq.db.format-1.tar"
+    assert backup.exists()
+    later = ("-C", str(old), "--now", "2026-03-01T22:10")
+    assert run("run", "--until-idle", *later).code == 0
+    points = _points(run, old)
+    assert len(points) > len(expected())
+    said = run("state", "restore", str(backup), "--yes", "-C", str(old))
+    assert said.code == 0, said
+    assert "RCL5008" not in said.err
+    assert sorted(_points(run, old)) == sorted(points)
+    plan = run("plan", *later)
+    assert (plan.code, "othing to do" in plan.out) == (0, True), plan
+    assert run("status", *later).code == before.code
+    assert run("run", "--until-idle", "-C", str(old), "--now", "2026-03-01T23:10").code == 0
+    assert set(_points(run, old)) > set(points)
+    assert run("evidence", "verify", "-C", str(old)).code == 0
+    assert run("store", "check", "-C", str(old)).code == 0
