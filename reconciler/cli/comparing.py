@@ -167,7 +167,12 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
         if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
             raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
     path = _write(place, specs, consent)
-    note(f"Written: {path}. Commit it; it approves these changes and no other.")
+    how = (
+        "Commit it"
+        if consent.key is not None
+        else f"Commit it as {consent.by}, without a signature nothing else counts"
+    )
+    note(f"Written: {path}. {how}; it approves these changes and no other.")
     return ExitCode.SUCCESS
 
 

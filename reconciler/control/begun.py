@@ -59,7 +59,7 @@ def check_place(
         elsewhere = Path(said.path) != path
         found = lineage() if elsewhere and path.exists() else None
         if elsewhere and (found is None or found.id != said.state):
-            there = "another state is there" if path.exists() else "nothing is there"
+            there = "another one is" if path.exists() else "there is none"
             raise _other_state(said, site, path, f"{path}, where {there}")
         return
     known = None if others is None or path.exists() else frozenset(others)

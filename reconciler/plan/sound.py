@@ -7,6 +7,7 @@ that no calendar has, or in a count without end.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -25,6 +26,8 @@ LEAST_RETENTION, MOST_RETENTION = timedelta(days=1), timedelta(days=448)
 LEAST_POINTS, MOST_POINTS = 3, 448
 INTERVALS = tuple(timedelta(minutes=each) for each in (15, 30, 45, 60, 120, 240, 360, 720, 1440))
 MOST_HOURS = 24
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DISPLAYED = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ]{0,63}")
 
 #: What a server could hold that somebody else set up, with room to spare.
 _LONGEST = timedelta(days=36_525)
@@ -64,6 +67,7 @@ def wrong_group(group: ProtectionGroup, before: ProtectionGroup | None) -> str:
         return held
     term = group.short_term
     said = {
+        "displayName": group.display_name == group.name or _DISPLAYED.fullmatch(group.display_name) is not None,
         "shortTerm.retention": LEAST_RETENTION <= term.retention <= MOST_RETENTION,
         "shortTerm.minimumPoints": LEAST_POINTS <= term.minimum_points <= MOST_POINTS,
         "shortTerm.synchronization": term.synchronization is None or term.synchronization in INTERVALS,
@@ -71,7 +75,9 @@ def wrong_group(group: ProtectionGroup, before: ProtectionGroup | None) -> str:
     }
     for field in FIELDS:
         if not said.get(field.path, True) and (before is None or field.get(before) != field.get(group)):
-            return f"{field.path} {field.show(field.get(group))} is none that a policy can ask for"
+            return f"{field.path} {field.show(field.get(group))!r} is none that a policy can ask for"
+    if (before is None or before.name != group.name) and _NAME.fullmatch(group.name) is None:
+        return f"the name {group.name!r} is none that a policy can have"
     return ""
 
 

@@ -17,7 +17,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.cli import applying
 from reconciler.cli import evidence as evidence_command
-from reconciler.control import agreeing, approvals, authorship, judging, securing, using
+from reconciler.control import agreeing, approvals, authorship, judging, securing, states, using
 from reconciler.control import compare as comparing
 from reconciler.gitrepo import history
 from reconciler.model import Direction, Plan
@@ -109,7 +109,7 @@ def review_alone(out: Out) -> Out:
             out(stack)
             return real(*words)
 
-    return put(comparing, "read_tree", reading)
+    return put(states, "read_tree", reading)
 
 
 def _names(*endings: str) -> Out:
@@ -207,7 +207,8 @@ def _as_git_tells(folder: Path, older: str, newer: str) -> list[gitrepo.Commit]:
 
 
 OWN_WORD = put(gitrepo, "commits", _as_git_tells)
-WORK_TREE = put(gitrepo, "changed_files", lambda *words: set())
+#: And who brought an approval, who is asked about one that is not committed too.
+WORK_TREE = both(put(gitrepo, "changed_files", lambda *words: set()), put(judging, "unbrought", lambda *words: ""))
 
 
 # --- Signers, replay -------------------------------------------------------------------------------------------
@@ -273,7 +274,8 @@ LAST_DAY = _never_over
 
 
 def _believing(stack: ExitStack) -> None:
-    """That a step is told by its action: here no step weakens."""
+    """That a step is told by its action, and that what the file tells is held against it: here no step weakens."""
+    stack.enter_context(patch.object(agreeing, "told_otherwise", lambda plan: ()))
     real = anew._change
 
     def change(action: Any) -> Any:

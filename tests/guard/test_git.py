@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler import gitrepo
+from reconciler.control import judging
 from tests.support.reviewed import ALICE, BOB, BY, MALLORY, T1, Reviewed, stopped
 
 
@@ -139,7 +140,8 @@ def test_a_shallow_clone_says_what_to_fetch(divided: Reviewed, tmp_path_factory:
 
 
 def test_without_the_look_at_the_work_tree_it_counts(divided: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The defence: `changed_files` compares contents, whatever the index was told."""
+    """The defence: `changed_files` compares contents, whatever the index was told; and who brought the approval."""
+    monkeypatch.setattr(judging, "unbrought", lambda *words: "")
     monkeypatch.setattr(gitrepo, "changed_files", lambda *words: set())
     divided.replace("gold.yaml", "retention: 5d", "retention: 3d")
     divided.commit("shorter", author=MALLORY)

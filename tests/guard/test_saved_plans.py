@@ -336,6 +336,35 @@ def test_what_no_policy_can_say_no_plan_can(site: Reviewed, field: str, value: A
     assert site.groups() == {"gold": ("P5D", 2)}
 
 
+@pytest.mark.parametrize("name", ["\x1b[31mred\n::error::x", "a_b", "x" * 65])
+def test_nor_a_name(site: Reviewed, name: str) -> None:
+    def called(file: Plan) -> None:
+        action = file["plan"]["steps"][0]["action"]
+        action["after"] |= {"displayName": name}
+
+    def renamed(file: Plan) -> None:
+        called(file)
+        file["plan"]["steps"][0]["action"]["after"]["name"] = name
+
+    saved = _saved(site, new="retention: 9d")
+    for change in (called, renamed):
+        said = site("apply", str(forge(saved, change)), "--yes", *T1)
+        assert (said.code, "RCL3101" in said.err, "\x1b" in said.err) == (6, True, False), said.err
+
+
+def test_without_the_look_at_values_it_ends_in_a_trace(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `sound.wrong_value` and `sound.wrong_group`."""
+    for name in ("wrong_value", "wrong_group"):
+        monkeypatch.setattr(anew, name, lambda *words: "")
+
+    def huge(file: Plan) -> None:
+        file["plan"]["steps"][0]["action"]["after"]["shortTerm"]["retention"] = "P99999999D"
+
+    assert site("run", "--until-idle", *T1).code == 0
+    said = site("apply", str(forge(_saved(site, new="retention: 9d"), huge)), "--yes", *T1)
+    assert "RCL9001" in said.err
+
+
 def _twice(file: Plan) -> None:
     steps = file["plan"]["steps"]
     steps.append(json.loads(json.dumps(steps[0])))
