@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH := .venv-bench
+# Without kept bytecode each start of a command takes twice as long: some machines forbid it by this variable.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock
 

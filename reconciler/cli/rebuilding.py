@@ -11,7 +11,7 @@ from reconciler.cli.session import find_root, session
 from reconciler.control.lease import holding
 from reconciler.control.machines import find_machine
 from reconciler.control.observe import observe
-from reconciler.control.rebuilding import rebuild
+from reconciler.control.rebuilding import begin_above, rebuild
 from reconciler.errors import ExitCode
 from reconciler.report import store_rebuild_text
 from reconciler.store import Opening
@@ -21,8 +21,9 @@ _PATIENCE = timedelta(seconds=30)
 
 def store_rebuild(root: Path | None, name: str | None, server: str, machine: str | None, *, sound_too: bool) -> int:
     """Makes anew what is damaged or gone, and says what was taken over."""
-    with session(find_root(root), name, None, opening=Opening.WRITE) as site:
+    with session(find_root(root), name, None, opening=Opening.CREATE, adopting=True) as site:
         source = find_machine(observe(site), machine) if machine is not None else None
+        begin_above(site)
         with holding(site, _PATIENCE) as held:
             done = rebuild(site, server, source, held, sound_too=sound_too)
     out(store_rebuild_text(done, paint_for(sys.stdout)))

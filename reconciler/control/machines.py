@@ -9,16 +9,16 @@ from reconciler.model.names import fold
 
 
 def find_machine(observation: Observation, machine: str) -> DataSource:
-    """The data source that is called so, by name or by id: the one that a cluster has, else one that a catalog has."""
-    found = _called_now(observation, machine) or _called_then(observation, machine)
+    """The data source that is meant by a name or an id, with its cluster before it (``hci-01/NAME``) or without: the
+    one that a cluster has, else one that a catalog has. Raises `UsageError` where there is none, or more than one."""
+    found = _there_now(observation, machine) or _in_catalogs(observation, machine)
     if not found:
         raise _unknown(machine)
     if len(found) > 1:
-        ids = ", ".join(str(source) for source in sorted(found))
         raise UsageError(
             "RCL7003",
-            f"{machine!r} is the name of {len(found)} machines: {ids}",
-            "Name it by its id.",
+            f"{machine!r} means {len(found)} virtual machines: {', '.join(short(source) for source in sorted(found))}",
+            "Name it as it is listed here.",
             subject=machine,
         )
     (source,) = found
@@ -26,38 +26,48 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
 
 
 def sources_called(observation: Observation, machine: str) -> frozenset[DataSource]:
-    """Every data source that is called so, or was: a virtual machine that was made anew under its name is another one,
-    and the points of the former one are the ones that are looked for. Raises `UsageError` where there is none."""
-    found = _called_now(observation, machine) | _called_then(observation, machine)
+    """Every data source that is meant by it, or was: a virtual machine that was made anew under its name, or that came
+    to another cluster, is another one, and the points of the former one are the ones that are looked for. Raises
+    `UsageError` where there is none."""
+    found = _there_now(observation, machine) | _in_catalogs(observation, machine)
     if not found:
         raise _unknown(machine)
     return found
 
 
-def _called_now(observation: Observation, machine: str) -> frozenset[DataSource]:
-    wanted, identity = fold(machine), vm_id(machine)
+def short(source: DataSource) -> str:
+    """A virtual machine as it can be typed, whatever others are called."""
+    return f"{source.cluster}/{source.machine}"
+
+
+def _there_now(observation: Observation, machine: str) -> frozenset[DataSource]:
     return frozenset(
-        each.source(cluster)
+        source
         for cluster, snapshot in observation.clusters.items()
         for each in snapshot.machines
-        if wanted == fold(each.name) or identity == each.id
+        for source in [each.source(cluster)]
+        if _means(machine, source, each.name)
     )
 
 
-def _called_then(observation: Observation, machine: str) -> frozenset[DataSource]:
-    wanted, identity = fold(machine), vm_id(machine)
+def _in_catalogs(observation: Observation, machine: str) -> frozenset[DataSource]:
     return frozenset(
         replica.source
         for catalog in observation.readable.values()
         for replica in catalog.replicas
-        if wanted == fold(replica.machine_name) or identity == replica.source.machine
+        if _means(machine, replica.source, replica.machine_name)
     )
+
+
+def _means(asked: str, source: DataSource, name: str) -> bool:
+    forms = (name, f"{source.cluster}/{name}", short(source), str(source))
+    return fold(asked) in map(fold, forms) or vm_id(asked) == source.machine
 
 
 def _unknown(machine: str) -> UsageError:
     return UsageError(
         "RCL7002",
         f"no machine {machine!r} is known, neither to a cluster nor to a backup server",
-        "See `reconciler status` for the names; an id works too.",
+        "See `reconciler status` for the names; an id works too, and CLUSTER/NAME.",
         subject=machine,
     )

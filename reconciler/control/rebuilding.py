@@ -9,10 +9,18 @@ from reconciler.control.apply import begin, end
 from reconciler.control.evidence import record_state
 from reconciler.control.lease import Holding
 from reconciler.control.site import Site
-from reconciler.control.stores import keeper_of, tell
+from reconciler.control.stores import keeper_of, largest_token, tell
 from reconciler.errors import UsageError
 from reconciler.model import DataSource
 from reconciler.protocols import Fence, Rebuilds, StoreRebuild
+
+
+def begin_above(site: Site) -> None:
+    """Sees to it that the next lease has a larger token than any that a part of a store has seen: our state may be
+    younger than the catalogs, begun while the database that knew their tokens was gone."""
+    largest = largest_token(site)
+    if largest > site.memory.locks.token():
+        site.memory.locks.raise_floor(largest)
 
 
 def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *, sound_too: bool) -> StoreRebuild:

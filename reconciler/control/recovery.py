@@ -11,14 +11,13 @@ from uuid import uuid4
 import msgspec
 
 from reconciler.control.apply import Mandate
-from reconciler.control.clock import newest_of, passed_over
 from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs
 from reconciler.control.evidence import record_end, record_run
 from reconciler.control.job_leases import job_lease
-from reconciler.control.machines import find_machine, sources_called
+from reconciler.control.machines import find_machine
 from reconciler.control.observe import Observation
-from reconciler.control.policies import FOLDER, read_or_last_good
-from reconciler.control.propose import desired_now
+from reconciler.control.policies import FOLDER
+from reconciler.control.recovery_points import find_point
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import OlderCopy, OlderState, StoreView, Use, views
 from reconciler.control.unfinished import unfinished
@@ -27,7 +26,6 @@ from reconciler.errors import (
     LockHeld,
     ReconcilerError,
     Refused,
-    Severity,
     TemporaryError,
     Unreachable,
 )
@@ -41,11 +39,9 @@ from reconciler.model import (
     JobState,
     JobStatus,
     Recovery,
-    RecoveryPoint,
     RecoveryStep,
     RecoveryTarget,
 )
-from reconciler.plan import Seen, coverage
 from reconciler.protocols import Fence, RecoveryPreview, Run
 
 #: How long what somebody agreed to counts.
@@ -77,7 +73,7 @@ def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
     be done; the reasons why the engine would refuse are in the preview."""
     if wish.folder:
         _check_folder(site, Path(wish.folder))
-    server, point, warning = _point(site, observation, wish)
+    server, point, warning = find_point(site, observation, wish.machine, wish.point, wish.at)
     recovery = Recovery(
         point=point.id,
         target=RecoveryTarget.FOLDER if wish.folder else RecoveryTarget.ORIGINAL,
@@ -264,80 +260,3 @@ def recover_off_record(site: Site, prepared: Prepared, watch: Watcher) -> JobRec
             record = msgspec.structs.replace(record, status=engine.poll(handle))
             watch(record)
     return msgspec.structs.replace(record, ended_at=site.now())
-
-
-def _namesakes(site: Site, observation: Observation, machine: str, source: DataSource) -> str:
-    """Which other virtual machines were called so and have recovery points, in words; "" where there are none."""
-    told = []
-    for other in sorted(sources_called(observation, machine) - {source}):
-        times = [
-            point.time for catalog in observation.readable.values() for point in catalog.points if point.source == other
-        ]
-        if times:
-            newest = max(times).astimezone(site.zone)
-            told.append(f"{other} with {_points(len(times))}, the newest of {newest:%Y-%m-%d %H:%M}")
-    return " and ".join(told)
-
-
-def _points(number: int) -> str:
-    return f"{number} recovery point{'s' if number != 1 else ''}"
-
-
-def _why_none(site: Site, observation: Observation, source: DataSource) -> str:
-    """Why a virtual machine has no recovery point, as far as the policies say; "" where they say nothing."""
-    try:
-        desired = desired_now(site, read_or_last_good(site.folder).policies, observation)
-    except ReconcilerError:
-        return ""
-    rows = coverage(Seen(observation.at, observation.clusters, observation.catalogs, desired))
-    row = next((row for row in rows if row.source == source), None)
-    return f"; it is {row.standing}: {row.why}" if row is not None and row.why else ""
-
-
-def _point(site: Site, observation: Observation, wish: Wish) -> tuple[str, RecoveryPoint, Diagnostic | None]:
-    """The point with its server, and what is to be said of it. Without a time or an id it is the newest whose time
-    can be believed."""
-    source = find_machine(observation, wish.machine)
-    points = [
-        (server, point)
-        for server, catalog in observation.readable.items()
-        for point in catalog.points
-        if point.source == source
-    ]
-    fitting = [
-        (server, point)
-        for server, point in points
-        if (not wish.point or point.id == wish.point) and (wish.at is None or point.time <= wish.at)
-    ]
-    others = _namesakes(site, observation, wish.machine, source)
-    if fitting and (wish.point or wish.at is not None):
-        return *max(fitting, key=lambda found: found[1].time), _other_of_the_name(wish.machine, source, others)
-    now = site.now()
-    best = newest_of(observation, fitting, now)
-    if best is not None:
-        ahead = passed_over((point for _, point in points), best[1], now)
-        return *best, ahead or _other_of_the_name(wish.machine, source, others)
-    if not points:
-        for error in observation.troubles:  # what cannot be read is not taken for empty
-            if error.diagnostic.subject in site.engines:
-                raise error
-    what = "at all" + ("" if points else _why_none(site, observation, source))
-    if points and wish.point:
-        what = f"with the id {wish.point!r}"
-    elif points and wish.at is not None:
-        what = f"at or before {wish.at:%Y-%m-%d %H:%M} UTC"
-    raise Refused(
-        "RCL7004",
-        f"{wish.machine!r} has no recovery point {what}",
-        f"Another virtual machine was called so: {others}. To recover that one, name it by its id."
-        if others
-        else "See `reconciler points` for what there is.",
-        subject=wish.machine,
-    )
-
-
-def _other_of_the_name(machine: str, source: DataSource, others: str) -> Diagnostic | None:
-    if not others:
-        return None
-    what = f"{machine!r} is {source} here; another virtual machine was called so: {others}"
-    return Diagnostic("RCL7028", Severity.ADVICE, what, "To recover that one, name it by its id.", subject=machine)

@@ -47,14 +47,16 @@ def ask(site: Site, kind: RequestKind, subject: str, job: Job | None = None, run
 
 def wait_for(site: Site, request: Request, served: Callable[[], bool] | None = None) -> Request:
     """The request once it has ended. Where somebody asks to stop, or whoever it is `served` by (the loop, where nothing
-    is given) is gone before it was taken up, it is withdrawn; what was taken up goes on, and is returned as it is."""
+    is given) is gone before it was taken up, or its time is over, it is withdrawn; what was taken up goes on, and is
+    returned as it is."""
     lives = served or (lambda: loop_of(site) is not None)
     while True:
         found = site.memory.requests.get(request.id)
         assert found is not None
         if found.state.ended:
             return found
-        if site.stop.wait(_ASK_AGAIN_SECONDS) or not lives():
+        late = found.state is RequestState.WAITING and datetime.now(UTC) > request.until
+        if site.stop.wait(_ASK_AGAIN_SECONDS) or late or not lives():
             site.memory.requests.withdraw(request.id)
             return site.memory.requests.get(request.id) or found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -20,7 +21,7 @@ from reconciler.control.evidence import record_state
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity, Unreachable
 from reconciler.model import KnownStore, LedgerEntry, Lineage, Presence, StoreLineage, VolumeImpact
-from reconciler.protocols import Engine, Fence, KeepsStore
+from reconciler.protocols import Engine, Fence, KeepsStore, Rebuilds
 
 
 class Use(StrEnum):
@@ -241,14 +242,14 @@ def note_stores(site: Site, fence: Fence) -> None:
 
 
 def largest_token(site: Site) -> int:
-    """The largest fencing token that any store of the site has seen; 0 for none."""
+    """The largest fencing token that any part of any store of the site has seen; 0 for none."""
     found = 0
     for engine in site.engines.values():
         keeper = keeper_of(engine)
-        try:
+        with suppress(ReconcilerError):
             found = max(found, keeper.lineage().token if keeper is not None else 0)
-        except ReconcilerError:
-            continue
+        if isinstance(engine, Rebuilds):
+            found = max(found, engine.largest_token())
     return found
 
 

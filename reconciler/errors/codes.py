@@ -1580,9 +1580,9 @@ _RECOVERY: dict[str, Explanation] = {
         "See `reconciler status` for the names.",
     ),
     "RCL7003": Explanation(
-        "a name that several machines have",
-        "The name does not say which machine is meant.",
-        "Use the id.",
+        "a name that several virtual machines have",
+        "More than one virtual machine is called so, or has that id: a replica virtual machine has its primary's id.",
+        "Name it with its cluster: CLUSTER/NAME, or CLUSTER/ID. The id of a point (`--point`) tells it, too.",
     ),
     "RCL7004": Explanation(
         "no such recovery point",
@@ -1721,9 +1721,10 @@ CATALOG: dict[str, Explanation] = {
     ),
     "RCL7028": Explanation(
         "another virtual machine of the same name",
-        "A virtual machine that is made anew under its name has another id, and none of the former one's recovery "
-        "points. A name means the one that the cluster has now; the former one is still recovered, by its id.",
-        "Name it by the id that the message tells.",
+        "A virtual machine that is made anew under its name has another id, and one that came to another cluster is "
+        "another one for its recovery points. A name means the one that a cluster has now; the former one is still "
+        "recovered, by its id with its cluster.",
+        "Name it as the message tells.",
     ),
     "RCL7027": Explanation(
         "a recovery into what the site itself keeps",

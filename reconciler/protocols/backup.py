@@ -120,6 +120,11 @@ class Rebuilds(Protocol):
         the server's database where that is gone. A sound one is left alone unless asked for. What was there is kept."""
         ...
 
+    def largest_token(self) -> int:
+        """The largest fencing token that any part of the store has seen, whichever of its databases are gone; 0 for
+        none. Never raises for what cannot be read."""
+        ...
+
 
 class StoreRebuild(msgspec.Struct, frozen=True, rename="camel"):
     """What was made anew: assignments of the server's database, catalogs, and the points and packs in them. `kept` are

@@ -12,8 +12,11 @@ import msgspec
 from reconciler.errors import LockHeld, StaleFence
 from reconciler.protocols import Lease
 from reconciler.store.database import Database
-from reconciler.store.holder import has_died
+from reconciler.store.holder import lives
 from reconciler.store.tables import LEASE, Values
+
+#: The longest time that a lease is given for at once, and some more, for what clocks differ by.
+LONGEST = timedelta(minutes=15)
 
 
 class SqliteLocks:
@@ -107,7 +110,12 @@ class SqliteLocks:
         self._database.put(write, LEASE, name=name, token=token, body=body)
 
     def _counts(self, lease: Lease) -> bool:
-        return lease.expires_at > self._now() and not has_died(lease.holder)
+        """Whether it keeps others out. No lease is given for longer than `LONGEST`: one that ends later than that was
+        given while a clock was ahead, and counts only where its holder is seen to live."""
+        now, living = self._now(), lives(lease.holder)
+        if living is None:
+            return now < lease.expires_at <= now + LONGEST
+        return living and now < lease.expires_at
 
     def _lease(self, row: Values | None) -> Lease | None:
         return self._database.decode(row["body"], Lease) if row is not None and row["body"] is not None else None

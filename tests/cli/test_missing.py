@@ -467,3 +467,26 @@ def test_whatever_command_writes_first_to_a_store_of_version_0_1_it_stays_ours(
     for command in (("run", "--once"), ("apply", "--yes")):
         said = run(*command)
         assert (said.code, "RCL3012" in said.out + said.err) == (0, False), said
+
+
+@pytest.mark.parametrize("first", [(), (("recover", "one", "--to", "o", "--yes", *at(15)), ("run", "--once", *at(15)))])
+def test_state_and_server_db_are_lost(lived: Shop, first: tuple[tuple[str, ...], ...]) -> None:
+    """Rebuilding begins a state above every token that a catalog has seen, whoever began one before it."""
+    for hour in (12, 13, 14):
+        assert lived("run", "--until-idle", *at(hour)).code == 0
+    shutil.rmtree(lived.root / "var" / "hq.evidence")
+    databases = [*(lived.root / "var").glob("hq.db*"), *(lived.root / "var" / "mabs-01").glob("server.db*")]
+    assert len(databases) >= 2
+    for path in databases:
+        path.unlink()
+    for words in first:
+        said = lived(*words)
+        assert (said.code, "store rebuild" in said.out + said.err) == (69, True), said
+    said = lived("store", "rebuild", "mabs-01")
+    assert (said.code, "2 virtual machines" in said.out or "made anew" in said.out) == (0, True), said
+    out = lived.root / "recovered"
+    assert lived("recover", "one", "--to", str(out), "--yes", *at(15)).code == 0
+    assert lived("apply", "--adopt", "*", "--yes", *at(15)).code == 0
+    done = lived("run", "--until-idle", *at(16))
+    assert (done.code, "0 failed" in done.out) == (0, True), done
+    assert lived("status", "--check", *at(16)).code == 0

@@ -93,7 +93,7 @@ def test_a_virtual_machine_made_anew_under_its_name_does_not_hide_the_points_of_
     stated = home.with_name(made_anew) / "vm.json"
     stated.write_text(stated.read_text().replace(former, made_anew))
     said = act("recover", "web-01", "--to", out, "--yes", *T2)
-    assert (said.code, f"hci-01/{former}/host with 1 recovery point," in said.err) == (6, True), said.err
+    assert (said.code, f"hci-01/{former} with 1 recovery point," in said.err) == (6, True), said.err
     said = act("points", "web-01")
     assert "web-01: 1 point" in said.out, said.out
     assert act("run", "--until-idle", *T2).code == 0

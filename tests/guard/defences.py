@@ -72,6 +72,10 @@ def _neutral(*words: Any) -> Direction:
     return Direction.NEUTRAL
 
 
+#: Whose act an approval is: it stands behind many others, so it is taken out with them.
+UNBROUGHT = both(*(put(door, "unbrought", lambda *words: "") for door in (comparing, judging)))
+
+
 def unweighed(kind: str, path: str) -> Out:
     """The rule of one field: a change of it is neither stronger nor weaker."""
 
@@ -174,11 +178,14 @@ AUTHORS = put(comparing, "wrote", lambda *words: _ROBOT)
 #: That an approval of what nobody wrote does not count.
 SOMEBODY = put(comparing, "wrote", lambda *words: _wrote(*words) or _ROBOT)
 _alone = authorship._approvals_alone
-OLDER_SIDE = put(authorship, "_approvals_alone", lambda older, newer: _alone(authorship.EMPTY, newer))
-MIXED_FILES = put(
-    authorship,
-    "_approvals_alone",
-    lambda older, newer: frozenset(placed.positions.at().file for placed in newer.approvals),
+OLDER_SIDE = both(put(authorship, "_approvals_alone", lambda older, newer: _alone(authorship.EMPTY, newer)), UNBROUGHT)
+MIXED_FILES = both(
+    put(
+        authorship,
+        "_approvals_alone",
+        lambda older, newer: frozenset(placed.positions.at().file for placed in newer.approvals),
+    ),
+    UNBROUGHT,
 )
 LETTER_CASE = put(approvals, "fold", lambda name: name)
 COMMITTERS = _without(committer="")
@@ -208,7 +215,7 @@ def _as_git_tells(folder: Path, older: str, newer: str) -> list[gitrepo.Commit]:
 
 OWN_WORD = put(gitrepo, "commits", _as_git_tells)
 #: And who brought an approval, who is asked about one that is not committed too.
-WORK_TREE = both(put(gitrepo, "changed_files", lambda *words: set()), put(judging, "unbrought", lambda *words: ""))
+WORK_TREE = both(put(gitrepo, "changed_files", lambda *words: set()), UNBROUGHT)
 
 
 # --- Signers, replay -------------------------------------------------------------------------------------------
@@ -230,7 +237,7 @@ def _older_is_unknown(stack: ExitStack) -> None:
 
 USE = put(using, "_use", lambda *words: None)
 OLDER_APPROVALS = _older_is_unknown
-ELSEWHERE = put(approvals, "_elsewhere", lambda spec, court: "")
+ELSEWHERE = both(put(approvals, "_elsewhere", lambda spec, court: ""), UNBROUGHT)
 LASTING_AGREEMENT = put(applying, "AGREED_FOR", timedelta(days=3650))
 
 
@@ -265,7 +272,7 @@ def _never_over(stack: ExitStack) -> None:
     stack.enter_context(patch.object(judging, "Court", court))
 
 
-USES_BY_ID = _unused
+USES_BY_ID = both(_unused, UNBROUGHT)
 ONE_ID_ONE_APPROVAL = _each_by_itself
 LAST_DAY = _never_over
 
@@ -364,7 +371,7 @@ def _unknown_fields_are_passed_over(stack: ExitStack) -> None:
     stack.enter_context(patch.object(read, "read_policy_files", without))
 
 
-ADDRESSES = _as_it_looks
+ADDRESSES = both(_as_it_looks, UNBROUGHT)
 UNKNOWN_FIELDS = _unknown_fields_are_passed_over
 
 

@@ -61,6 +61,19 @@ def test_the_last_lease_is_shown_though_it_counts_no_more(tmp_path: Path) -> Non
     assert memory.locks.token() == 1
 
 
+def test_a_lease_of_a_clock_that_was_ahead_keeps_nobody_out(tmp_path: Path) -> None:
+    """Its holder is gone in another container, which nobody can see from here; the clock is right again."""
+    ahead = open_memory(tmp_path / "hq.db", lambda: datetime.now(UTC) + timedelta(days=365))
+    left = ahead.locks.acquire(NAME, ELSEWHERE, TTL)
+    here = open_memory(tmp_path / "hq.db")
+    assert here.locks.holder(NAME) is None
+    assert here.locks.acquire(NAME, holder_identity(), TTL).token == left.token + 1
+    living = ahead.locks.acquire("loop:hq", holder_identity(), TTL)
+    assert here.locks.holder("loop:hq") == living, "one that is seen to live goes on"
+    elsewhere = here.locks.acquire("job:mabs-01:x", ELSEWHERE, timedelta(minutes=10))
+    assert here.locks.holder("job:mabs-01:x") == elsewhere
+
+
 def test_a_memory_that_is_guarded_writes_nothing_for_a_holder_that_lost(tmp_path: Path) -> None:
     one, two = open_memory(tmp_path / "hq.db"), open_memory(tmp_path / "hq.db")
     lease = one.locks.acquire(NAME, ELSEWHERE, TTL)

@@ -32,7 +32,7 @@ from reconciler.engines.embedded.lost import unreachable
 from reconciler.engines.embedded.making import begun, create
 from reconciler.engines.embedded.observe import distinct, observe
 from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
-from reconciler.engines.embedded.rebuild import Rebuilt, rebuild_catalog, rebuild_server
+from reconciler.engines.embedded.rebuild import Rebuilt, largest_token, rebuild_catalog, rebuild_server
 from reconciler.engines.embedded.records import Assignment
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Room
@@ -155,6 +155,10 @@ class EmbeddedEngine:
     def declare_lost(self, volume: str | None, fence: Fence) -> tuple[DataSource, ...]:
         """See `protocols.GivesUp`."""
         return self._server.declare_lost(volume, fence)
+
+    def largest_token(self) -> int:
+        """See `protocols.Rebuilds`."""
+        return largest_token(self._server)
 
     def rebuild(self, source: DataSource | None, fence: Fence, *, sound_too: bool = False) -> StoreRebuild:
         """See `protocols.Rebuilds`."""

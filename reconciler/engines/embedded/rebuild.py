@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -295,6 +295,18 @@ class _Held(NamedTuple):
     server: int
     mark: str
     tokens: dict[str, int]
+
+
+def largest_token(server: ServerStore) -> int:
+    """The largest fencing token that the server's database, a catalog or a copy of a map has seen; 0 for none."""
+    found = 0
+    with suppress(ReconcilerError, OSError):
+        found = server.lineage().token
+    for folder, said in _replicas(server):
+        tokens = [_held(folder, said).tokens]
+        tokens += [copy.tokens for copy in _copies(Place(folder, said.source, said.volume))]
+        found = max([found, *(max(each.values(), default=0) for each in tokens)])
+    return found
 
 
 def _replicas(server: ServerStore) -> Iterator[tuple[Path, Identity]]:
