@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from reconciler.control.begun import begun, check_place, note_begun, state_gone, state_lost
+from reconciler.control.begun import begun, check_not_brought, check_place, note_begun, state_gone, state_lost
 from reconciler.control.bounds import Bounds
 from reconciler.control.securing import may_open
 from reconciler.control.site import Site, Stop
@@ -87,6 +87,7 @@ def open_site(
     """
     written, engines = document, dict[str, Engine]()
     if trust is not Trust.GIVEN:
+        check_not_brought(root, state_path(root, written))
         if not adopting:
             _check_state(root, written, policies)
         document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
@@ -213,8 +214,10 @@ def open_state(
 ) -> Site:
     """The site with its memory alone, no cluster and no server: for what must work while those do not answer. Raises
     `Refused`, RCL3106, as `open_site` does."""
-    if memory is None and not adopting:
-        _check_state(root, document, None)
+    if memory is None:
+        check_not_brought(root, state_path(root, document))
+        if not adopting:
+            _check_state(root, document, None)
     return Site(
         document=document,
         folder=root,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import encoded, files
+from reconciler import encoded, files, gitrepo
 from reconciler.errors import Refused, Unreachable
 from reconciler.model import Lineage
 
@@ -67,6 +67,28 @@ def check_place(
         earlier = begun(root, name)
         if known is not None and name not in known and earlier is not None:
             raise _other_state(earlier, name, path, f"another site, {site}, which begins, in the place of {name}")
+
+
+def check_not_brought(root: Path, path: Path) -> None:
+    """Raises `Refused`, RCL3110, where the state at `path`, or the note of it, is a file of the repository that the
+    policies come with: whoever may write them could bring a state by which he is the approver."""
+    commit = gitrepo.head(root)
+    if not commit:
+        return
+    if gitrepo.entries(root, commit, _KEEP):
+        raise _brought(root / _KEEP)
+    for place, base in ((path, root), (path.resolve(), root.resolve())):
+        if place.is_relative_to(base) and gitrepo.brings(root, commit, place.relative_to(base).as_posix()):
+            raise _brought(path)
+
+
+def _brought(path: Path) -> Refused:
+    return Refused(
+        "RCL3110",
+        f"{path} comes with the repository of the policies: it is no state that was kept here",
+        "Remove it from the repository (`git rm --cached`), and name it in .gitignore. Nothing was opened.",
+        subject=str(path),
+    )
 
 
 def _other_state(said: Begun, site: str, path: Path, now: str) -> Refused:

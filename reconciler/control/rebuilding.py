@@ -9,10 +9,13 @@ from reconciler.control.apply import begin, end
 from reconciler.control.evidence import record_state
 from reconciler.control.lease import Holding
 from reconciler.control.site import Site
-from reconciler.control.stores import keeper_of, largest_token, tell
-from reconciler.errors import UsageError
+from reconciler.control.stores import keeper_of, largest_token, tell, views
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import DataSource
 from reconciler.protocols import Fence, Rebuilds, StoreRebuild
+
+#: Parts of a store are there, and its database is not.
+LOST_DATABASE = "RCL4021"
 
 
 def begin_above(site: Site) -> None:
@@ -25,16 +28,22 @@ def begin_above(site: Site) -> None:
 
 def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *, sound_too: bool) -> StoreRebuild:
     """Makes the server's database and every damaged catalog anew, or the one catalog of `source`. Raises `UsageError`,
-    RCL5047, for a server that is not the site's or keeps no store of its own; what the engine raises."""
+    RCL5047, for a server that is not the site's or keeps no store of its own; what keeps the store that stands there
+    from being taken for the one on record (another one, an older copy); what the engine raises."""
     engine = site.engines.get(server)
     if not isinstance(engine, Rebuilds):
         known = ", ".join(sorted(name for name, each in site.engines.items() if isinstance(each, Rebuilds)))
         raise UsageError(
             "RCL5047", f"there is no server {server!r} with a store of its own", f"One of {known or 'none'}."
         )
+    view = views(site).get(server)
+    lost = isinstance(view, ReconcilerError)
+    if isinstance(view, ReconcilerError) and view.diagnostic.code != LOST_DATABASE:
+        raise view
     run = begin(site, None, held, mandate_of(site, "store rebuild", ""))
     done = engine.rebuild(source, held.fence, sound_too=sound_too)
-    _note(site, server, held.fence)
+    if lost and source is None:
+        _note(site, server, held.fence)
     record_state(
         site,
         "storeRebuilt",
@@ -50,8 +59,11 @@ def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *
 
 
 def _note(site: Site, server: str, fence: Fence) -> None:
-    """A database that was made anew counts from where the data says: our state takes that for what it saw last."""
-    keeper = keeper_of(site.engines[server])
+    """A database that was made anew counts from where the data says: our state takes that for what it saw last, where
+    the data say that it is the store on record."""
+    keeper, known = keeper_of(site.engines[server]), site.memory.stores.known().get(server)
     if site.memory.lineage() is None or keeper is None:
         return
-    tell(site, keeper.lineage(), server, partial(keeper.note_state, fence=fence))
+    made = keeper.lineage()
+    if known is None or (made.store is not None and made.store.id == known.store.id):
+        tell(site, made, server, partial(keeper.note_state, fence=fence))

@@ -1169,6 +1169,12 @@ _STORE: dict[str, Explanation] = {
         "what is checked out. Such a tree is unpacked or shared, never cloned.",
         "Remove it, or clone the repository anew.",
     ),
+    "RCL3110": Explanation(
+        "a state that comes with the policies",
+        "The database of the state, or the note of it in `.reconciler/`, is a file of the commit that is checked out. "
+        "By a state it is judged who may approve; whoever may write the policies could bring one of his own.",
+        "Remove it from the repository (`git rm --cached`), and name its folder in .gitignore.",
+    ),
     "RCL4001": Explanation(
         "a store of another format",
         "The folder of the embedded server has a format that this version does not know.",

@@ -94,6 +94,15 @@ def entries(folder: Path, commit: str, *below: str) -> dict[str, Entry]:
     return found
 
 
+def brings(folder: Path, commit: str, path: str) -> bool:
+    """Whether the commit has a file or link at the path, relative to `folder`, or a submodule at or above it."""
+    parts = path.split("/")
+    places = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    listing = git(folder, "ls-tree", "-z", commit, "--", *places).decode("utf-8", "surrogateescape")
+    found = [entry.partition("\t") for entry in filter(None, listing.split("\0"))]
+    return any(not meta.startswith(FOLDER) and name in places for meta, _, name in found)
+
+
 #: So many paths are asked for by one call: a command line has an end.
 _AT_ONCE = 100
 

@@ -73,9 +73,8 @@ def _field(path: str, before: str | None, after: str | None, direction: Directio
 
 
 def in_force(before: str | None, after: str | None, agreed: frozenset[str], path: str) -> str | None:
-    """The text that counts: without what was taken out, and of what was added only what somebody agreed to."""
-    if before is None or after is None:
-        return after if before is None else "" if after is None else after
+    """The text that counts: without what was taken out, and of what was added only what somebody agreed to. By a file
+    that is not there nobody signs, neither before it came nor by what it brings."""
     old, new = keys(before), keys(after)
     change = signer_changes(path, before, after)
     hashes = {field.after: field.change_hash for field in change.fields} if change is not None else {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from reconciler import sqlite
 from reconciler.errors import TemporaryError
 from tests.fakes import machine_id
-from tests.shop import Shop
+from tests.shop import Said, Shop
 
 
 def _kept(shop: Shop) -> None:
@@ -123,3 +125,39 @@ def test_a_full_disk_lists_and_recovers(shop: Shop, monkeypatch: pytest.MonkeyPa
         found += [(out / "disk.raw").read_bytes() == wanted] if said.code == 0 else []
     assert found == [True]
     assert sorted(_server(shop).rglob("*")) == before
+
+
+def test_rebuilding_does_not_take_an_older_copy_for_the_store_on_record(shop: Shop) -> None:
+    _kept(shop)
+    shutil.copytree(_server(shop), shop.root / "older")
+    assert shop("run", "--until-idle", "--now", "2026-03-10T20:00Z").code == 0
+    made = _points(shop)
+    _server(shop).rename(shop.root / "newest")
+    (shop.root / "older").rename(_server(shop))
+    said = shop("store", "rebuild", "mabs-01")
+    assert (said.code, "RCL5044" in said.err) == (69, True), said
+    assert "RCL5044" in shop("status", "--now", "2026-03-10T20:30Z").out, "it is still told"
+    shutil.rmtree(_server(shop))
+    (shop.root / "newest").rename(_server(shop))
+    assert shop("run", "--until-idle", "--now", "2026-03-10T21:00Z").code == 0
+    assert set(made) <= set(_points(shop))
+
+
+@pytest.mark.parametrize("database", [True, False], ids=["whole", "without its database"])
+def test_rebuilding_does_not_take_another_store_for_the_one_on_record(
+    shop: Shop, tmp_path: Path, run: Callable[..., Said], database: bool
+) -> None:
+    _kept(shop)
+    other = Shop(tmp_path / "other", run)
+    _kept(other)
+    if not database:
+        (_server(other) / "server.db").unlink()
+    _server(shop).rename(shop.root / "ours")
+    _server(other).rename(_server(shop))
+    shop("store", "rebuild", "mabs-01")
+    for words in (("status", "--now", "2026-03-10T20:30Z"), ("run", "--until-idle", "--now", "2026-03-10T20:30Z")):
+        said = shop(*words)
+        assert (said.code, "RCL5044" in said.out + said.err) == (69, True), said
+    shutil.rmtree(_server(shop))
+    (shop.root / "ours").rename(_server(shop))
+    assert shop("run", "--until-idle", "--now", "2026-03-10T21:00Z").code == 0

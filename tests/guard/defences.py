@@ -17,7 +17,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.cli import applying
 from reconciler.cli import evidence as evidence_command
-from reconciler.control import agreeing, approvals, authorship, judging, securing, states, using
+from reconciler.control import agreeing, approvals, authorship, blame, judging, securing, states, using
 from reconciler.control import compare as comparing
 from reconciler.gitrepo import history
 from reconciler.model import Direction, Plan
@@ -177,6 +177,9 @@ _wrote = authorship.wrote
 AUTHORS = put(comparing, "wrote", lambda *words: _ROBOT)
 #: That an approval of what nobody wrote does not count.
 SOMEBODY = put(comparing, "wrote", lambda *words: _wrote(*words) or _ROBOT)
+#: Who brought an approval, and who changed just the document that it is about.
+BROUGHT = everywhere(blame.unbrought, lambda *words: "")
+BLAMED = everywhere(blame.blame, lambda *words: None)
 _alone = authorship._approvals_alone
 OLDER_SIDE = both(put(authorship, "_approvals_alone", lambda older, newer: _alone(authorship.EMPTY, newer)), UNBROUGHT)
 MIXED_FILES = both(

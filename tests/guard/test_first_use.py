@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from reconciler import wiring
-from reconciler.store import open_memory
+from reconciler.control.begun import note_begun
+from reconciler.store import Opening, open_memory
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, BOB, MALLORY, T1, Reviewed, divided_of
 
@@ -68,7 +70,8 @@ def test_another_state_is_not_a_first_use(site: Reviewed, way: Callable[[Reviewe
         ("apply", "--break-glass", "x", "--yes", *T2),
     ):
         said = site(*words)
-        assert (said.code, "RCL3106" in said.err + said.out) == (6, True), said
+        assert said.code == 6, said
+        assert ("RCL3110" if way is _a_state_that_he_brings else "RCL3106") in said.err + said.out, said
         assert not (site.root / "var" / "other.db").exists()
         assert not (site.root / "var" / "mabs-new").exists()
     assert note.read_bytes() == before
@@ -125,3 +128,48 @@ def test_without_the_look_at_the_note_it_is_one(site: Reviewed, monkeypatch: pyt
     _begin_anew(site, _state_and_store_elsewhere)
     assert site("run", "--once", *T2).code == 0
     assert (site.root / "var" / "mabs-new").exists()
+
+
+# --- A state that comes with the policies ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("brings", ["its note too", "no note", "a link to its folder"])
+def test_a_state_that_comes_with_the_repository_is_not_opened(site: Reviewed, brings: str) -> None:
+    """He made it elsewhere, with himself as the only approver; in a fresh clone no note of ours says otherwise."""
+    note = site.root / ".reconciler" / "state-hq.json"
+    there = site.root / "policies" / "other.db"
+    open_memory(there).close()
+    if brings == "its note too":
+        identity = open_memory(there, opening=Opening.READ).lineage()
+        assert identity is not None
+        note_begun(site.root, "hq", identity, there, datetime.now(UTC))
+        site.edit("var/hq.db", "policies/other.db")
+    elif brings == "no note":
+        shutil.rmtree(site.root / ".reconciler")
+        site.edit("var/hq.db", "policies/other.db")
+    else:
+        shutil.rmtree(site.root / ".reconciler")
+        (site.root / "state").symlink_to("policies")
+        site.edit("var/hq.db", "state/other.db")
+    site.edit("path: var/mabs-01", "path: var/mabs-new")
+    site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
+    site.git("add", "-A", "--force", "policies", "state" if brings.startswith("a link") else "policies")
+    if note.exists():
+        site.git("add", "--force", ".reconciler")
+    site.commit("brought", author=MALLORY)
+    for words in (("plan", *T2), ("run", "--once", *T2), ("apply", "--adopt", "*", "--yes", *T2), ("status", *T2)):
+        said = site(*words)
+        assert (said.code, "RCL3110" in said.err + said.out) == (6, True), (words, said)
+    assert not (site.root / "var" / "mabs-new").exists()
+
+
+def test_without_the_look_at_the_repository_it_is(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `check_not_brought` in `wiring`."""
+    monkeypatch.setattr(wiring, "check_not_brought", lambda root, path: None)
+    shutil.rmtree(site.root / ".reconciler")
+    open_memory(site.root / "policies" / "other.db").close()
+    site.edit("var/hq.db", "policies/other.db")
+    site.edit("path: var/mabs-01", "path: var/mabs-new")
+    site.git("add", "-A", "--force", "policies")
+    site.commit("brought", author=MALLORY)
+    assert site("run", "--once", *T2).code == 0

@@ -157,10 +157,13 @@ ENUMERATION = [
 _WROTE = {
     "plainly": ("authorship.wrote", defences.AUTHORS),
     "over_the_group": (
-        "authorship._approvals_alone, the older side, and authors that nobody knows",
-        both(defences.OLDER_SIDE, defences.SOMEBODY),
+        "authorship._approvals_alone, the older side, authors that nobody knows, and blame.blame",
+        both(defences.OLDER_SIDE, defences.SOMEBODY, defences.BLAMED),
     ),
-    "over_the_group_and_a_harmless_change": ("authorship._approvals_alone, the older side", defences.OLDER_SIDE),
+    "over_the_group_and_a_harmless_change": (
+        "authorship._approvals_alone, the older side, and blame.blame",
+        both(defences.OLDER_SIDE, defences.BLAMED),
+    ),
     "in_other_letters": ("approvals.refusal, names.fold", defences.LETTER_CASE),
     "under_another_name": ("history.commits, committers", defences.COMMITTERS),
     "squashed": ("history.commits, co-authors", defences.CO_AUTHORS),
@@ -168,8 +171,8 @@ _WROTE = {
     "moved_by_another": ("history._changed, both names", defences.BOTH_NAMES),
     "by_a_merge": ("history._merged", defences.MERGES),
     "together_with_an_approval": (
-        "authorship._approvals_alone, other documents, and authors that nobody knows",
-        both(defences.MIXED_FILES, defences.SOMEBODY),
+        "authorship._approvals_alone, other documents, authors that nobody knows, blame.blame, and who brought it",
+        both(defences.MIXED_FILES, defences.SOMEBODY, defences.BLAMED, defences.BROUGHT),
     ),
 }
 AUTHORSHIP = [
@@ -373,6 +376,7 @@ def _resumed_late(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+_COPY, _TAKEN = both(defences.USES_BY_ID, defences.BROUGHT), both(defences.ELSEWHERE, defences.BROUGHT)
 REPLAY = [
     Way("replay", "after a revert", _again(_nothing), "using._use", defences.USE),
     Way(
@@ -382,9 +386,9 @@ REPLAY = [
         "approvals.Court.older",
         defences.OLDER_APPROVALS,
     ),
-    Way("replay", "a copy by another name", _again(_copied), "approvals: uses by id", defences.USES_BY_ID),
+    Way("replay", "a copy by another name", _again(_copied), "approvals: uses by id, and who brought it", _COPY),
     Way("replay", "two of one id", _two_of_one_id, "approvals.approved: ids", defences.ONE_ID_ONE_APPROVAL),
-    Way("replay", "from another site", _from_another_site, "approvals._elsewhere", defences.ELSEWHERE),
+    Way("replay", "from another site", _from_another_site, "approvals._elsewhere, and who brought it", _TAKEN),
     Way("replay", "of version 0.1", _of_version_01, "approvals._elsewhere", defences.ELSEWHERE),
     Way("replay", "after its last day", _after_its_last_day, "approvals.refusal: until", defences.LAST_DAY),
     Way("replay", "resumed late", _resumed_late, "applying.AGREED_FOR", defences.LASTING_AGREEMENT),
@@ -546,7 +550,13 @@ LOOK_ALIKES = [
         Way("look-alikes", name, _change(test_look_alikes.WAYS[name], _unseen, _done), *looks)
         for name, looks in _LOOKS.items()
     ),
-    Way("look-alikes", "an approver", _approver, "approvals.refusal: approvers", defences.ADDRESSES),
+    Way(
+        "look-alikes",
+        "an approver",
+        _approver,
+        "approvals.refusal: approvers, and who brought it",
+        both(defences.ADDRESSES, defences.BROUGHT),
+    ),
 ]
 
 

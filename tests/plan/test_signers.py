@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.plan.signers import in_use, keys
+from reconciler.plan.signers import in_force, in_use, keys, signer_changes
 from reconciler.signing import sign, verify
 
 ALICE, SPACE = "alice@corp.example", "reconciler-approval"
@@ -63,3 +63,14 @@ def test_a_line_with_a_letter_that_hides_lets_nobody_sign(pair: tuple[str, str, 
 def test_comments_and_blanks_say_nothing(pair: tuple[str, str, Path]) -> None:
     before, after = f"{ALICE} {pair[0]} laptop\n", f"# ours, Größe\r\n\n\t{ALICE}\t{pair[0]}  the laptop\r\n"
     assert keys(before).keys() == keys(after).keys() == {f"{ALICE} {pair[0]}"}
+
+
+def test_a_file_that_comes_later_lets_nobody_sign_until_somebody_agreed(pair: tuple[str, str, Path]) -> None:
+    """The settled site named a file that was not there: whoever brings it does not choose who signs."""
+    text = f"{ALICE} {pair[1]}\n"
+    assert keys(in_force(None, text, frozenset(), "policies/signers")) == {}
+    change = signer_changes("policies/signers", None, text)
+    assert change is not None
+    agreed = frozenset(field.change_hash for field in change.fields)
+    assert keys(in_force(None, text, agreed, "policies/signers")) == keys(text)
+    assert keys(in_force(text, None, frozenset(), "policies/signers")) == {}
