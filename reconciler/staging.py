@@ -24,6 +24,9 @@ from reconciler.images import data_extents
 from reconciler.model import FileState
 from reconciler.protocols import Room, Which
 
+#: The end of a name that is made up here, with its token.
+_OURS = re.compile(r"\.original-([0-9a-f]{12})\Z|\.([0-9a-f]{12})\.staged\Z")
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -155,6 +158,19 @@ class LocalTarget:
         name = self._named(path, which, token)
         if os.path.lexists(name):
             files.unlink(name)
+
+    def beside(self, path: str) -> tuple[tuple[str, str], ...]:
+        place, found = self.resolve(path), []
+        try:
+            names = sorted(each.name for each in place.parent.iterdir())
+        except OSError:
+            return ()
+        for name in names:
+            match = _OURS.search(name)
+            token = match[1] or match[2] if match is not None else ""
+            if token and name in (self._named(path, which, token).name for which in (Which.STAGED, Which.ORIGINAL)):
+                found.append((posixpath.join(posixpath.dirname(path), name), token))
+        return tuple(found)
 
     def exists(self, path: str) -> bool:
         return os.path.lexists(self.resolve(path))

@@ -13,7 +13,8 @@ from reconciler.control.loop import Summary, run_forever, run_once, run_until_id
 from reconciler.control.site import Site, Stop
 from reconciler.control.status import names_of
 from reconciler.control.tick import Tick
-from reconciler.errors import Diagnostic, ExitCode, UsageError, worst
+from reconciler.control.unfinished import HALF_DONE, STAGED, UNKNOWN, recovery_findings
+from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
 from reconciler.model import JobRecord
 from reconciler.model.documents import PolicySet
 from reconciler.report import applied_text, findings_text
@@ -26,9 +27,11 @@ class _Screen:
 
     def __init__(self, jobs: JobsOnScreen) -> None:
         self._jobs = jobs
+        self.unknown: list[Diagnostic] = []
 
     def ticked(self, done: Tick) -> None:
         self._jobs.names.update(names_of(done.observation))
+        self.unknown = [each for each in done.observation.findings if each.code == UNKNOWN]
         if done.applied is not None:
             paint = paint_for(sys.stdout)
             out(applied_text(done.applied.run, done.applied.outcomes, done.applied.left, paint))
@@ -43,7 +46,8 @@ class _Screen:
 def run(
     root: Path | None, name: str | None, now: str | None, *, once: bool, until_idle: bool, confirm_clock: bool
 ) -> int:
-    """The loop, once, until idle, or until somebody asks to stop."""
+    """The loop, once, until idle, or until somebody asks to stop. What is half recovered is said at the end: no backup
+    of it is made."""
     if once and until_idle:
         raise UsageError("RCL0003", "--once and --until-idle exclude each other", "Give one of them.")
     place = find_root(root)
@@ -58,8 +62,12 @@ def run(
             act = run_once if once else run_until_idle
             summary = act(site, place, screen, confirm_clock=confirm_clock)
             stopped = site.stop.asked
+            left = [*(each for each in recovery_findings(site) if each.code in (HALF_DONE, STAGED)), *screen.unknown]
+    for each in left:
+        screen.said(each)
     out(_sum(summary))
-    return exit_code(summary, interrupted=stopped)
+    half = any(each.severity is Severity.ERROR for each in left)
+    return worst([exit_code(summary, interrupted=stopped), ExitCode.FAILURE if half else ExitCode.SUCCESS])
 
 
 def _forever(place: Path, name: str | None, screen: _Screen) -> int:
@@ -87,7 +95,7 @@ def _sum(summary: Summary) -> str:
     return ", ".join(parts) + ".\n"
 
 
-def exit_code(summary: Summary, *, interrupted: bool) -> int:
+def exit_code(summary: Summary, *, interrupted: bool) -> ExitCode:
     """What a run that ended reports."""
     codes = [
         (interrupted, ExitCode.INTERRUPTED),

@@ -20,7 +20,7 @@ from reconciler.control.policies import FOLDER
 from reconciler.control.recovery_points import find_point
 from reconciler.control.site import Site, actor
 from reconciler.control.stores import OlderCopy, OlderState, StoreView, Use, views
-from reconciler.control.unfinished import unfinished
+from reconciler.control.unfinished import left_behind, unfinished
 from reconciler.errors import (
     Diagnostic,
     LockHeld,
@@ -42,7 +42,7 @@ from reconciler.model import (
     RecoveryStep,
     RecoveryTarget,
 )
-from reconciler.protocols import Fence, RecoveryPreview, Run
+from reconciler.protocols import Fence, RecoveryPreview, Run, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
@@ -93,7 +93,7 @@ def prepare_unfinished(site: Site, observation: Observation, machine: str, step:
     """What going on with a recovery of the machine that is half done, or back, would do. Raises `Refused`, RCL7023,
     where there is none, and `Unreachable`, RCL7026, where that cannot be known."""
     source = find_machine(observation, machine)
-    found = next(((server, each) for server, each in unfinished(site) if each.source == source), None)
+    found = next(((server, each) for server, each in _to_be_ended(site, step) if each.source == source), None)
     if found is None:
         for error in observation.troubles:
             if error.diagnostic.subject in site.engines:
@@ -115,6 +115,13 @@ def prepare_unfinished(site: Site, observation: Observation, machine: str, step:
         of=each.job,
     )
     return _prepared(site, _job(site, server, source, recovery))
+
+
+def _to_be_ended(site: Site, step: RecoveryStep) -> list[tuple[str, UnfinishedRecovery]]:
+    """The recoveries that the step can be about: what was cut off while it staged can only be gone back from, and comes
+    last."""
+    found = [each for each in unfinished(site) if not each[1].staging]
+    return found + ([each for each in left_behind(site) if each[1].staging] if step is RecoveryStep.UNDO else [])
 
 
 def _check_folder(site: Site, folder: Path) -> None:

@@ -11,7 +11,7 @@ from reconciler.control.observe import Observation
 from reconciler.control.propose import desired_now, past_glass, state_lost
 from reconciler.control.securing import ANOTHER_SITE, another_site
 from reconciler.control.site import Site
-from reconciler.control.unfinished import HALF_DONE, recovery_findings
+from reconciler.control.unfinished import HALF_DONE, UNKNOWN, recovery_findings
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
 from reconciler.model.documents import PolicySet
@@ -70,8 +70,8 @@ def _lost(observation: Observation) -> tuple[Diagnostic, ...]:
 
 def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnostic, ...]:
     """What `status --check` fails for: a machine that is late, damaged, unseen or not copied yet; a recovery that is
-    half done; times in the future; evidence that is gone or not ours; policies of another site; a loop that has
-    stopped."""
+    half done, or may be; times in the future; evidence that is gone or not ours; policies of another site; a loop that
+    has stopped."""
     found = [
         Diagnostic(
             "RCL6015", Severity.ERROR, _told(row), "See `reconciler status` and `reconciler jobs`.", None, row.name
@@ -79,7 +79,7 @@ def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnosti
         for row in now.machines
         if row.standing in _FAILING or (row.standing is Standing.PENDING and row.newest is None)
     ]
-    alarms = ALARMS | EVIDENCE | {HALF_DONE, ANOTHER_SITE}
+    alarms = ALARMS | EVIDENCE | {HALF_DONE, UNKNOWN, ANOTHER_SITE}
     found += [each for each in now.findings if each.code in alarms and each.severity is Severity.ERROR]
     if now.heartbeat is None or now.at - now.heartbeat > oldest_heartbeat:
         last = f"last ran {now.heartbeat:%Y-%m-%d %H:%M} UTC" if now.heartbeat else "has never run"

@@ -20,6 +20,12 @@ from reconciler.protocols import UnfinishedRecovery
 #: The code of a recovery of which some files are replaced and others are not.
 HALF_DONE = "RCL7022"
 
+#: The code of files of recoveries of which nothing is known, after a catalog was made anew.
+UNKNOWN = "RCL7030"
+
+#: The code of what a recovery staged that was cut off before anything was replaced.
+STAGED = "RCL7029"
+
 #: How long it is said of a recovery that it was not carried out.
 _SAID_FOR = timedelta(days=7)
 
@@ -61,14 +67,30 @@ def unfinished(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:
     )
 
 
+def left_behind(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:
+    """Those that no process is at work on."""
+    left = {each.job.id for each in running_here(site.memory, site.holder)} - set(site.started)
+    at_work = {each.job.id for each in site.memory.jobs.running()} - left
+    return tuple((server, each) for server, each in unfinished(site) if each.job not in at_work)
+
+
 def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
     """What is to be said of recoveries that did not come to their end: one that is half done, and one that was asked
     for last and not carried out."""
     found = []
-    left = {each.job.id for each in running_here(site.memory, site.holder)} - set(site.started)
-    at_work = {each.job.id for each in site.memory.jobs.running()} - left
-    for server, each in unfinished(site):
-        if each.job in at_work or not each.replaced:
+    for server, each in left_behind(site):
+        if each.staging:
+            found.append(
+                Diagnostic(
+                    STAGED,
+                    Severity.WARNING,
+                    f"a recovery of {each.machine!r} was cut off while it staged: nothing was replaced, and what it "
+                    f"had staged lies {'in ' + each.folder if each.folder else 'beside the files'}",
+                    f"`reconciler recover --undo {each.machine}` removes it, and so does the next backup of it.",
+                    subject=f"{server} {each.job}",
+                )
+            )
+        if not each.replaced:
             continue
         found.append(
             Diagnostic(

@@ -1725,6 +1725,21 @@ CATALOG: dict[str, Explanation] = {
         "The store, which alone knows what a recovery was about to do, is not there or not to be used.",
         "Bring the store back first. What was replaced lies beside its place, in files that end in `.original-...`.",
     ),
+    "RCL7029": Explanation(
+        "what a recovery staged that was cut off",
+        "Its process died before everything was staged. Nothing was replaced, and it is not carried out any more; what "
+        "it had written lies beside the files it was for, in names that begin with a dot and end in `.staged`.",
+        "`reconciler recover --undo VM` removes it, and so does the next backup or recovery of the virtual machine.",
+    ),
+    "RCL7030": Explanation(
+        "files of a recovery of which nothing is known",
+        "The catalog of the virtual machine was made anew, and of the former one it could not be read which "
+        "recoveries had not ended. Beside its files lie files of recoveries: some of its disks may be those of a "
+        "recovery point, and others not. No backup is made of that.",
+        "`.original-...` is what a file was before it was replaced; `.staged` is what was to replace one. Put back "
+        "what is wanted with the virtual machine off, move the others elsewhere, and run `reconciler check VM`. Or "
+        "recover it to a folder.",
+    ),
     "RCL7028": Explanation(
         "another virtual machine of the same name",
         "A virtual machine that is made anew under its name has another id, and one that came to another cluster is "

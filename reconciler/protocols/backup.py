@@ -160,7 +160,8 @@ class Recovers(Protocol):
 
 class UnfinishedRecovery(msgspec.Struct, frozen=True, rename="camel"):
     """A recovery that never ended: which job, for whom, until when (UTC) that counts, and of how many files how many
-    are replaced. None is: nothing of it will be done by itself once `until` has passed or the target has changed."""
+    are replaced. None is: nothing of it will be done by itself once `until` has passed or the target has changed.
+    `staging`: it was cut off before everything was staged, and is never carried out."""
 
     job: str
     source: DataSource
@@ -173,6 +174,7 @@ class UnfinishedRecovery(msgspec.Struct, frozen=True, rename="camel"):
     until: datetime
     replaced: int
     files: int
+    staging: bool = False
 
 
 class RecoveryPreview(msgspec.Struct, frozen=True, rename="camel"):

@@ -136,6 +136,10 @@ class Target(Protocol):
         """Removes the staged file, or the second name, if it is there."""
         ...
 
+    def beside(self, path: str) -> tuple[tuple[str, str], ...]:
+        """Every staged file and second name of `path` that is there, whichever job made it: its own path, its token."""
+        ...
+
     def exists(self, path: str) -> bool: ...
 
     def remove(self, path: str) -> None:

@@ -70,6 +70,45 @@ def test_a_recovery_that_was_killed_while_it_staged_never_runs_later(backed_up: 
     assert "RCL7024" not in backed_up("status", *LATER).out
 
 
+def test_what_was_staged_by_a_recovery_that_was_killed_is_said_until_it_is_removed(backed_up: Shop) -> None:
+    """cases/safety: undo-of-a-recovery-killed-while-it-staged."""
+    killed(backed_up.root, "reconciler.engines.embedded.recover", "_verify", 0, "recover", "one", "--yes", *T2)
+    left = work_with(backed_up)
+    backed_up("jobs", *T2)
+    assert "RCL7029" in backed_up("status", *T2).out
+    said = backed_up("recover", "one", "--undo", "--yes", *T2)
+    assert (said.code, "what was staged for it is removed" in said.out) == (0, True), said
+    assert beside(backed_up) == []
+    assert "RCL7029" not in backed_up("status", *T2).out
+    assert backed_up("recover", "one", "--undo", "--yes", *T2).code == 6
+    assert backed_up.cluster.disk(1).read_bytes() == left
+
+
+def test_no_run_backs_up_what_is_half_recovered_and_no_rebuild_forgets_it(backed_up: Shop) -> None:
+    killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 1, "recover", "one", "--yes", *T2)
+    backed_up.cluster.role(1, power="running")
+    backed_up("run", "--once", *T2)
+    backed_up.cluster.role(1)
+    points = backed_up("points").out
+    assert backed_up("store", "rebuild", "mabs-01", "one", "--even-if-sound").code == 0
+    said = backed_up("status", "--check", *T2)
+    assert (said.code, "RCL7022" in said.err) == (9, True)
+    assert backed_up("check", "one", *T2).code == 1
+    said = backed_up("run", "--until-idle", *LATER)
+    assert (said.code, "RCL7022" in said.out) == (1, True)
+    made = [line for line in backed_up("points").out.splitlines() if line not in points and " one " in line]
+    assert made == []
+    catalogs = backed_up.root.glob("var/mabs-01/volumes/*/*/catalog.db")
+    next(path for path in catalogs if machine_id(1)[:20] in str(path)).unlink()
+    said = backed_up("store", "rebuild", "mabs-01", "one")
+    assert (said.code, "RCL7030" in said.out, ".original-" in said.out) == (1, True, True), said
+    said = backed_up("status", "--check", *LATER)
+    assert (said.code, "RCL7030" in said.err) == (9, True)
+    said = backed_up("run", "--until-idle", *LATER)
+    assert (said.code, "RCL7030" in said.out) == (1, True)
+    assert backed_up("check", "one", *LATER).code == 1
+
+
 @pytest.mark.parametrize("mode", ["lost", "run"])
 def test_a_recovery_that_was_killed_before_its_first_rename(backed_up: Shop, mode: str) -> None:
     killed(backed_up.root, "reconciler.staging", "LocalTarget.put", 0, "recover", "one", "--yes", *T2)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reconciler import files
-from reconciler.engines.embedded.recover import token_of
+from reconciler.engines.embedded.intent import token_of
 from reconciler.inventory.directory import DirectoryDisks
 from reconciler.model import (
     DataSource,
@@ -209,7 +209,7 @@ def test_a_link_that_waits_where_a_file_is_staged_is_not_followed(place: Place, 
     secret.write_bytes(b"precious")
     what = recovery_of(place.one, Recovery(point, RecoveryTarget.ORIGINAL), 77)
     disks = place.cluster.inventory(place.clock).disks
-    staged = disks._staged(f"{HOME}/disk.raw", token_of(what))
+    staged = disks._staged(f"{HOME}/disk.raw", token_of(what.id))
     staged.symlink_to(secret)
     assert place.do(what).state is JobState.SUCCEEDED
     assert secret.read_bytes() == b"precious"

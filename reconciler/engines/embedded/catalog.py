@@ -187,6 +187,10 @@ class Catalog:
         body = self._rows.get("job", job)
         return JOB.decode(body).result if body else None
 
+    def jobs(self) -> tuple[str, ...]:
+        """The jobs that were committed here."""
+        return tuple(self._rows.all("job").bodies)
+
     def planned_cut_over(self, job: str) -> bytes | None:
         return self._rows.get("cutOver", job)
 

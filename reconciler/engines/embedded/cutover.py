@@ -101,6 +101,14 @@ def undo(work: Work, job: str, target: Target, intent: Intent) -> JobResult:
     return result
 
 
+def drop(work: Work, job: str, target: Target, intent: Intent) -> JobResult:
+    """Goes back from an intent that was cut off while it staged: what was staged is removed, and the job is true."""
+    withdraw(work, job, target, intent)
+    result = JobResult(machine_name=work.store.facts().machine_name)
+    work.store.end_cut_over(work.job.id, work.clock.now(), result, of=job)
+    return result
+
+
 def withdraw(work: Work, job: str, target: Target, intent: Intent) -> None:
     """Ends an intent of which nothing was done: what was staged is removed, and the second names."""
     for file in intent.files:

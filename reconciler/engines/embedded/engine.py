@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from reconciler import __version__
 from reconciler.engines import EngineSetup
-from reconciler.engines.embedded import recover
+from reconciler.engines.embedded import leftovers, recover
 from reconciler.engines.embedded.age import (
     note,
     of_age,
@@ -29,7 +29,7 @@ from reconciler.engines.embedded.check import Counts, check_replica
 from reconciler.engines.embedded.jobs import Running, failed
 from reconciler.engines.embedded.look import no_such_point
 from reconciler.engines.embedded.lost import unreachable
-from reconciler.engines.embedded.making import begun, create
+from reconciler.engines.embedded.making import Place, begun, create
 from reconciler.engines.embedded.observe import distinct, observe
 from reconciler.engines.embedded.preview import preview, preview_unfinished, unfinished_of
 from reconciler.engines.embedded.rebuild import Rebuilt, largest_token, rebuild_catalog, rebuild_server
@@ -69,6 +69,9 @@ _RUN: dict[JobKind, Callable[[Work], JobResult]] = {
     JobKind.RECOVERY: recover.recover,
 }
 
+#: Those that read the machine's files.
+_READING = frozenset(_RUN) - {JobKind.PRUNING, JobKind.RECOVERY}
+
 
 def open_engine(setup: EngineSetup) -> EmbeddedEngine:
     """Opens the server, and looks at nothing yet: what is not there is told by whatever needs it."""
@@ -97,7 +100,8 @@ class EmbeddedEngine:
     def observe(self) -> CatalogSnapshot:
         """What the server holds. A store that is ABSENT shows an empty server: whether that can be, whoever remembers
         what was applied here must say."""
-        seen = observe(self.name, self._server, self._space, self._setup.clock.now(), __version__)
+        now = self._setup.clock.now()
+        seen = observe(self.name, self._server, self._space, self._setup.disks, now, __version__)
         self._older = older_among(seen.findings, self._server)
         return msgspec.structs.replace(seen, findings=(*seen.findings, *self._shared_disk()))
 
@@ -176,7 +180,7 @@ class EmbeddedEngine:
             if rebuilt is not None:
                 self._server.note_replica(assignment.source, rebuilt.known, fence)
                 done.append(rebuilt)
-                findings += rebuilt.findings
+                findings += [*rebuilt.findings, *self._of_recoveries(assignment.source, place)]
         self._older = None  # what is there counts from here; the next observation looks again
         return StoreRebuild(
             server=self.name,
@@ -187,6 +191,17 @@ class EmbeddedEngine:
             kept=tuple(each.kept for each in done if each.kept),
             findings=tuple(findings),
         )
+
+    def _of_recoveries(self, source: DataSource, place: Place) -> list[Diagnostic]:
+        """What a catalog that was made anew does not know of recoveries, where that shows or cannot be seen."""
+        with ReplicaStore(place) as store:
+            if store.facts().unknown_since is None:
+                return []
+            try:
+                found = leftovers.unknown(store, self._disks(source))
+            except ReconcilerError as error:
+                return [error.diagnostic]
+        return [found] if found is not None else []
 
     # --- Jobs --------------------------------------------------------------------------------------------
 
@@ -286,6 +301,8 @@ class EmbeddedEngine:
             cancelled=running.cancelled,
             report=running.report,
         )
+        if job.kind in _READING:
+            leftovers.before_reading(work)
         return _RUN[job.kind](work)
 
     def _assignment(self, source: DataSource) -> Assignment:

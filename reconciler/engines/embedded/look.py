@@ -152,6 +152,8 @@ class Unfinished(msgspec.Struct, frozen=True):
 def look_at_unfinished(job: Job, intent: Intent, disks: Disks) -> Unfinished:
     """What `--continue` or `--undo` would do now."""
     target = target_of(intent.target, intent.folder, disks)
+    if intent.phase is Phase.STAGING:
+        return Unfinished((), (), states(target, touched_by(intent)), ())
     there = {file.path for file in moved(target, intent)}
     because = machine_differs(disks, job.source.machine, target, intent)
     refused = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 from msgspec import UNSET
 
+from reconciler.engines.embedded.leftovers import unknown
 from reconciler.engines.embedded.making import Place, begun
 from reconciler.engines.embedded.records import Assignment, Facts, PointRecord
 from reconciler.engines.embedded.replica import ReplicaStore
@@ -24,10 +26,14 @@ from reconciler.model import (
     ReplicaState,
     ServerFacts,
 )
+from reconciler.protocols import Disks
 
 
-def observe(name: str, server: ServerStore, space: Space, now: datetime, version: str) -> CatalogSnapshot:
-    """What the server holds. A replica store that cannot be read is inconsistent, and a finding; the others go on."""
+def observe(
+    name: str, server: ServerStore, space: Space, disks: Mapping[str, Disks], now: datetime, version: str
+) -> CatalogSnapshot:
+    """What the server holds; `disks` are those of the clusters, by name. A replica store that cannot be read is
+    inconsistent, and a finding; the others go on."""
     replicas: list[Replica] = []
     points: list[RecoveryPoint] = []
     findings: list[Diagnostic] = []
@@ -36,7 +42,7 @@ def observe(name: str, server: ServerStore, space: Space, now: datetime, version
     absent = server.presence() is Presence.ABSENT
     findings += server.faults()
     for assignment, place in () if absent else server.places():
-        replica, its_points, in_bin, finding = _replica(assignment, place)
+        replica, its_points, in_bin, finding = _replica(assignment, place, disks.get(assignment.source.cluster))
         replicas.append(replica)
         points += its_points
         binned[assignment.volume] = binned.get(assignment.volume, 0) + in_bin
@@ -58,7 +64,9 @@ def distinct(findings: list[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(dict.fromkeys(findings))
 
 
-def _replica(assignment: Assignment, place: Place) -> tuple[Replica, tuple[RecoveryPoint, ...], int, list[Diagnostic]]:
+def _replica(
+    assignment: Assignment, place: Place, disks: Disks | None
+) -> tuple[Replica, tuple[RecoveryPoint, ...], int, list[Diagnostic]]:
     """A replica store that was never begun is pending; one that is on record and is not there is inconsistent."""
     if place.known is None and not begun(place.folder):
         return _value(assignment, Facts(), 0), (), 0, []
@@ -74,6 +82,7 @@ def _replica(assignment: Assignment, place: Place) -> tuple[Replica, tuple[Recov
                 because = findings[0].message
                 facts = msgspec.structs.replace(facts, state=ReplicaState.INCONSISTENT, inconsistent_because=because)
             findings += [_lost(facts, lost)] if lost else []
+            findings += _of_recoveries(store, disks)
             unsaid = store.identity_fault()
             findings += [unsaid] if unsaid is not None else []
             points = tuple(point.shown(store.source) for point in records if point.binned_at is None)
@@ -83,6 +92,15 @@ def _replica(assignment: Assignment, place: Place) -> tuple[Replica, tuple[Recov
         because = error.diagnostic.message
         broken = Facts(state=ReplicaState.INCONSISTENT, inconsistent_because=because)
         return _value(assignment, broken, 0), (), 0, [error.diagnostic]
+
+
+def _of_recoveries(store: ReplicaStore, disks: Disks | None) -> list[Diagnostic]:
+    """What may be half done and is not known, where the cluster can be seen: whoever looks at that says it else."""
+    try:
+        found = unknown(store, disks) if disks is not None else None
+    except ReconcilerError:
+        return []
+    return [found] if found is not None else []
 
 
 def _doubted(point: PointRecord) -> Diagnostic:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.engines.embedded.intent import Phase, decode, moved
+from reconciler.engines.embedded.intent import Intent, Phase, decode, moved
 from reconciler.engines.embedded.look import look, look_at_unfinished, no_such_point, recovery_of, target_of
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.errors import Refused
@@ -48,18 +48,16 @@ def preview_unfinished(job: Job, store: ReplicaStore, disks: Disks) -> RecoveryP
         destroys=looked.destroys,
         bytes=0,
         refusals=looked.refusals,
-        notes=(f"{done} of {len(intent.files)} files are replaced already, for {intent.by or 'somebody'}",),
+        notes=(_how_far(intent, done),),
         found=looked.found,
     )
 
 
 def unfinished_of(store: ReplicaStore, disks: Disks) -> list[UnfinishedRecovery]:
-    """The recoveries of a machine that were cut off after everything was staged."""
+    """The recoveries of a machine that never ended, also those that were cut off while they staged."""
     found = []
     for job, body in store.cut_overs().items():
         intent = decode(body)
-        if intent.phase is Phase.STAGING:
-            continue
         target = target_of(intent.target, intent.folder, disks)
         found.append(
             UnfinishedRecovery(
@@ -74,9 +72,16 @@ def unfinished_of(store: ReplicaStore, disks: Disks) -> list[UnfinishedRecovery]
                 until=intent.until,
                 replaced=len(moved(target, intent)),
                 files=len(intent.files),
+                staging=intent.phase is Phase.STAGING,
             )
         )
     return found
+
+
+def _how_far(intent: Intent, done: int) -> str:
+    if intent.phase is Phase.STAGING:
+        return "nothing was replaced; what was staged for it is removed"
+    return f"{done} of {len(intent.files)} files are replaced already, for {intent.by or 'somebody'}"
 
 
 def nothing_unfinished(what: str) -> Refused:

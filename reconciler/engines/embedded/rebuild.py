@@ -1,7 +1,7 @@
 """Rebuilding: packs with their footers, copies of maps, identities -> databases made anew. What was there is kept.
 
-A catalog is whole again up to what only it knew: which points waited in the bin (they are points again), which were
-verified, what was being recovered. Until a consistency check has read everything the replica counts as inconsistent.
+A catalog is whole again up to what only it knew; of that, what still reads of the former one is taken over
+(`remembered.py`). Until a consistency check has read everything the replica counts as inconsistent.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from reconciler.engines.embedded.records import (
     as_recorded,
     source_key,
 )
+from reconciler.engines.embedded.remembered import put_remembered, remembered
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.sealed import Head, Rows, stale
 from reconciler.engines.embedded.server import ServerStore
@@ -80,11 +81,13 @@ def rebuild_catalog(place: Place, fence: Fence, now: datetime, *, sound_too: boo
         if fence.token < tokens.get(fence.lease, 0):
             raise stale(fence, tokens[fence.lease], place.folder.name)
         tokens[fence.lease] = fence.token
+        known = remembered(place, store, generation)
         kept = _set_aside(place.folder, now)
         head = Head(store, generation + 1, tokens, server=place.server)
         with new_catalog(place.folder, head) as rows:
             packs = _put_packs(rows, place, store, findings)
             points = _put_maps(rows, [each for each in found if each.store == store], now, findings)
+            put_remembered(rows, known, now)
         if place.server is not None:
             write_identity(place, store)
     return Rebuilt(place.source, KnownReplica(store, generation + 1), points, packs, kept, tuple(findings))

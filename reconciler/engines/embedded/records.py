@@ -100,7 +100,8 @@ class KnownVolume(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Facts(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What the catalog says of the replica as a whole; times are UTC."""
+    """What the catalog says of the replica as a whole; times are UTC. `unknown_since` is when the catalog was made anew
+    without what was known of recoveries that had not ended; None where all of that is known."""
 
     state: ReplicaState = ReplicaState.PENDING
     inconsistent_because: str = ""
@@ -111,6 +112,7 @@ class Facts(msgspec.Struct, rename="camel", omit_defaults=True):
     synchronized_at: datetime | None = None
     express_full_at: datetime | None = None
     checked_at: datetime | None = None
+    unknown_since: datetime | None = None
 
 
 class FileRecord(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -11,7 +11,6 @@ import errno
 import getpass
 from collections.abc import Iterator
 from datetime import timedelta
-from hashlib import sha256
 
 import msgspec
 from blake3 import blake3
@@ -29,6 +28,7 @@ from reconciler.engines.embedded.intent import (
     encode,
     moved,
     stands,
+    token_of,
     with_digest,
 )
 from reconciler.engines.embedded.jobs import Stopped
@@ -45,7 +45,7 @@ from reconciler.engines.embedded.look import (
 from reconciler.engines.embedded.maps import FileMap, file_digest
 from reconciler.engines.embedded.packs import PackReader
 from reconciler.errors import Damaged, PermanentError, ReconcilerError, Refused
-from reconciler.model import Agreement, FileState, Job, JobResult, RecoveryStep, format_size
+from reconciler.model import Agreement, FileState, JobResult, RecoveryStep, format_size
 from reconciler.protocols import StagedFile, Target, Which
 
 #: How long what somebody agreed to counts.
@@ -64,11 +64,6 @@ _MANY = 4096
 _MANY_HOLES = HOLE * _MANY
 
 
-def token_of(job: Job) -> str:
-    """Tells the files of one job from another's."""
-    return sha256(job.id.encode()).hexdigest()[:12]
-
-
 def recover(work: Work) -> JobResult:
     """Stages, verifies, writes the intent down, cuts over; or what the step of the job says of an earlier one."""
     recovery = recovery_of(work.job)
@@ -79,6 +74,8 @@ def recover(work: Work) -> JobResult:
         return _afresh(work)
     if recovery.step in (RecoveryStep.RECOVER, RecoveryStep.SETTLE) and not recovery.of:
         return _settle(work, intent)
+    if intent is not None and intent.phase is Phase.STAGING and recovery.step is RecoveryStep.UNDO:
+        return cutover.drop(work, job, target_of(intent.target, intent.folder, work.disks), intent)
     if intent is None or intent.phase is Phase.STAGING:
         raise Refused(
             "RCL7023",
@@ -112,7 +109,7 @@ def _afresh(work: Work) -> JobResult:
     intent = Intent(
         version=VERSION,
         phase=Phase.STAGING,
-        token=token_of(work.job),
+        token=token_of(work.job.id),
         point=recovery.point,
         target=recovery.target,
         by=agreed.by,
