@@ -162,7 +162,7 @@ def test_a_flipped_bit_is_noticed_or_changes_no_answer(place: Place, part: int) 
     assert again == before
     assert len(before.restored) == 4
     counted = flip(place, before, FLIPS, 20261127 + part)
-    # In a small database nine of ten bits are of pages that nothing uses: few flips may miss what counts of one of them.
+    # In a small database nine of ten bits are of pages that nothing uses: few flips may miss what counts.
     databases = [counted.pop(kind) for kind in ("catalog", "server", "state")]
     assert all(counted.values()), counted
     assert all(databases) if PROVE else any(databases), databases
