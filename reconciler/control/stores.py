@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler.control.evidence import record_state
+from reconciler.control.moved import elsewhere_by_now
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity, Unreachable
 from reconciler.model import KnownStore, LedgerEntry, Lineage, Presence, StoreLineage, VolumeImpact
@@ -85,7 +86,12 @@ def views(site: Site) -> dict[str, StoreView | ReconcilerError]:
             found[name] = judge_store(name, OurSide(state, known.get(name), mine), seen[name])
         except ReconcilerError as error:
             found[name] = error
-    return found | _shared(site, seen, known, found)
+    errors = {
+        name: elsewhere_by_now(site, "server", name, error)
+        for name, error in found.items()
+        if isinstance(error, ReconcilerError)
+    }
+    return found | errors | _shared(site, seen, known, found)
 
 
 def _shared(

@@ -1392,6 +1392,13 @@ _STATE: dict[str, Explanation] = {
         "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",
         "Nothing expired. The loop decides anew at its next tick.",
     ),
+    "RCL5054": Explanation(
+        "the backup of another state",
+        "The present state and the backup each say who they are, and they are two: the backup is of another site of "
+        "this name, or of this one before its state was begun anew. Stores refuse a state that they do not know.",
+        "Name the right backup. If the other state is meant, as where the present one was begun by mistake, answer in "
+        "a terminal or give --another-state; the present one is kept beside it.",
+    ),
     "RCL5053": Explanation(
         "two servers have one store",
         "The paths of two servers, of one site or of two sites, lead to the same folder by a link or a mount, or one "

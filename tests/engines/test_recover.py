@@ -338,3 +338,20 @@ def test_a_target_that_cannot_be_written_is_said_with_its_path(place: Place, num
     else:
         assert getpass.getuser() in status.reason
     assert place.path(f"{HOME}/disk.raw").read_bytes() == content(0)
+
+
+def test_a_disk_that_the_point_has_not_is_told_before_it_is_left_out(place: Place) -> None:
+    first, added = f"{HOME}/a.raw", f"{HOME}/c.raw"
+    place.lay_out(first)
+    point = place.back_up()
+    place.lay_out(first, added)
+    notes = []
+    for disks in ((), ("a.raw",)):
+        recovery = Recovery(point, RecoveryTarget.ORIGINAL, disks=disks)
+        notes.append(place.engine.preview(recovery_of(place.one, recovery, 70)).notes)
+    wanted = f"{added}, a disk now, will be no disk of the virtual machine any more; its file stays"
+    assert [wanted in each for each in notes] == [True, False]
+    assert place.recover(point).state is JobState.SUCCEEDED
+    assert place.path(added).read_bytes() == content(1)
+    after = place.engine.preview(recovery_of(place.one, Recovery(point, RecoveryTarget.ORIGINAL), 71)).notes
+    assert [each for each in after if "a disk now" in each] == []
