@@ -38,7 +38,7 @@ def elsewhere_by_now(site: Site, kind: str, name: str, error: E) -> E:
         "(RCL3103)"
     )
     yes = FROM_APPROVERS if wants_approvers(site) else IN_A_TERMINAL
-    remedy = f"If it was moved there, nothing is lost: {yes[0].lower()}{yes[1:]} Else: {said.remedy}"
+    remedy = f"If it was moved there, nothing is lost. {yes} If it was not moved: {said.remedy}"
     told = type(error).__new__(type(error), *error.args)
     vars(told).update(vars(error))  # the same kind of error, with whatever else it carries
     told.diagnostic = msgspec.structs.replace(said, message=what, remedy=remedy)

@@ -362,10 +362,13 @@ def _older_copy(server: str, known: KnownStore, seen: StoreLineage, what: str) -
 
 
 def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> OlderState:
+    since = f"under generation {noted.generation} of a newer one"
+    if noted.generation <= ours.generation:
+        since = f"by another copy of it, of generation {noted.generation}, which this one knows nothing of"
     return OlderState(
         "RCL5045",
         f"the state is an older copy: it has generation {ours.generation}, and {server} in {seen.path} was written to "
-        f"under generation {noted.generation} of a newer one",
+        f"{since}",
         "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older one go on, on "
         "record. Until then the store is read alone: `reconciler points`, `reconciler recover VM --to FOLDER`. Nothing "
         "was concluded or written.",
