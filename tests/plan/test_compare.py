@@ -170,10 +170,6 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
             }
         ],
     ],
-    ("Site", "spec.approvals"): [
-        {"approvers": ["a", "b"]},
-        {"approvers": ["a", "b"], "selfApproval": True},
-    ],
     ("Site", "spec.budgets"): [
         {"perDay": {"newMembers": 1, "initialReplication": "1 TB", "expiredPoints": 0}, "shareAtOnce": "5%"},
         {"perDay": {"newMembers": 1, "initialReplication": "1 TB", "expiredPoints": 9}, "shareAtOnce": "5%"},

@@ -123,6 +123,13 @@ def test_every_line_of_a_file_that_is_named_anew_is_a_signer_added(earlier: str 
     assert (path_alone.guard.signers or "").split("\n")[:-1] == ([_signer(1)] if earlier else [])
 
 
+def test_nobody_may_approve_what_he_wrote_any_more_at_once() -> None:
+    strict, lax = {"approvers": ["a", "b"]}, {"approvers": ["b", "a"], "selfApproval": True}
+    old, new = _guard(_site(approvals=lax)), _guard(_site(approvals=strict))
+    assert weigh_guard(old, new, frozenset()).guard == new
+    assert weigh_guard(new, old, frozenset()).guard == new
+
+
 def test_a_signer_less_counts_at_once_though_another_approver_waits() -> None:
     old = _guard(_signed("policies/s"), f"{_signer(1)}\n{_signer(2)}\n")
     rules = {"approvers": ["b@corp.example"], "allowedSigners": "policies/s"}
