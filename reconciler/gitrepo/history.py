@@ -63,8 +63,8 @@ def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, 
 
 def brought(folder: Path, commit: str, *paths: str) -> frozenset[str]:
     """E-mail of the author of every commit up to this one that made one of the paths what it was then; a commit that
-    moves a file brings it. Raises `ConsentNeeded`, RCL0016, where the clone is shallow and the first of them is not
-    there."""
+    moves a file brings it, a merge that has it as one of its sides has does not. Raises `ConsentNeeded`, RCL0016, where
+    the clone is shallow and the first of them is not there."""
     walk = ("rev-list", "--full-history", "--end-of-options", resolve(folder, commit), "--", *paths)
     found = git(folder, *walk).decode().split()
     if not found:
@@ -75,7 +75,11 @@ def brought(folder: Path, commit: str, *paths: str) -> frozenset[str]:
     cut = next((name for name in found if headers[name].parents != parents.get(name, [])), None)
     if cut is not None:
         raise too_shallow(folder, f"the parents of {cut[:12]}")
-    return frozenset(each.author for each in headers.values())
+    pairs = [(name, parent) for name, each in parents.items() if len(each) > 1 for parent in each]
+    changed = _changed(folder, pairs)
+    merges = {name: [changed[name, parent] for parent in each] for name, each in parents.items() if len(each) > 1}
+    taken = {name for name, each in merges.items() if not frozenset.intersection(*each) & set(paths)}
+    return frozenset(each.author for name, each in headers.items() if name not in taken)
 
 
 def is_ancestor(folder: Path, older: str, newer: str) -> bool:
@@ -123,7 +127,10 @@ def _headers(data: bytes) -> _Headers:
 
 
 def _address(person: bytes) -> str:
-    return person.rpartition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
+    """What stands between the brackets; "" where there are several, of which programs take different ones."""
+    if person.count(b"<") != 1 or person.count(b">") != 1:
+        return ""
+    return person.partition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
 
 
 #: So many commits are compared by one call, which bounds what is held of its answer.
