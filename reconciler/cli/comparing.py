@@ -118,12 +118,12 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
     plan = shown(read(file).plan)
     site = choose_site(read_good(place).policies, plan.site)
     fields = [
-        (step.change.group, field)
+        (step.change, field)
         for step in plan.steps
         for field in step.change.fields
         if field.direction.needs_consent and not field.approved_by
     ]
-    by_file = {field.change_hash: own_hash(group, field) for group, field in fields}
+    by_file = {field.change_hash: own_hash(change, field) for change, field in fields}
     wanted = set(by_file.values())
     consent = consent._replace(changes=tuple(by_file.get(each, each) for each in consent.changes))
     unknown = sorted(set(consent.changes) - wanted)
@@ -136,7 +136,7 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
     lost = sum(
         step.impact.expires_now
         for step in plan.steps
-        if step.impact is not None and any(own_hash(step.change.group, f) in chosen for f in step.change.fields)
+        if step.impact is not None and any(own_hash(step.change, f) in chosen for f in step.change.fields)
     )
     spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, Ceilings(lost))
     out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))

@@ -51,11 +51,12 @@ def state_restore(
     root: Root = None,
     site: SiteName = None,
     yes: Yes = False,
+    another_state: Annotated[bool, typer.Option("--another-state", help="A backup of another state is meant.")] = False,
 ) -> None:
     """Put the state of a backup in the place of the present one, which is kept beside it."""
     from reconciler.cli.state import restore
 
-    raise typer.Exit(restore(root, site, file, yes))
+    raise typer.Exit(restore(root, site, file, yes, another=another_state))
 
 
 @store_app.command("rebuild")

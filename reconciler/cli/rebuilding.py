@@ -10,6 +10,7 @@ from reconciler.cli.screen import out, paint_for
 from reconciler.cli.session import find_root, session
 from reconciler.control.lease import holding
 from reconciler.control.machines import find_machine
+from reconciler.control.missing_points import with_missing
 from reconciler.control.observe import observe
 from reconciler.control.rebuilding import begin_above, rebuild
 from reconciler.errors import ExitCode
@@ -25,6 +26,6 @@ def store_rebuild(root: Path | None, name: str | None, server: str, machine: str
         source = find_machine(observe(site), machine) if machine is not None else None
         begin_above(site)
         with holding(site, _PATIENCE) as held:
-            done = rebuild(site, server, source, held, sound_too=sound_too)
+            done = with_missing(site, rebuild(site, server, source, held, sound_too=sound_too))
     out(store_rebuild_text(done, paint_for(sys.stdout)))
     return ExitCode.FAILURE if done.findings else ExitCode.SUCCESS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from reconciler.cli.screen import note
 from reconciler.cli.session import find_root, session
 from reconciler.control.dispatch import poll
 from reconciler.control.job_leases import running_here
+from reconciler.control.machines import sources_called
+from reconciler.control.observe import observe
 from reconciler.control.requests import ask, wait_for
 from reconciler.control.site import Site
 from reconciler.errors import ExitCode, UsageError, worst
@@ -48,14 +51,18 @@ def asked_of_loop(site: Site, kind: RequestKind, wanted: Sequence[tuple[str, Job
 
 
 def cancel(root: Path | None, name: str | None, subject: str) -> ExitCode:
-    """Asks whoever runs a job to end it at its next block. `subject` is a job's id, or of the virtual machine whose job
-    it is."""
+    """Asks whoever runs a job to end it at its next block. `subject` is a job's id, or the id or the name of the
+    virtual machine whose job it is, where no other one has that name."""
     with session(find_root(root), name, None, opening=Opening.WRITE) as site:
         running = [
             record.job.id
             for record in site.memory.jobs.running()
             if subject in (record.job.id, record.job.source.machine, str(record.job.source))
         ]
+        if not running:  # by its name, which is looked up only where no id is meant
+            with suppress(UsageError):
+                called = sources_called(observe(site), subject)
+                running = [each.job.id for each in site.memory.jobs.running() if called == {each.job.source}]
         if not running:
             what = f"no job of {subject!r} is running"
             raise UsageError("RCL5050", what, "See `reconciler jobs` for ids of jobs and machines.", subject=subject)

@@ -70,7 +70,8 @@ def points(root: Path | None, name: str | None, output: Format, machine: str | N
         if output is Format.json:
             out(json_text({"formatVersion": "1.0", "kind": "RecoveryPoints", "points": mine}) + "\n")
         else:
-            unseen = [each for each in observation.findings if each.code in _HIDES_POINTS]
+            hides = any(each.code in _HIDES_POINTS for each in observation.findings)
+            unseen = hides or not set(observation.readable) >= set(site.engines)
             out(points_text(mine, site.zone, paint_for(sys.stdout)) if mine or not unseen else "")
         tell(each for each in observation.findings if each.severity is not Severity.ADVICE)
     hidden = [_HIDES_POINTS[each.code] for each in observation.findings if each.code in _HIDES_POINTS]

@@ -12,7 +12,7 @@ from reconciler.control.policies import read_or_last_good
 from reconciler.control.restoring import Opened, Restored, opened
 from reconciler.control.restoring import restore as put_in_place
 from reconciler.control.statefile import write_backup
-from reconciler.errors import ConsentNeeded, ExitCode
+from reconciler.errors import ConsentNeeded, ExitCode, Refused
 from reconciler.model.documents import SiteDocument
 from reconciler.report import holdings_text
 from reconciler.report.words import count
@@ -32,14 +32,18 @@ def backup(root: Path | None, name: str | None, file: Path) -> int:
     return ExitCode.SUCCESS
 
 
-def restore(root: Path | None, name: str | None, file: Path, yes: bool) -> int:
-    """Shows what is there and what comes, asks, does it."""
+def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, another: bool = False) -> int:
+    """Shows what is there and what comes, asks, does it; the backup of another state only where that is meant
+    (`another`) or somebody says so in a terminal."""
     place, document = _site(root, name)
     database = state_path(place, document)
     with opened(document.metadata.name, database, file) as found:
         out(_text(found, ZoneInfo(document.spec.time_zone)))
         if found.present is None:
             note(f"The present state does not read, so whether somebody is at work is not known: {found.trouble}.")
+        if found.another:
+            note(_ANOTHER)
+            _check_meant(file, another, yes)
         consent = _agreed(yes)
         done = put_in_place(
             document.metadata.name,
@@ -82,6 +86,25 @@ def _after(done: Restored) -> list[str]:
         f"Fencing tokens go on from {done.token}: servers take new writes and refuse those of an older holder.",
         "What was applied after the backup is not in this ledger. Look at `reconciler plan` before you apply.",
     ]
+
+
+_ANOTHER = (
+    "This is the backup of another state: of another site of this name, or of this one before its state was begun "
+    "anew. The stores that the present state wrote to do not know it."
+)
+
+
+def _check_meant(file: Path, another: bool, yes: bool) -> None:
+    """Raises `Refused`, RCL5054, where nobody said that another state is meant, and nobody can be asked."""
+    if another or (not yes and somebody_there()):
+        return
+    raise Refused(
+        "RCL5054",
+        f"{str(file)!r} is the backup of another state than the one that is there",
+        "See which one the stores know: `reconciler status`. If the backup's is meant, give --another-state. Nothing "
+        "was changed.",
+        subject=str(file),
+    )
 
 
 def _agreed(yes: bool) -> str:

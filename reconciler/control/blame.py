@@ -34,7 +34,8 @@ _STATES = 8
 class Blame(msgspec.Struct, frozen=True):
     """Who changed each document, and which are `unclear`: those are everybody's. `alike` are names that one document
     had, one after the other, each with the one that stands for them. `last` is the nearest commit up to the newer one
-    that reads ("" for none), `since` who wrote what came after it."""
+    that reads ("" for none), `since` who wrote what came after it and was read by nobody: that may be any document.
+    "" among people is somebody who gave no address."""
 
     people: Mapping[Document, frozenset[str]]
     unclear: frozenset[Document]
@@ -48,7 +49,8 @@ class Blame(msgspec.Struct, frozen=True):
         names = mine | {each for each, same in self.alike.items() if same in mine}
         if names & self.unclear:
             return None
-        return frozenset().union(*(self.people.get(each, frozenset()) for each in names)) or None
+        found = self.since.union(*(self.people.get(each, frozenset()) for each in names))
+        return found if found and "" not in found else None
 
 
 def blame(root: Path, older: str, newer: str) -> Blame | None:
@@ -69,7 +71,7 @@ def onward(found: Blame, root: Path, work: State, people: frozenset[str]) -> Bla
         return None
     told = _Told(dict(found.people), set(found.unclear), dict(found.alike))
     told.add(differing, people | found.since)
-    return told.blame(found.last, found.since)
+    return told.blame(found.last, frozenset())
 
 
 @lru_cache(maxsize=16)
@@ -120,7 +122,8 @@ class _Walk:
     """One walk over a range, oldest commit first.
 
     A commit whose policies do not read is passed over: who wrote it is held to have written all that the next one that
-    reads does otherwise than the last one before it.
+    reads does otherwise than the last one before it. What such a commit leaves to be answered for is owed: a merge on
+    whose sides something is owed is read, whatever it decided itself.
     """
 
     def __init__(self, root: Path, older: str, commits: list[gitrepo.Commit]) -> None:
@@ -142,10 +145,10 @@ class _Walk:
         parents = commit.parents or ("",)
         places = {self._place(parent) for parent in parents}
         owed = frozenset().union(*(self._owed.get(parent, frozenset()) for parent in parents))
-        if not commit.paths and len(places) == 1:
+        if not commit.paths and len(places) == 1 and (len(parents) == 1 or not owed):  # the policies are those of both
             self._reads[commit.id], self._owed[commit.id] = places.pop(), owed
             return
-        people = frozenset({commit.author, commit.committer, *commit.co_authors}) - {""}
+        people = frozenset({commit.author, commit.committer, *commit.co_authors}) - {""} or frozenset({""})
         try:
             state = self._state(commit.id)
         except PolicyError:
@@ -229,6 +232,8 @@ def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str]
         people = gitrepo.brought(root, at, *sorted(paths)) if at else frozenset()
         if not commit and (not people or paths & changed):
             people |= {gitrepo.identity(root)} - {""}
+        elif not people and commit:
+            return "no commit brought it, so nobody knows who did"
     except ReconcilerError as error:
         return f"nobody knows who brought it: {error.diagnostic.message}"
     others = sorted(each for each in people if fold(each) != fold(spec.approved_by))

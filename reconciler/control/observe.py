@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from reconciler.control.bounds import Bounds
+from reconciler.control.moved import elsewhere_by_now
 from reconciler.control.site import Site
 from reconciler.control.stores import ReadAlone, StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
@@ -51,7 +52,10 @@ def observe(site: Site) -> Observation:
     bounds = Bounds(site.folder)
     for name, inventory in site.inventories.items():
         with bounds.about(f"the cluster {name}"):
-            clusters[name] = inventory.observe()
+            try:
+                clusters[name] = inventory.observe()
+            except ReconcilerError as error:
+                raise elsewhere_by_now(site, "cluster", name, error) from error.__cause__
     stores: dict[str, StoreView] = {}
     copies: dict[str, CatalogSnapshot] = {}
     judged = views(site)

@@ -15,6 +15,7 @@ from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs
 from reconciler.control.evidence import record_end, record_run
 from reconciler.control.job_leases import job_lease
 from reconciler.control.machines import find_machine
+from reconciler.control.moved import elsewhere_by_now
 from reconciler.control.observe import Observation
 from reconciler.control.policies import FOLDER
 from reconciler.control.recovery_points import find_point
@@ -187,7 +188,10 @@ def _prepared(site: Site, job: Job) -> Prepared:
             subject=job.server,
         )
     assert job.recovery is not None
-    shown: RecoveryPreview = preview(job)
+    try:
+        shown: RecoveryPreview = preview(job)
+    except Unreachable as error:  # the cluster: the engine needs it, and knows nothing of the policies
+        raise elsewhere_by_now(site, "cluster", job.source.cluster, error) from error.__cause__
     shown = msgspec.structs.replace(shown, notes=(*shown.notes, *_not_known(site, job)))
     agreed = Agreement(job.recovery.asked_by, site.now() + AGREED_FOR, shown.found)
     recovery = msgspec.structs.replace(job.recovery, agreed=agreed)

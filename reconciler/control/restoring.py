@@ -60,6 +60,12 @@ class Opened(msgspec.Struct, frozen=True):
     trouble: str = ""
     owed: tuple[Record, ...] = ()
 
+    @property
+    def another(self) -> bool:
+        """Whether the backup is of another state than the present one, as far as both say who they are."""
+        now, then = self.present.lineage if self.present is not None else None, self.coming.lineage
+        return now is not None and then is not None and now.id != then.id
+
 
 class Restored(msgspec.Struct, frozen=True):
     """What came of it: the run that tells of it, where what was there is kept now, what was done with the evidence and

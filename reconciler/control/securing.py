@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard
+from reconciler.control.moved import FROM_APPROVERS, IN_A_TERMINAL
 from reconciler.control.policies import checked_out
 from reconciler.control.site import Site
 from reconciler.control.using import use_for_changes
@@ -157,13 +158,6 @@ def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEnt
     return msgspec.structs.replace(policies, sites=sites, groups=groups, exclusions=exclusions, guardrails=rules)
 
 
-_FROM_APPROVERS = "Have it approved (`reconciler approve`)."
-_IN_A_TERMINAL = (
-    "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal. --yes does "
-    "not answer for this."
-)
-
-
 def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals | None) -> tuple[Diagnostic, ...]:
     """What waits, each with the value that counts meanwhile, what would be opened by it, and who can say yes: an
     approver, or, where the site has none, a person in a terminal."""
@@ -189,7 +183,7 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
         counts = inline(field.before) if field.before is not None else "nothing"
         opens = [each for each in more if f"spec.{each.partition(' ')[0]}s" == field.field]
         counts += f"; it would open {', '.join(opens)}" if opens and each.kind == "Site" else ""
-        remedy = _FROM_APPROVERS if rules is not None else _IN_A_TERMINAL
+        remedy = FROM_APPROVERS if rules is not None else IN_A_TERMINAL
         found.append(
             Diagnostic(
                 "RCL3103",

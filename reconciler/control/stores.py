@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler.control.evidence import record_state
+from reconciler.control.moved import elsewhere_by_now
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity, Unreachable
 from reconciler.model import KnownStore, LedgerEntry, Lineage, Presence, StoreLineage, VolumeImpact
@@ -85,7 +86,12 @@ def views(site: Site) -> dict[str, StoreView | ReconcilerError]:
             found[name] = judge_store(name, OurSide(state, known.get(name), mine), seen[name])
         except ReconcilerError as error:
             found[name] = error
-    return found | _shared(site, seen, known, found)
+    errors = {
+        name: elsewhere_by_now(site, "server", name, error)
+        for name, error in found.items()
+        if isinstance(error, ReconcilerError)
+    }
+    return found | errors | _shared(site, seen, known, found)
 
 
 def _shared(
@@ -356,10 +362,13 @@ def _older_copy(server: str, known: KnownStore, seen: StoreLineage, what: str) -
 
 
 def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage) -> OlderState:
+    since = f"under generation {noted.generation} of a newer one"
+    if noted.generation <= ours.generation:
+        since = f"by another copy of it, of generation {noted.generation}, which this one knows nothing of"
     return OlderState(
         "RCL5045",
         f"the state is an older copy: it has generation {ours.generation}, and {server} in {seen.path} was written to "
-        f"under generation {noted.generation} of a newer one",
+        f"{since}",
         "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older one go on, on "
         "record. Until then the store is read alone: `reconciler points`, `reconciler recover VM --to FOLDER`. Nothing "
         "was concluded or written.",

@@ -26,7 +26,7 @@ def use_for_step(site: Site, run: str, plan: Plan, step: Step, commit: str) -> N
     for approval in plan.approvals:
         if approval.name in names and approval.id:
             fields = [field for field in step.change.fields if field.approved_by == approval.name]
-            hashes = [each for field in fields for each in (field.change_hash, own_hash(step.change.group, field))]
+            hashes = [each for field in fields for each in (field.change_hash, own_hash(step.change, field))]
             done = _named(approval, hashes) if last else ()
             _use(site, approval, commit, done, {f"{run}/{step.id}": points})
 

@@ -1280,6 +1280,13 @@ _STORE: dict[str, Explanation] = {
         "of the disk was rolled back. Points that it does not know would be lost if it were written to.",
         "Put the newest copy back, or run `reconciler store rebuild SERVER`.",
     ),
+    "RCL4028": Explanation(
+        "recovery points that are not in what was made anew",
+        "Jobs on record made newer recovery points than there are copies of maps in the replica store: its data was "
+        "put back from an older copy, or a part of it was lost. The newest point never expires, so it should be there.",
+        "Put the newer folder of the replica store back, if there is one, and run `reconciler store rebuild` again "
+        "before the next job. Else the points are lost; what is there is sound and goes on.",
+    ),
     "RCL4027": Explanation(
         "nothing says whose it is, or another one's",
         "A database cannot be made anew: no identity file, copy of a map or record says whose folder it is, or what is "
@@ -1391,6 +1398,13 @@ _STATE: dict[str, Explanation] = {
         "the decision to expire points is out of date",
         "Groups were changed, or a lease was taken away by hand, after it was decided which points expire.",
         "Nothing expired. The loop decides anew at its next tick.",
+    ),
+    "RCL5054": Explanation(
+        "the backup of another state",
+        "The present state and the backup each say who they are, and they are two: the backup is of another site of "
+        "this name, or of this one before its state was begun anew. Stores refuse a state that they do not know.",
+        "Name the right backup. If the other state is meant, as where the present one was begun by mistake, answer in "
+        "a terminal or give --another-state; the present one is kept beside it.",
     ),
     "RCL5053": Explanation(
         "two servers have one store",

@@ -97,7 +97,10 @@ class Comparison(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
         return max((change.direction for change in self.changes), key=lambda each: each.rank, default=Direction.NEUTRAL)
 
 
-def change_hash(kind: str, name: str, field: str, before: Any, after: Any, direction: Direction) -> str:
-    """What an approval names: ``sha256:`` and the hash of the change in canonical JSON."""
+def change_hash(kind: str, name: str, field: str, before: Any, after: Any, direction: Direction, of: Any = None) -> str:
+    """What an approval names: ``sha256:`` and the hash of the change in canonical JSON. `of` is what else the object is
+    told by, besides its name, which another one can take."""
     said = {"kind": kind, "name": name, "field": field, "before": before, "after": after, "direction": direction}
+    if of is not None:
+        said["of"] = of
     return f"sha256:{hashlib.sha256(msgspec.json.encode(said, order='deterministic')).hexdigest()}"

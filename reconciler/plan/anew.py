@@ -283,7 +283,7 @@ def _hashed(change: Change, live: Change | None) -> Change:
         told = known.get(_key(field)) if field.path or whole else None
         same = told is not None and told.direction is field.direction
         fields.append(
-            msgspec.structs.replace(field, change_hash=own_hash(change.group, field))
+            msgspec.structs.replace(field, change_hash=own_hash(change, field))
             if told is None or not same
             else msgspec.structs.replace(told, approved_by="")
         )

@@ -16,7 +16,7 @@ from reconciler.model.comparison import (
     DocumentVerb,
     change_hash,
 )
-from reconciler.model.documents import GroupDocument, Placed, PolicySet
+from reconciler.model.documents import ExclusionDocument, GroupDocument, Placed, PolicySet
 from reconciler.model.encode import encode
 from reconciler.model.names import fold
 from reconciler.plan.direction import of_release
@@ -97,17 +97,18 @@ def _removed(kind: str, placed: Placed[Any]) -> DocumentChange:
 def _changed(kind: str, before: Placed[Any], after: Placed[Any], older: PolicySet) -> DocumentChange | None:
     old, new = before.document, after.document
     name, formerly = new.metadata.name, old.metadata.name
+    of = _told_by(old)
     fields = [field for rule in RULES[kind] if (field := _compared(kind, rule, before, after)) is not None]
     lost = [guard for guard in guards(older, old) if guard not in guards(older, new)]
     if lost:
         kept = [guard for guard in guards(older, old) if guard not in lost]
         note = "its kind, labels and name take it out of these guardrails"
         place = after.positions.at("metadata")
-        fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note))
+        fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note, of))
     if guards(older, old) and (read := read_by(older, old, new)):
         note = f"these guardrails read what it is called and labelled with: {', '.join(read)}"
         place = after.positions.at("metadata")
-        fields.append(_field(kind, name, "readBy", read, read, Direction.WEAKENS, place, note))
+        fields.append(_field(kind, name, "readBy", read, read, Direction.WEAKENS, place, note, of))
     if name != formerly:
         place = after.positions.at("metadata", "name")
         fields.insert(0, _field(kind, name, "metadata.name", formerly, name, Direction.NEUTRAL, place))
@@ -152,13 +153,31 @@ def _compared(kind: str, rule: Rule, before: Placed[Any], after: Placed[Any]) ->
     if rule.path == "spec.members" and direction.needs_consent:
         existing = after.document.spec.existing_points
         direction, note = of_release(existing), f"machines that leave get no new points; existing points: {existing}"
-    return _field(kind, name, rule.path, shown_old, shown_new, direction, place, note)
+    return _field(kind, name, rule.path, shown_old, shown_new, direction, place, note, _told_by(before.document))
+
+
+def _told_by(document: Any) -> Any:
+    """What a document is about, as it was: an approval of what is done to it is not one for another document that came
+    to have its name."""
+    if isinstance(document, GroupDocument):
+        return {"server": encode(document.spec.server), "members": encode(document.spec.members)}
+    if isinstance(document, ExclusionDocument):
+        return {"virtualMachines": encode(document.spec.virtual_machines)}
+    return None
 
 
 def _field(
-    kind: str, name: str, path: str, before: Any, after: Any, direction: Direction, place: Any, note: str = ""
+    kind: str,
+    name: str,
+    path: str,
+    before: Any,
+    after: Any,
+    direction: Direction,
+    place: Any,
+    note: str = "",
+    of: Any = None,
 ) -> DocumentField:
-    digest = change_hash(kind, name, path, before, after, direction)
+    digest = change_hash(kind, name, path, before, after, direction, of)
     return DocumentField(path, before, after, direction, digest, place, note)
 
 

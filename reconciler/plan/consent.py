@@ -88,7 +88,7 @@ def _hashed(change: Change, field: FieldChange, written: Mapping[tuple[str, str]
         path = "spec.server"
     document = written.get((change.group, path))
     wrote = document is not None and _is(field, document)
-    digest = document.change_hash if document is not None and wrote else own_hash(change.group, field)
+    digest = document.change_hash if document is not None and wrote else own_hash(change, field)
     return msgspec.structs.replace(field, change_hash=digest)
 
 
@@ -97,10 +97,11 @@ def field_of(field: FieldChange) -> str:
     return _FIELDS.get(field.path, f"spec.{field.path}")
 
 
-def own_hash(group: str, field: FieldChange) -> str:
-    """The hash of what is done to a field of a group, whoever asked for it."""
-    told = f"plan:{field.path}"
-    return change_hash("ProtectionGroup", group, told, field.before, field.after, field.direction)
+def own_hash(change: Change, field: FieldChange) -> str:
+    """The hash of what is done to a field of a group, whoever asked for it: of the group that the server has under this
+    reference, whatever takes its name."""
+    told, of = f"plan:{field.path}", {"server": change.server, "ref": change.ref}
+    return change_hash("ProtectionGroup", change.group, told, field.before, field.after, field.direction, of)
 
 
 def _is(field: FieldChange, document: DocumentField) -> bool:
@@ -122,18 +123,17 @@ def approve(changes: Iterable[Change], approvals: Iterable[Approved]) -> tuple[C
         msgspec.structs.replace(
             change,
             fields=tuple(
-                msgspec.structs.replace(field, approved_by=_covered(covering, change.group, field))
-                for field in change.fields
+                msgspec.structs.replace(field, approved_by=_covered(covering, change, field)) for field in change.fields
             ),
         )
         for change in changes
     )
 
 
-def _covered(covering: Mapping[str, str], group: str, field: FieldChange) -> str:
+def _covered(covering: Mapping[str, str], change: Change, field: FieldChange) -> str:
     if not covering:
         return ""
-    return covering.get(field.change_hash) or covering.get(own_hash(group, field), "")
+    return covering.get(field.change_hash) or covering.get(own_hash(change, field), "")
 
 
 def within_ceilings(

@@ -490,3 +490,27 @@ def test_state_and_server_db_are_lost(lived: Shop, first: tuple[tuple[str, ...],
     done = lived("run", "--until-idle", *at(16))
     assert (done.code, "0 failed" in done.out) == (0, True), done
     assert lived("status", "--check", *at(16)).code == 0
+
+
+@pytest.mark.parametrize(("kind", "code"), [("store", "RCL5043"), ("cluster", "RCL2001")])
+def test_what_was_moved_is_not_told_as_lost_alone(lived: Shop, kind: str, code: str) -> None:
+    """cases/safety: moved-store. The site names its new place, which waits for a person's yes."""
+    old, new = ("var/mabs-01", "var/moved") if kind == "store" else ("cluster", "moved")
+    (lived.root / old).rename(lived.root / new)
+    lived.policy(f"path: {old}}}", f"path: {new}}}")
+    for words in (
+        ("plan", *at(12)),
+        ("status", *at(12)),
+        ("run", "--until-idle", *at(12)),
+        ("apply", "--yes", *at(12)),
+        ("recover", "one", "--yes", *at(12)),
+    ):
+        said = lived(*words)
+        told = said.out + said.err
+        assert (code in told, "RCL3103" in told, f"path: {new}" in told) == (True, True, True), (words, said)
+        assert "in a terminal" in told, (words, said)
+    child = _spawn(lived.root, "apply", *at(12))
+    child.expect("Take that over")
+    child.sendline("yes")
+    child.wait()
+    assert lived("run", "--until-idle", *at(13)).code == 0

@@ -267,11 +267,12 @@ def test_a_running_job_is_cancelled_by_whoever_runs_it(
     assert shop.cluster.disk(1).read_bytes() == before
 
 
-def test_a_job_whose_process_is_gone_is_ended_by_whoever_cancels_it(shop: Shop) -> None:
+@pytest.mark.parametrize("called", [machine_id(1), "One"])
+def test_a_job_whose_process_is_gone_is_ended_by_whoever_cancels_it(shop: Shop, called: str) -> None:
     assert shop("run", "--until-idle", *NOON).code == 0
     with asking(shop) as (site, job):
         site.memory.jobs.record(JobRecord(job, JobStatus(JobState.RUNNING), 1, site.now()))
-    said = shop("cancel", machine_id(1))
+    said = shop("cancel", called)
     assert (said.code, "the process that ran it is gone" in said.err) == (0, True), said
     with memory_of(shop) as memory:
         assert memory.jobs.running() == ()

@@ -422,3 +422,25 @@ def test_a_restore_in_a_terminal(shop: Shop, backup: Path) -> None:
     child.wait()
     assert child.exitstatus == 0
     assert told(shop) == ["one", "two", "restored"]
+
+
+def test_the_backup_of_another_state_is_restored_only_where_that_is_meant(shop: Shop, backup: Path) -> None:
+    place = database(shop)
+    with memory_of(shop) as memory:
+        former = memory.lineage()
+    for path in [each for each in place.parent.iterdir() if each.name.startswith(place.name)]:
+        path.unlink()
+    shutil.rmtree(EvidenceFolder.of(place).folder)
+    tell(shop, "begun anew")
+    before = place.read_bytes()
+    said = shop("state", "restore", str(backup), "--yes")
+    assert (said.code, "RCL5054" in said.err, "--another-state" in said.err) == (6, True, True), said
+    assert shop("state", "restore", str(backup)).code == 6
+    assert place.read_bytes() == before
+    assert shop("state", "restore", str(backup), "--another-state").code == 5
+    assert shop("state", "restore", str(backup), "--another-state", "--yes").code == 0
+    with memory_of(shop) as memory:
+        restored = memory.lineage()
+    assert former is not None
+    assert restored is not None
+    assert restored.id == former.id

@@ -93,6 +93,25 @@ def test_a_lost_database_of_a_server(shop: Shop) -> None:
     assert shop("store", "check", "--read-data=1/1").code == 0
 
 
+def test_points_that_went_with_an_older_folder_are_said(shop: Shop) -> None:
+    """cases/safety: rebuild-of-an-older-replica-folder. The newer one that comes back is made whole again."""
+    assert shop("run", "--until-idle", "--now", "2026-03-10T11:05Z").code == 0
+    folder = next(path for path in _server(shop).glob("volumes/*/*") if machine_id(1)[:20] in str(path))
+    shutil.copytree(folder, shop.root / "older")
+    _kept(shop)
+    made = _points(shop)
+    folder.rename(shop.root / "newer")
+    shutil.copytree(shop.root / "older", folder)
+    said = shop("store", "rebuild", "mabs-01")
+    assert (said.code, "RCL4028" in said.out, "'one'" in said.out) == (1, True, True), said
+    assert len(_points(shop)) < len(made)
+    shutil.rmtree(folder)
+    (shop.root / "newer").rename(folder)
+    said = shop("store", "rebuild", "mabs-01", "one")
+    assert (said.code, "RCL4028" in said.out) == (0, False), said
+    assert _points(shop) == made
+
+
 @pytest.mark.parametrize("name", ["nowhere", "mabs-1"])
 def test_a_server_that_is_not_there_to_be_rebuilt(shop: Shop, name: str) -> None:
     _kept(shop)

@@ -14,17 +14,20 @@ from typing import Any
 import pytest
 
 from reconciler import files
+from reconciler.engines.embedded import backup
 from reconciler.engines.embedded.intent import token_of
 from reconciler.inventory.directory import DirectoryDisks
 from reconciler.model import (
     DataSource,
+    Job,
     JobState,
     PowerState,
     Recovery,
     RecoveryStep,
     RecoveryTarget,
+    VirtualMachine,
 )
-from reconciler.protocols import Room
+from reconciler.protocols import Disks, Room
 from reconciler.staging import LocalTarget
 from tests.fakes import BLOCK, machine_id, recovery_of
 from tests.support.place import HOME, ONE, OTHER, Place, content
@@ -338,3 +341,42 @@ def test_a_target_that_cannot_be_written_is_said_with_its_path(place: Place, num
     else:
         assert getpass.getuser() in status.reason
     assert place.path(f"{HOME}/disk.raw").read_bytes() == content(0)
+
+
+def test_a_disk_that_the_point_has_not_is_told_before_it_is_left_out(place: Place) -> None:
+    first, added = f"{HOME}/a.raw", f"{HOME}/c.raw"
+    place.lay_out(first)
+    point = place.back_up()
+    place.lay_out(first, added)
+    notes = []
+    for disks in ((), ("a.raw",)):
+        recovery = Recovery(point, RecoveryTarget.ORIGINAL, disks=disks)
+        notes.append(place.engine.preview(recovery_of(place.one, recovery, 70)).notes)
+    wanted = f"{added}, a disk now, will be no disk of the virtual machine any more; its file stays"
+    assert [wanted in each for each in notes] == [True, False]
+    assert place.recover(point).state is JobState.SUCCEEDED
+    assert place.path(added).read_bytes() == content(1)
+    after = place.engine.preview(recovery_of(place.one, Recovery(point, RecoveryTarget.ORIGINAL), 71)).notes
+    assert [each for each in after if "a disk now" in each] == []
+
+
+def test_a_disk_that_is_added_while_the_machine_is_read_is_in_the_point(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, added = f"{HOME}/a.raw", f"{HOME}/c.raw"
+    place.lay_out(first)
+    real, looks = backup.look_at, 0
+
+    def look(disks: Disks, what: Job) -> VirtualMachine:
+        nonlocal looks
+        machine, looks = real(disks, what), looks + 1
+        if looks == 1:
+            place.lay_out(first, added)
+        return machine
+
+    monkeypatch.setattr(backup, "look_at", look)
+    point = place.back_up()
+    assert looks == 4
+    out = place.folder / "out"
+    assert place.recover(point, folder=out).state is JobState.SUCCEEDED
+    assert sorted(path.name for path in out.iterdir()) == ["a.raw", "c.raw", "vm.json"]

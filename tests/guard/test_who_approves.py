@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reconciler import gitrepo
@@ -15,6 +16,8 @@ from reconciler.control import compare, judging
 from reconciler.control.blame import Blame, blame
 from reconciler.control.states import changed, read_commit
 from reconciler.errors import ConsentNeeded
+from reconciler.model import Direction
+from reconciler.model.comparison import DocumentChange, DocumentVerb
 from reconciler.plan import site_rules
 from reconciler.plan.site_rules import WEAKENS
 from tests.shop import Shop
@@ -177,6 +180,50 @@ def _behind_a_file_that_does_not_read(site: Reviewed) -> set[str]:
     return {MALLORY, CAROL, ALICE}
 
 
+_PRESET = "apiVersion: reconciler/v1\nkind: Preset\nmetadata: {name: %s}\nfor: ProtectionGroup\nspec: {}\n"
+
+
+def _extend(site: Reviewed, group: str, preset: str) -> None:
+    site.replace(f"{group}.yaml", "spec:\n", f"extends: [{preset}]\nspec:\n")
+
+
+def _by_a_merge_of_two_that_do_not_read(site: Reviewed) -> set[str] | None:
+    """Each half of what Mallory does lacks a preset that the other brings, and the merge decides no file."""
+    site.replace("gold.yaml", "metadata: {name: gold", "metadata: {labels: {a: b}, name: gold")
+    site.commit("a label", author=CAROL)
+    site.git("checkout", "-qb", "other")
+    site.write("policies/p.yaml", _PRESET % "p")
+    _extend(site, "silver", "q")
+    site.commit("one half", author=MALLORY)
+    site.git("checkout", "-q", "main")
+    site.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    _extend(site, "gold", "p")
+    site.write("policies/q.yaml", _PRESET % "q")
+    site.commit("other half", author=MALLORY)
+    _merge(site, "other", author=MALLORY)
+    return None
+
+
+def _by_such_a_merge_and_more(site: Reviewed) -> set[str] | None:
+    """The same, with a commit of Carol's on top."""
+    _by_a_merge_of_two_that_do_not_read(site)
+    site.replace("gold.yaml", "retention: 2d", "retention: 3d")
+    site.commit("a little longer", author=CAROL)
+    return None
+
+
+def _behind_somebody_without_an_address(site: Reviewed) -> set[str] | None:
+    """Who broke and weakened it gave no address: that is nobody whom Alice could not be."""
+    path = site.root / "policies" / "gold.yaml"
+    text = path.read_text().replace("retention: 5d", "retention: 2d")
+    path.write_text(text + "\n\t- x: [\n")
+    site.git("add", "-A", "policies")
+    site.git("-c", "user.email=", "-c", "user.useConfigOnly=false", "commit", "-qm", "x", "--author=n <>")
+    path.write_text(text)
+    site.commit("mended", author=CAROL)
+    return None
+
+
 def _gone_and_made_anew(site: Reviewed) -> set[str]:
     text = (site.root / "policies" / "gold.yaml").read_text()
     (site.root / "policies" / "gold.yaml").unlink()
@@ -241,6 +288,9 @@ WAYS: dict[str, Callable[[Reviewed], set[str] | None]] = {
         _by_a_preset,
         _by_a_file_that_a_link_leads_to,
         _behind_a_file_that_does_not_read,
+        _by_a_merge_of_two_that_do_not_read,
+        _by_such_a_merge_and_more,
+        _behind_somebody_without_an_address,
         _gone_and_made_anew,
         _moved_to_another_file,
         _by_a_merge_that_takes_one_side,
@@ -261,6 +311,15 @@ def test_who_changed_the_group(site: Reviewed, way: str) -> None:
         assert told == people
 
 
+def test_what_nobody_read_is_everybodys_who_wrote_since() -> None:
+    """The newest commit was not read: what it did may be any document."""
+    change = DocumentChange("Exclusion", "x", DocumentVerb.CREATED, Direction.WEAKENS, ())
+    told = Blame({("Exclusion", "x"): frozenset({CAROL})}, frozenset(), {}, "c1", frozenset({MALLORY}))
+    assert told.wrote(change) == frozenset({CAROL, MALLORY})
+    nobody = msgspec.structs.replace(told, since=frozenset({""}))
+    assert nobody.wrote(change) is None
+
+
 def test_what_no_commit_between_made_is_everybodys(site: Reviewed) -> None:
     """The branch was set back: what it says otherwise is in no commit of the range."""
     _set(site, "gold", 9, CAROL)
@@ -279,6 +338,24 @@ def test_without_the_look_at_merges_he_gets_through(site: Reviewed, monkeypatch:
     told = _wrote(site, "gold")
     assert told is not None
     assert MALLORY not in told
+
+
+def test_without_reading_such_a_merge_he_gets_through(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `_Walk._commit` passes over a merge only where nothing is owed on its sides."""
+    site.git("tag", "-f", "base")
+    _by_a_merge_of_two_that_do_not_read(site)
+    real = blaming._Walk._commit
+
+    def passed_over(self: blaming._Walk, commit: gitrepo.Commit) -> None:
+        if len(commit.parents) > 1 and not commit.paths:
+            self._reads[commit.id] = self._place(commit.parents[0])
+        else:
+            real(self, commit)
+
+    assert _wrote(site, "gold") is None
+    monkeypatch.setattr(blaming._Walk, "_commit", passed_over)
+    blaming._blame.cache_clear()
+    assert _wrote(site, "gold") == frozenset({CAROL})
 
 
 # --- Whose act an approval is ----------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ FIELDS: dict[str, Told] = {
         "spec.servers[].bin": weaker("9d", None, "1d"),
         "spec.placement[].labels": never({"a": "b"}, {"a": "c"}),
         "spec.placement[].server": never("s", "t"),
-        "spec.approvals.approvers": weaker(["a"], ["a", "b"], ["a", "b", "c"]),
+        "spec.approvals.approvers": always(["a"], ["a", "b"], ["a", "b", "c"]),
         "spec.approvals.selfApproval": weaker(None, True),
         "spec.approvals.allowedSigners": weaker("policies/s", None),
         "spec.budgets.perDay.initialReplication": weaker("1 TB", "2 TB", None),

@@ -180,7 +180,7 @@ def _believed(work: Work) -> MachineMap | None:
 
 
 def _scan(work: Work) -> tuple[datetime, VirtualMachine, Scanned]:
-    """One scan; a second one if the source was written to, or its power changed, during the first."""
+    """One scan; a second one if the source was written to, or its power or its disks changed, during the first."""
     for _ in range(2):
         work.store.tidy()
         machine = look_at(work.disks, work.job)
@@ -192,9 +192,16 @@ def _scan(work: Work) -> tuple[datetime, VirtualMachine, Scanned]:
             )
         except Changed:
             continue
-        if look_at(work.disks, work.job).power == machine.power:
+        if _as_it_was(machine, look_at(work.disks, work.job)):
             return at, machine, scanned
     raise changed_under_the_read(machine)
+
+
+def _as_it_was(before: VirtualMachine, after: VirtualMachine) -> bool:
+    """Whether the files that were read are those that the machine has by now: a configuration that was read later than
+    its disks were listed would name one that the point does not hold."""
+    files = [[(disk.path, disk.kind, disk.id) for disk in machine.disks] for machine in (before, after)]
+    return (before.power, before.config, files[0]) == (after.power, after.config, files[1])
 
 
 def _commit(

@@ -265,7 +265,7 @@ class EmbeddedEngine:
                 tell(self._server, assignment, store, fence)
                 return store.job_result(job.id) or self._run(job, assignment, store, pool, running)
             except OSError as error:
-                if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     error.filename = str(store.packs)  # a write knows no path; a recovery's own say theirs
                 raise
             finally:

@@ -121,6 +121,9 @@ def _to_original(job: Job, machine: MachineMap, config: bytes, store: ReplicaSto
     placed = tuple(Placed(file, places[file.path]) for file in machine.files if file.path in wanted)
     placed = tuple(_relocated(each, config, places, disks) if each.file.config else each for each in placed)
     notes += [f"{each.path} names the disks where they lie now" for each in placed if each.content is not None]
+    if any(each.file.config for each in placed):
+        theirs = {*places.values(), *disks.configured(config, path)}
+        notes += [_no_disk_any_more(each) for each in sorted(set(now.disks) - theirs)]
     for each in placed:
         disks.check(each.path)
     touched = [each.path for each in placed] + list(remove)
@@ -130,6 +133,10 @@ def _to_original(job: Job, machine: MachineMap, config: bytes, store: ReplicaSto
     destroys = ([] if recovery.keep_original else existing) + list(remove)
     found = states(disks, touched)
     return Looked(placed, tuple(destroys), remove, found, tuple(refused), (*notes, *_forbidden(placed)), lying, anew)
+
+
+def _no_disk_any_more(path: str) -> str:
+    return f"{path}, a disk now, will be no disk of the virtual machine any more; its file stays"
 
 
 def _anew(job: Job, store: ReplicaStore, config: str) -> Anew:
