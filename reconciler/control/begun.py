@@ -55,6 +55,14 @@ def check_place(
     guardrails or anything else would be one. `lineage` tells who the state there is; `others` are the sites that the
     policies have, None: not known."""
     said = begun(root, site)
+    if said is None and _place(root, site).exists():
+        raise Refused(
+            "RCL3106",
+            f"the note {_place(root, site)} of the state that the site {site} was applied with does not read",
+            "Something wrote over it. If the state is the one that the site always had, remove the note: it is written "
+            "anew. Nothing was opened.",
+            subject=str(_place(root, site)),
+        )
     if said is not None:
         elsewhere = Path(said.path) != path
         found = lineage() if elsewhere and path.exists() else None

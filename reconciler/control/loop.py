@@ -81,7 +81,8 @@ class Summary(msgspec.Struct, rename="camel"):
     troubles: tuple[ExitCode, ...] = ()
     last: Tick | None = None
 
-    def count(self, done: Tick) -> None:
+    def count(self, done: Tick, *, current: bool = True) -> None:
+        """Adds a tick; without `current` it went on with the last policies that were right."""
         self.ticks += 1
         self.last = done
         if done.applied is not None:
@@ -95,7 +96,7 @@ class Summary(msgspec.Struct, rename="camel"):
         ]
         forbidden = denied(wrong)
         self.denied = bool(forbidden)
-        self.invalid_policies = len(forbidden) < len(wrong)
+        self.invalid_policies = not current or len(forbidden) < len(wrong)
         seen = done.observation.catalogs.values()
         missing = any(finding.code == PARTS_AWAY for catalog in seen for finding in catalog.findings)
         self.unreachable = missing or not done.observation.whole
@@ -226,7 +227,7 @@ class _Worker:
         self._read = fingerprint(self.root)  # before reading, so that no change falls between
         policies = read_or_last_good(self.root)
         done = tick(self.site, policies, held, confirm_clock=confirm_clock)
-        self.summary.count(done)
+        self.summary.count(done, current=policies.current)
         if not policies.kept:
             self.summary.troubles += (ExitCode.FAILURE,)
         self.tell((*self._before, *done.findings))

@@ -16,7 +16,7 @@ from reconciler.model.comparison import (
     DocumentVerb,
     change_hash,
 )
-from reconciler.model.documents import ExclusionDocument, GroupDocument, Placed, PolicySet
+from reconciler.model.documents import ExclusionDocument, GroupDocument, GuardrailDocument, Placed, PolicySet
 from reconciler.model.encode import encode
 from reconciler.model.names import fold
 from reconciler.plan.direction import of_release
@@ -163,6 +163,8 @@ def _told_by(document: Any) -> Any:
         return {"server": encode(document.spec.server), "members": encode(document.spec.members)}
     if isinstance(document, ExclusionDocument):
         return {"virtualMachines": encode(document.spec.virtual_machines)}
+    if isinstance(document, GuardrailDocument):
+        return encode(document.spec)
     return None
 
 

@@ -514,3 +514,14 @@ def test_what_was_moved_is_not_told_as_lost_alone(lived: Shop, kind: str, code: 
     child.sendline("yes")
     child.wait()
     assert lived("run", "--until-idle", *at(13)).code == 0
+
+
+def test_a_run_by_the_last_good_policies_says_so_by_its_exit_code(lived: Shop) -> None:
+    """Whatever is wrong with them: here a second site has the place of the first one's server."""
+    text = (lived.root / "policies" / "site.yaml").read_text().partition("---\n")[0]
+    second = text.replace("name: hq", "name: lab").replace("var/hq.db", "var/lab.db")
+    (lived.root / "policies" / "lab.yaml").write_text(second)
+    assert lived("validate").code == 65
+    said = lived("run", "--once", "--site", "hq", *at(12))
+    assert (said.code, "RCL2111" in said.out) == (65, True), said
+    assert "2 jobs succeeded" in said.out

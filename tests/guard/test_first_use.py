@@ -173,3 +173,13 @@ def test_without_the_look_at_the_repository_it_is(site: Reviewed, monkeypatch: p
     site.git("add", "-A", "--force", "policies")
     site.commit("brought", author=MALLORY)
     assert site("run", "--once", *T2).code == 0
+
+
+def test_a_note_that_was_written_over_is_not_none(site: Reviewed) -> None:
+    """A commit can bring a file over one that Git ignores."""
+    (site.root / ".reconciler" / "state-hq.json").write_text("x")
+    _begin_anew(site, _state_and_store_elsewhere)
+    for words in (("plan", *T2), ("run", "--once", *T2), ("apply", "--yes", *T2)):
+        said = site(*words)
+        assert (said.code, "does not read" in said.err + said.out) == (6, True), said
+    assert not (site.root / "var" / "other.db").exists()

@@ -116,3 +116,36 @@ def test_what_was_approved_counts_for_the_group_itself(site: Reviewed) -> None:
     assert site("diff", "HEAD~2", "HEAD").code == 0
     assert site("run", "--once", *T2).code == 0
     assert site.groups()["silver"] == ("P2D", 1)
+
+
+RULE = """apiVersion: reconciler/v1
+kind: Guardrail
+metadata: {name: NAME}
+spec:
+  match: {kinds: [ProtectionGroup], names: [GROUP]}
+  validations: [{expression: "object.spec.shortTerm.retention >= duration('24h')"}]
+"""
+
+
+def test_nor_of_the_name_of_a_guardrail(site: Reviewed) -> None:
+    """What was approved for the rule of the tests is not approved for that of production, which takes its name."""
+    for name, group in (("tests-rule", "silver"), ("prod-rule", "gold")):
+        site.write(f"policies/{name}.yaml", RULE.replace("NAME", name).replace("GROUP", group))
+    site.commit("rules")
+    assert site("apply", "--yes", *T1).code == 0
+    site.git("checkout", "-qb", "tests")
+    site.replace("tests-rule.yaml", "spec:\n", "spec:\n  enforce: warn\n")
+    site.commit("warn for tests", author=MALLORY)
+    site.approved()
+    approval = site.git("rev-parse", "HEAD")
+    site.git("checkout", "-q", "main")
+    site.replace("tests-rule.yaml", "name: tests-rule", "name: t-rule")
+    site.replace("prod-rule.yaml", "name: prod-rule", "name: tests-rule")
+    site.commit("better names", author=MALLORY)
+    site("run", "--once", *T1)
+    site.git("tag", "before")
+    site.replace("prod-rule.yaml", "spec:\n", "spec:\n  enforce: warn\n")
+    site.commit("tidy", author=MALLORY)
+    site.git("-c", f"user.email={ALICE}", "cherry-pick", approval)
+    assert site("diff", "before", "HEAD").code == 5
+    assert site("run", "--once", *T2).code == 5
