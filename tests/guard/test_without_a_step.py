@@ -148,7 +148,12 @@ def test_where_nobody_approves_a_person_in_a_terminal_does(shop: Shop, monkeypat
     assert _document(site) == before
     asked: list[str] = []
     monkeypatch.setattr(applying, "somebody_there", lambda: True)
-    monkeypatch.setattr(applying, "ask", lambda question: bool(asked.append(question)) or True)
+
+    def yes(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(applying, "ask", yes)
     assert site("apply", *T3).code == 0
     assert len(asked) == 1
     assert _document(site) != before
