@@ -18,7 +18,8 @@ from reconciler.model.comparison import DocumentChange, DocumentField
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import decode, inline
 from reconciler.plan.consent import field_of, written_since
-from reconciler.plan.values import DesiredState
+from reconciler.plan.direction import FIELDS
+from reconciler.plan.values import DesiredGroup, DesiredState
 
 #: What waits, and no step of a plan carries.
 WAITS = "RCL3103"
@@ -44,13 +45,26 @@ def unstepped(
     if not names:
         return ()
     hashes, paths = _carried(steps)
-    return tuple(
+    wanted = {group.group.name: group for group in desired.groups}
+    entries = {entry.group: entry for entry in ledger}
+    found = (
         Unstepped(change, field)
         for change in written_since(policies, ledger, names)
         for field in change.fields
         if field.field and field.direction.needs_consent
         if field.change_hash not in hashes[change.name] and field.field not in paths[change.name]
     )
+    return tuple(each for each in found if not _done(each, wanted.get(each.change.name), entries[each.applied_as]))
+
+
+def _done(each: Unstepped, wish: DesiredGroup | None, entry: LedgerEntry) -> bool:
+    """Whether a step did that part of the document already, while another part of it waits."""
+    if wish is None:
+        return False
+    if each.field.field == "spec.members":
+        return entry.selectors == wish.selectors
+    held = next((field for field in FIELDS if f"spec.{field.path}" == each.field.field), None)
+    return held is not None and held.get(entry.applied) == held.get(wish.group)
 
 
 def rewritten(policies: PolicySet, desired: DesiredState, ledger: Sequence[LedgerEntry]) -> set[str]:
