@@ -98,7 +98,9 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     """What should be done. Pure: the same input gives the same plan, in whatever order it came."""
     desired = desire(policies, situation)
     unreadable = {name: able.unreadable for name, able in situation.capabilities.items()}
-    held = Held(situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt)
+    held = Held(
+        situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt, situation.clusters
+    )
     difference = diff(desired, held)
     within = _within(difference.changes, situation.scope)
     world = world_of(situation)
