@@ -16,6 +16,7 @@ from reconciler.cli.wishes import only_authors
 from reconciler.control.agreeing import Agreement, agree_again, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
+from reconciler.control.clock import check_rehearsal
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
 from reconciler.control.judging import bench_of, wants_approvers
@@ -156,6 +157,8 @@ def _guard_first(
         return ExitCode.SUCCESS
     site = open_state(place, document, clock_for(document, now), adopting=adopting)
     try:
+        if now is not None:
+            check_rehearsal(site, site.now())
         secured = secure(bench_of(site), policies.policies)
         everything = bool(secured.waiting) and _takes_over(site, secured, consent)
         if (secured.agreed or everything) and not secured.first:

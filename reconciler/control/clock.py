@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from reconciler.control.judging import last_applied
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity, UsageError
@@ -83,7 +84,16 @@ def doubt_of(site: Site) -> Doubt | None:
 
 
 def check_rehearsal(site: Site, now: datetime) -> None:
-    """Refuses a rehearsed time that lies before one that the site has lived through."""
+    """Refuses a rehearsed time that lies before one that the site has lived through, and any where the site as it was
+    last applied allows none: whoever writes the policies would else choose the day on which things are judged."""
+    known = last_applied(site)
+    if known is not None and not known.document.spec.rehearsal:
+        raise UsageError(
+            "RCL6012",
+            f"the site {site.name} allowed no --now when it was last applied",
+            "Leave it out. `rehearsal: true` counts once it was approved, or agreed to in a terminal, and applied.",
+            subject=site.name,
+        )
     seen = site.memory.marks.read(SEEN)
     if seen is not None and now < seen:
         raise UsageError(

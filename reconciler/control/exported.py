@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler.control.judging import Bench, judge, settled_guard
+from reconciler.control.judging import Bench, judge, settled_guard, zone_of
 from reconciler.control.observe import Observation
 from reconciler.control.offline import capabilities_of
 from reconciler.control.propose import EVERYTHING, PlanWish, check_names, checked, held_back, said_too
@@ -74,17 +74,22 @@ def propose_exported(
     """What should be done, by what the files say. Raises what `propose` raises."""
     observation = then.observation
     check_names(document, policies, observation, wish)
-    today = observation.at.astimezone(ZoneInfo(document.spec.time_zone)).date()
+    today = observation.at.astimezone(zone_of(then.site_document, document)).date()
     bench = Bench(root, document, then.site_document, today, entries=lambda: then.observation.ledger)
     verdict = judge(bench, policies, wish.authors)
     secured = secure(bench, policies)
     usable = as_secured(secured, policies, observation.ledger)
     known = settled_guard(then.site_document)
     rules = known.site.spec.approvals if known is not None else None
-    waits = waiting_findings(secured, document, rules or document.spec.approvals)
+    waits = waiting_findings(secured, document, rules)
     waits = (*waits, *held_back(document.metadata.name, policies, usable))
     situation = msgspec.structs.replace(
-        situation_then(document, observation), approvals=verdict.approvals, adopt=wish.adopt, scope=wish.scope
+        situation_then(document, observation),
+        zone=ZoneInfo(secured.site.spec.time_zone),
+        prune=secured.site.spec.prune,
+        approvals=verdict.approvals,
+        adopt=wish.adopt,
+        scope=wish.scope,
     )
     return said_too(checked(plan_propose(usable, situation)), (*verdict.findings, *waits))
 

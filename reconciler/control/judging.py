@@ -11,6 +11,7 @@ from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -162,16 +163,23 @@ def _unbrought(root: Path, uncommitted: frozenset[str] | None) -> Callable[[Plac
 
 def bench_of(site: Site) -> Bench:
     """Where approvals are judged for a site that is open."""
-    today = site.now().astimezone(site.zone).date()
-    uses = site.memory.approvals.all()
-    ledger = site.memory.ledger
-    return Bench(site.folder, site.written or site.document, ledger.site_document(), today, uses, ledger.entries)
+    ledger, document = site.memory.ledger, site.written or site.document
+    told = ledger.site_document()
+    today = site.now().astimezone(zone_of(told, document)).date()
+    return Bench(site.folder, document, told, today, site.memory.approvals.all(), ledger.entries)
+
+
+def zone_of(told: dict[str, Any] | None, document: SiteDocument) -> ZoneInfo:
+    """The zone whose days count: that of the site as it was last applied, before that of the one that is written."""
+    known = _known(told)
+    return ZoneInfo((known.document if known is not None else document).spec.time_zone)
 
 
 def wants_approvers(site: Site) -> bool:
-    """Whether what weakens needs an Approval: the site names approvers, or did when it was last applied."""
+    """Whether what weakens needs an Approval: the site named approvers when it was last applied, or does where it never
+    was. Approvers whom nobody agreed to yet approve nothing."""
     known = last_applied(site)
-    return site.document.spec.approvals is not None or (known is not None and known.document.spec.approvals is not None)
+    return (known.document if known is not None else site.document).spec.approvals is not None
 
 
 def last_applied(site: Site) -> Known | None:

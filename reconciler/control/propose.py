@@ -63,8 +63,7 @@ def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:
     """What waits of the site's own changes."""
     known = last_applied(site)
     rules = known.document.spec.approvals if known is not None else None
-    written = site.written or site.document
-    return waiting_findings(secured, written, rules or written.spec.approvals)
+    return waiting_findings(secured, site.written or site.document, rules)
 
 
 def held_back(site: str, policies: PolicySet, usable: PolicySet) -> tuple[Diagnostic, ...]:

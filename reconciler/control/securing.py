@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard
+from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard, zone_of
 from reconciler.control.moved import FROM_APPROVERS, IN_A_TERMINAL
 from reconciler.control.policies import checked_out
 from reconciler.control.site import Site
@@ -201,8 +200,9 @@ def may_open(
 ) -> SiteDocument:
     """The site as it may be opened: what differs from the last settled one and nobody agreed to is as it was there.
     Before the first apply nothing outside of the root is opened, RCL3104, unless this is it (`first_use`)."""
-    today = clock.now().astimezone(ZoneInfo(document.spec.time_zone)).date()
-    bench = Bench(root, document, memory.ledger.site_document(), today, memory.approvals.all(), memory.ledger.entries)
+    told = memory.ledger.site_document()
+    today = clock.now().astimezone(zone_of(told, document)).date()
+    bench = Bench(root, document, told, today, memory.approvals.all(), memory.ledger.entries)
     settled = settled_guard(bench.told)
     if settled is not None and renamed(settled, document):
         return settled.site

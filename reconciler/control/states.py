@@ -94,17 +94,20 @@ def changed(older: State, newer: State) -> tuple[DocumentChange, ...]:
 
 
 def _signers(older: State, newer: State) -> Iterator[DocumentChange]:
-    """The files of allowed signers are documents of the guard: how each differs that the older state judges by."""
-    now = {placed.document.metadata.name: placed.document.spec.approvals for placed in newer.policies.sites}
+    """The files of allowed signers are documents of the guard: how each differs from the one that the older state
+    judges by. Of a file that it does not judge by every line is new: whoever first names one would else choose the
+    keys. A site that was not there, beside others, is held against the same file."""
+    sites, judges = {placed.document.metadata.name for placed in older.policies.sites}, judges_of(older)
     seen = set()
-    for site, rules in judges_of(older).items():
-        later = now.get(site)
-        if rules.allowed_signers is None or later is None or later.allowed_signers is None:
+    for site, later in judges_of(newer).items() if sites else ():
+        rules = judges.get(site)
+        was = (rules.allowed_signers if rules is not None else None) if site in sites else later.allowed_signers
+        pair = (was or "", later.allowed_signers or "")
+        if not pair[1] or pair in seen:
             continue
-        pair = (rules.allowed_signers, later.allowed_signers)
-        before, after = text_of(older.read(pair[0])), text_of(newer.read(pair[1]))
-        change = signer_changes(pair[1], before, after) if pair not in seen else None
         seen.add(pair)
+        before = text_of(older.read(pair[0])) if pair[0] else None
+        change = signer_changes(pair[1], before, text_of(newer.read(pair[1])))
         if change is not None:
             yield change
 

@@ -1,8 +1,8 @@
 """Settled: what the guard depends on as it was last applied, and as it is written now -> what counts, and what waits.
 
-A Site, its guardrails and the file of allowed signers decide who may do what, and whom we sign in to. A change of them
-that weakens counts once somebody agreed to it who could by the earlier ones; until then the earlier ones count. What
-makes them stricter counts at once.
+A Site, its guardrails and the file of allowed signers decide who may do what, when, and whom we sign in to. Whatever
+`diff` wants an approval for counts once somebody agreed to it who could by the earlier ones; until then those count.
+What makes them stricter counts at once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from reconciler.plan import site_rules
 from reconciler.plan.compare import compare
 from reconciler.plan.consent import AsApplied
 from reconciler.plan.signers import in_force, signer_changes
-
-#: The fields of a Site that the guard depends on, or that say what is opened.
-WATCHED = ("approvals", "budgets", "changeWindows", "clusters", "servers", "state", "mail")
 
 _NAMES = {field.encode_name: field.name for field in msgspec.structs.fields(SiteSpec)}
 
@@ -54,29 +51,25 @@ def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
     """How what is written differs from what is settled, with the hashes that `diff` gives."""
     found = list(compare(_policies(settled, written), _policies(written, written)))
     path = _signers_path(written)
-    signers = signer_changes(path, settled.signers, written.signers) if _signed(settled) else None
+    signers = signer_changes(path, _signers(settled), written.signers) if path else None
     return (*found, *([signers] if signers is not None else []))
 
 
 def weigh_guard(settled: Guard, written: Guard, agreed: frozenset[str] | None) -> Weighed:
     """What counts, with `agreed` for the hashes that somebody agreed to; None: all of them."""
     waiting, hashes = [], set()
-    watched = {f"spec.{name}" for name in WATCHED}
     for change in changes(settled, written):
         for field in change.fields:
-            if not field.direction.needs_consent or (change.kind == "Site" and field.field not in watched):
+            if not field.direction.needs_consent:
                 continue
             if agreed is None or field.change_hash in agreed:
                 hashes.add(field.change_hash)
             else:
                 waiting.append(Waiting(change.kind, change.name, field))
-    held = {field.field.field.removeprefix("spec.") for field in waiting if field.kind == "Site"}
-    site = _site(settled.site, written.site, held)
-    signers = written.signers
-    if _signed(settled):
-        signers = in_force(settled.signers, written.signers, frozenset(hashes), _signers_path(written))
-    if "approvals" in held:
-        signers = settled.signers
+    site = _site(settled.site, written.site, {field.field.field for field in waiting if field.kind == "Site"})
+    signers, path = _signers(settled), _signers_path(written)
+    if site.spec.approvals == written.site.spec.approvals or path == _signers_path(settled):
+        signers = in_force(signers, written.signers, frozenset(hashes), path) if path else None
     guard = Guard(site, _guardrails(settled, written, waiting), signers)
     return Weighed(guard, tuple(waiting), frozenset(hashes))
 
@@ -94,9 +87,9 @@ def _policies(guard: Guard, written: Guard) -> PolicySet:
     return PolicySet((Placed(guard.site, AsApplied()),), (), (), guardrails=placed)
 
 
-def _signed(guard: Guard) -> bool:
-    rules = guard.site.spec.approvals
-    return rules is not None and rules.allowed_signers is not None
+def _signers(guard: Guard) -> str | None:
+    """The signers by whom approvals are judged; none where the site names no file of them, whatever lies there."""
+    return guard.signers if _signers_path(guard) else None
 
 
 def _signers_path(guard: Guard) -> str:
@@ -115,8 +108,14 @@ def _guardrails(settled: Guard, written: Guard, waiting: Sequence[Waiting]) -> t
 
 def _site(old: SiteDocument, new: SiteDocument, held: set[str]) -> SiteDocument:
     """The new one, but for the fields that are held: as they were, or entry by entry."""
-    spec = new.spec
-    for name in held:
+    if "" in held:
+        return old
+    spec, metadata = new.spec, new.metadata
+    for path in held:
+        part, _, name = path.partition(".")
+        if part != "spec":  # what a guardrail sees of it
+            metadata = msgspec.structs.replace(metadata, labels=old.metadata.labels)
+            continue
         field = _NAMES[name]
         was, now = getattr(old.spec, field), getattr(spec, field)
         entries: Callable[[Any, Any], Direction] | None = None
@@ -125,7 +124,7 @@ def _site(old: SiteDocument, new: SiteDocument, held: set[str]) -> SiteDocument:
         elif name == "servers":
             entries = site_rules.servers
         spec = msgspec.structs.replace(spec, **{field: was if entries is None else _entries(was, now, entries)})
-    return msgspec.structs.replace(new, spec=spec)
+    return msgspec.structs.replace(new, metadata=metadata, spec=spec)
 
 
 def _entries(old: Sequence[Any], new: Sequence[Any], weigh: Callable[[Any, Any], Direction]) -> tuple[Any, ...]:

@@ -73,15 +73,14 @@ def mail(before: Mail | None, after: Mail | None) -> Direction:
 
 
 def approvals(before: Approvals | None, after: Approvals | None) -> Direction:
-    """No self-approval, and signatures where none were asked for, are stronger. Another list is weaker, a shorter one
-    too: where nobody is left who may say yes, nothing could be approved ever after."""
-    if before is None:
-        return STRENGTHENS
-    if after is None:
+    """Whoever names who may say yes decides what is done ever after. So another list, or another file of signers, is
+    weaker, the first one too, and a shorter one: where nobody is left who may say yes, nothing could be approved. By
+    itself no self-approval is stronger."""
+    if before is None or after is None:
         return WEAKENS
-    same = set(after.approvers) == set(before.approvers) and after.self_approval <= before.self_approval
-    signed = before.allowed_signers in (None, after.allowed_signers)
-    return STRENGTHENS if same and signed else WEAKENS
+    if set(after.approvers) != set(before.approvers) or after.allowed_signers != before.allowed_signers:
+        return WEAKENS
+    return order(before.self_approval, after.self_approval, more=WEAKENS)
 
 
 def budgets(before: Budgets | None, after: Budgets | None) -> Direction:

@@ -139,6 +139,152 @@ def test_without_the_weighing_of_signers_he_gets_through(
     assert signed.groups() == {"gold": ("P2D", 2)}
 
 
+# --- Whoever names the first judge -----------------------------------------------------------------------------
+
+
+def name_signers(site: Reviewed, keys: Path, earlier: str = "") -> None:
+    """Mallory names a file of signers in which Alice has his key, in a commit of its own."""
+    site.git("tag", "base")
+    site.write("policies/keys", f"{ALICE} {_key(keys, 'mallory')}\n")
+    site.edit(earlier or f"approvers: [{ALICE}, {BOB}]", f"approvers: [{ALICE}], allowedSigners: policies/keys")
+    site.commit("sign approvals from now on", author=MALLORY)
+
+
+def name_approvers(site: Reviewed) -> None:
+    """Mallory names himself as the first approver."""
+    site.git("tag", "base")
+    site.edit("prune: true", f"prune: true\n  approvals: {{approvers: [{MALLORY}]}}")
+    site.commit("approvers, at last", author=MALLORY)
+
+
+@pytest.mark.parametrize("earlier", ["no file", "another file"])
+def test_who_names_the_file_of_signers_does_not_choose_the_keys(shop: Shop, keys: Path, earlier: str) -> None:
+    one = f"prune: true\n  approvals: {{approvers: [{ALICE}]}}"
+    rules, files = (one, {}) if earlier == "no file" else (SIGNED, {"policies/allowed_signers": signers_of(keys)})
+    site = Reviewed(shop, rules, files)
+    was = f"approvers: [{ALICE}]" + ("" if earlier == "no file" else ", allowedSigners: policies/allowed_signers")
+    name_signers(site, keys, was)
+    said = site("diff", "base", "HEAD")
+    assert said.code == 5
+    assert "AllowedSigners policies/keys" in said.out
+    _weaken(site, keys)
+    for now in (T1, T2, T3):
+        assert site.tick(*now).code == 5
+    assert site("apply", "--yes", *T4).code == 5
+    told = site("plan", *T4)
+    assert ("RCL3103" in told.out, "RCL3045" in told.out) == (True, True)
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+def test_signatures_are_asked_for_once_an_approver_said_so(shop: Shop, keys: Path) -> None:
+    """By the old rule: an approval without a signature, that its approver brought."""
+    site = Reviewed(shop, f"prune: true\n  approvals: {{approvers: [{ALICE}]}}")
+    site.write("policies/keys", signers_of(keys))
+    site.edit(f"approvers: [{ALICE}]", f"approvers: [{ALICE}], allowedSigners: policies/keys")
+    site.commit("sign approvals from now on", author=BOB)
+    site.approved()
+    assert site("diff", "HEAD~2", "HEAD").code == 0
+    said = site.tick(*T1)
+    assert said.code == 0, said.out
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("shorter", author=BOB)
+    assert site.approve("HEAD~1", "HEAD").code == 64  # without a key
+    assert site.approve("HEAD~1", "HEAD", "--key", str(keys / "alice")).code == 0
+    site.commit("approved", author=BOB)
+    assert site.tick(*T2).code == 0
+    assert site.groups() == {"gold": ("P2D", 2)}
+
+
+@pytest.fixture
+def unjudged(shop: Shop) -> Reviewed:
+    """A site without approvers, in which a person in a terminal says yes."""
+    return Reviewed(shop, "prune: true")
+
+
+def test_the_first_approvers_wait_for_a_person(unjudged: Reviewed) -> None:
+    name_approvers(unjudged)
+    assert unjudged("diff", "base", "HEAD").code == 5
+    unjudged.edit("retention: 5d", "retention: 2d")
+    assert unjudged.approve("HEAD", by=MALLORY).code == 0
+    unjudged.commit("shorter", author=BOB)
+    for now in (T1, T2):
+        said = unjudged.tick(*now)
+        assert (said.code, "run `reconciler apply` without --yes in a terminal" in said.out) == (5, True), said
+    assert unjudged("apply", "--yes", *T3).code == 5
+    assert unjudged.groups() == {"gold": ("P5D", 2)}
+
+
+def test_a_person_in_a_terminal_takes_the_first_approvers_over(unjudged: Reviewed) -> None:
+    name_approvers(unjudged)
+    child = _spawn(unjudged.root, "apply", *T2)
+    child.expect("spec.approvals was changed, and nobody agreed to it; until then this counts: nothing")
+    child.expect("Take that over")
+    child.sendline("yes")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert "RCL3103" not in unjudged("plan", *T2).out
+    unjudged.edit("retention: 5d", "retention: 2d")
+    unjudged.commit("shorter", author=BOB)
+    assert unjudged("apply", "--yes", *T3).code == 5
+    unjudged.approved(by=MALLORY)
+    assert unjudged.tick(*T4).code == 0
+    assert unjudged.groups() == {"gold": ("P2D", 2)}
+
+
+# --- Day, hour and removal --------------------------------------------------------------------------------------
+
+
+def test_another_zone_moves_no_day_before_somebody_agreed(shop: Shop) -> None:
+    """At Honolulu it is still the day on which the approval ends."""
+    site = Reviewed(shop)
+    site.edit("retention: 5d", "retention: 2d")
+    said = site("approve", "HEAD", "--by", ALICE, "--reason", "r", "--until", "2026-03-10", "--yes")
+    assert said.code == 0, said.err
+    site.commit("shorter", author=ALICE)
+    site.edit("timeZone: UTC", "timeZone: Pacific/Honolulu")
+    site.commit("at the beach", author=MALLORY)
+    night = ("--now", "2026-03-11T05:00Z")
+    assert site.tick(*night).code == 5
+    assert "spec.timeZone was changed, and nobody agreed to it; until then this counts: UTC" in site("plan", *night).out
+    assert site("apply", "--yes", *night).code == 5
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+def test_a_site_prunes_once_somebody_agreed(shop: Shop) -> None:
+    """That the group goes was approved where groups that go are kept."""
+    site = Reviewed(shop, f"prune: false\n  approvals: {{approvers: [{ALICE}]}}")
+    path = site.root / "policies" / "silver.yaml"
+    group = site.policy.read_text().partition("---\n")[2]
+    path.write_text(group.replace("name: gold", "name: silver").replace("[one, two]", "[three]"))
+    site.shop.cluster.add(3, "three")
+    site.commit("silver", author=BOB)
+    assert site.apply().code == 0
+    path.unlink()
+    site.edit("prune: false", "prune: true")
+    site.commit("tidy up", author=MALLORY)
+    for now in (T2, T3):
+        said = site.tick(*now)
+        assert (said.code, "RCL3103" in said.out) == (5, True), said
+    assert '"stopProtection"' not in site("plan", "--format", "json", *T3).out
+    assert "silver" in site.groups()
+    site.approved("HEAD~1", "HEAD")
+    assert site.tick(*T4).code == 0
+    assert "RCL3103" not in site("plan", *T4).out
+
+
+def test_rehearsals_are_allowed_once_somebody_agreed(shop: Shop) -> None:
+    shop.policy("rehearsal: true", "rehearsal: false")
+    assert shop("apply", "--yes").code == 0
+    shop.policy("rehearsal: false", "rehearsal: true")
+    for words in (("apply", "--yes"), ("run", "--once"), ("plan",)):
+        said = shop(*words, "--now", "2031-03-10T12:00Z")
+        assert (said.code, "RCL6012" in said.err) == (64, True), said
+    assert shop("plan", "--detailed-exitcode").code == 2
+    assert shop("apply", "--yes", "--break-glass", "a drill").code == 0
+    assert shop("plan", "--now", "2031-03-10T12:00Z").code == 0
+
+
 # --- The site's name ---------------------------------------------------------------------------------------------
 
 
@@ -182,8 +328,9 @@ def test_a_site_of_another_name_brings_no_approvers(site: Reviewed) -> None:
 
 
 def test_without_the_look_at_the_name_it_does(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The defence: `securing.renamed`."""
+    """The defence: `securing.renamed`, and that a Site that goes is held as it was."""
     monkeypatch.setattr(securing, "renamed", lambda settled, written: False)
+    monkeypatch.setattr(settled, "_site", lambda old, new, held: new)
     site.edit("name: hq", "name: hq2")
     site.edit("site: hq", "site: hq2")
     site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
@@ -263,6 +410,7 @@ WIDER = [
     ('[{allow: {from: "01:00", to: "02:00"}}]', '[{allow: {from: "01:00", to: "02:00"}}, {allow: {}}]'),
     ('\n  changeWindows: [{allow: {from: "01:00", to: "02:00"}}]', ""),
     ('from: "01:00"', 'from: "23:00"'),
+    ("timeZone: UTC", "timeZone: Pacific/Auckland"),
 ]
 
 
@@ -280,17 +428,14 @@ def test_a_wider_window_does_not_open_by_itself(shop: Shop, edit: tuple[str, str
 
 def windowed_of(shop: Shop) -> Reviewed:
     """Applied within its window, which is from one to two."""
-    shop.policy("prune: false", WINDOWS.replace(APPROVERS, "prune: false"))
-    opening = ("--now", "2026-03-10T01:30Z")
-    shop("apply", "--yes", *opening)
-    shop.policy("prune: false", APPROVERS)
+    shop.policy("prune: false", WINDOWS)
     site = Reviewed.__new__(Reviewed)
     site.shop, site.root, site.policy = shop, shop.root, shop.root / "policies" / "site.yaml"
     site.document = choose_site(read_good(shop.root).policies, None)
     site.git("init", "-q", "-b", "main")
     site.git("config", "user.email", BOB)
     site.commit("first")
-    assert shop("apply", "--yes", "--now", "2026-03-10T01:40Z").code == 0
+    assert shop("apply", "--yes", "--now", "2026-03-10T01:30Z").code == 0
     return site
 
 

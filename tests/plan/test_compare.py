@@ -170,12 +170,6 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
             }
         ],
     ],
-    ("Site", "spec.approvals"): [
-        {"approvers": ["a", "b"], "allowedSigners": "policies/s"},
-        {"approvers": ["a", "b"]},
-        {"approvers": ["a", "b"], "selfApproval": True},
-        None,
-    ],
     ("Site", "spec.budgets"): [
         {"perDay": {"newMembers": 1, "initialReplication": "1 TB", "expiredPoints": 0}, "shareAtOnce": "5%"},
         {"perDay": {"newMembers": 1, "initialReplication": "1 TB", "expiredPoints": 9}, "shareAtOnce": "5%"},
@@ -218,6 +212,13 @@ ALWAYS: dict[tuple[str, str], list[Any]] = {
     ("Exclusion", "spec.site"): ["hq", "branch"],
     ("Site", "spec.state"): [{"sqlite": {"path": "a"}}, {"sqlite": {"path": "b"}}],
     ("Site", "spec.timeZone"): ["UTC", "Europe/Berlin"],
+    ("Site", "spec.approvals"): [
+        None,
+        {"approvers": ["a", "b"]},
+        {"approvers": ["a"]},
+        {"approvers": ["a", "b"], "allowedSigners": "policies/s"},
+        {"approvers": ["a", "b"], "allowedSigners": "policies/t"},
+    ],
     ("Site", "spec.mail"): [None, {"smtp": "s", "from": "f"}, {"smtp": "s", "from": "f", "credential": "env:X"}],
     ("Site", "spec.clusters"): [
         [{"name": "a", "inventory": {"directory": {"path": "a"}}}],
