@@ -22,7 +22,10 @@ def cannot_write(error: BaseException) -> bool:
     only reads, or only notes what it saw, goes on without."""
     if isinstance(error, OSError):
         return error.errno in (*_FULL, *_FORBIDDEN, errno.EROFS)
-    return isinstance(error, ReconcilerError) and error.diagnostic.code in _CANNOT_WRITE
+    if not isinstance(error, ReconcilerError):
+        return False
+    system = error.__cause__ if error.diagnostic.code == "RCL0021" else None
+    return error.diagnostic.code in _CANNOT_WRITE or (isinstance(system, OSError) and cannot_write(system))
 
 
 def is_forbidden(error: OSError) -> bool:

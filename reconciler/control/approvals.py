@@ -42,7 +42,8 @@ class Court(msgspec.Struct, frozen=True):
 
     `wrote` tells of the hash of a change which of the authors wrote just that; None: that cannot be told, all of them.
     `removals` are the changes of the approvers themselves, by hash. `unbrought` says why an approval without a
-    signature was not brought by its approver; "" where it was, or where Git knows nothing of it.
+    signature was not brought by its approver; "" where it was, or where Git knows nothing of it; `taken_back` why any
+    approval counts no more because it was removed once.
     """
 
     site: str
@@ -56,6 +57,7 @@ class Court(msgspec.Struct, frozen=True):
     wrote: Callable[[str], frozenset[str] | None] = _everybody
     removals: Mapping[str, Removal] = {}
     unbrought: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
+    taken_back: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
 
 
 def approved(
@@ -74,6 +76,7 @@ def approved(
             why = "it is not committed"
         if not why and court.rules is not None and court.rules.allowed_signers is None:
             why = court.unbrought(each)
+        why = why or court.taken_back(each)
         place = each.positions.at("metadata", "name")
         if why:
             found.append(_uncounted(f"the approval {name} does not count: {why}", place))

@@ -6,6 +6,7 @@ commit is read as it is and held against its parents. What cannot be told so is 
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -15,6 +16,7 @@ import msgspec
 
 from reconciler import gitrepo
 from reconciler.control.authorship import EMPTY
+from reconciler.control.policies import FOLDER
 from reconciler.control.states import State, changed, read_commit
 from reconciler.errors import PolicyError, ReconcilerError
 from reconciler.model.comparison import DocumentChange
@@ -241,3 +243,27 @@ def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str]
         return ""
     by = spec.approved_by
     return f"{others[0]} brought it, not {by}: without a signature it counts where {by} is the author of its commits"
+
+
+#: What the id of an approval looks like in the file that holds it.
+_ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+
+
+def taken_back(root: Path, commits: Iterable[str], spec: ApprovalSpec, paths: frozenset[str]) -> str:
+    """Why an approval does not count because some commit up to these took it out again, or a link to it: who says yes
+    may say no after all, and the commit of the yes can be picked again. "" where none did, or there is no commit."""
+    known = tuple(sorted({each for each in commits if each}))
+    if not known:
+        return ""
+    try:
+        found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
+    except ReconcilerError as error:
+        return f"nobody knows whether it was taken back: {error.diagnostic.message}"
+    if spec.id not in found.words and not paths & found.links:
+        return ""
+    return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+
+
+@lru_cache(maxsize=16)
+def _gone(root: str, commits: tuple[str, ...], below: tuple[str, ...]) -> gitrepo.Gone:
+    return gitrepo.gone(Path(root), commits, below, _ID)

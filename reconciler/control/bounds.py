@@ -57,7 +57,9 @@ def explained(error: Exception, subject: str, folder: Path) -> ReconcilerError:
     if isinstance(error, OSError):
         where = f" at {error.filename}" if error.filename else ""
         what = f"{subject} cannot be read or written: {error.strerror or error}{where}"
-        return Unreachable("RCL0021", what, "Look at that file or disk; what else there is goes on.", subject=subject)
+        told = Unreachable("RCL0021", what, "Look at that file or disk; what else there is goes on.", subject=subject)
+        told.__cause__ = error  # who asks whether it can be written there still learns it
+        return told
     kept = _keep(error, folder)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})" if frames else ""

@@ -12,7 +12,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.control.approvals import Court, approved, covering, removals
 from reconciler.control.authorship import wrote
-from reconciler.control.blame import Blame, blame, lazily, onward, unbrought
+from reconciler.control.blame import Blame, blame, lazily, onward, taken_back, unbrought
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import checked_out, names_of
 from reconciler.control.states import State, changed, judges_of, side_of, text_of
@@ -98,6 +98,7 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
             wrote=who,
             removals=removals(changes),
             unbrought=_unbrought(root, older, newer),
+            taken_back=_taken_back(root, older, newer),
         )
         mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
         counting, wrong = approved(mine, court)
@@ -176,15 +177,31 @@ def _wrote(
 
 def _unbrought(root: Path, older: State, newer: State) -> Callable[[Placed[ApprovalDocument]], str]:
     """Why an approval was not brought by its approver. Two folders have no commits: then that cannot be asked."""
-    links = {each.name: names_of((each,)) for each in newer.sources}
 
     def why(placed: Placed[ApprovalDocument]) -> str:
         if not older.commit and not newer.commit:
             return ""
-        name = placed.positions.at().file
-        return unbrought(root, newer.commit, placed.document.spec, links.get(name, frozenset({name})), _at_work(root))
+        return unbrought(root, newer.commit, placed.document.spec, _paths(newer, placed), _at_work(root))
 
     return why
+
+
+def _taken_back(root: Path, older: State, newer: State) -> Callable[[Placed[ApprovalDocument]], str]:
+    """Why an approval counts no more: it was removed in the past of one side or the other."""
+
+    def why(placed: Placed[ApprovalDocument]) -> str:
+        if not older.commit and not newer.commit:
+            return ""
+        both = (older.commit, newer.commit or gitrepo.head(root))
+        return taken_back(root, both, placed.document.spec, _paths(newer, placed))
+
+    return why
+
+
+def _paths(state: State, placed: Placed[ApprovalDocument]) -> frozenset[str]:
+    """The file of an approval, and the links that lead to it."""
+    name = placed.positions.at().file
+    return names_of(each for each in state.sources if each.name == name) or frozenset({name})
 
 
 def _at_work(root: Path) -> frozenset[str]:

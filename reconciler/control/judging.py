@@ -18,7 +18,7 @@ import msgspec
 from reconciler import files, gitrepo
 from reconciler.control.approvals import Court, approved, removals
 from reconciler.control.authorship import EMPTY, Side, wrote
-from reconciler.control.blame import Blame, blame, onward, unbrought
+from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
 from reconciler.control.site import Site
 from reconciler.control.states import State, read_state, side_of
@@ -34,7 +34,7 @@ from reconciler.model.documents import (
     SiteDocument,
 )
 from reconciler.model.encode import decode
-from reconciler.parse import FolderTree, PolicyFile, read_one
+from reconciler.parse import FolderTree, read_one
 from reconciler.parse.load import LARGEST_FILE
 from reconciler.plan.consent import written_since
 from reconciler.plan.settled import Guard, guardrails_now
@@ -94,6 +94,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         wrote=_wrote(bench, policies, since, changed, changes) if not authors else _everybody,
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
+        taken_back=_taken_back(bench.root, since, changed),
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
@@ -154,11 +155,29 @@ def _unbrought(root: Path, uncommitted: frozenset[str] | None) -> Callable[[Plac
     def why(placed: Placed[ApprovalDocument]) -> str:
         if uncommitted is None:
             return ""
-        name = placed.positions.at().file
-        own = next((each for each in policy_files(root) if each.name == name), PolicyFile(name))
-        return unbrought(root, "", placed.document.spec, names_of((own,)), uncommitted)
+        return unbrought(root, "", placed.document.spec, _paths(root, placed), uncommitted)
 
     return why
+
+
+def _taken_back(
+    root: Path, since: str, uncommitted: frozenset[str] | None
+) -> Callable[[Placed[ApprovalDocument]], str]:
+    """Why an approval counts no more: it was removed in the past of what is checked out, or of what was applied."""
+
+    def why(placed: Placed[ApprovalDocument]) -> str:
+        if uncommitted is None:
+            return ""
+        known = (gitrepo.head(root), since if since and gitrepo.is_revision(root, since) else "")
+        return taken_back(root, known, placed.document.spec, _paths(root, placed))
+
+    return why
+
+
+def _paths(root: Path, placed: Placed[ApprovalDocument]) -> frozenset[str]:
+    """The file of an approval, and the links that lead to it."""
+    name = placed.positions.at().file
+    return names_of(each for each in policy_files(root) if each.name == name) or frozenset({name})
 
 
 def bench_of(site: Site) -> Bench:

@@ -7,7 +7,7 @@ attributes can name filters (ADR 12).
 """
 
 from reconciler.gitrepo.checkout import changed_files, identity, state
-from reconciler.gitrepo.history import Commit, authors, brought, commits, is_ancestor, merge_bases
+from reconciler.gitrepo.history import Commit, Gone, authors, brought, commits, gone, is_ancestor, merge_bases
 from reconciler.gitrepo.objects import (
     FOLDER,
     LINK,
@@ -30,12 +30,14 @@ __all__ = [
     "Commit",
     "CommitTree",
     "Entry",
+    "Gone",
     "authors",
     "brought",
     "changed_files",
     "commits",
     "brings",
     "entries",
+    "gone",
     "head",
     "identity",
     "is_ancestor",

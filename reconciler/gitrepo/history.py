@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from reconciler.errors import Unreachable, UsageError
 from reconciler.gitrepo.call import git
-from reconciler.gitrepo.objects import objects, resolve, too_shallow
+from reconciler.gitrepo.objects import LINK, Entry, is_shallow, objects, read_objects, resolve, too_shallow
 from reconciler.model.names import fold
 
 
@@ -63,8 +64,8 @@ def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, 
 
 def brought(folder: Path, commit: str, *paths: str) -> frozenset[str]:
     """E-mail of the author of every commit up to this one that made one of the paths what it was then; a commit that
-    moves a file brings it. Raises `ConsentNeeded`, RCL0016, where the clone is shallow and the first of them is not
-    there."""
+    moves a file brings it. A merge that has each of them as one of its parents has it brings nothing: who merges is not
+    who brought it. Raises `ConsentNeeded`, RCL0016, where the clone is shallow and the first of them is not there."""
     walk = ("rev-list", "--full-history", "--end-of-options", resolve(folder, commit), "--", *paths)
     found = git(folder, *walk).decode().split()
     if not found:
@@ -75,7 +76,55 @@ def brought(folder: Path, commit: str, *paths: str) -> frozenset[str]:
     cut = next((name for name in found if headers[name].parents != parents.get(name, [])), None)
     if cut is not None:
         raise too_shallow(folder, f"the parents of {cut[:12]}")
-    return frozenset(each.author for each in headers.values())
+    merges = {name: headers[name].parents for name in found if len(headers[name].parents) > 1}
+    pairs = [(name, parent) for name, ahead in merges.items() for parent in ahead]
+    changed = _changed(folder, pairs, *paths)
+    taken = {name for name, ahead in merges.items() if not frozenset.intersection(*(changed[name, p] for p in ahead))}
+    return frozenset(headers[name].author for name in found if name not in taken)
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """What some commit took away: words that were in a file and are in none of those that it wrote, and the paths of
+    links that it removed or led elsewhere."""
+
+    words: frozenset[str]
+    links: frozenset[str]
+
+
+def gone(folder: Path, commits: Sequence[str], below: Sequence[str], words: re.Pattern[bytes]) -> Gone:
+    """What any commit up to these took away at and below paths, of what the pattern finds there. Raises
+    `ConsentNeeded`, RCL0016, where the clone is shallow or partial: then that cannot be told."""
+    if is_shallow(folder):
+        raise too_shallow(folder, "its first commits")
+    walk = ("rev-list", "--full-history", "--end-of-options", *commits, "--", *below)
+    found = git(folder, *walk).decode().split()
+    headers = {name: _headers(data) for name, data in objects(folder, found)}
+    pairs = [(name, parent) for name in found for parent in headers[name].parents]
+    lost: set[str] = set()
+    links: set[str] = set()
+    for first in range(0, len(pairs), _AT_ONCE):
+        compared = _compared(folder, pairs[first : first + _AT_ONCE], *below)
+        links |= {path for changes in compared for path, change in changes.items() if change.old.mode == LINK}
+        both = [
+            (_files(each.old for each in one.values()), _files(each.new for each in one.values())) for one in compared
+        ]
+        sides = [(old, new) for old, new in both if old]
+        blobs = {blob for old, new in sides for blob in old | new}
+        texts = read_objects(folder, blobs, _LARGEST)
+        said = {blob: frozenset(words.findall(text or b"")) for blob, text in texts.items()}
+        for old, new in sides:
+            before, after = (frozenset().union(*(said[blob] for blob in side)) for side in (old, new))
+            lost |= {word.decode("utf-8", "replace") for word in before - after}
+    return Gone(frozenset(lost), frozenset(links))
+
+
+#: A file of more is no policy, so nothing is looked for in it.
+_LARGEST = 8 * 1024 * 1024
+
+
+def _files(entries: Iterable[Entry]) -> frozenset[str]:
+    """The objects of regular files among them."""
+    return frozenset(each.object for each in entries if each.mode.startswith("100"))
 
 
 def is_ancestor(folder: Path, older: str, newer: str) -> bool:
@@ -130,32 +179,41 @@ def _address(person: bytes) -> str:
 _AT_ONCE = 2_000
 
 
-def _changed(folder: Path, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], frozenset[str]]:
-    """Of each (commit, parent) the paths that differ; of a commit without a parent all that it has."""
+class _Change(msgspec.Struct, frozen=True):
+    """What a path was and is; one that is not there has the mode 000000."""
+
+    old: Entry
+    new: Entry
+
+
+def _changed(folder: Path, pairs: Sequence[tuple[str, str]], *below: str) -> dict[tuple[str, str], frozenset[str]]:
+    """Of each (commit, parent) the paths that differ, at and `below` some or all; of a commit without a parent all that
+    it has."""
     found: dict[tuple[str, str], frozenset[str]] = {}
     for first in range(0, len(pairs), _AT_ONCE):
         chunk = pairs[first : first + _AT_ONCE]
-        found.update(zip(chunk, _compared(folder, chunk), strict=True))
+        found.update(zip(chunk, map(frozenset, _compared(folder, chunk, *below)), strict=True))
     return found
 
 
-def _compared(folder: Path, pairs: Sequence[tuple[str, str]]) -> list[frozenset[str]]:
+def _compared(folder: Path, pairs: Sequence[tuple[str, str]], *below: str) -> list[dict[str, _Change]]:
     """In the order of the pairs: the name of each one's commit stands before its paths in what git answers."""
     given = "".join(f"{commit} {parent}".strip() + "\n" for commit, parent in pairs).encode()
     options = ("-r", "-z", "--root", "--always", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
-    shown = ("--raw", "--no-abbrev", "--relative", "--", ".")
+    shown = ("--raw", "--no-abbrev", "--relative", "--", *(below or (".",)))
     fields = iter(git(folder, "diff-tree", "--stdin", *options, *shown, given=given).split(b"\0"))
-    found: list[set[str]] = []
+    found: list[dict[str, _Change]] = []
     told: list[str] = []
     for field in fields:
         if field.startswith(b":"):
-            found[-1].add(next(fields).decode("utf-8", "surrogateescape"))
+            was, now, old, new, _ = field[1:].decode("ascii").split()
+            found[-1][next(fields).decode("utf-8", "surrogateescape")] = _Change(Entry(was, old), Entry(now, new))
         elif field:
-            found.append(set())
+            found.append({})
             told.append(field.decode("ascii", "replace").strip())
     if told != [commit for commit, _ in pairs]:
         raise Unreachable("RCL0009", "git diff-tree answers otherwise than it was asked", "Install a newer Git.")
-    return [frozenset(paths) for paths in found]
+    return found
 
 
 def _merged(folder: Path, parents: Sequence[str], changed: Mapping[str, frozenset[str]]) -> frozenset[str]:

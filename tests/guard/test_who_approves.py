@@ -440,6 +440,194 @@ def test_without_the_look_at_who_brought_it_it_counts(
     assert (site("diff", "base", "HEAD").code, site.tick().code) == ((0, 5) if door is compare else (5, 0))
 
 
+# --- Who merges, and who takes it back ---------------------------------------------------------------------------
+
+
+def _on_a_branch(site: Reviewed) -> None:
+    """Carol weakens gold on her branch, and Alice commits her approval there."""
+    site.git("checkout", "-qb", "change")
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+
+
+def _main_moved_on(site: Reviewed) -> None:
+    site.git("checkout", "-q", "main")
+    _set(site, "silver", 9, BOB)
+
+
+def _merged_at_once(site: Reviewed) -> None:
+    site.git("checkout", "-q", "main")
+    _merge(site, "change", author=CAROL)
+
+
+def _merged_later(site: Reviewed) -> None:
+    _main_moved_on(site)
+    _merge(site, "change", author=CAROL)
+
+
+def _merged_by_the_forge(site: Reviewed) -> None:
+    """`refs/pull/N/merge`, which CI checks out by its id."""
+    _main_moved_on(site)
+    site.git("checkout", "-q", "--detach")
+    _merge(site, "change", author="noreply@forge.example")
+
+
+def _main_merged_in(site: Reviewed) -> None:
+    _main_moved_on(site)
+    site.git("checkout", "-q", "change")
+    _merge(site, "main", author=CAROL)
+    site.git("checkout", "-q", "main")
+    _merge(site, "change", author=BOB)
+
+
+def _three_at_once(site: Reviewed) -> None:
+    site.git("checkout", "-qb", "other", "base")
+    _set(site, "silver", 8, BOB)
+    site.git("checkout", "-q", "main")
+    _merge(site, "change", "other", author=CAROL)
+
+
+MERGES = [_merged_at_once, _merged_later, _merged_by_the_forge, _main_merged_in, _three_at_once]
+
+
+@pytest.mark.parametrize("way", MERGES)
+def test_who_merges_an_approval_is_not_who_brought_it(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    _on_a_branch(site)
+    way(site)
+    said = site("diff", "base", "HEAD")
+    assert said.code == 0, said.out
+    done = site.tick()
+    assert done.code == 0, done.out + done.err
+    assert site.groups()["gold"] == ("P4D", 1)
+
+
+def test_what_a_merge_makes_of_an_approval_is_its_work(site: Reviewed) -> None:
+    _on_a_branch(site)
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    site.git("checkout", "-q", "main")
+    site.git("merge", "-q", "--no-ff", "--no-commit", "change")
+    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    site.commit("merged", author=CAROL)
+    assert f"{CAROL} brought it, not {ALICE}" in site("diff", "base", "HEAD").out
+    assert site.tick().code == 5
+
+
+def _pick(site: Reviewed, commit: str, author: str = MALLORY) -> None:
+    """The author stays who he was."""
+    site.git("-c", f"user.email={author}", "cherry-pick", commit)
+
+
+def _removed(site: Reviewed) -> None:
+    """Alice takes it back, and Mallory picks her commit again."""
+    yes = site.git("rev-parse", "HEAD")
+    site.git("rm", "-rq", "policies/approvals")
+    site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
+    assert site("diff", "base", "HEAD").code == 5
+    _pick(site, yes)
+
+
+def _moved_and_removed(site: Reviewed) -> None:
+    yes = site.git("rev-parse", "HEAD")
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    site.git("mv", str(document), "policies/mine.yaml")
+    site.commit("moved", author=ALICE)
+    assert site("diff", "base", "HEAD").code == 0
+    site.git("rm", "-q", "policies/mine.yaml")
+    site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
+    _pick(site, yes)
+
+
+def _removed_by_a_merge(site: Reviewed) -> None:
+    """The merge takes the side without it, though nobody changed it there."""
+    site.git("branch", "yes")
+    _set(site, "silver", 9, BOB)
+    site.git("checkout", "-qb", "without", "HEAD~2")
+    _set(site, "silver", 8, BOB)
+    _merge(site, "-s", "ours", "yes", author=ALICE)
+    _pick(site, "yes")
+
+
+def _reverted(site: Reviewed) -> None:
+    yes = site.git("rev-parse", "HEAD")
+    site.git("-c", f"user.email={ALICE}", "revert", "--no-edit", yes)
+    _pick(site, yes)
+
+
+def _the_link_removed(site: Reviewed) -> None:
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    site.write("notes/mine.yaml", document.read_text())
+    document.unlink()
+    (site.root / "policies" / "mine.yaml").symlink_to("../notes/mine.yaml")
+    site.git("add", "-A", "notes", "policies")
+    site.git("commit", "-qm", "yes", "--amend", f"--author=n <{ALICE}>")
+    yes = site.git("rev-parse", "HEAD")
+    assert site("diff", "base", "HEAD").code == 0
+    site.git("rm", "-q", "policies/mine.yaml")
+    site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
+    site.git("checkout", yes, "policies/mine.yaml")
+    site.commit("yes", author=ALICE)
+
+
+TAKEN_BACK = [_removed, _moved_and_removed, _removed_by_a_merge, _reverted, _the_link_removed]
+
+
+@pytest.mark.parametrize("way", TAKEN_BACK)
+def test_an_approval_that_was_taken_back_counts_no_more(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+    assert site("diff", "base", "HEAD").code == 0
+    way(site)
+    assert len(read_commit(site.root, site.git("rev-parse", "HEAD")).policies.approvals) == 1
+    for said in (site("diff", "base", "HEAD"), site("diff", "base"), site("plan", *T1)):
+        assert "it was taken back" in said.out, said.out
+    assert site.tick().code == 5
+    assert site.groups()["gold"] == ("P5D", 1)
+    _approved(site, "base", "HEAD", by=ALICE)
+    assert site("diff", "base", "HEAD").code == 0
+    assert site.tick().code == 0
+
+
+def test_it_was_taken_back_on_the_other_side(site: Reviewed) -> None:
+    """The branch does not have the commit that removed it, the server's does."""
+    _on_a_branch(site)
+    yes = site.git("rev-parse", "HEAD")
+    site.git("checkout", "-q", "main")
+    _pick(site, yes, author=ALICE)
+    site.git("rm", "-rq", "policies/approvals")
+    site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
+    site.git("checkout", "-q", "change")
+    assert site("diff", "base", "HEAD").code == 0
+    assert "it was taken back" in site("diff", "main", "HEAD").out
+    site.git("checkout", "-q", "--detach")
+    _merge(site, "main", author=CAROL)
+    assert "it was taken back" in site("plan", *T1).out or not list((site.root / "policies" / "approvals").glob("*"))
+    assert site.tick().code == 5
+
+
+@pytest.mark.parametrize("door", [compare, judging])
+def test_without_the_look_at_what_was_removed_it_counts_again(
+    site: Reviewed, door: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "taken_back", lambda *words: "")
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+    _removed(site)
+    assert (site("diff", "base", "HEAD").code, site.tick().code) == ((0, 5) if door is compare else (5, 0))
+
+
+def test_whether_it_was_taken_back_cannot_be_told_in_a_shallow_clone(
+    site: Reviewed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+    clone = tmp_path_factory.mktemp("clone") / "c"
+    command = ("git", "clone", "-q", "--depth", "3", f"file://{site.root}", str(clone))
+    subprocess.run(command, check=True, capture_output=True)
+    (placed,) = read_commit(clone, site.git("rev-parse", "HEAD")).policies.approvals
+    why = blaming.taken_back(clone, [site.git("rev-parse", "HEAD")], placed.document.spec, frozenset())
+    assert "whether it was taken back" in why
+
+
 # --- The approvers themselves ----------------------------------------------------------------------------------
 
 
