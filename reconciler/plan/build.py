@@ -153,7 +153,9 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
     """The plan of the policies as they are given."""
     desired = desire(policies, situation)
     unreadable = {name: able.unreadable for name, able in situation.capabilities.items()}
-    held = Held(situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt)
+    held = Held(
+        situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt, situation.clusters
+    )
     difference = diff(desired, held)
     within = _within(difference.changes, situation.scope)
     world = world_of(situation)
