@@ -116,6 +116,8 @@ def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
         removal = court.removals.get(change)
         if by in mine:
             found[change] = f"{spec.approved_by} wrote the change; somebody else approves it"
+        elif "" in mine:
+            found[change] = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
         elif removal is not None and by in _folded(removal.gone) and _folded(removal.stay) - mine:
             found[change] = f"{spec.approved_by} is an approver no longer by the change; one who stays approves it"
     return found
@@ -124,7 +126,7 @@ def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
 def _writers(change: str, by: str, court: Court) -> frozenset[str]:
     """Who wrote the change: looked up only where it decides something."""
     everybody = court.authors or frozenset()
-    if by not in _folded(everybody) and change not in court.removals:
+    if by not in _folded(everybody) and "" not in everybody and change not in court.removals:
         return everybody
     told = court.wrote(change)
     return everybody if told is None else told

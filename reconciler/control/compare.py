@@ -148,7 +148,7 @@ def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[
         return frozenset({own}) if own else None
     found = frozenset() if newer.commit else frozenset({own})
     found |= wrote(root, side_of(older), side_of(newer))
-    return found - {""} or None
+    return found if found - {""} else None
 
 
 def _wrote(

@@ -260,14 +260,14 @@ def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str
 
 
 def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
-    """Who wrote the policies since they were last applied, but for commits that only bring approvals; None where Git
-    cannot tell."""
+    """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
+    where one does not say whose it is, None where Git cannot tell."""
     if changed is None:
         return None
     found = {gitrepo.identity(root)} if changed else set()
     try:
         older = _then(root, since) if since else Side("", EMPTY)
-        return frozenset((found | wrote(root, older, Side("", policies, names_of(policy_files(root))))) - {""})
+        return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
     except ReconcilerError:
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,6 +12,7 @@ from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
     CatalogSnapshot,
     Change,
+    ClusterSnapshot,
     DataSource,
     Direction,
     FieldChange,
@@ -25,6 +26,7 @@ from reconciler.model import (
 from reconciler.model.encode import inline
 from reconciler.model.names import fold
 from reconciler.plan.direction import FIELDS, Field, of_release, taking, worst
+from reconciler.plan.former import still_meant
 from reconciler.plan.globs import glob_matches
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
@@ -41,13 +43,14 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class Held(msgspec.Struct, frozen=True):
     """What there is: the catalogs by server with the fields that each cannot read back, what we own there,
     whether groups that vanished from the policies may be stopped, and the names (patterns) of groups that nobody owns
-    and that are to become ours."""
+    and that are to become ours; and the clusters, by which it is told why a member leaves."""
 
     catalogs: Mapping[str, CatalogSnapshot]
     unreadable: Mapping[str, frozenset[str]]
     ledger: tuple[LedgerEntry, ...]
     prune: bool
     adopt: tuple[str, ...] = ()
+    clusters: Mapping[str, ClusterSnapshot] = {}
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -129,7 +132,7 @@ class _Differ:
         self._rounded(desired, kept)
         asked = msgspec.structs.replace(desired, group=as_held(desired.group, before, kept)) if kept else desired
         fields = _fields(before, entry.applied, asked, assumed)
-        fields += _members(before.members, entry, asked)
+        fields += _members(before.members, entry, asked, still_meant(entry, desired.selectors, self.held.clusters))
         renamed = before.name != desired.group.name
         if not fields and not renamed:
             return None
@@ -344,7 +347,9 @@ def _same_default(field: Field, before: ProtectionGroup, desired: DesiredGroup) 
     return field.path == "shortTerm.rpo" and written is None and schedule == new and is_default_rpo(old)
 
 
-def _members(before: tuple[Member, ...], entry: LedgerEntry, desired: DesiredGroup) -> list[FieldChange]:
+def _members(
+    before: tuple[Member, ...], entry: LedgerEntry, desired: DesiredGroup, meant: Callable[[DataSource], bool]
+) -> list[FieldChange]:
     if before == desired.group.members:
         return []
     old = {member.source: member for member in before}
@@ -356,7 +361,8 @@ def _members(before: tuple[Member, ...], entry: LedgerEntry, desired: DesiredGro
     def why(source: DataSource, there: bool) -> Reason:
         if (source in applied) == there:
             return Reason.CHANGED_OUTSIDE
-        return Reason.POLICY_CHANGED if rules_changed else Reason.MACHINES_CHANGED
+        written = rules_changed if there else meant(source)
+        return Reason.POLICY_CHANGED if written else Reason.MACHINES_CHANGED
 
     changes = [
         FieldChange("members", None, str(source), Direction.STRENGTHENS, why(source, True), place)

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.model import comparison
 from tests.shop import Shop
-from tests.support.reviewed import ALICE, BY, MALLORY, T1, Reviewed
+from tests.support.reviewed import ALICE, BY, MALLORY, T1, Reviewed, divided_of
 
 T2 = ("--now", "2026-03-10T13:00Z")
 RENAMES = ("renamed together with the change", "renamed before")
@@ -149,3 +149,37 @@ def test_nor_of_the_name_of_a_guardrail(site: Reviewed) -> None:
     site.git("-c", f"user.email={ALICE}", "cherry-pick", approval)
     assert site("diff", "before", "HEAD").code == 5
     assert site("run", "--once", *T2).code == 5
+
+
+# --- Members that go along ---------------------------------------------------------------------------------------
+
+
+def _narrowed(shop: Shop) -> Reviewed:
+    """One machine less is approved, and another one loses the name by which it is a member."""
+    site = divided_of(shop)
+    site.replace("gold.yaml", "names: [one, two]", 'names: ["one*", "two*"]')
+    site.commit("patterns")
+    assert site("run", "--once", *T1).code == 0
+    site.git("tag", "before")
+    site.replace("gold.yaml", 'names: ["one*", "two*"]', 'names: ["one*"]')
+    site.commit("no tests", author=MALLORY)
+    site.approved("before", "HEAD")
+    stated = shop.cluster.disk(1).with_name("vm.json")
+    stated.write_text(stated.read_text().replace('"name": "one"', '"name": "x-one"'))
+    return site
+
+
+def test_what_was_approved_takes_no_other_machine_along(shop: Shop) -> None:
+    site = _narrowed(shop)
+    assert site("run", "--once", *T2).code == 5
+    assert site.groups()["gold"] == ("P5D", 1)
+    assert "x-one" in site("plan", *T2).out
+
+
+def test_without_the_former_rules_it_does(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `former.still_meant`, by which the difference tells why each machine leaves."""
+    diff = sys.modules["reconciler.plan.diff"]
+    monkeypatch.setattr(diff, "still_meant", lambda entry, selectors, clusters: lambda source: True)
+    site = _narrowed(shop)
+    site("run", "--once", *T2)
+    assert site.groups().get("gold", ("", 0))[1] == 0

@@ -198,7 +198,7 @@ FIELDS: dict[str, Told] = {
         "spec.placement[].server": never("s", "t"),
         "spec.approvals.approvers": always(["a"], ["a", "b"], ["a", "b", "c"]),
         "spec.approvals.selfApproval": weaker(None, True),
-        "spec.approvals.allowedSigners": weaker("policies/s", None),
+        "spec.approvals.allowedSigners": always("policies/s", None),
         "spec.budgets.perDay.initialReplication": weaker("1 TB", "2 TB", None),
         "spec.budgets.perDay.newMembers": weaker(1, 4, None),
         "spec.budgets.perDay.expiredPoints": weaker(0, 9, None),
