@@ -50,8 +50,8 @@ class Weighed(msgspec.Struct, frozen=True):
 def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
     """How what is written differs from what is settled, with the hashes that `diff` gives."""
     found = list(compare(_policies(settled, written), _policies(written, written)))
-    path = _signers_path(written)
-    signers = signer_changes(path, _signers(settled), written.signers) if path else None
+    path = _signers_path(written) or _signers_path(settled)
+    signers = signer_changes(path, _signers(settled), _signers(written)) if path else None
     return (*found, *([signers] if signers is not None else []))
 
 
