@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler import encoded, files, gitrepo
-from reconciler.errors import Refused, Unreachable
+from reconciler.errors import ReconcilerError, Refused, Unreachable
 from reconciler.model import Lineage
 
 _KEEP = ".reconciler"
@@ -80,7 +80,10 @@ def check_place(
 def check_not_brought(root: Path, path: Path) -> None:
     """Raises `Refused`, RCL3110, where the state at `path`, or the note of it, is a file of the repository that the
     policies come with: whoever may write them could bring a state by which he is the approver."""
-    commit = gitrepo.head(root)
+    try:
+        commit = gitrepo.head(root)
+    except ReconcilerError:
+        return  # no commit can make Git fail; where it does, backups go on, and no approval counts (`judging`)
     if not commit:
         return
     if gitrepo.entries(root, commit, _KEEP):
