@@ -12,7 +12,7 @@ import pytest
 from reconciler.cli import applying
 from reconciler.control import securing
 from reconciler.plan import build
-from reconciler.store import Opening, open_memory
+from reconciler.store import open_memory
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, MALLORY, Reviewed
 
@@ -257,12 +257,12 @@ def test_an_exclusion_that_waits_does_not_keep_a_group_from_what_it_left(shop: S
 
 def test_a_state_that_knows_no_exclusions_begins_with_those_that_are_there(shop: Shop) -> None:
     site = Reviewed(shop, files={"policies/spared.yaml": SPARED % ("three", "2026-12-31")})
-    with closing(open_memory(site.root / "var" / "hq.db", Opening.WRITE)) as memory:
+    with closing(open_memory(site.root / "var" / "hq.db")) as memory:
         told = memory.ledger.site_document()
         assert told is not None
         memory.ledger.record_site({key: each for key, each in told.items() if key != "exclusions"})
     assert site.tick(*T2).code == 0
-    with closing(open_memory(site.root / "var" / "hq.db", Opening.WRITE)) as memory:
+    with closing(open_memory(site.root / "var" / "hq.db")) as memory:
         told = memory.ledger.site_document()
     assert told is not None
     assert [each["metadata"]["name"] for each in told["exclusions"]] == ["spared"]
