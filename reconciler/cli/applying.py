@@ -24,7 +24,7 @@ from reconciler.control.lease import holding, where_it_can_be
 from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.policies import Policies, read_good, read_or_last_good
 from reconciler.control.propose import PlanWish, check_state, propose, waiting_of
-from reconciler.control.remembering import refresh_ledger
+from reconciler.control.remembering import note_taken, refresh_ledger
 from reconciler.control.resuming import unfinished
 from reconciler.control.saved import read
 from reconciler.control.securing import Secured, opened, record_site, secure, settle_guard
@@ -46,6 +46,7 @@ from reconciler.errors import (
 )
 from reconciler.model import Plan, Reason
 from reconciler.plan import Proposal, Scope
+from reconciler.plan.unagreed import WAITS
 from reconciler.report import applied_text, plan_text, waiting_text
 from reconciler.store import Opening
 from reconciler.wiring import Trust, choose_site, open_state, state_path
@@ -77,6 +78,10 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         _first(site)
         tidy(site)
         _, proposal = _propose(site, policies, wish)
+        if proposal.waiting and _takes_documents(site, proposal, consent):
+            wish = msgspec.structs.replace(wish, agreed=frozenset(each.field.change_hash for each in proposal.waiting))
+            _, proposal = _propose(site, policies, wish)
+        waits = worst([waits, ExitCode.CONSENT_NEEDED if proposal.waiting else ExitCode.SUCCESS])
         to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
             _remember(site, policies, proposal, wish)
@@ -92,12 +97,14 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
                     "Run `reconciler apply` again and look at the new plan; nothing was changed.",
                     subject=site.name,
                 )
-            refresh_ledger(site, again.desired, again.plan)
+            refresh_ledger(site, again)
             learn_agreed(site, again.desired, seen)
             note_and_record(site, seen)
             applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
             whole = agreement.plan.plan_hash == again.plan.plan_hash and wish.scope == Scope()
-            record_site(site, policies.policies, settled=whole and not applied.left, glass=bool(consent.glass))
+            settled = whole and not applied.left and not again.waiting
+            record_site(site, policies.policies, settled=settled, glass=bool(consent.glass))
+            note_taken(site, again)
             codes = [waits, _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
@@ -180,6 +187,15 @@ def _takes_over(site: Site, secured: Secured, consent: Consent) -> bool:
     return ask("\nThe site's own rules, or what it opens, are weakened as shown. Take that over?")
 
 
+def _takes_documents(site: Site, proposal: Proposal, consent: Consent) -> bool:
+    """Whether somebody who is asked in a terminal, where the site names no approvers, says yes to what weakens in
+    documents without a step."""
+    if consent.yes or consent.glass or wants_approvers(site) or not somebody_there():
+        return False
+    tell(each for each in proposal.plan.findings if each.code == WAITS)
+    return ask("\nDocuments of groups are weakened as shown, though no step shows it. Take that over?")
+
+
 def tidy(site: Site) -> None:
     """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
     if site.memory.writable and site.memory.journal.open_runs():
@@ -205,7 +221,10 @@ def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate
 def _nothing_more(site: Site, policies: Policies) -> bool:
     """Whether a plan of the policies as they are has no step."""
     try:
-        return policies.current and not propose(site, policies.policies, observe_whole(site)).plan.steps
+        if not policies.current:
+            return False
+        proposal = propose(site, policies.policies, observe_whole(site))
+        return not proposal.plan.steps and not proposal.waiting
     except (PolicyError, Refused):
         return False
 
@@ -229,9 +248,10 @@ def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanWish
     """Keeps in mind what members are called now; whoever is at work on the site does it as well."""
     try:
         with holding(site):
-            refresh_ledger(site, proposal.desired, proposal.plan)
+            refresh_ledger(site, proposal)
             learn_agreed(site, proposal.desired, observe_whole(site))
-            record_site(site, policies.policies, settled=wish.scope == Scope())
+            record_site(site, policies.policies, settled=wish.scope == Scope() and not proposal.waiting)
+            note_taken(site, proposal)
     except LockHeld as error:
         note(error.diagnostic.message)
 

@@ -50,7 +50,10 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     if strangers:
         raise _unsound(site, f"the site has no server {strangers[0]}")
     observation = observe_whole(site)
-    situation = msgspec.structs.replace(situation_now(site, observation), spent=spent_today(site))
+    verdict = judge(bench_of(site), policies, authors)
+    situation = situation_now(site, observation)
+    named = frozenset(each for approval in verdict.approvals for each in approval.changes)
+    situation = msgspec.structs.replace(situation, spent=spent_today(site), agreed=named)
     secured = secure(bench_of(site), policies)
     usable = as_secured(secured, policies, observation.ledger)
     live = plan_propose(usable, situation)
@@ -58,7 +61,6 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
         told = anew(plan, live.plan, live.desired, observation.ledger, world_of(situation))
     except Unsound as error:
         raise _unsound(site, str(error)) from None
-    verdict = judge(bench_of(site), policies, authors)
     covered = _approved(told, verdict.approvals)
     counting, excess = within_ceilings(((step.change, step.impact) for step in covered.steps), verdict.approvals)
     judged = _approved(told, counting)

@@ -19,16 +19,19 @@ from reconciler.model.preflight import Check
 from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all, desire
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.guard import denied
+from reconciler.plan.unagreed import rewritten
 
 
 class PlanWish(msgspec.Struct, frozen=True):
     """What a person asks of a plan: groups to adopt (patterns), servers and groups to keep to, and who wrote the
-    policies, where Git cannot tell; with `glass` broken a policy folder is believed even where it shrank."""
+    policies, where Git cannot tell; with `glass` broken a policy folder is believed even where it shrank. `agreed` are
+    the hashes of changes that somebody said yes to in a terminal."""
 
     adopt: tuple[str, ...] = ()
     scope: Scope = Scope()
     authors: tuple[str, ...] = ()
     glass: bool = False
+    agreed: frozenset[str] = frozenset()
 
 
 #: The whole site, nothing adopted.
@@ -44,6 +47,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     situation = msgspec.structs.replace(
         situation_now(site, observation),
         approvals=verdict.approvals,
+        agreed=wish.agreed,
         adopt=wish.adopt,
         scope=wish.scope,
         spent=spent_today(site),
@@ -105,8 +109,14 @@ def said_too(proposal: Proposal, found: tuple[Diagnostic, ...]) -> Proposal:
 
 
 def desired_now(site: Site, policies: PolicySet, observation: Observation) -> DesiredState:
-    """What should be, for showing; whether or not a plan could be made of it."""
-    return desire(policies, situation_now(site, observation))
+    """What should be by the policies that count, for showing; whether or not a plan could be made of it."""
+    bench = bench_of(site)
+    usable = as_secured(secure(bench, policies), policies, observation.ledger)
+    situation = situation_now(site, observation)
+    desired = desire(usable, situation)
+    if not rewritten(usable, desired, observation.ledger):
+        return desired
+    return plan_propose(usable, msgspec.structs.replace(situation, approvals=judge(bench, policies).approvals)).desired
 
 
 def situation_now(site: Site, observation: Observation) -> Situation:

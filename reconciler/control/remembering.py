@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
+from reconciler.control.policies import checked_out
 from reconciler.control.site import Site
 from reconciler.control.standing import shown_after
+from reconciler.control.using import use_for_changes
 from reconciler.model import (
     Adopt,
     LedgerEntry,
     Ownership,
-    Plan,
     ProtectionGroup,
     RenameGroup,
     Step,
     StopProtection,
 )
-from reconciler.plan import DesiredGroup, DesiredState
+from reconciler.plan import DesiredGroup, Proposal
+from reconciler.plan.unagreed import Unstepped
 
 
 def remember_step(site: Site, step: Step, ref: str, run: str, commit: str) -> ProtectionGroup | None:
@@ -53,17 +57,36 @@ def remember_step(site: Site, step: Step, ref: str, run: str, commit: str) -> Pr
     return shown
 
 
-def refresh_ledger(site: Site, desired: DesiredState, plan: Plan) -> None:
+def refresh_ledger(site: Site, proposal: Proposal) -> None:
     """Keeps in mind what each member is called and labelled now, for the day when it is not there any more; and, of
-    groups that the plan leaves alone, the document as it is now."""
+    groups that the plan leaves alone, the document as it is now: the one that was last applied where a change of it
+    waits. What is taken over on an approval's word is noted of the approval first, so that it is not used twice."""
+    plan = proposal.plan
     pending = {(step.action.server, step.change.group) for step in plan.steps}
-    wishes = {(each.server, each.group.name): each for each in desired.groups}
+    wishes = {(each.server, each.group.name): each for each in proposal.desired.groups}
+    stepped = {group for _, group in pending}
+    _use_taken(site, proposal, (each for each in proposal.taken if each.change.name not in stepped))
     for entry in site.memory.ledger.entries():
         wish = wishes.get((entry.server, entry.group))
         if wish is not None:
             refreshed = _refreshed(entry, wish, settled=(entry.server, entry.group) not in pending)
             if refreshed != entry:
                 site.memory.ledger.record(refreshed)
+
+
+def note_taken(site: Site, proposal: Proposal) -> None:
+    """Notes the approvals by which a document was taken over together with steps, once they are done."""
+    applied = {entry.group: entry.document for entry in site.memory.ledger.entries()}
+    wanted = {each.group.name: each.document for each in proposal.desired.groups}
+    over = {name for name, document in wanted.items() if applied.get(name) == document}
+    _use_taken(site, proposal, (each for each in proposal.taken if each.change.name in over))
+
+
+def _use_taken(site: Site, proposal: Proposal, taken: Iterable[Unstepped]) -> None:
+    hashes = frozenset(each.field.change_hash for each in taken)
+    if hashes and proposal.plan.approvals:
+        commit, _ = checked_out(site.folder, (site.document.spec.approvals,))
+        use_for_changes(site, proposal.plan.approvals, hashes, commit)
 
 
 def _refreshed(entry: LedgerEntry, wish: DesiredGroup, *, settled: bool) -> LedgerEntry:

@@ -15,7 +15,7 @@ from reconciler.control.lease import Holding
 from reconciler.control.observe import Observation, observe
 from reconciler.control.policies import Policies
 from reconciler.control.propose import check_state, propose
-from reconciler.control.remembering import refresh_ledger
+from reconciler.control.remembering import note_taken, refresh_ledger
 from reconciler.control.securing import record_site, settle_guard
 from reconciler.control.sightings import learn_agreed
 from reconciler.control.site import Site
@@ -84,7 +84,7 @@ def _converge(
     settle_guard(site, policies.policies)
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
-    refresh_ledger(site, proposal.desired, proposal.plan)
+    refresh_ledger(site, proposal)
     learn_agreed(site, proposal.desired, observation)
     mild = proposal.permitted
     spent = spent_today(site) if mild.steps else Cost()
@@ -94,7 +94,9 @@ def _converge(
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
     nothing_waits = not (mild.steps if applied is None else applied.left)
-    record_site(site, policies.policies, settled=nothing_waits and mild.plan_hash == proposal.plan.plan_hash)
+    agreed = not proposal.waiting and mild.plan_hash == proposal.plan.plan_hash
+    record_site(site, policies.policies, settled=nothing_waits and agreed)
+    note_taken(site, proposal)
     permitted = {step.action for step in proposal.permitted.steps}
     harsh = tuple(step for step in proposal.plan.steps if step.action not in permitted)
     return applied, msgspec.structs.replace(proposal.plan, steps=harsh)

@@ -1125,9 +1125,10 @@ _STORE: dict[str, Explanation] = {
         "Do not apply it before you know who changed it. Make a new plan.",
     ),
     "RCL3103": Explanation(
-        "a change of the site or of its guardrails that nobody agreed to",
+        "a change of the site, of its guardrails or of a group's document that nobody agreed to",
         "Approvers, allowed signers, guardrails, budgets, change windows, and what is opened (clusters, servers, "
-        "state, mail) count as they were when the site was last applied, until what weakens them is approved.",
+        "state, mail) count as they were when the site was last applied, until what weakens them is approved. Likewise "
+        "a group's whole document, where something in it weakens that no step shows, as a label does.",
         "Have it approved with `reconciler approve`; where the site names no approvers, run `reconciler apply` in a "
         "terminal.",
     ),

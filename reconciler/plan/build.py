@@ -37,7 +37,7 @@ from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
-from reconciler.plan.guard import guard, guard_documents, planned, wants_approval
+from reconciler.plan.guard import guard, guard_documents, last_applied, planned, wants_approval
 from reconciler.plan.lint import lint
 from reconciler.plan.narrow import without_consent, without_held
 from reconciler.plan.order import order
@@ -46,6 +46,8 @@ from reconciler.plan.preflight import refused_members
 from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.shrink import without_removals
+from reconciler.plan.unagreed import Unstepped, all_as_applied, as_applied, unstepped, with_them
+from reconciler.plan.unagreed import findings as waiting_findings
 from reconciler.plan.unread import UNREAD
 from reconciler.plan.values import DesiredState, Scope
 from reconciler.plan.weighing import Part, Weighed, World, impacts, spec_of, weigh
@@ -61,8 +63,8 @@ class Situation(msgspec.Struct, frozen=True):
 
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
     (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
-    is used up. With `glass` broken the policies are believed even where they shrank. `evaluate` answers
-    for guardrails.
+    is used up. `agreed` are hashes that somebody said yes to besides. With `glass` broken the policies are believed
+    even where they shrank, and nothing waits that makes no step. `evaluate` answers for guardrails.
     """
 
     site: str
@@ -74,6 +76,7 @@ class Situation(msgspec.Struct, frozen=True):
     capabilities: Mapping[str, Capabilities]
     ledger: Sequence[LedgerEntry]
     approvals: tuple[Approved, ...] = ()
+    agreed: frozenset[str] = frozenset()
     adopt: tuple[str, ...] = ()
     scope: Scope = Scope()
     spent: Cost = Cost()
@@ -87,15 +90,67 @@ class Situation(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """The plan; the part of it that needs nobody's consent; and the desired state that it was made for."""
+    """The plan; the part of it that needs nobody's consent; and the desired state that it was made for. `waiting` is
+    what weakens in documents without a step and nobody agreed to, `taken` what of it was agreed to, by group."""
 
     plan: Plan
     permitted: Plan
     desired: DesiredState
+    waiting: tuple[Unstepped, ...] = ()
+    taken: tuple[Unstepped, ...] = ()
 
 
 def propose(policies: PolicySet, situation: Situation) -> Proposal:
-    """What should be done. Pure: the same input gives the same plan, in whatever order it came."""
+    """What should be done. Pure: the same input gives the same plan, in whatever order it came. A group in whose
+    document something weakens without a step goes on by its document as it was last applied until that is agreed to.
+    """
+    whole = _propose(policies, situation)
+    found = unstepped(policies, whole.desired, situation.ledger, whole.plan.steps)
+    if not found:
+        return whole
+    said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}
+    held = tuple(each for each in found if not situation.glass and each.field.change_hash not in said)
+    names = {each.change.name for each in held}
+    taken = tuple(each for each in found if each.change.name not in names)
+    if not held:
+        return _taking(whole, taken, situation)
+    kept = _propose(as_applied(policies, situation.ledger, held), situation)
+    more: tuple[Diagnostic, ...] = ()
+    if _claimed_twice(kept) and not _claimed_twice(whole):
+        policies, besides = all_as_applied(policies, situation.site, situation.ledger)
+        kept, more, taken = _propose(policies, situation), with_them(besides, held), ()
+    spec = spec_of(policies, situation.site)
+    more += waiting_findings(held, approvers=spec is not None and spec.approvals is not None)
+    kept = msgspec.structs.replace(
+        kept, plan=_with(kept.plan, more), permitted=_with(kept.permitted, more), waiting=held
+    )
+    return _taking(kept, taken, situation)
+
+
+def _taking(proposal: Proposal, taken: tuple[Unstepped, ...], situation: Situation) -> Proposal:
+    """The proposal with what was agreed to, and the approvals that say so."""
+    hashes = {each.field.change_hash for each in taken}
+
+    def told(plan: Plan) -> Plan:
+        more = (each for each in situation.approvals if each not in plan.approvals and hashes & set(each.changes))
+        return msgspec.structs.replace(plan, approvals=(*plan.approvals, *more))
+
+    if not taken:
+        return proposal
+    return msgspec.structs.replace(proposal, plan=told(proposal.plan), permitted=told(proposal.permitted), taken=taken)
+
+
+def _claimed_twice(proposal: Proposal) -> bool:
+    """Whether a virtual machine is in two groups, or in a group and excluded."""
+    return any(each.code in ("RCL3003", "RCL3004") for each in proposal.plan.findings)
+
+
+def _with(plan: Plan, found: tuple[Diagnostic, ...]) -> Plan:
+    return msgspec.structs.replace(plan, findings=tuple(sorted({*plan.findings, *found}, key=sort_key)))
+
+
+def _propose(policies: PolicySet, situation: Situation) -> Proposal:
+    """The plan of the policies as they are given."""
     desired = desire(policies, situation)
     unreadable = {name: able.unreadable for name, able in situation.capabilities.items()}
     held = Held(
@@ -118,7 +173,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
         *refused_members(desired, situation.clusters),
         *_unmet(policies, situation, desired),
         *_in_working_hours(situation, hashed),
-        *guard_documents(policies, situation.evaluate),
+        *guard_documents(policies, situation.evaluate, last_applied(situation.ledger if policies.guardrails else ())),
         *guard(policies.guardrails, planned(hashed, policies, desired.names, situation.ledger), situation.evaluate),
     ]
     waiting = guarded(hashed, wants_approval(findings))

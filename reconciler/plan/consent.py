@@ -71,8 +71,10 @@ def written_since(
     ]
     newer = tuple(each for each in policies.groups if names is None or each.document.metadata.name in names)
     by_name = {placed.document.metadata.name: placed for placed in older}
-    before = PolicySet(policies.sites, tuple(by_name.values()), (), guardrails=policies.guardrails)
-    after = PolicySet(policies.sites, newer, (), guardrails=policies.guardrails)
+    # of two guardrails of a name the settled one, which is the last, is that of the older state
+    rules = tuple({each.document.metadata.name: each for each in policies.guardrails}.values())
+    before = PolicySet(policies.sites, tuple(by_name.values()), (), guardrails=rules)
+    after = PolicySet(policies.sites, newer, (), guardrails=rules)
     return compare(before, after)
 
 
@@ -81,13 +83,18 @@ def _names(change: Change) -> set[str]:
 
 
 def _hashed(change: Change, field: FieldChange, written: Mapping[tuple[str, str], DocumentField]) -> FieldChange:
-    path = _FIELDS.get(field.path, f"spec.{field.path}")
+    path = field_of(field)
     if change.reason is Reason.SERVER_CHANGED and not field.path:
         path = "spec.server"
     document = written.get((change.group, path))
     wrote = document is not None and _is(field, document)
     digest = document.change_hash if document is not None and wrote else own_hash(change, field)
     return msgspec.structs.replace(field, change_hash=digest)
+
+
+def field_of(field: FieldChange) -> str:
+    """The field of the document that a planned field comes from."""
+    return _FIELDS.get(field.path, f"spec.{field.path}")
 
 
 def own_hash(change: Change, field: FieldChange) -> str:

@@ -24,6 +24,7 @@ from reconciler.model.documents import (
     Placed,
     PolicySet,
 )
+from reconciler.model.encode import decode
 from reconciler.model.units import ClockTime, Duration
 from reconciler.plan.globs import glob_matches
 from reconciler.plan.matching import looks_at
@@ -37,7 +38,8 @@ _DENIES = {"RCL3031", "RCL3034"}
 
 class Subject(msgspec.Struct, frozen=True):
     """What a rule is asked about: the document as it is to be and as it was, how it changes, and where it stands.
-    `labels` are what is known of a document that is gone."""
+    `labels` are what is known of a document that is gone; `known_as` is the document as it was last applied: a rule
+    that looked at that one is asked too, though its labels may be gone."""
 
     kind: str
     name: str
@@ -46,6 +48,7 @@ class Subject(msgspec.Struct, frozen=True):
     change: Mapping[str, Any] | None = None
     location: Location | None = None
     labels: Mapping[str, str] | None = None
+    known_as: Any = None
 
 
 def denied(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
@@ -58,12 +61,20 @@ def wants_approval(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(each for each in findings if each.code == _CODES["approve"])
 
 
-def guard_documents(policies: PolicySet, evaluate: Evaluate) -> tuple[Diagnostic, ...]:
-    """What the rules over documents say of those that there are."""
+def guard_documents(
+    policies: PolicySet, evaluate: Evaluate, applied: Mapping[str, Any] | None = None
+) -> tuple[Diagnostic, ...]:
+    """What the rules over documents say of those that there are. `applied` are the groups' documents as they were last
+    applied, by name: whoever takes a label off does not take its group out of a rule by the same change."""
     every: list[Placed[Any]] = [*policies.sites, *policies.groups, *policies.exclusions]
     zones = zones_of(policies)
-    subjects = [_document(placed, zones) for placed in every] if policies.guardrails else []
+    subjects = [_document(placed, zones, applied or {}) for placed in every] if policies.guardrails else []
     return guard(policies.guardrails, subjects, evaluate)
+
+
+def last_applied(ledger: Iterable[LedgerEntry]) -> dict[str, GroupDocument]:
+    """The groups' documents as they were last applied, by name, as far as they are known."""
+    return {entry.group: decode(entry.document, GroupDocument) for entry in ledger if entry.document}
 
 
 def guard(
@@ -164,7 +175,7 @@ def _matches(match: GuardrailMatch, subject: Subject) -> bool:
             return False
     elif subject.change is not None:
         return False
-    documents = [each for each in (subject.document, subject.older) if each is not None]
+    documents = [each for each in (subject.document, subject.older, subject.known_as) if each is not None]
     if documents:
         return any(looks_at(match, document) for document in documents)
     named = not match.names or any(glob_matches(name, subject.name) for name in match.names)
@@ -174,9 +185,18 @@ def _matches(match: GuardrailMatch, subject: Subject) -> bool:
 # --- Subjects --------------------------------------------------------------------------------------------------
 
 
-def _document(placed: Placed[Any], zones: Mapping[str, ZoneInfo]) -> Subject:
+def _document(placed: Placed[Any], zones: Mapping[str, ZoneInfo], applied: Mapping[str, Any]) -> Subject:
     document = _effective(placed.document, zones)
-    return Subject(document.kind, document.metadata.name, document, location=placed.positions.at())
+    before = _before(document, applied)
+    return Subject(document.kind, document.metadata.name, document, location=placed.positions.at(), known_as=before)
+
+
+def _before(document: Any, applied: Mapping[str, Any]) -> Any:
+    """The group's document as it was last applied, under its name or an earlier one."""
+    if not isinstance(document, GroupDocument):
+        return None
+    names = (document.metadata.name, *document.spec.renamed_from)
+    return next((applied[name] for name in names if name in applied), None)
 
 
 def compared(changes: Iterable[DocumentChange], older: PolicySet, newer: PolicySet) -> list[Subject]:
@@ -208,7 +228,9 @@ def planned(
     """The changes of a plan, as rules see them. `gained` and `lost` are machines by name."""
     zones = zones_of(policies)
     groups = {placed.document.metadata.name: with_rpo(placed.document, zones) for placed in policies.groups}
-    labels = {(entry.server, entry.group): entry.labels for entry in ledger}
+    owned = tuple(ledger)
+    labels = {(entry.server, entry.group): entry.labels for entry in owned}
+    applied = last_applied(owned) if policies.guardrails else {}
     found = []
     for change in changes:
         moved = [field for field in change.fields if field.path == "members"]
@@ -223,7 +245,9 @@ def planned(
         }
         document = groups.get(change.group) if change.after is not None else None
         known = labels.get((change.server, change.group))
-        found.append(Subject("ProtectionGroup", change.group, document, None, seen, change.location, known))
+        former = change.before.name if change.before is not None else change.group
+        before = applied.get(change.group) or applied.get(former)
+        found.append(Subject("ProtectionGroup", change.group, document, None, seen, change.location, known, before))
     return found
 
 

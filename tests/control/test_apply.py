@@ -212,7 +212,7 @@ def test_the_ledger_learns_new_names_and_labels(desk: Desk) -> None:
         desk.apply(held)
     desk.cluster.add(1, "one", notes="tier: gold")
     proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
-    refresh_ledger(desk.site, proposal.desired, proposal.plan)
+    refresh_ledger(desk.site, proposal)
     (entry,) = desk.site.memory.ledger.entries()
     assert [member.labels for member in entry.members] == [{"tier": "gold"}, {}]
 

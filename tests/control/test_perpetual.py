@@ -122,7 +122,7 @@ class Theatre:
         with holding(site) as held:
             self.token = held.fence.token
             proposal = self.propose(site, policies)
-            refresh_ledger(site, proposal.desired, proposal.plan)
+            refresh_ledger(site, proposal)
             applied = apply(site, proposal.plan, held, Mandate("apply"))
         assert not applied.failed, [each.reason for each in applied.failed]
         return proposal

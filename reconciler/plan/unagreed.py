@@ -1,0 +1,176 @@
+"""Unagreed: documents of groups as written and as last applied, what the plan asks for -> those that wait as a whole.
+
+Much that weakens makes no step: a label that takes a group out of a guardrail, rules that mean fewer virtual machines
+than before though none leaves today, a field to ignore. No step could hold it back, so the group goes on by its
+document as it was last applied until somebody agreed to it; what strengthens in the same document waits with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from reconciler.errors import Diagnostic, Severity
+from reconciler.model import LedgerEntry, Reason, Step
+from reconciler.model.comparison import DocumentChange, DocumentField
+from reconciler.model.documents import GroupDocument, Placed, PolicySet
+from reconciler.model.encode import decode, inline
+from reconciler.plan.consent import field_of, written_since
+from reconciler.plan.direction import FIELDS
+from reconciler.plan.values import DesiredGroup, DesiredState
+
+#: What waits, and no step of a plan carries.
+WAITS = "RCL3103"
+
+
+class Unstepped(msgspec.Struct, frozen=True):
+    """A field of a group's document that weakens without a step."""
+
+    change: DocumentChange
+    field: DocumentField
+
+    @property
+    def applied_as(self) -> str:
+        """What the group was called when it was last applied."""
+        return self.change.formerly or self.change.name
+
+
+def unstepped(
+    policies: PolicySet, desired: DesiredState, ledger: Sequence[LedgerEntry], steps: Iterable[Step]
+) -> tuple[Unstepped, ...]:
+    """What weakens in the documents since they were last applied, and is in none of the steps."""
+    names = rewritten(policies, desired, ledger)
+    if not names:
+        return ()
+    hashes, paths = _carried(steps)
+    wanted = {group.group.name: group for group in desired.groups}
+    entries = {entry.group: entry for entry in ledger}
+    found = (
+        Unstepped(change, field)
+        for change in written_since(policies, ledger, names)
+        for field in change.fields
+        if field.field and field.direction.needs_consent
+        if field.change_hash not in hashes[change.name] and field.field not in paths[change.name]
+    )
+    return tuple(each for each in found if not _done(each, wanted.get(each.change.name), entries[each.applied_as]))
+
+
+def _done(each: Unstepped, wish: DesiredGroup | None, entry: LedgerEntry) -> bool:
+    """Whether a step did that part of the document already, while another part of it waits."""
+    if wish is None:
+        return False
+    if each.field.field == "spec.members":
+        return entry.selectors == wish.selectors
+    held = next((field for field in FIELDS if f"spec.{field.path}" == each.field.field), None)
+    return held is not None and held.get(entry.applied) == held.get(wish.group)
+
+
+def rewritten(policies: PolicySet, desired: DesiredState, ledger: Sequence[LedgerEntry]) -> set[str]:
+    """The groups whose document is not the one that was last applied, by every name that they have or had."""
+    applied = {entry.group: entry.document for entry in ledger if entry.document}
+    wanted = {group.group.name: group for group in desired.groups}
+    found = set()
+    for name, group in wanted.items():
+        own = [each for each in (name, *group.formerly) if each in applied]
+        if any(applied[each] != group.document for each in own[:1]):
+            found |= {name, *own}
+    elsewhere = {placed.document.metadata.name for placed in policies.groups} - set(wanted)
+    return found | (elsewhere & set(applied))
+
+
+def _carried(steps: Iterable[Step]) -> tuple[Mapping[str, set[str]], Mapping[str, set[str]]]:
+    """Group -> the hashes of what its steps weaken, and the fields of the document that they weaken. Members that leave
+    are not all that rules may lose, so those are told by their hash alone."""
+    hashes: dict[str, set[str]] = defaultdict(set)
+    paths: dict[str, set[str]] = defaultdict(set)
+    for step in steps:
+        change = step.change
+        for field in change.fields:
+            if field.direction.needs_consent:
+                hashes[change.group].add(field.change_hash)
+                if field.path and field.path != "members":
+                    paths[change.group].add(field_of(field))
+        if change.reason is Reason.SERVER_CHANGED:
+            paths[change.group].add("spec.server")
+    return hashes, paths
+
+
+def as_applied(policies: PolicySet, ledger: Iterable[LedgerEntry], held: Collection[Unstepped]) -> PolicySet:
+    """The policies with the documents of these groups as they were last applied."""
+    earlier = {each.change.name: each.applied_as for each in held}
+    documents = {entry.group: entry.document for entry in ledger if entry.document}
+
+    def kept(placed: Placed[GroupDocument]) -> Placed[GroupDocument]:
+        name = earlier.get(placed.document.metadata.name)
+        return placed if name is None else Placed(decode(documents[name], GroupDocument), placed.positions)
+
+    return msgspec.structs.replace(policies, groups=tuple(kept(each) for each in policies.groups))
+
+
+def all_as_applied(
+    policies: PolicySet, site: str, ledger: Iterable[LedgerEntry]
+) -> tuple[PolicySet, tuple[Placed[GroupDocument], ...]]:
+    """The policies with no group of the site otherwise than it was last applied, and the documents that wait so."""
+    documents = {entry.group: entry.document for entry in ledger}
+    groups, waiting = [], []
+    for placed in policies.groups:
+        name = next((each for each in _names(placed.document) if each in documents), None)
+        if placed.document.spec.site != site and name is None:
+            groups.append(placed)
+            continue
+        told = documents.get(name) if name is not None else None
+        kept = placed if name is not None and not told else None
+        kept = Placed(decode(told, GroupDocument), placed.positions) if told else kept
+        groups += [kept] if kept is not None else []
+        waiting += [placed] if kept is None or kept.document != placed.document else []
+    return msgspec.structs.replace(policies, groups=tuple(groups)), tuple(waiting)
+
+
+def _names(document: GroupDocument) -> tuple[str, ...]:
+    return (document.metadata.name, *document.spec.renamed_from)
+
+
+def with_them(waiting: Iterable[Placed[GroupDocument]], held: Collection[Unstepped]) -> tuple[Diagnostic, ...]:
+    """What waits besides, since a virtual machine would else be in two groups."""
+    own = {each.change.name for each in held}
+    return tuple(
+        Diagnostic(
+            WAITS,
+            Severity.WARNING,
+            f"ProtectionGroup {name} waits too: with {', '.join(sorted(own))} as last applied a virtual machine would "
+            "be claimed twice",
+            "It is planned once what the other waits for is agreed to.",
+            each.positions.at(),
+            f"ProtectionGroup {name}",
+        )
+        for each in waiting
+        if (name := each.document.metadata.name) not in own
+    )
+
+
+def findings(held: Iterable[Unstepped], *, approvers: bool) -> tuple[Diagnostic, ...]:
+    """What waits: the field, what counts meanwhile, and the hash that an approval names."""
+    remedy = (
+        "Have it approved (`reconciler approve`)."
+        if approvers
+        else "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal."
+    )
+    return tuple(
+        Diagnostic(
+            WAITS,
+            Severity.WARNING,
+            f"ProtectionGroup {each.change.name}: {each.field.field} was changed and weakens, and nobody agreed to it; "
+            f"until then its whole document counts as it was last applied, here: {_told(each.field)} "
+            f"({each.field.change_hash})",
+            remedy,
+            each.field.location,
+            f"ProtectionGroup {each.change.name} {each.field.field}",
+        )
+        for each in held
+    )
+
+
+def _told(field: DocumentField) -> str:
+    return inline(field.before) if field.before is not None else "nothing"

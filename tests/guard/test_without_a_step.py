@@ -1,0 +1,186 @@
+"""What weakens in a group's document without any step: it waits, whole, and is not taken over unseen."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+
+from reconciler.cli import applying
+from reconciler.plan import build
+from tests.shop import Shop
+from tests.support.reviewed import ALICE, MALLORY, Reviewed
+
+T2, T3, T4, T5 = (("--now", f"2026-03-10T{hour}:00Z") for hour in (13, 14, 15, 16))
+LONG = """apiVersion: reconciler/v1
+kind: Guardrail
+metadata: {name: long}
+spec:
+  match: {kinds: [ProtectionGroup], labels: {tier: prod}}
+  validations:
+    - expression: object.spec.shortTerm.retention >= duration('96h')
+      message: production keeps four days
+"""
+READS = (
+    LONG.replace(", labels: {tier: prod}", "")
+    .replace("expression: object", "expression: \"!('tier' in object.metadata.labels) || object")
+    .replace("duration('96h')", "duration('96h')\"")
+)
+
+
+def labelled(shop: Shop, rule: str = LONG) -> Reviewed:
+    shop.policy("{name: gold}", "{name: gold, labels: {tier: prod}}")
+    wide(shop)
+    return Reviewed(shop, files={"policies/rule.yaml": rule})
+
+
+def wide(shop: Shop) -> None:
+    shop.policy("[one, two]", "['o*', 't*']")
+
+
+def label_off(site: Reviewed) -> None:
+    site.edit(", labels: {tier: prod}", "")
+
+
+def fewer_rules(site: Reviewed) -> None:
+    """The same two virtual machines today, and none that is called so tomorrow."""
+    site.edit("['o*', 't*']", "[one, two]")
+
+
+def ignored(site: Reviewed) -> None:
+    site.edit("  shortTerm", "  ignore: [{field: shortTerm.retention, reason: r}]\n  shortTerm")
+
+
+WAYS: dict[str, Callable[[Reviewed], None]] = {
+    "a label off": label_off,
+    "rules that mean fewer": fewer_rules,
+    "a field to ignore": ignored,
+}
+
+
+def _document(site: Reviewed) -> dict[str, object]:
+    """The group's document as it was last applied."""
+    said = json.loads(site("catalog", "snapshot").out)
+    (entry,) = said["ledger"]
+    found: dict[str, object] = entry["document"]
+    return found
+
+
+@pytest.mark.parametrize("rule", [LONG, READS], ids=["matched by the label", "read by the rule"])
+def test_a_label_taken_off_does_not_open_what_a_guardrail_denies(shop: Shop, rule: str) -> None:
+    site = labelled(shop, rule)
+    label_off(site)
+    site.commit("tidy up", author=MALLORY)
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+    said = site.tick(*T2)
+    assert said.code == 5
+    assert "RCL3103" in said.out + said.err
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("shorter", author=MALLORY)
+    site.approved()
+    for now in (T3, T4):
+        assert site.tick(*now).code in (4, 5)
+    assert site("apply", "--yes", *T5).code in (4, 5)
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+def test_an_approved_label_and_an_approved_step_of_one_change_are_still_denied(shop: Shop) -> None:
+    site = labelled(shop)
+    label_off(site)
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("both", author=MALLORY)
+    said = site.approve()
+    assert said.code in (0, 4), said.err
+    site.commit("approved", author=ALICE)
+    assert site("plan", *T2).code == 4
+    assert site.apply().code == 4
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_makes_no_step_waits(shop: Shop, way: str) -> None:
+    site = labelled(shop)
+    before = _document(site)
+    WAYS[way](site)
+    site.commit("tidy up", author=MALLORY)
+    compared = site("diff", "HEAD~1", "HEAD", "--format", "json")
+    assert compared.code == 5
+    hashes = re.findall("sha256:[0-9a-f]{64}", compared.out)
+    planned = site("plan", *T2)
+    assert any(each in planned.out for each in hashes), planned.out
+    assert site("plan", "--detailed-exitcode", *T2).code == 2
+    assert site.tick(*T2).code == 5
+    assert site("apply", "--yes", *T3).code == 5
+    assert _document(site) == before
+    site.approved()
+    assert site("apply", "--yes", *T4).code == 0
+    after = _document(site)
+    assert after != before
+    assert site.tick(*T5).code == 0
+    site.git("revert", "--no-edit", "HEAD~1")
+    assert site("apply", "--yes", *T5).code == 0
+    WAYS[way](site)
+    site.commit("once more", author=MALLORY)
+    assert site("apply", "--yes", *T5).code == 5, "an approval counts once"
+
+
+def test_the_older_rules_go_on_choosing(shop: Shop) -> None:
+    wide(shop)
+    site = Reviewed(shop)
+    fewer_rules(site)
+    site.commit("tidy up", author=MALLORY)
+    assert site.tick(*T2).code == 5
+    shop.cluster.add(3, "three")
+    site.tick(*T3)
+    assert site.groups() == {"gold": ("P5D", 3)}
+
+
+def test_where_nobody_approves_a_person_in_a_terminal_does(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide(shop)
+    site = Reviewed(shop, "prune: true")
+    before = _document(site)
+    fewer_rules(site)
+    site.commit("tidy up", author=MALLORY)
+    assert site.tick(*T2).code == 5
+    assert site("apply", "--yes", *T2).code == 5
+    assert _document(site) == before
+    asked: list[str] = []
+    monkeypatch.setattr(applying, "somebody_there", lambda: True)
+
+    def yes(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    monkeypatch.setattr(applying, "ask", yes)
+    assert site("apply", *T3).code == 0
+    assert len(asked) == 1
+    assert _document(site) != before
+    assert site.tick(*T4).code == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_the_door_it_is_taken_over_unseen(shop: Shop, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `unagreed.unstepped`."""
+    monkeypatch.setattr(build, "unstepped", lambda *words: ())
+    site = labelled(shop)
+    before = _document(site)
+    WAYS[way](site)
+    site.commit("tidy up", author=MALLORY)
+    assert site.tick(*T2).code == 0
+    assert _document(site) != before
+
+
+def test_a_move_beside_something_that_waits_waits_with_it(shop: Shop) -> None:
+    site = labelled(shop)
+    site.edit(", labels: {tier: prod}", "")
+    site.edit("['o*', 't*']", "[one]")
+    group = (site.root / "policies" / "site.yaml").read_text().partition("---\n")[2]
+    other = group.replace("name: gold", "name: silver").replace("[one]", "[two]")
+    site.write("policies/silver.yaml", other)
+    site.commit("moved", author=MALLORY)
+    said = site.tick(*T2)
+    assert said.code == 5
+    assert "waits too" in said.out + said.err
+    assert site.groups() == {"gold": ("P5D", 2)}
