@@ -399,6 +399,16 @@ def test_a_bare_repository_in_a_folder_of_a_repository_is_not_taken_for_it(tmp_p
         (inner.root / ".git" / name).rename(outer.root / "backup" / name)
     with pytest.raises(UsageError):
         gitrepo.read_files(outer.root / "backup", "HEAD")
+    outer.git("add", "-f", "backup/policies", "backup/HEAD", "backup/config")
+    outer.git("commit", "-qm", "m")
+    assert gitrepo.head(outer.root / "backup") == outer.git("rev-parse", "HEAD")
+    assert gitrepo.read_files(outer.root / "backup", "HEAD")["policies/gold.yaml"] == b"30d"
+
+
+def test_an_older_git_would_not_read_it_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 2.38 Git knows no `safe.bareRepository`: only that it is told where the repository is keeps it away."""
+    monkeypatch.setattr(call, "_SETTINGS", tuple(each for each in call._SETTINGS if each[0] != "safe.bareRepository"))
+    test_a_bare_repository_in_a_folder_of_a_repository_is_not_taken_for_it(tmp_path)
 
 
 # --- A repository of somebody else ---------------------------------------------------------------------------------
@@ -412,7 +422,8 @@ def test_a_repository_of_another_owner_is_told_with_what_to_do(repo: Repo, monke
         gitrepo.resolve(repo.root, "HEAD")
     assert refused.value.diagnostic.code == "RCL0017"
     assert f"safe.directory {repo.root}" in refused.value.diagnostic.remedy
-    assert gitrepo.head(repo.root) == ""
+    with pytest.raises(Refused, match="another account"):
+        gitrepo.head(repo.root)
     (repo.root / ".gitconfig").write_text(f"[safe]\n directory = {repo.root}\n", encoding="utf-8")
     assert gitrepo.resolve(repo.root, "HEAD") == repo.git("rev-parse", "HEAD")
 
@@ -500,7 +511,8 @@ def test_a_pipe_that_git_would_wait_for_is_refused_at_once(repo: Repo, way: str)
     with pytest.raises(Refused, match="a named pipe") as refused:
         gitrepo.resolve(repo.root, "HEAD")
     assert refused.value.diagnostic.code == "RCL3109"
-    assert gitrepo.head(repo.root) == ""
+    with pytest.raises(Refused, match="a named pipe"):
+        gitrepo.head(repo.root)
     assert time.monotonic() - began < 2
 
 
@@ -538,7 +550,43 @@ def test_a_git_that_does_not_answer_is_ended_and_not_asked_again(repo: Repo, mon
         assert time.monotonic() - began < within
 
 
+def _no_head(repo: Repo) -> None:
+    (repo.root / ".git/HEAD").write_text("nothing", encoding="utf-8")
+
+
+def _a_broken_branch(repo: Repo) -> None:
+    (repo.root / ".git/refs/heads/main").write_text("nothing", encoding="utf-8")
+
+
+def _no_objects(repo: Repo) -> None:
+    for folder in (repo.root / ".git/objects").iterdir():
+        shutil.rmtree(folder)
+
+
+def _leads_nowhere(repo: Repo) -> None:
+    shutil.rmtree(repo.root / ".git")
+    repo.write(".git", "gitdir: /nowhere/is/this\n")
+
+
+@pytest.mark.parametrize("damage", [_no_head, _a_broken_branch, _no_objects, _leads_nowhere])
+def test_a_repository_that_does_not_tell_is_not_taken_for_none(repo: Repo, damage: Callable[[Repo], None]) -> None:
+    repo.commit(gold="1\n")
+    damage(repo)
+    with pytest.raises(Refused, match="cannot be read") as refused:
+        gitrepo.head(repo.root / "policies")
+    assert refused.value.diagnostic.code == "RCL3115"
+
+
+def test_before_the_first_commit(repo: Repo) -> None:
+    assert gitrepo.is_repository(repo.root)
+    assert gitrepo.head(repo.root) == ""
+    repo.commit(gold="1\n")
+    repo.git("checkout", "-q", "--orphan", "other")
+    assert gitrepo.head(repo.root) == ""
+
+
 def test_outside_of_a_repository(tmp_path: Path) -> None:
+    assert not gitrepo.is_repository(tmp_path)
     assert gitrepo.state(tmp_path, "policies") == ("", False)
     with pytest.raises(UsageError):
         gitrepo.resolve(tmp_path, "HEAD")

@@ -10,7 +10,7 @@ import msgspec
 from reconciler.control.apply import Mandate
 from reconciler.control.judging import bench_of, judge
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import checked_out
+from reconciler.control.policies import noted_commit
 from reconciler.control.propose import past_glass, situation_now
 from reconciler.control.saved import ci_identity
 from reconciler.control.securing import as_secured, secure
@@ -141,7 +141,7 @@ def mandate_of(
     site: Site, command: str, consent: str, *, glass: str = "", withheld: frozenset[str] = frozenset()
 ) -> Mandate:
     """On whose word a plan of the policies as they are now is applied."""
-    commit, differing = checked_out(site.folder, (site.document.spec.approvals,))
+    commit, differing = noted_commit(site.folder, (site.document.spec.approvals,))
     return Mandate(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld)
 
 

@@ -43,7 +43,8 @@ class Court(msgspec.Struct, frozen=True):
     `wrote` tells of the hash of a change which of the authors wrote just that; None: that cannot be told, all of them.
     `removals` are the changes of the approvers themselves, by hash. `unbrought` says why an approval without a
     signature was not brought by its approver; "" where it was, or where Git knows nothing of it; `taken_back` why any
-    approval counts no more because it was removed once.
+    approval counts no more because it was removed once. `blind` is why Git, though there, cannot be asked: then nothing
+    counts.
     """
 
     site: str
@@ -58,6 +59,7 @@ class Court(msgspec.Struct, frozen=True):
     removals: Mapping[str, Removal] = {}
     unbrought: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
     taken_back: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
+    blind: Diagnostic | None = None
 
 
 def approved(
@@ -114,6 +116,8 @@ def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
         removal = court.removals.get(change)
         if by in mine:
             found[change] = f"{spec.approved_by} wrote the change; somebody else approves it"
+        elif "" in mine:
+            found[change] = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
         elif removal is not None and by in _folded(removal.gone) and _folded(removal.stay) - mine:
             found[change] = f"{spec.approved_by} is an approver no longer by the change; one who stays approves it"
     return found
@@ -122,7 +126,7 @@ def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
 def _writers(change: str, by: str, court: Court) -> frozenset[str]:
     """Who wrote the change: looked up only where it decides something."""
     everybody = court.authors or frozenset()
-    if by not in _folded(everybody) and change not in court.removals:
+    if by not in _folded(everybody) and "" not in everybody and change not in court.removals:
         return everybody
     told = court.wrote(change)
     return everybody if told is None else told
@@ -157,6 +161,8 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     rules = court.rules
     if rules is None:
         return "the site names no approvers"
+    if court.blind is not None:
+        return f"nobody knows who wrote the policies: {court.blind.message}"
     if spec.approved_by not in rules.approvers:
         return f"{spec.approved_by} is none of the site's approvers"
     if spec.until < court.today:

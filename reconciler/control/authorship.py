@@ -29,15 +29,16 @@ class Side(msgspec.Struct, frozen=True):
 
 
 def wrote(root: Path, older: Side, newer: Side) -> frozenset[str]:
-    """The e-mail addresses of all who wrote what `newer` has and `older` has not. Raises as `gitrepo.commits` does."""
+    """The e-mail addresses of all who wrote what `newer` has and `older` has not; "" among them where a commit does not
+    say whose it is. Raises as `gitrepo.commits` does."""
     left_out = _approvals_alone(older.policies, newer.policies)
     read = older.files | newer.files | {FOLDER}
     found: set[str] = set()
     for commit in gitrepo.commits(root, older.commit, newer.commit or "HEAD"):
         mine = {path for path in commit.paths - left_out if path in read or path.startswith(f"{FOLDER}/")}
         if mine:
-            found |= {commit.author, commit.committer, *commit.co_authors}
-    return frozenset(found - {""})
+            found |= {commit.author, commit.committer, *(each for each in commit.co_authors if each)}
+    return frozenset(found)
 
 
 def _approvals_alone(older: PolicySet | None, newer: PolicySet | None) -> frozenset[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler import encoded, files, gitrepo
-from reconciler.errors import Refused, Unreachable
+from reconciler.errors import ReconcilerError, Refused, Unreachable
 from reconciler.model import Lineage
 from reconciler.model.documents import SiteDocument
 
@@ -83,7 +83,10 @@ def check_not_brought(root: Path, site: SiteDocument, commit: str | None = None)
     is a file of the repository that the policies come with: whoever may write them could bring a state by which he is
     the approver, and a checkout writes over files that Git was told to ignore. Looked at is the `commit`, else what is
     checked out."""
-    commit = commit if commit is not None else gitrepo.head(root)
+    try:
+        commit = commit if commit is not None else gitrepo.head(root)
+    except ReconcilerError:
+        return  # no commit can make Git fail; where it does, backups go on, and no approval counts (`judging`)
     if not commit:
         return
     places = {(root / _KEEP).name}

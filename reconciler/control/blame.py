@@ -6,6 +6,7 @@ commit is read as it is and held against its parents. What cannot be told so is 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from reconciler.errors import PolicyError, ReconcilerError
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import ApprovalSpec
 from reconciler.model.names import fold
+from reconciler.plan.signers import KIND as SIGNERS
 
 #: A document: its kind and its name.
 Document = tuple[str, str]
@@ -37,13 +39,18 @@ class Blame(msgspec.Struct, frozen=True):
     """Who changed each document, and which are `unclear`: those are everybody's. `alike` are names that one document
     had, one after the other, each with the one that stands for them. `last` is the nearest commit up to the newer one
     that reads ("" for none), `since` who wrote what came after it and was read by nobody: that may be any document.
-    "" among people is somebody who gave no address."""
+    "" among people is somebody who gave no address. `touched` are who touched each file.
+
+    The allowed signers are one document, whatever file they are in at a commit, and whoever touched the file that they
+    are in wrote them too: a site may have named another one then.
+    """
 
     people: Mapping[Document, frozenset[str]]
     unclear: frozenset[Document]
     alike: Mapping[Document, Document]
     last: str
     since: frozenset[str]
+    touched: Mapping[str, frozenset[str]] = {}
 
     def wrote(self, change: DocumentChange) -> frozenset[str] | None:
         """Who made the document of a change what it is; None: that cannot be told, so everybody."""
@@ -52,6 +59,8 @@ class Blame(msgspec.Struct, frozen=True):
         if names & self.unclear:
             return None
         found = self.since.union(*(self.people.get(each, frozenset()) for each in names))
+        if change.kind == SIGNERS:
+            found |= self.touched.get(posixpath.normpath(change.name), frozenset())
         return found if found and "" not in found else None
 
 
@@ -73,7 +82,7 @@ def onward(found: Blame, root: Path, work: State, people: frozenset[str]) -> Bla
         return None
     told = _Told(dict(found.people), set(found.unclear), dict(found.alike))
     told.add(differing, people | found.since)
-    return told.blame(found.last, frozenset())
+    return told.blame(found.last, frozenset(), found.touched)
 
 
 @lru_cache(maxsize=16)
@@ -116,8 +125,8 @@ class _Told:
             self._alike[each] = stands
         self._alike[other] = stands
 
-    def blame(self, last: str, since: frozenset[str]) -> Blame:
-        return Blame(self._people, frozenset(self._unclear), self._alike, last, since)
+    def blame(self, last: str, since: frozenset[str], touched: Mapping[str, frozenset[str]]) -> Blame:
+        return Blame(self._people, frozenset(self._unclear), self._alike, last, since, touched)
 
 
 class _Walk:
@@ -141,7 +150,10 @@ class _Walk:
         for commit in self._commits:
             self._commit(commit)
         newest = self._commits[-1].id if self._commits else self._older
-        return self._told.blame(self._place(newest), self._owed.get(newest, frozenset()))
+        touched: dict[str, frozenset[str]] = {}
+        for commit in self._commits:
+            touched |= {path: touched.get(path, frozenset()) | _people(commit) for path in commit.paths}
+        return self._told.blame(self._place(newest), self._owed.get(newest, frozenset()), touched)
 
     def _commit(self, commit: gitrepo.Commit) -> None:
         parents = commit.parents or ("",)
@@ -150,7 +162,7 @@ class _Walk:
         if not commit.paths and len(places) == 1 and (len(parents) == 1 or not owed):  # the policies are those of both
             self._reads[commit.id], self._owed[commit.id] = places.pop(), owed
             return
-        people = frozenset({commit.author, commit.committer, *commit.co_authors}) - {""} or frozenset({""})
+        people = _people(commit)
         try:
             state = self._state(commit.id)
         except PolicyError:
@@ -203,6 +215,11 @@ class _Walk:
         return state
 
 
+def _people(commit: gitrepo.Commit) -> frozenset[str]:
+    """Who made a commit; "" among them where it does not say who wrote it, or who made it."""
+    return frozenset({commit.author, commit.committer, *(each for each in commit.co_authors if each)})
+
+
 def _nothing() -> State:
     return State("", (), EMPTY, _no_file)
 
@@ -213,6 +230,8 @@ def _no_file(path: str) -> bytes | None:
 
 def _documents(change: DocumentChange) -> tuple[Document, ...]:
     """The names that the document of a change has and had."""
+    if change.kind == SIGNERS:
+        return ((change.kind, ""),)
     names = (change.name, change.formerly) if change.formerly else (change.name,)
     return tuple((change.kind, name) for name in names)
 
@@ -241,8 +260,8 @@ def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str]
     others = sorted(each for each in people if fold(each) != fold(spec.approved_by))
     if not others:
         return ""
-    by = spec.approved_by
-    return f"{others[0]} brought it, not {by}: without a signature it counts where {by} is the author of its commits"
+    by, who = spec.approved_by, others[0] or "somebody without an address"
+    return f"{who} brought it, not {by}: without a signature it counts where {by} is the author of its commits"
 
 
 #: What the id of an approval looks like in the file that holds it.

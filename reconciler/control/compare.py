@@ -151,7 +151,7 @@ def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[
         return frozenset({own}) if own else None
     found = frozenset() if newer.commit else frozenset({own})
     found |= wrote(root, side_of(older), side_of(newer))
-    return found - {""} or None
+    return found if found - {""} else None
 
 
 def _wrote(
@@ -184,7 +184,11 @@ def _unbrought(root: Path, older: State, newer: State) -> Callable[[Placed[Appro
     def why(placed: Placed[ApprovalDocument]) -> str:
         if not older.commit and not newer.commit:
             return ""
-        return unbrought(root, newer.commit, placed.document.spec, _paths(newer, placed), _at_work(root))
+        try:
+            at_work = checked_out(root)[1] if not newer.commit else frozenset()
+        except ReconcilerError as error:
+            return f"nobody knows who brought it: {error.diagnostic.message}"
+        return unbrought(root, newer.commit, placed.document.spec, _paths(newer, placed), at_work)
 
     return why
 
@@ -205,14 +209,6 @@ def _paths(state: State, placed: Placed[ApprovalDocument]) -> frozenset[str]:
     """The file of an approval, and the links that lead to it."""
     name = placed.positions.at().file
     return names_of(each for each in state.sources if each.name == name) or frozenset({name})
-
-
-def _at_work(root: Path) -> frozenset[str]:
-    """The files that are not committed."""
-    try:
-        return checked_out(root)[1]
-    except ReconcilerError:
-        return frozenset()
 
 
 # --- Coverage --------------------------------------------------------------------------------------------------

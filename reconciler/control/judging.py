@@ -77,7 +77,11 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         return Verdict((), ())
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
     signers = known.signers if known is not None else signers_text(bench.root, rules)
-    changed = _uncommitted(bench.root, (rules, bench.document.spec.approvals))
+    blind = None
+    try:
+        changed = _uncommitted(bench.root, (rules, bench.document.spec.approvals))
+    except ReconcilerError as error:
+        changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
     wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
     signing = in_use(signers)
@@ -95,6 +99,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
+        blind=blind,
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
@@ -249,23 +254,20 @@ def signers_text(root: Path, rules: Approvals | None) -> str | None:
 
 
 def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str] | None:
-    """The policy files that Git does not have as they are; None where there is no repository."""
-    try:
-        commit, differing = checked_out(root, rules)
-        return differing if commit else None
-    except ReconcilerError:
-        return None
+    """The policy files that Git does not have as they are; None outside of every repository. Raises where one is there
+    and cannot be asked."""
+    return checked_out(root, rules)[1] if gitrepo.is_repository(root) else None
 
 
 def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
-    """Who wrote the policies since they were last applied, but for commits that only bring approvals; None where Git
-    cannot tell."""
+    """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
+    where one does not say whose it is, None where Git cannot tell."""
     if changed is None:
         return None
     found = {gitrepo.identity(root)} if changed else set()
     try:
         older = _then(root, since) if since else Side("", EMPTY)
-        return frozenset((found | wrote(root, older, Side("", policies, names_of(policy_files(root))))) - {""})
+        return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
     except ReconcilerError:
         return None
 

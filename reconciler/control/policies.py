@@ -13,7 +13,7 @@ import msgspec
 
 from reconciler import files, gitrepo
 from reconciler.control.bounds import Bounds
-from reconciler.errors import Diagnostic, PolicyError
+from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
 from reconciler.model.documents import Approvals, PolicySet
 from reconciler.parse import (
     FolderTree,
@@ -86,14 +86,26 @@ def names_of(found: Iterable[PolicyFile]) -> frozenset[str]:
 
 
 def checked_out(root: Path, rules: Iterable[Approvals | None] = ()) -> tuple[str, frozenset[str]]:
-    """The commit that is checked out ("" outside of a repository), and the files of the policies that it does not have
-    as they are, whatever Git was told to ignore; with those of the allowed signers that the `rules` name. Raises as
-    `gitrepo.changed_files` does."""
+    """The commit that is checked out ("" outside of a repository, and before its first commit), and the files of the
+    policies that it does not have as they are, whatever Git was told to ignore; with those of the allowed signers that
+    the `rules` name. Raises as `gitrepo.head` and `gitrepo.changed_files` do."""
     commit = gitrepo.head(root)
     named = (each.allowed_signers for each in rules if each is not None and each.allowed_signers is not None)
     signers = {posixpath.normpath(path) for path in named}
     read = names_of(policy_files(root)) | {path for path in signers if (root / path).exists()}
-    return commit, frozenset(gitrepo.changed_files(root, FOLDER, read)) if commit else frozenset()
+    if not commit:
+        return "", read if gitrepo.is_repository(root) else frozenset()
+    return commit, frozenset(gitrepo.changed_files(root, FOLDER, read))
+
+
+def noted_commit(root: Path, rules: Iterable[Approvals | None] = ()) -> tuple[str, frozenset[str]]:
+    """The same for the record alone: where Git cannot be asked no commit is noted, and the work goes on without. Who
+    may approve is never told by this."""
+    try:
+        gitrepo.head(root)
+    except ReconcilerError:
+        return "", frozenset()
+    return checked_out(root, rules)
 
 
 def fingerprint(root: Path) -> str:

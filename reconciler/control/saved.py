@@ -12,7 +12,7 @@ import msgspec
 
 from reconciler import __version__, encoded, files
 from reconciler.control.observe import Observation
-from reconciler.control.policies import checked_out
+from reconciler.control.policies import noted_commit
 from reconciler.control.site import Site, actor
 from reconciler.errors import Refused, UsageError
 from reconciler.model import FORMAT_VERSION, Origin, Plan, SavedPlan
@@ -37,7 +37,7 @@ def origin_of(site: Site, observation: Observation) -> Origin:
 
 def origin_for(root: Path, observation: Observation) -> Origin:
     """Where a plan of the policies below `root` comes from, by what was observed."""
-    commit, differing = checked_out(root)
+    commit, differing = noted_commit(root)
     seen = {name: snapshot.taken_at for name, snapshot in observation.clusters.items()}
     seen |= {name: catalog.taken_at for name, catalog in observation.catalogs.items()}
     return Origin(actor(), platform.node(), __version__, commit, bool(differing), ci_identity(os.environ), seen)

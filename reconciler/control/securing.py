@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard, zone_of
 from reconciler.control.moved import FROM_APPROVERS, IN_A_TERMINAL
-from reconciler.control.policies import checked_out
+from reconciler.control.policies import noted_commit
 from reconciler.control.site import Site
 from reconciler.control.using import use_for_changes
 from reconciler.errors import Diagnostic, Refused, Severity
@@ -109,7 +109,7 @@ def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool =
     forgotten, and could approve it.
     """
     secured = secure(bench_of(site), policies, everything=glass)
-    commit, differing = checked_out(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
+    commit, differing = noted_commit(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
     told = site.memory.ledger.site_document() or {}
     whole = settled and commit and not differing and not secured.waiting
     _record(site, secured, commit if whole else told.get("commit", ""))

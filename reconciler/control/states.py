@@ -96,18 +96,21 @@ def changed(older: State, newer: State) -> tuple[DocumentChange, ...]:
 def _signers(older: State, newer: State) -> Iterator[DocumentChange]:
     """The files of allowed signers are documents of the guard: how each differs from the one that the older state
     judges by. Of a file that it does not judge by every line is new: whoever first names one would else choose the
-    keys. A site that was not there, beside others, is held against the same file."""
+    keys. Of one that is judged by no more every line goes. A site that was not there, beside others, is held against
+    the same file."""
     sites, judges = {placed.document.metadata.name for placed in older.policies.sites}, judges_of(older)
     seen = set()
-    for site, later in judges_of(newer).items() if sites else ():
-        rules = judges.get(site)
-        was = (rules.allowed_signers if rules is not None else None) if site in sites else later.allowed_signers
-        pair = (was or "", later.allowed_signers or "")
-        if not pair[1] or pair in seen:
+    for placed in newer.policies.sites if sites else ():
+        rules, later = judges.get(placed.document.metadata.name), placed.document.spec.approvals
+        now = (later.allowed_signers or "") if later is not None else ""
+        was = (rules.allowed_signers or "") if rules is not None else ""
+        if placed.document.metadata.name not in sites:
+            was = now
+        if not (was or now) or (was, now) in seen:
             continue
-        seen.add(pair)
-        before = text_of(older.read(pair[0])) if pair[0] else None
-        change = signer_changes(pair[1], before, text_of(newer.read(pair[1])))
+        seen.add((was, now))
+        before, after = text_of(older.read(was)) if was else None, text_of(newer.read(now)) if now else None
+        change = signer_changes(now or was, before, after)
         if change is not None:
             yield change
 

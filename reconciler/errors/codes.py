@@ -1177,6 +1177,13 @@ _STORE: dict[str, Explanation] = {
         "checkout writes over files that Git was told to ignore.",
         "Remove it from the repository (`git rm --cached`), and name its folder in .gitignore.",
     ),
+    "RCL3115": Explanation(
+        "a Git repository that does not tell what is checked out",
+        "A `.git` is there, in the root or above it, and Git cannot read its HEAD: a part of it is missing or damaged, "
+        "or it leads to a repository that is elsewhere. That is not taken for no repository: nobody knows then who "
+        "wrote the policies, so no approval counts. Backups go on.",
+        "See `git status` and `git fsck` there, or clone the repository anew.",
+    ),
     "RCL4001": Explanation(
         "a store of another format",
         "The folder of the embedded server has a format that this version does not know.",

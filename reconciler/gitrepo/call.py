@@ -64,33 +64,55 @@ def git(folder: Path, *words: str, given: bytes = b"", own_settings: bool = Fals
     repository with a pipe or the like in the place of a file, and RCL0017 for one of another owner; `UsageError`,
     RCL0009, for all else that it refuses.
     """
-    ended = _call(folder, words, given, own_settings, ())
-    if ended.returncode and b"dubious ownership" in ended.stderr:
-        ended = _call(folder, words, given, own_settings, _trusted())
+    top = top_of(folder)
+    if top is not None:
+        check_plain(top)
+        _check_owner(top)
+    ended = _call(folder, words, given, own_settings, top)
     if ended.returncode:
         why = redacted(ended.stderr.decode("utf-8", "replace").strip().split("\n")[0])
-        if "dubious ownership" in why:
-            raise _of_another_owner(folder)
         raise UsageError("RCL0009", f"git {words[0]}: {why}", "See what the repository holds.", subject=str(folder))
     return ended.stdout
 
 
 def _call(
-    folder: Path, words: Sequence[str], given: bytes, own_settings: bool, trusted: Sequence[str]
+    folder: Path,
+    words: Sequence[str],
+    given: bytes = b"",
+    own_settings: bool = False,
+    top: Path | None = None,
+    trusted: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[bytes]:
     environment = _handed_on() | _ENVIRONMENT
     if own_settings:
         for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM"):
             del environment[name]
-    top = _top(folder)
     if top is not None:
-        check_plain(top)
-        environment["GIT_WORK_TREE"] = str(top)
+        # Git is told where the repository is: a folder on the way there that a commit made look like one is not it.
+        environment |= {"GIT_WORK_TREE": str(top), "GIT_DIR": str(top / ".git")}
     settings = [f"{name}={value}" for name, value in _SETTINGS] + [f"safe.directory={each}" for each in trusted]
     overriding = [word for setting in settings for word in ("-c", setting)]
     options = ("--no-pager", "--no-replace-objects", "--literal-pathspecs", *overriding)
     command = ("git", *options, "-C", str(folder), *words)
     return _answered(command, environment, folder, given)
+
+
+#: Repositories that Git said to be ours, or safe. It does not ask where it is told where they are.
+_ours: set[Path] = set()
+
+
+def _check_owner(top: Path) -> None:
+    """Raises `Refused`, RCL0017, for a repository of another owner that no settings of ours call safe."""
+    if top in _ours:
+        return
+    words = ("rev-parse", "--git-dir")
+    if _is_dubious(_call(top, words)) and _is_dubious(_call(top, words, trusted=_trusted())):
+        raise _of_another_owner(top)
+    _ours.add(top)
+
+
+def _is_dubious(ended: subprocess.CompletedProcess[bytes]) -> bool:
+    return bool(ended.returncode) and b"dubious ownership" in ended.stderr
 
 
 #: How long one call may take, in seconds. Git only reads what lies on a disk here.
@@ -138,8 +160,9 @@ def _handed_on() -> dict[str, str]:
     return {name: os.environ[name] for name in HANDED_ON if name in os.environ}
 
 
-def _top(folder: Path) -> Path | None:
-    """The work tree, found by its `.git`: the repository's own settings could name another, and so other files."""
+def top_of(folder: Path) -> Path | None:
+    """The work tree, found by its `.git`: the repository's own settings could name another, and so other files. None
+    outside of every repository."""
     here = folder.resolve()
     return next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
 
@@ -155,8 +178,7 @@ def _trusted() -> tuple[str, ...]:
     return tuple(found)
 
 
-def _of_another_owner(folder: Path) -> Refused:
-    top = _top(folder) or folder
+def _of_another_owner(top: Path) -> Refused:
     return Refused(
         "RCL0017",
         f"the Git repository {str(top)!r} belongs to another account, so Git does not read it",

@@ -172,7 +172,10 @@ def _headers(data: bytes) -> _Headers:
 
 
 def _address(person: bytes) -> str:
-    return person.rpartition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
+    """What stands between the brackets; "" where there are several, of which programs take different ones."""
+    if person.count(b"<") != 1 or person.count(b">") != 1:
+        return ""
+    return person.partition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
 
 
 #: So many commits are compared by one call, which bounds what is held of its answer.

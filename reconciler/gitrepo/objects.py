@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler.errors import ConsentNeeded, Refused, Unreachable, UsageError
-from reconciler.gitrepo.call import git
+from reconciler.gitrepo.call import git, top_of
 
 #: The mode of a link in a tree, of a folder, and of a commit of another repository (a submodule).
 LINK, FOLDER, SUBMODULE = "120000", "040000", "160000"
@@ -22,11 +22,20 @@ class Entry(msgspec.Struct, frozen=True):
     object: str
 
 
+def is_repository(folder: Path) -> bool:
+    """Whether the folder lies in the work tree of a repository, even of one that cannot be read."""
+    return top_of(folder) is not None
+
+
 def is_revision(folder: Path, name: str) -> bool:
-    """Whether Git knows a commit by this name here."""
+    """Whether Git knows a commit by this name here. Raises as `git` does where a repository is there and Git cannot be
+    asked about it."""
+    if not is_repository(folder):
+        return False
     try:
         git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    except (UsageError, Unreachable, Refused):
+    except UsageError:
+        git(folder, "rev-parse", "--git-dir")
         return False
     return True
 
@@ -73,11 +82,35 @@ def resolve(folder: Path, revision: str) -> str:
 
 
 def head(folder: Path) -> str:
-    """The commit that is checked out; "" where there is no repository that can be read, or nothing is committed yet."""
+    """The commit that is checked out; "" outside of every repository, or where nothing is committed yet.
+
+    Raises where a repository is there and does not tell: `Refused`, RCL3115, and as `git` does. That is never taken for
+    no repository, for then nobody would ask who wrote what.
+    """
+    if not is_repository(folder):
+        return ""
     try:
         return git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}").decode().strip()
-    except (UsageError, Unreachable, Refused):
-        return ""
+    except UsageError as error:
+        if _is_unborn(folder):
+            return ""
+        raise Refused(
+            "RCL3115",
+            f"a Git repository is there, and what is checked out in {str(folder)!r} cannot be read: "
+            f"{error.diagnostic.message}",
+            "See `git status` and `git fsck` there, or clone it anew. Until then no approval counts.",
+            subject=str(folder),
+        ) from None
+
+
+def _is_unborn(folder: Path) -> bool:
+    """Whether a branch is checked out that has no commit yet."""
+    try:
+        branch = git(folder, "symbolic-ref", "--quiet", "HEAD").decode("utf-8", "surrogateescape").strip()
+        place = git(folder, "rev-parse", "--git-path", branch).decode("utf-8", "surrogateescape").strip()
+        return not git(folder, "for-each-ref", "--count=1", branch) and not (folder / place).exists()
+    except UsageError:
+        return False
 
 
 def entries(folder: Path, commit: str, *below: str) -> dict[str, Entry]:

@@ -191,7 +191,7 @@ MIXED_FILES = both(
     UNBROUGHT,
 )
 LETTER_CASE = put(approvals, "fold", lambda name: name)
-COMMITTERS = _without(committer="")
+COMMITTERS = _commits(lambda found, folder: [msgspec.structs.replace(each, committer=each.author) for each in found])
 CO_AUTHORS = _without(co_authors=())
 EVERY_COMMIT = _commits(_last_of_each)
 BOTH_NAMES = _commits(_those_there)

@@ -184,7 +184,7 @@ def test_without_committers_and_co_authors_he_gets_through(
 
     def authors_alone(folder: Path, older: str, newer: str) -> list[gitrepo.Commit]:
         found = real(folder, older, newer)
-        return [msgspec.structs.replace(each, committer="", co_authors=()) for each in found]
+        return [msgspec.structs.replace(each, committer=each.author, co_authors=()) for each in found]
 
     monkeypatch.setattr(gitrepo, "commits", authors_alone)
     WAYS[way](site)

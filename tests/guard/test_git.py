@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from reconciler import gitrepo
 from reconciler.control import judging
+from reconciler.gitrepo import call
+from tests.shop import Said, Shop
 from tests.support.reviewed import ALICE, BOB, BY, MALLORY, T1, Reviewed, stopped
 
 
@@ -147,6 +150,123 @@ def test_without_the_look_at_the_work_tree_it_counts(divided: Reviewed, monkeypa
     divided.commit("shorter", author=MALLORY)
     assert divided.approve("base", "HEAD", by=ALICE).code == 0
     assert divided.apply().code == 0
+
+
+# --- A repository that cannot be read ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def below(tmp_path: Path, run: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> Reviewed:
+    """The root is a folder of the repository; who writes may approve, so all hangs on who brought the approval. The
+    one that is there was brought by Mallory."""
+    monkeypatch.setattr(call, "_silent", {})
+    (tmp_path / "backup").mkdir()
+    shop = Shop(tmp_path / "backup", run)
+    site = Reviewed(shop, f"prune: true\n  approvals: {{approvers: [{ALICE}], selfApproval: true}}")
+    shutil.rmtree(site.root / ".git")
+    top = ("git", "-C", str(site.root.parent), "-c", "user.name=n", "-c", f"user.email={MALLORY}")
+    subprocess.run((*top, "init", "-q", "-b", "main"), check=True)
+    site.commit("first", author=ALICE)
+    site.git("tag", "base")
+    site.replace("site.yaml", "retention: 5d", "retention: 2d")
+    site.commit("shorter", author=MALLORY)
+    site.approve("base", "HEAD")
+    site.commit("yes", author=MALLORY)
+    return site
+
+
+def _bare(site: Reviewed) -> None:
+    """Mallory commits what looks like a repository of its own."""
+    site.write("HEAD", "ref: refs/heads/main\n")
+    site.write("config", "[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+    for name in ("objects", "refs"):
+        site.write(f"{name}/x", "")
+    outer = ("git", "-C", str(site.root.parent), "-c", "user.name=n", "-c", f"user.email={MALLORY}")
+    subprocess.run(
+        (*outer, "add", "-f", *(f"backup/{name}" for name in ("HEAD", "config", "objects", "refs"))), check=True
+    )
+    subprocess.run((*outer, "commit", "-qm", "files"), check=True)
+
+
+def _whole(site: Reviewed) -> None:
+    """The same, with a past in which Alice brought it."""
+    _bare(site)
+    shutil.copytree(site.root.parent / ".git", site.root, dirs_exist_ok=True)
+    inner = ("git", "--git-dir", str(site.root), "--work-tree", str(site.root.parent), "-c", "user.name=n")
+    subprocess.run((*inner, "-c", f"user.email={ALICE}", "reset", "-q", "base"), check=True)
+    subprocess.run((*inner, "-c", f"user.email={ALICE}", "add", "backup/policies"), check=True)
+    subprocess.run((*inner, "-c", f"user.email={ALICE}", "commit", "-qm", "yes"), check=True)
+
+
+@pytest.mark.parametrize("way", [_bare, _whole])
+def test_no_commit_makes_git_blind(below: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    assert below.tick().code == 5
+    way(below)
+    assert f"{MALLORY} brought it, not {ALICE}" in below("plan", *T1).out
+    assert below.tick().code == 5
+
+
+def _no_head(site: Reviewed) -> None:
+    (site.root.parent / ".git" / "HEAD").write_text("nothing")
+
+
+def _led_nowhere(site: Reviewed) -> None:
+    shutil.rmtree(site.root.parent / ".git")
+    (site.root.parent / ".git").write_text("gitdir: nowhere\n")
+
+
+def _without_objects(site: Reviewed) -> None:
+    shutil.rmtree(site.root.parent / ".git" / "objects")
+    (site.root.parent / ".git" / "objects").mkdir()
+
+
+def _nothing_committed(site: Reviewed) -> None:
+    site.git("checkout", "-q", "--orphan", "other")
+
+
+@pytest.mark.parametrize("way", [_no_head, _led_nowhere, _without_objects, _nothing_committed])
+def test_a_repository_that_does_not_read_is_not_no_repository(below: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    way(below)
+    said = below("plan", *T1)
+    assert said.code == 0, said.err
+    assert "it is not committed" in said.out or "nobody knows who wrote the policies" in said.out
+    ended = below.tick()
+    assert ended.code == 5, ended.out + ended.err
+    assert below.groups()["gold"][0] == "P5D"
+
+
+def test_without_the_program_git_no_approval_counts(
+    below: Reviewed, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("bin")))
+    assert "nobody knows who wrote the policies: the program git is not there" in below("plan", *T1).out
+    assert below.tick().code == 5
+
+
+def test_of_another_owner_no_approval_counts_and_a_folder_is_not_read_as_a_revision(
+    below: Reviewed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "_ours", set())
+    monkeypatch.setattr(call, "_ENVIRONMENT", call._ENVIRONMENT | {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "true"})
+    assert "belongs to another account" in below("plan", *T1).out
+    assert below.tick().code == 5
+    shutil.copytree(below.root / "policies", below.root / "main" / "policies")
+    said = below("diff", "main")
+    assert said.code != 0
+    assert "RCL0017" in said.err
+
+
+def test_outside_of_every_repository_approvals_are_what_lies_there(below: Reviewed) -> None:
+    """Whoever may write there is not asked about."""
+    shutil.rmtree(below.root.parent / ".git")
+    assert below.tick().code == 0
+
+
+def test_without_the_look_whether_it_is_there_it_counts(below: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `judging._uncommitted` asks whether a repository is there."""
+    monkeypatch.setattr(judging, "_uncommitted", lambda *words: None)
+    _no_head(below)
+    assert below.tick().code == 0
 
 
 # --- What a name means -------------------------------------------------------------------------------------------

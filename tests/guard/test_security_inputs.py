@@ -105,6 +105,53 @@ def test_a_signer_is_a_change_that_weakens(signed: Reviewed, keys: Path, way: st
     assert signed.groups() == {"gold": ("P5D", 2)}
 
 
+def _by_another_name(site: Reviewed, text: str) -> None:
+    site.write("policies/keys", text)
+    site.edit("policies/allowed_signers", "policies/keys")
+    site.commit("keys", author=BOB)
+    site.git("mv", "-f", "policies/keys", "policies/allowed_signers")
+    site.edit("policies/keys", "policies/allowed_signers")
+    site.commit("back", author=BOB)
+
+
+def _while_it_was_named_by_nobody(site: Reviewed, text: str) -> None:
+    site.edit(", allowedSigners: policies/allowed_signers", "")
+    site.write("policies/allowed_signers", text)
+    site.commit("no signers", author=BOB)
+    site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{ALICE}, {BOB}], allowedSigners: policies/allowed_signers")
+    site.commit("signers", author=MALLORY)
+
+
+def _after_it_was_named_by_nobody(site: Reviewed, text: str) -> None:
+    site.edit(", allowedSigners: policies/allowed_signers", "")
+    site.commit("no signers", author=MALLORY)
+    site.write("policies/allowed_signers", text)
+    site.commit("a file that says nothing", author=BOB)
+    site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{ALICE}, {BOB}], allowedSigners: policies/allowed_signers")
+    site.commit("signers", author=MALLORY)
+
+
+@pytest.mark.parametrize("way", [_by_another_name, _while_it_was_named_by_nobody, _after_it_was_named_by_nobody])
+def test_an_approver_who_brings_a_key_does_not_approve_it(
+    shop: Shop, keys: Path, way: Callable[[Reviewed, str], None]
+) -> None:
+    """Bob brings a key of Alice's that is his own, by way of another file; somebody else changes the real one."""
+    rules = SIGNED.replace(f"[{ALICE}]", f"[{ALICE}, {BOB}]")
+    signers = f"{ALICE} {_key(keys, 'alice')}\n{BOB} {_key(keys, 'mallory')}\n"
+    site = Reviewed(shop, rules, {"policies/allowed_signers": signers + f"gone@corp.example {_key(keys, 'alice')}\n"})
+    site.git("tag", "base")
+    site.write("policies/allowed_signers", signers)
+    site.commit("somebody left", author=MALLORY)
+    way(site, signers + f"{ALICE} {_key(keys, 'mallory')}\n")
+    said = site.approve("base", "HEAD", "--key", str(keys / "mallory"), by=BOB)
+    assert said.code == 0, said.err
+    site.commit("approved", author=BOB)
+    told = site("diff", "base", "HEAD")
+    assert (told.code, f"{BOB} wrote the change" in told.out) == (5, True), told.out
+    for now in (T1, T2):
+        assert site.tick(*now).code == 5
+
+
 def test_one_signer_less_is_taken_over_at_once(signed: Reviewed, keys: Path) -> None:
     signed.write("policies/allowed_signers", "# nobody\n")
     signed.commit("nobody signs", author=MALLORY)

@@ -276,6 +276,34 @@ def _certified(world: World) -> bool:
     return _done(site, count=1)
 
 
+def _named(rules: str, named: str) -> Attack:
+    """The first commit that names a file of signers, or another one, brings the keys; the next is signed by them."""
+
+    def attack(world: World) -> bool:
+        files = {"policies/allowed_signers": test_security_inputs.signers_of(world.keys)}
+        site = Reviewed(world.shop, rules, files)
+        test_security_inputs.name_signers(site, world.keys, named)
+        site.tick(*T1)
+        test_security_inputs._weaken(site, world.keys)
+        return _done(site, count=1)
+
+    return attack
+
+
+def _first_approvers(world: World) -> bool:
+    """Where a person in a terminal says yes, a commit names who says yes from then on."""
+    site = Reviewed(world.shop, "prune: true")
+    test_security_inputs.name_approvers(site)
+    site.tick(*T1)
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("shorter", author=BOB)
+    site.approved(by=MALLORY)
+    return _done(site, count=1)
+
+
+_ONE = f"prune: true\n  approvals: {{approvers: [{ALICE}]}}"
+_JUDGES = unweighed("Site", "spec.approvals")
+_KEYS = ("the rule of approvals, and signers.in_force", both(_JUDGES, defences.IN_FORCE))
 _LINE = "signers.in_force"
 SIGNERS = [
     Way("signers", "added", _signing("added"), _LINE, defences.IN_FORCE),
@@ -283,6 +311,14 @@ SIGNERS = [
     Way("signers", "for everybody", _signing("for everybody"), _LINE, defences.IN_FORCE),
     Way("signers", "among blanks", _signing("among blanks"), _LINE, defences.IN_FORCE),
     Way("signers", "a certificate's", _certified, _LINE, defences.IN_FORCE),
+    Way("signers", "a first file", _named(_ONE, f"approvers: [{ALICE}]"), *_KEYS),
+    Way(
+        "signers",
+        "another file",
+        _named(test_security_inputs.SIGNED, f"approvers: [{ALICE}], allowedSigners: policies/allowed_signers"),
+        *_KEYS,
+    ),
+    Way("signers", "the first approvers", _first_approvers, "the rule of approvals", _JUDGES),
 ]
 
 
@@ -649,9 +685,20 @@ BUDGETS = [
             "the rule of changeWindows",
             unweighed("Site", "spec.changeWindows"),
         )
-        for number, edit in enumerate(test_security_inputs.WIDER, start=1)
+        for number, edit in enumerate(test_security_inputs.WIDER[:-1], start=1)
     ),
 ]
+
+
+BUDGETS.append(
+    Way(
+        "budgets and windows",
+        "a window, in another zone",
+        _opening(test_security_inputs.WIDER[-1]),
+        "the rule of timeZone",
+        unweighed("Site", "spec.timeZone"),
+    )
+)
 
 
 # --- Presets ---------------------------------------------------------------------------------------------------

@@ -358,6 +358,66 @@ def test_without_reading_such_a_merge_he_gets_through(site: Reviewed, monkeypatc
     assert _wrote(site, "gold") == frozenset({CAROL})
 
 
+def _without_an_address(site: Reviewed) -> None:
+    site.git("-c", "user.email=", "commit", "-qam", "shorter", "--author=n <>")
+
+
+def _with_two_addresses(site: Reviewed) -> None:
+    """Git takes the first for the author's, and others the last."""
+    site.commit("shorter", author=MALLORY)
+    commit = site.git("cat-file", "commit", "HEAD").replace(f"<{MALLORY}>", f"<{MALLORY}> <{CAROL}>")
+    told = subprocess.run(
+        ("git", "-C", str(site.root), "hash-object", "-t", "commit", "--literally", "-w", "--stdin"),
+        input=commit + "\n",
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    site.git("reset", "-q", "--hard", told.stdout.strip())
+
+
+@pytest.mark.parametrize("way", [_without_an_address, _with_two_addresses])
+def test_a_commit_without_one_address_is_nobody_knows_whose(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
+    """Mallory weakens gold so, and approves it; what others did is approved as ever."""
+    site.replace("gold.yaml", "retention: 5d", "retention: 4d")
+    way(site)
+    _set(site, "silver", 4, CAROL)
+    _approved(site, "base", "HEAD", by=MALLORY)
+    said = site("diff", "base", "HEAD")
+    assert (said.code, said.out.count("approved by approval-")) == (5, 1), said.out
+    assert site.tick().code == 5
+    assert site.groups() == {"gold": ("P5D", 1), "silver": ("P4D", 1)}
+
+
+def test_an_approval_is_merged_by_anybody(site: Reviewed) -> None:
+    """The merge has its file as the branch has it: Alice brought it."""
+    site.git("checkout", "-qb", "side")
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+    site.git("checkout", "-q", "main")
+    _set(site, "silver", 6, CAROL)
+    site.git("tag", "-f", "base")
+    _merge(site, "side", author=CAROL)
+    assert site("diff", "base", "HEAD").code == 0
+    said = site.tick()
+    assert said.code == 0, said.out
+    assert site.groups() == {"gold": ("P4D", 1), "silver": ("P6D", 1)}
+
+
+def test_an_approval_that_a_merge_made_is_the_mergers(site: Reviewed) -> None:
+    """What neither side had so."""
+    site.git("checkout", "-qb", "side")
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+    site.git("checkout", "-q", "main")
+    site.git("-c", f"user.email={CAROL}", "merge", "-q", "--no-ff", "--no-commit", "side")
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    site.commit("merged", author=CAROL)
+    said = site("diff", "base", "HEAD")
+    assert (said.code, f"{CAROL} brought it, not {ALICE}" in said.out) == (5, True), said.out
+
+
 # --- Whose act an approval is ----------------------------------------------------------------------------------
 
 
