@@ -145,6 +145,13 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
         raise
 
 
+def check_regular(path: Path) -> None:
+    """Raises `NotRegular` where something stands under the name, or where it leads to, that is no regular file: for
+    what another library opens by itself."""
+    with suppress(FileNotFoundError):
+        _check_regular(path.stat().st_mode, path)
+
+
 #: What is read whole is never larger (bytes), unless the reader says so.
 LARGEST_WHOLE = 1 << 30
 

@@ -7,7 +7,6 @@ failing disk, a lock that stays, as `TemporaryError`, RCL5006; what this account
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 
 from reconciler import files
 from reconciler.errors import Damaged, ReconcilerError, Refused, TemporaryError
+from reconciler.system_errors import account
 from reconciler.wal import merged
 
 _NUMBERED = re.compile(r"(\d{4})_\w+\.sql")
@@ -106,6 +106,8 @@ def connect(path: Path, *, migrations: str, wait_seconds: float = 30.0) -> Conne
     except BaseException as error:
         if connection is not None:
             connection.close()
+        if isinstance(error, files.NotRegular):
+            raise damaged(path, error.strerror) from error
         if not isinstance(error, sqlite3.DatabaseError):
             raise
         raise (damaged if is_damage(error) else unwritable)(path, error) from error
@@ -237,14 +239,6 @@ def unreadable(path: Path, error: OSError) -> ReconcilerError:
     return damaged(path, error.strerror or error)
 
 
-def account() -> str:
-    """The account that this process runs under, for people."""
-    try:
-        return f"the account {getpass.getuser()!r}"
-    except (KeyError, OSError):
-        return f"the account with id {os.getuid()}"
-
-
 def _free(path: Path) -> int | None:
     try:
         return shutil.disk_usage(path.parent).free
@@ -256,6 +250,8 @@ def _free(path: Path) -> int | None:
 
 
 def _opened(path: Path, wait_seconds: float, mode: str = "") -> Connection:
+    for each in (path, _beside(path, "-wal"), _beside(path, "-shm"), _beside(path, "-journal")):
+        files.check_regular(each)
     name = f"{path.absolute().as_uri()}?{mode}" if mode else str(path)
     connection: Connection = sqlite3.connect(
         name, timeout=wait_seconds, isolation_level=None, check_same_thread=False, factory=Connection, uri=bool(mode)
@@ -336,7 +332,7 @@ def _image(path: Path) -> bytes:
     wal = _beside(path, "-wal")
     for _ in range(10):
         before = (_stamp(path), _bytes(wal))
-        image = path.read_bytes()
+        image = _bytes(path)
         if (_stamp(path), _bytes(wal)) == before:
             break
     return merged(image, before[1])
@@ -349,7 +345,8 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with files.open_regular(path) as file:
+            return file.read()
     except FileNotFoundError:
         return b""
 

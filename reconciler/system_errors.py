@@ -44,7 +44,7 @@ def explained(error: OSError, path: str | Path | None = None, needed: int | None
         what = f"the disk of {place} is full: {room}{_free(place)} free"
         return what, f"Free some space below {_existing(place)}, then run it again; what was there before is unharmed."
     if error.errno in _FORBIDDEN:
-        what = f"{_account()} may not read or write {place}{_owned(place)}"
+        what = f"{account()} may not read or write {place}{_owned(place)}"
         return what, "Run it as an account that may, or give this one the right. Nothing was changed."
     if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR) and (link := _dangling(place)) is not None:
         what = f"{link} is a link to {link.readlink()}, which is not there"
@@ -72,13 +72,6 @@ def _free(place: Path) -> str:
         return "an unknown number of bytes"
 
 
-def _account() -> str:
-    try:
-        return f"the account {getpass.getuser()}"
-    except (KeyError, OSError):
-        return "this account"
-
-
 def _owned(place: Path) -> str:
     """Whose it is, or the folder that it would be in."""
     for each in (place, *place.absolute().parents):
@@ -88,3 +81,11 @@ def _owned(place: Path) -> str:
         except (OSError, KeyError, NotImplementedError):
             continue
     return ""
+
+
+def account() -> str:
+    """The account that this process runs under, for people."""
+    try:
+        return f"the account {getpass.getuser()!r}"
+    except (KeyError, OSError):
+        return f"the account with id {os.getuid()}"

@@ -87,7 +87,7 @@ def open_site(
     """
     written, engines = document, dict[str, Engine]()
     if trust is not Trust.GIVEN:
-        check_not_brought(root, state_path(root, written))
+        check_not_brought(root, written)
         if not adopting:
             _check_state(root, written, policies)
         document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
@@ -215,7 +215,7 @@ def open_state(
     """The site with its memory alone, no cluster and no server: for what must work while those do not answer. Raises
     `Refused`, RCL3106, as `open_site` does."""
     if memory is None:
-        check_not_brought(root, state_path(root, document))
+        check_not_brought(root, document)
         if not adopting:
             _check_state(root, document, None)
     return Site(

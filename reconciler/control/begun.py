@@ -14,6 +14,7 @@ import msgspec
 from reconciler import encoded, files, gitrepo
 from reconciler.errors import ReconcilerError, Refused, Unreachable
 from reconciler.model import Lineage
+from reconciler.model.documents import SiteDocument
 
 _KEEP = ".reconciler"
 _LONGEST = 4096
@@ -77,26 +78,41 @@ def check_place(
             raise _other_state(earlier, name, path, f"another site, {site}, which begins, in the place of {name}")
 
 
-def check_not_brought(root: Path, path: Path) -> None:
-    """Raises `Refused`, RCL3110, where the state at `path`, or the note of it, is a file of the repository that the
-    policies come with: whoever may write them could bring a state by which he is the approver."""
+def check_not_brought(root: Path, site: SiteDocument, commit: str | None = None) -> None:
+    """Raises `Refused`, RCL3110, where the state of the site, the note of it, its evidence or a store of its servers
+    is a file of the repository that the policies come with: whoever may write them could bring a state by which he is
+    the approver, and a checkout writes over files that Git was told to ignore. Looked at is the `commit`, else what is
+    checked out."""
     try:
-        commit = gitrepo.head(root)
+        commit = commit if commit is not None else gitrepo.head(root)
     except ReconcilerError:
         return  # no commit can make Git fail; where it does, backups go on, and no approval counts (`judging`)
     if not commit:
         return
-    if gitrepo.entries(root, commit, _KEEP):
-        raise _brought(root / _KEEP)
-    for place, base in ((path, root), (path.resolve(), root.resolve())):
-        if place.is_relative_to(base) and gitrepo.brings(root, commit, place.relative_to(base).as_posix()):
-            raise _brought(path)
+    places = {(root / _KEEP).name}
+    for kept in _kept_places(site):
+        for place, base in ((root / kept, root), ((root / kept).resolve(), root.resolve())):
+            if place.is_relative_to(base) and place != base:
+                places.add(place.relative_to(base).as_posix())
+    brought = [*gitrepo.entries(root, commit, *sorted(places))]
+    brought += [place for place in sorted(places) if gitrepo.brings(root, commit, place)]
+    if brought:
+        raise _brought(root / brought[0])
+
+
+def _kept_places(site: SiteDocument) -> list[str]:
+    """Where the site keeps what it knows and what it stored, as the policies name it."""
+    found = [server.engine.embedded.path for server in site.spec.servers if server.engine.embedded is not None]
+    if site.spec.state.sqlite is not None:
+        path = Path(site.spec.state.sqlite.path)
+        found += [path.as_posix(), path.with_suffix(".evidence").as_posix()]
+    return found
 
 
 def _brought(path: Path) -> Refused:
     return Refused(
         "RCL3110",
-        f"{path} comes with the repository of the policies: it is no state that was kept here",
+        f"{path} comes with the repository of the policies: it is nothing that was kept here",
         "Remove it from the repository (`git rm --cached`), and name it in .gitignore. Nothing was opened.",
         subject=str(path),
     )

@@ -28,6 +28,7 @@ from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
     ApprovalDocument,
     Approvals,
+    ExclusionDocument,
     GuardrailDocument,
     Placed,
     PolicySet,
@@ -234,13 +235,17 @@ def settled_guard(told: dict[str, Any] | None) -> Guard | None:
         return None
     rules = told.get("guardrails")
     guardrails = None if rules is None else tuple(decode(each, GuardrailDocument) for each in rules)
-    return Guard(site_as_told(told["document"]), guardrails, told["signers"])
+    spared = told.get("exclusions")
+    exclusions = None if spared is None else tuple(decode(each, ExclusionDocument) for each in spared)
+    return Guard(site_as_told(told["document"]), guardrails, told["signers"], exclusions)
 
 
 def written_guard(bench: Bench, policies: PolicySet) -> Guard:
     """What the guard depends on, as it is written now."""
     rules = tuple(placed.document for placed in policies.guardrails)
-    return Guard(bench.document, rules, signers_text(bench.root, bench.document.spec.approvals))
+    name = bench.document.metadata.name
+    spared = tuple(each.document for each in policies.exclusions if each.document.spec.site == name)
+    return Guard(bench.document, rules, signers_text(bench.root, bench.document.spec.approvals), spared)
 
 
 def signers_text(root: Path, rules: Approvals | None) -> str | None:

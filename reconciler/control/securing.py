@@ -21,7 +21,7 @@ from reconciler.errors import Diagnostic, Refused, Severity
 from reconciler.model import Approved, LedgerEntry
 from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
-from reconciler.plan.settled import Guard, Waiting, guardrails_now, weigh_guard
+from reconciler.plan.settled import Guard, Waiting, exclusions_now, guardrails_now, weigh_guard
 from reconciler.plan.values import AUTO
 from reconciler.protocols import Clock, Memory
 
@@ -89,6 +89,7 @@ def told_of(guard: Guard, commit: str) -> dict[str, Any]:
         "commit": commit,
         "signers": guard.signers,
         "guardrails": [encode(each) for each in guard.guardrails or ()],
+        "exclusions": [encode(each) for each in guard.exclusions or ()],
     }
 
 
@@ -125,14 +126,16 @@ def _record(site: Site, secured: Secured, commit: str) -> None:
 
 
 def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEntry]) -> PolicySet:
-    """The policies as they may be worked with: with the site and the guardrails that count. A group that would need a
-    cluster or server that is not opened stays as it was last applied."""
+    """The policies as they may be worked with: with the site, the guardrails and the exclusions that count. A group
+    that would need a cluster or server that is not opened stays as it was last applied."""
     site = secured.site
     servers = {each.name for each in site.spec.servers} | {AUTO}
     clusters = {each.name for each in site.spec.clusters}
     written = next((each for each in policies.sites if each.document.metadata.name == site.metadata.name), None)
     rules = guardrails_now(secured.guard, policies)
-    if written is not None and written.document == site and rules == policies.guardrails:
+    spared = exclusions_now(secured.guard, policies, site.metadata.name)
+    same = written is not None and written.document == site
+    if same and rules == policies.guardrails and spared == policies.exclusions:
         return policies
     applied = {entry.group: entry.document for entry in ledger if entry.document}
 
@@ -151,7 +154,7 @@ def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEnt
     groups = tuple(kept for each in policies.groups if (kept := opened_alone(each)) is not None)
     exclusions = tuple(
         each
-        for each in policies.exclusions
+        for each in spared
         if each.document.spec.site != site.metadata.name or each.document.spec.virtual_machines.cluster in clusters
     )
     return msgspec.structs.replace(policies, sites=sites, groups=groups, exclusions=exclusions, guardrails=rules)

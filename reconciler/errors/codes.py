@@ -1173,8 +1173,9 @@ _STORE: dict[str, Explanation] = {
     ),
     "RCL3110": Explanation(
         "a state that comes with the policies",
-        "The database of the state, or the note of it in `.reconciler/`, is a file of the commit that is checked out. "
-        "By a state it is judged who may approve; whoever may write the policies could bring one of his own.",
+        "The database of the state, the note of it in `.reconciler/`, the evidence or a store is a file of the commit. "
+        "By a state it is judged who may approve: whoever may write the policies could bring one of his own, and a "
+        "checkout writes over files that Git was told to ignore.",
         "Remove it from the repository (`git rm --cached`), and name its folder in .gitignore.",
     ),
     "RCL3115": Explanation(

@@ -45,6 +45,7 @@ from reconciler.plan.place import place, room_of
 from reconciler.plan.preflight import refused_members
 from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
+from reconciler.plan.settled import without_kept
 from reconciler.plan.shrink import without_removals
 from reconciler.plan.unagreed import Unstepped, all_as_applied, as_applied, unstepped, with_them
 from reconciler.plan.unagreed import findings as waiting_findings
@@ -105,6 +106,8 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     document something weakens without a step goes on by its document as it was last applied until that is agreed to.
     """
     whole = _propose(policies, situation)
+    if _claimed_twice(whole) and (fewer := without_kept(policies)) is not None:
+        policies, whole = fewer, _propose(fewer, situation)
     found = unstepped(policies, whole.desired, situation.ledger, whole.plan.steps)
     if not found:
         return whole

@@ -47,7 +47,7 @@ def compare(older: PolicySet, newer: PolicySet) -> tuple[DocumentChange, ...]:
         for name, placed in new.items():
             before = old.get(name) or old.get(former.get(name, ""))
             if before is None:
-                change: DocumentChange | None = _created(kind, placed)
+                change: DocumentChange | None = _created(kind, placed, beside=bool(old))
             elif kind == "ProtectionGroup":
                 change = _changed(kind, _with_rpo(before, older), _with_rpo(placed, newer), older)
             else:
@@ -76,9 +76,11 @@ def _renamed(old: Mapping[str, Placed[Any]], new: Mapping[str, Placed[Any]]) -> 
     return found
 
 
-def _created(kind: str, placed: Placed[Any]) -> DocumentChange:
+def _created(kind: str, placed: Placed[Any], *, beside: bool) -> DocumentChange:
+    """A site that comes beside others opens what it names, and names its own approvers: a person looks at it first."""
     name, whole = placed.document.metadata.name, encode(placed.document)
-    field = _field(kind, name, "", None, whole, CREATED[kind], placed.positions.at())
+    direction = Direction.WEAKENS if kind == "Site" and beside else CREATED[kind]
+    field = _field(kind, name, "", None, whole, direction, placed.positions.at())
     return DocumentChange(kind, name, DocumentVerb.CREATED, field.direction, (field,), placed.positions.at())
 
 

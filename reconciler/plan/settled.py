@@ -1,8 +1,8 @@
 """Settled: what the guard depends on as it was last applied, and as it is written now -> what counts, and what waits.
 
-A Site, its guardrails and the file of allowed signers decide who may do what, when, and whom we sign in to. Whatever
-`diff` wants an approval for counts once somebody agreed to it who could by the earlier ones; until then those count.
-What makes them stricter counts at once.
+A Site, its guardrails and the file of allowed signers decide who may do what, when, and whom we sign in to; its
+exclusions say what nobody protects, and no step of a plan shows them. Whatever `diff` wants an approval for counts once
+somebody agreed to it who could by the earlier ones; until then those count. What makes them stricter counts at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from reconciler.model import Direction
 from reconciler.model.comparison import DocumentChange, DocumentField
-from reconciler.model.documents import GuardrailDocument, Placed, PolicySet, SiteDocument, SiteSpec
+from reconciler.model.documents import ExclusionDocument, GuardrailDocument, Placed, PolicySet, SiteDocument, SiteSpec
 from reconciler.plan import site_rules
 from reconciler.plan.compare import compare
 from reconciler.plan.consent import AsApplied
@@ -24,11 +24,13 @@ _NAMES = {field.encode_name: field.name for field in msgspec.structs.fields(Site
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """What the guard depends on. `guardrails` None: it is not known (a state of version 0.1)."""
+    """What the guard depends on, and the site's exclusions. `guardrails` or `exclusions` None: they are not known (an
+    older state); what is written is taken then."""
 
     site: SiteDocument
     guardrails: tuple[GuardrailDocument, ...] | None
     signers: str | None
+    exclusions: tuple[ExclusionDocument, ...] | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -50,8 +52,8 @@ class Weighed(msgspec.Struct, frozen=True):
 def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
     """How what is written differs from what is settled, with the hashes that `diff` gives."""
     found = list(compare(_policies(settled, written), _policies(written, written)))
-    path = _signers_path(written)
-    signers = signer_changes(path, _signers(settled), written.signers) if path else None
+    path = _signers_path(written) or _signers_path(settled)
+    signers = signer_changes(path, _signers(settled), _signers(written)) if path else None
     return (*found, *([signers] if signers is not None else []))
 
 
@@ -70,7 +72,7 @@ def weigh_guard(settled: Guard, written: Guard, agreed: frozenset[str] | None) -
     signers, path = _signers(settled), _signers_path(written)
     if site.spec.approvals == written.site.spec.approvals or path == _signers_path(settled):
         signers = in_force(signers, written.signers, frozenset(hashes), path) if path else None
-    guard = Guard(site, _guardrails(settled, written, waiting), signers)
+    guard = Guard(site, _guardrails(settled, written, waiting), signers, _exclusions(settled, written, waiting))
     return Weighed(guard, tuple(waiting), frozenset(hashes))
 
 
@@ -81,10 +83,32 @@ def guardrails_now(settled: Guard | None, policies: PolicySet) -> tuple[Placed[G
     return (*policies.guardrails, *(Placed(each, AsApplied()) for each in kept))
 
 
+def exclusions_now(settled: Guard | None, policies: PolicySet, site: str) -> tuple[Placed[ExclusionDocument], ...]:
+    """The exclusions that count: of this site those in force, where they stand as they are written."""
+    if settled is None or settled.exclusions is None:
+        return policies.exclusions
+    written = {placed.document.metadata.name: placed for placed in policies.exclusions}
+    kept = []
+    for each in settled.exclusions:
+        found = written.get(each.metadata.name)
+        kept.append(found if found is not None and found.document == each else Placed(each, AsApplied()))
+    others = (each for each in policies.exclusions if each.document.spec.site != site)
+    return tuple(sorted((*others, *kept), key=lambda each: each.document.metadata.name))
+
+
+def without_kept(policies: PolicySet) -> PolicySet | None:
+    """The policies without the exclusions that count only as they were last applied; None where there are none. Where
+    one of them and a group as it is written mean the same virtual machine, it is protected."""
+    kept = tuple(each for each in policies.exclusions if not isinstance(each.positions, AsApplied))
+    return msgspec.structs.replace(policies, exclusions=kept) if kept != policies.exclusions else None
+
+
 def _policies(guard: Guard, written: Guard) -> PolicySet:
     rules = guard.guardrails if guard.guardrails is not None else written.guardrails or ()
+    spared = guard.exclusions if guard.exclusions is not None else written.exclusions or ()
     placed = tuple(Placed(each, AsApplied()) for each in rules)
-    return PolicySet((Placed(guard.site, AsApplied()),), (), (), guardrails=placed)
+    exclusions = tuple(Placed(each, AsApplied()) for each in spared)
+    return PolicySet((Placed(guard.site, AsApplied()),), (), exclusions, guardrails=placed)
 
 
 def _signers(guard: Guard) -> str | None:
@@ -101,6 +125,14 @@ def _guardrails(settled: Guard, written: Guard, waiting: Sequence[Waiting]) -> t
     held = {each.name for each in waiting if each.kind == "Guardrail"}
     kept = tuple(each for each in settled.guardrails or () if each.metadata.name in held)
     return (*(each for each in written.guardrails or () if each.metadata.name not in held), *kept)
+
+
+def _exclusions(settled: Guard, written: Guard, waiting: Sequence[Waiting]) -> tuple[ExclusionDocument, ...] | None:
+    if written.exclusions is None:
+        return None
+    held = {each.name for each in waiting if each.kind == "Exclusion"}
+    kept = (each for each in settled.exclusions or () if each.metadata.name in held)
+    return (*(each for each in written.exclusions if each.metadata.name not in held), *kept)
 
 
 # --- Sites -----------------------------------------------------------------------------------------------------

@@ -57,10 +57,12 @@ def _hides(line: str) -> bool:
 
 
 def signer_changes(path: str, before: str | None, after: str | None) -> DocumentChange | None:
-    """How the file differs, a field for each signer; None where it says the same."""
+    """How the file differs, a field for each signer; None where it says the same. A signer less is stronger, but where
+    none of them stays: then nobody could approve anything ever after."""
     old, new = keys(before), keys(after)
+    less = Direction.STRENGTHENS if set(old) & set(new) else Direction.WEAKENS
     fields = [_field(path, None, said, Direction.WEAKENS) for said in new if said not in old]
-    fields += [_field(path, said, None, Direction.STRENGTHENS) for said in old if said not in new]
+    fields += [_field(path, said, None, less) for said in old if said not in new]
     if not fields:
         return None
     direction = max((field.direction for field in fields), key=lambda each: each.rank)
@@ -73,10 +75,12 @@ def _field(path: str, before: str | None, after: str | None, direction: Directio
 
 
 def in_force(before: str | None, after: str | None, agreed: frozenset[str], path: str) -> str | None:
-    """The text that counts: without what was taken out, and of what was added only what somebody agreed to. By a file
-    that is not there nobody signs, neither before it came nor by what it brings."""
+    """The text that counts: without what was taken out, and of what was added, or was the last of them, only what
+    somebody agreed to. By a file that is not there nobody signs, neither before it came nor by what it brings."""
     old, new = keys(before), keys(after)
     change = signer_changes(path, before, after)
-    hashes = {field.after: field.change_hash for field in change.fields} if change is not None else {}
-    kept = [line for said, line in new.items() if said in old or hashes.get(said) in agreed]
-    return "\n".join([*kept, ""])
+    fields = change.fields if change is not None else ()
+    waiting = [field for field in fields if field.direction.needs_consent and field.change_hash not in agreed]
+    added, gone = ({getattr(field, side) for field in waiting} for side in ("after", "before"))
+    kept = [line for said, line in new.items() if said not in added]
+    return "\n".join([*kept, *(line for said, line in old.items() if said in gone), ""])

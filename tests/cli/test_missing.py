@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -525,3 +526,15 @@ def test_a_run_by_the_last_good_policies_says_so_by_its_exit_code(lived: Shop) -
     said = lived("run", "--once", "--site", "hq", *at(12))
     assert (said.code, "RCL2111" in said.out) == (65, True), said
     assert "2 jobs succeeded" in said.out
+
+
+def test_a_named_pipe_where_a_database_is_expected_holds_nobody(lived: Shop) -> None:
+    for place in (lived.root / "var" / "hq.db", lived.root / "var" / "mabs-01" / "server.db"):
+        place.rename(place.with_name("away"))
+        os.mkfifo(place)
+        for words in (("plan", *at(12)), ("status", *at(12)), ("run", "--once", *at(12)), ("points",)):
+            said = lived(*words)
+            assert (said.code in (65, 69, 1, 6, 74), "named pipe" in said.out + said.err) == (True, True), (words, said)
+        place.unlink()
+        place.with_name("away").rename(place)
+    assert lived("run", "--once", *at(12)).code == 0

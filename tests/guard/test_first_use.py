@@ -165,7 +165,7 @@ def test_a_state_that_comes_with_the_repository_is_not_opened(site: Reviewed, br
 
 def test_without_the_look_at_the_repository_it_is(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `check_not_brought` in `wiring`."""
-    monkeypatch.setattr(wiring, "check_not_brought", lambda root, path: None)
+    monkeypatch.setattr(wiring, "check_not_brought", lambda root, site: None)
     shutil.rmtree(site.root / ".reconciler")
     open_memory(site.root / "policies" / "other.db").close()
     site.edit("var/hq.db", "policies/other.db")
@@ -183,3 +183,15 @@ def test_a_note_that_was_written_over_is_not_none(site: Reviewed) -> None:
         said = site(*words)
         assert (said.code, "does not read" in said.err + said.out) == (6, True), said
     assert not (site.root / "var" / "other.db").exists()
+
+
+@pytest.mark.parametrize(
+    "place", ["var/hq.db", "var/mabs-01/server.db", "var/hq.evidence/000001.jsonl", ".reconciler/x"]
+)
+def test_a_commit_that_would_write_over_what_is_kept_is_stopped_in_review(site: Reviewed, place: str) -> None:
+    """Git writes over files that it was told to ignore when such a commit is checked out."""
+    blob = site.git("hash-object", "-w", "policies/gold.yaml")
+    site.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{place}")
+    site.git("-c", f"user.email={MALLORY}", "commit", "-qm", "notes")
+    said = site("diff", "HEAD~1", "HEAD")
+    assert (said.code, "RCL3110" in said.err) == (6, True), said

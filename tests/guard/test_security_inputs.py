@@ -152,14 +152,31 @@ def test_an_approver_who_brings_a_key_does_not_approve_it(
         assert site.tick(*now).code == 5
 
 
-def test_one_signer_less_is_taken_over_at_once(signed: Reviewed, keys: Path) -> None:
-    signed.write("policies/allowed_signers", "# nobody\n")
-    signed.commit("nobody signs", author=MALLORY)
+def test_one_signer_less_is_taken_over_at_once(shop: Shop, keys: Path) -> None:
+    two = signers_of(keys) + f"{BOB} {_key(keys, 'mallory')}\n"
+    signed = Reviewed(shop, SIGNED, {"policies/allowed_signers": two})
+    signed.write("policies/allowed_signers", signers_of(keys))
+    signed.commit("one less", author=MALLORY)
     assert signed("diff", "HEAD~1", "HEAD").code == 0
     assert signed.apply().code == 0
-    signed.write("policies/allowed_signers", f"{ALICE} {_key(keys, 'alice')}\n")
+    signed.write("policies/allowed_signers", two)
     signed.commit("again", author=MALLORY)
     assert signed.apply().code == 5
+
+
+@pytest.mark.parametrize("text", ["# nobody\n", None, "new"])
+def test_the_last_signers_go_once_one_of_them_said_so(signed: Reviewed, keys: Path, text: str | None) -> None:
+    """Else nobody could approve anything ever after, and no key could be changed for another one."""
+    path = signed.root / "policies" / "allowed_signers"
+    path.write_text(f"{ALICE} {_key(keys, 'mallory')}\n" if text == "new" else text) if text else path.unlink()
+    signed.commit("other signers", author=MALLORY)
+    assert signed("diff", "HEAD~1", "HEAD").code == 5
+    assert signed.tick(*T1).code == 5
+    said = signed.approve("HEAD~1", "HEAD", "--key", str(keys / "alice"), by=ALICE)
+    assert said.code == 0, said.err
+    signed.commit("approved", author=ALICE)
+    assert signed.tick(*T2).code == 0
+    assert "RCL3103" not in signed("plan", *T2).out
 
 
 def test_a_signer_that_was_approved_may_sign_from_then_on(signed: Reviewed, keys: Path) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from reconciler.cli import applying
+from reconciler.control import securing
 from reconciler.plan import build
+from reconciler.store import open_memory
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, MALLORY, Reviewed
 
@@ -184,3 +187,93 @@ def test_a_move_beside_something_that_waits_waits_with_it(shop: Shop) -> None:
     assert said.code == 5
     assert "waits too" in said.out + said.err
     assert site.groups() == {"gold": ("P5D", 2)}
+
+
+# --- Exclusions ------------------------------------------------------------------------------------------------
+
+SPARED = """apiVersion: reconciler/v1
+kind: Exclusion
+metadata: {name: spared}
+spec:
+  site: hq
+  virtualMachines: {cluster: hci-01, names: [%s]}
+  reason: no room
+  owner: x@corp.example
+  until: %s
+"""
+NONE_YET = ("--now", "2026-03-10T17:00Z")
+
+
+def _standing(site: Reviewed, name: str) -> str:
+    said = json.loads(site("coverage", "--format", "json", *NONE_YET).out)
+    return next(str(row["standing"]) for row in said["machines"] if row["name"] == name)
+
+
+def excluded(site: Reviewed) -> None:
+    site.write("policies/spared.yaml", SPARED % ("three", "2026-12-31"))
+
+
+def test_an_exclusion_waits(shop: Shop) -> None:
+    site = Reviewed(shop)
+    shop.cluster.add(3, "three")
+    excluded(site)
+    site.commit("no room", author=MALLORY)
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+    assert "Exclusion spared" in site("plan", *T2).out
+    assert site.tick(*T2).code == 5
+    assert site("apply", "--yes", *T2).code == 5
+    assert _standing(site, "three") != "excluded"
+    site.approved()
+    assert site.tick(*T3).code == 0
+    assert _standing(site, "three") == "excluded"
+
+
+@pytest.mark.parametrize("change", [("three", "2028-12-31"), ("three, four", "2026-12-31")])
+def test_an_exclusion_that_means_more_waits_and_the_older_one_counts(shop: Shop, change: tuple[str, str]) -> None:
+    site = Reviewed(shop, files={"policies/spared.yaml": SPARED % ("three", "2026-12-31")})
+    for number, name in ((3, "three"), (4, "four")):
+        shop.cluster.add(number, name)
+    site.write("policies/spared.yaml", SPARED % change)
+    site.commit("no room", author=MALLORY)
+    assert site("diff", "HEAD~1", "HEAD").code == 5
+    assert site.tick(*T2).code == 5
+    assert (_standing(site, "three"), _standing(site, "four")) == ("excluded", "unprotected")
+    (site.root / "policies" / "spared.yaml").unlink()
+    site.commit("room", author=MALLORY)
+    assert site.tick(*T3).code == 0, "what goes counts at once"
+    assert _standing(site, "three") == "unprotected"
+
+
+def test_an_exclusion_that_waits_does_not_keep_a_group_from_what_it_left(shop: Shop) -> None:
+    site = Reviewed(shop, files={"policies/spared.yaml": SPARED % ("three", "2026-12-31")})
+    for number, name in ((3, "three"), (4, "four")):
+        shop.cluster.add(number, name)
+    site.write("policies/spared.yaml", SPARED % ("four", "2026-12-31"))
+    site.edit("[one, two]", "[one, two, three]")
+    site.commit("the other one", author=MALLORY)
+    assert site.tick(*T2).code == 5
+    assert site.groups() == {"gold": ("P5D", 3)}
+
+
+def test_a_state_that_knows_no_exclusions_begins_with_those_that_are_there(shop: Shop) -> None:
+    site = Reviewed(shop, files={"policies/spared.yaml": SPARED % ("three", "2026-12-31")})
+    with closing(open_memory(site.root / "var" / "hq.db")) as memory:
+        told = memory.ledger.site_document()
+        assert told is not None
+        memory.ledger.record_site({key: each for key, each in told.items() if key != "exclusions"})
+    assert site.tick(*T2).code == 0
+    with closing(open_memory(site.root / "var" / "hq.db")) as memory:
+        told = memory.ledger.site_document()
+    assert told is not None
+    assert [each["metadata"]["name"] for each in told["exclusions"]] == ["spared"]
+
+
+def test_without_the_settled_exclusions_one_counts_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The defence: `settled.exclusions_now`."""
+    monkeypatch.setattr(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
+    site = Reviewed(shop)
+    shop.cluster.add(3, "three")
+    excluded(site)
+    site.commit("no room", author=MALLORY)
+    site.tick(*T2)
+    assert _standing(site, "three") == "excluded"

@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from reconciler.model.documents import GuardrailDocument, SiteDocument, SiteSpec
+from reconciler.model import Direction
+from reconciler.model.documents import GuardrailDocument, Metadata, Placed, PolicySet, SiteDocument, SiteSpec
 from reconciler.model.encode import decode
+from reconciler.plan.compare import compare
+from reconciler.plan.consent import AsApplied
 from reconciler.plan.settled import Guard, weigh_guard
 
 SPEC: dict[str, Any] = {
@@ -137,3 +140,15 @@ def test_a_signer_less_counts_at_once_though_another_approver_waits() -> None:
     weighed = weigh_guard(old, new, frozenset())
     assert weighed.guard.site == old.site
     assert weighed.guard.signers == f"{_signer(2)}\n"
+
+
+def test_a_site_beside_others_is_looked_at_first() -> None:
+    """It names what it opens, and its own approvers; before the first one there is nobody to look."""
+    hq, branch = _site(), msgspec.structs.replace(_site(), metadata=Metadata("branch"))
+    one, two = (
+        PolicySet(tuple(Placed(each, AsApplied()) for each in sites), (), ()) for sites in ((hq,), (hq, branch))
+    )
+    (change,) = compare(one, two)
+    assert (change.name, change.direction) == ("branch", Direction.WEAKENS)
+    (first,) = compare(PolicySet((), (), ()), one)
+    assert first.direction is Direction.NEUTRAL

@@ -73,4 +73,8 @@ def test_a_file_that_comes_later_lets_nobody_sign_until_somebody_agreed(pair: tu
     assert change is not None
     agreed = frozenset(field.change_hash for field in change.fields)
     assert keys(in_force(None, text, agreed, "policies/signers")) == keys(text)
-    assert keys(in_force(text, None, frozenset(), "policies/signers")) == {}
+    assert keys(in_force(text, None, frozenset(), "policies/signers")) == keys(text)  # the last of them wait to go
+    gone = signer_changes("policies/signers", text, None)
+    assert gone is not None
+    agreed = frozenset(field.change_hash for field in gone.fields)
+    assert keys(in_force(text, None, agreed, "policies/signers")) == {}

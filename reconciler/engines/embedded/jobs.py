@@ -12,7 +12,7 @@ import msgspec
 
 from reconciler.errors import Diagnostic, Interrupted, ReconcilerError, Refused, Severity, TemporaryError
 from reconciler.model import JobResult, JobState, JobStatus, Progress, format_size
-from reconciler.sqlite import account
+from reconciler.system_errors import account
 
 #: Wait before another try, where the error itself names none, in seconds.
 _SOON = 60.0

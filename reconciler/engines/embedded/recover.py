@@ -8,7 +8,6 @@ rename never goes on by itself, unless it had come so far and all of that still 
 from __future__ import annotations
 
 import errno
-import getpass
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -47,6 +46,7 @@ from reconciler.engines.embedded.packs import PackReader
 from reconciler.errors import Damaged, PermanentError, ReconcilerError, Refused
 from reconciler.model import Agreement, FileState, JobResult, RecoveryStep, format_size
 from reconciler.protocols import StagedFile, Target, Which
+from reconciler.system_errors import account
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
@@ -231,19 +231,12 @@ def _not_writable(error: OSError, target: Target, placed: Placed, needed: int) -
         what = f"{room.folder} is full: {format_size(needed)} needed, {format_size(room.free_bytes)} free"
         remedy = "Make room there, or recover to another folder (--to FOLDER). Nothing was replaced."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        what = f"{_account()} may not write {where}: {error.strerror}"
-        remedy = f"Give {_account()} the right to write in {room.folder}, or recover to another folder (--to FOLDER)."
+        what = f"{account()} may not write {where}: {error.strerror}"
+        remedy = f"Give {account()} the right to write in {room.folder}, or recover to another folder (--to FOLDER)."
     else:
         what = f"{where} cannot be written: {error.strerror or error}"
         remedy = f"Look at the disk of {room.folder}, or recover to another folder (--to FOLDER). Nothing was replaced."
     return PermanentError("RCL7025", what, remedy, subject=placed.path)
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "the account of this process"
 
 
 def _clear_away(work: Work, target: Target, intent: Intent, because: BaseException) -> None:
