@@ -96,6 +96,38 @@ def test_author_and_committer_are_those_of_the_commit_whatever_a_mailmap_says(re
     assert (found.author, found.committer) == ("eve@corp.example", "eve@corp.example")
 
 
+def _written(repo: Repo, *lines: str) -> str:
+    """A commit with these lines in the place of its author's."""
+    text = repo.git("cat-file", "commit", "HEAD")
+    made = re.sub(r"^author .*$", "\n".join(lines), text, flags=re.MULTILINE).encode()
+    name = repo.git("hash-object", "-t", "commit", "-w", "--literally", "--stdin", given=made + b"\n")
+    repo.git("reset", "-q", "--hard", name)
+    return repo.git("log", "-1", "--format=%ae")
+
+
+TWO = "author A <alice@c> 1700000000 +0000"
+
+
+@pytest.mark.parametrize(
+    ("by_git", "lines"),
+    [
+        ("mallory@c", ("author M <mallory@c> <alice@c> 1700000000 +0000",)),
+        ("mallory@c", ("author M <mallory@c> alice@c> 1700000000 +0000",)),
+        ("alice@c", ("author M <mallory@c> 1700000000 +0000", TWO)),
+        ("alice@c", ("author A <> 1700000000 +0000", TWO)),
+        ("", ("author alice@c 1700000000 +0000",)),
+        ("", ("author alice@c> 1700000000 +0000",)),
+    ],
+)
+def test_an_author_without_just_one_address_is_nobody(repo: Repo, by_git: str, lines: tuple[str, ...]) -> None:
+    """Git takes the first address, and of two lines the last."""
+    repo.commit(gold="1")
+    assert _written(repo, *lines) == by_git
+    (commit,) = gitrepo.commits(repo.root, "", "HEAD")
+    assert commit.author == ""
+    assert gitrepo.brought(repo.root, "HEAD", "policies/gold.yaml") == {""}
+
+
 def test_names_of_any_bytes(repo: Repo) -> None:
     first = repo.commit(gold="1")
     names = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date
 
 import msgspec
@@ -71,29 +71,66 @@ def approved(
     ids: set[str] = set()
     for each in placed:
         spec, name = each.document.spec, each.document.metadata.name
-        why = refusal(spec, court)
-        if not why and spec.id in ids:
-            why = "another approval has its id: it was copied"
-        if not why and each.positions.at().file in court.uncommitted:
-            why = "it is not committed"
-        if not why and court.rules is not None and court.rules.allowed_signers is None:
-            why = court.unbrought(each)
-        why = why or court.taken_back(each)
+        why, remedy = _against(each, court, ids)
         place = each.positions.at("metadata", "name")
         if why:
-            found.append(_uncounted(f"the approval {name} does not count: {why}", place))
+            found.append(_uncounted(f"the approval {name} does not count: {why}", remedy, place))
             continue
         ids.add(spec.id)
         barred = _barred(spec, court)
         counting.append(_left(name, spec, court.uses.get(spec.id), barred))
         known = (change for change in barred if change in court.removals or court.wrote(change) is not None)
-        said = sorted({barred[change] for change in known})
-        found += [_uncounted(f"the approval {name} does not count for all its changes: {why}", place) for why in said]
+        for said in sorted({barred[change] for change in known}):
+            what = f"the approval {name} does not count for all its changes: {said}"
+            found.append(_uncounted(what, _who_else(spec, barred, court), place))
     return tuple(counting), tuple(found)
 
 
-def _uncounted(what: str, place: Location) -> Diagnostic:
-    return Diagnostic("RCL3035", Severity.WARNING, what, "Have it approved anew: `reconciler approve`.", place)
+#: What to do where nothing better can be said.
+_ANEW = "Have it approved anew: `reconciler approve`."
+
+
+def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]) -> tuple[str, str]:
+    """Why an approval does not count, and what to do; "" where it does."""
+    spec = placed.document.spec
+    why = refusal(spec, court)
+    if why:
+        if court.blind is not None:
+            return why, court.blind.remedy
+        barred = _barred(spec, court) if court.rules is not None else {}
+        return why, _who_else(spec, barred, court) if why in barred.values() else _ANEW
+    if spec.id in ids:
+        return "another approval has its id: it was copied", _ANEW
+    if placed.positions.at().file in court.uncommitted:
+        return "it is not committed", f"Commit it as it is: {spec.approved_by} does, where approvals are not signed."
+    if court.rules is not None and court.rules.allowed_signers is None:
+        why = court.unbrought(placed)
+        if why:
+            remedy = f"Let {spec.approved_by} approve anew and commit it; merge that commit, do not squash it."
+            return why, remedy
+    return court.taken_back(placed), _ANEW
+
+
+def _who_else(spec: ApprovalSpec, barred: Iterable[str], court: Court) -> str:
+    """Who may approve what the approver of an approval may not; where nobody may, the ways that are left."""
+    assert court.rules is not None
+    changes = tuple(barred)
+    others = []
+    for each in court.rules.approvers:
+        his = msgspec.structs.replace(spec, approved_by=each, changes=changes)
+        if len(_barred(his, court)) < len(changes):
+            others.append(each)
+    if others:
+        return f"Have it approved anew by {' or '.join(others)}: `reconciler approve`."
+    return (
+        "No approver is left who may: take the change back and let somebody else write it (a squash merge names "
+        "everybody of the branch as its author: merge it instead), or, in an emergency, "
+        '`reconciler apply --break-glass "REASON"`.'
+    )
+
+
+def _uncounted(what: str, remedy: str, place: Location) -> Diagnostic:
+    return Diagnostic("RCL3035", Severity.WARNING, what, remedy, place)
 
 
 def _left(name: str, spec: ApprovalSpec, use: ApprovalUse | None, barred: Mapping[str, str]) -> Approved:

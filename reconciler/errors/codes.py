@@ -908,9 +908,10 @@ _PLAN: dict[str, Explanation] = {
     ),
     "RCL3035": Explanation(
         "an approval that does not count",
-        "It ended, its approver is not one of the site's or wrote the change himself, or its signature does "
-        "not hold. Approvals are judged by the rules of the older state.",
-        "Have the change approved anew.",
+        "It ended, its approver is not one of the site's or wrote the change himself, somebody else brought its file, "
+        "it was removed once, or its signature does not hold. Approvals are judged by the rules of the older state.",
+        "Have the change approved anew, by one who did not write it. Where no approver is left who did not, take the "
+        "change back and let somebody else write it; in an emergency `reconciler apply --break-glass REASON`.",
     ),
     "RCL3036": Explanation(
         "a weakening that nobody approved",

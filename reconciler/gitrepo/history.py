@@ -158,17 +158,17 @@ class _Headers(msgspec.Struct, frozen=True):
 def _headers(data: bytes) -> _Headers:
     """From the commit itself: neither a mailmap nor a graft has a say."""
     parents: list[str] = []
-    people = {b"author": "", b"committer": ""}
+    people: dict[bytes, str] = {}
     header, _, message = data.partition(b"\n\n")
     for line in header.split(b"\n"):
         word, _, rest = line.partition(b" ")
         if word == b"parent":
             parents.append(rest.decode("ascii", "replace"))
-        elif word in people and not people[word]:
-            people[word] = _address(rest)
+        elif word in (b"author", b"committer"):
+            people[word] = "" if word in people else _address(rest)  # of two lines programs take different ones
     said = [line.strip() for line in message.split(b"\n")]
     beside = tuple(_address(line) for line in said if fold(line[: len(_BESIDE)].decode("ascii", "replace")) == _BESIDE)
-    return _Headers(parents, people[b"author"], people[b"committer"], beside)
+    return _Headers(parents, people.get(b"author", ""), people.get(b"committer", ""), beside)
 
 
 def _address(person: bytes) -> str:

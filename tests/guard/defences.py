@@ -23,7 +23,7 @@ from reconciler.gitrepo import history
 from reconciler.model import Direction, Plan
 from reconciler.parse import policy_files, read, read_tree, text
 from reconciler.parse.load import load
-from reconciler.plan import anew, rules, settled, signers
+from reconciler.plan import anew, build, guard, rules, settled, signers
 from reconciler.plan.direction import FIELDS, of_release
 from reconciler.store import chain
 
@@ -380,6 +380,10 @@ UNKNOWN_FIELDS = _unknown_fields_are_passed_over
 
 # --- Guardrails, presets, evidence ------------------------------------------------------------------------------
 
+#: That what makes no step waits, and that a rule is asked by the labels that a group had.
+UNSTEPPED = put(build, "unstepped", lambda *words: ())
+LABELS_OF_BOTH = everywhere(guard.last_applied, lambda ledger: {})
+SETTLED_EXCLUSIONS = put(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
 SETTLED_GUARDRAILS = put(securing, "guardrails_now", lambda guard, policies: policies.guardrails)
 
 

@@ -39,6 +39,7 @@ from tests.guard import (
     test_replay,
     test_saved_plans,
     test_security_inputs,
+    test_without_a_step,
 )
 from tests.guard.defences import Out, both, made, put, unweighed
 from tests.guard.test_security_inputs import keys
@@ -615,11 +616,72 @@ def _ruled(loosen: Callable[[Reviewed], None]) -> Attack:
     return attack
 
 
+def _out_of_it(world: World) -> bool:
+    """A change that a guardrail denies is approved; then the label goes by which it looks, which nobody approves."""
+    site = test_without_a_step.labelled(world.shop)
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("shorter", author=MALLORY)
+    site.approved()
+    site.tick()
+    test_without_a_step.label_off(site)
+    site.commit("tidy up", author=MALLORY)
+    return _done(site)
+
+
+def _out_of_it_at_once(world: World) -> bool:
+    """The label and what the guardrail denies in one change, which is approved."""
+    site = test_without_a_step.labelled(world.shop)
+    test_without_a_step.label_off(site)
+    site.edit("retention: 5d", "retention: 2d")
+    site.commit("both", author=MALLORY)
+    site.approve()
+    site.commit("approved", author=ALICE)
+    return _done(site)
+
+
+def _unseen_in_the_ledger(change: Callable[[Reviewed], None]) -> Attack:
+    """What makes no step is taken for agreed."""
+
+    def attack(world: World) -> bool:
+        site = test_without_a_step.labelled(world.shop)
+        before = test_without_a_step.document_of(site)
+        change(site)
+        site.commit("tidy up", author=MALLORY)
+        site.tick(*LATER[0])
+        site("apply", "--yes", *LATER[1])
+        return test_without_a_step.document_of(site) != before
+
+    return attack
+
+
+def _spared(world: World) -> bool:
+    """An exclusion that nobody approves."""
+    site = Reviewed(world.shop)
+    world.shop.cluster.add(3, "three")
+    test_without_a_step.excluded(site)
+    site.commit("no room", author=MALLORY)
+    site.tick(*LATER[0])
+    return test_without_a_step.standing_of(site, "three") == "excluded"
+
+
 _ASKED = unweighed("Guardrail", "spec.validations")
 _MATCH = unweighed("Guardrail", "spec.match")
 _STRICT = unweighed("Guardrail", "spec.enforce")
 _KEPT = defences.SETTLED_GUARDRAILS
 GUARDRAILS = [
+    Way(
+        "guardrails",
+        "the label off",
+        _out_of_it,
+        "unagreed.unstepped and guard.last_applied",
+        both(defences.UNSTEPPED, defences.LABELS_OF_BOTH),
+    ),
+    Way("guardrails", "the label off at once", _out_of_it_at_once, "guard.last_applied", defences.LABELS_OF_BOTH),
+    *(
+        Way("guardrails", f"no step: {name}", _unseen_in_the_ledger(act), "unagreed.unstepped", defences.UNSTEPPED)
+        for name, act in test_without_a_step.WAYS.items()
+    ),
+    Way("guardrails", "an exclusion", _spared, "settled.exclusions_now", defences.SETTLED_EXCLUSIONS),
     Way("guardrails", "gone", _ruled(test_security_inputs._gone), "settled.guardrails_now", _KEPT),
     Way("guardrails", "warns", _ruled(test_security_inputs._warns), "settled.guardrails_now", _KEPT),
     Way("guardrails", "warns by rule", _ruled(test_security_inputs._warns), "the rule of enforce", _STRICT),

@@ -105,6 +105,61 @@ def test_what_is_not_committed_is_the_work_of_whoever_is_at_work(site: Reviewed)
     assert "wrote the change" not in site("plan", *T1).out
 
 
+def _squashed(site: Reviewed) -> None:
+    """As a forge does it: whoever committed on the branch is a co-author, the approver too."""
+    site.replace("gold.yaml", "retention: 5d", "retention: 4d")
+    assert site("approve", "base", "--by", ALICE, *BY).code == 0
+    site.commit(f"squashed\n\nCo-authored-by: A <{ALICE}>", author=CAROL, committer="noreply@forge.example")
+
+
+def _remedies(site: Reviewed) -> str:
+    """What a comparison and a plan say is to be done."""
+    said = [site("diff", "base", "HEAD"), site("plan", *T1)]
+    assert said[0].code == 5
+    return "\n".join(" ".join(each.out.split()) for each in said)
+
+
+def test_who_else_may_approve_is_named(site: Reviewed) -> None:
+    _squashed(site)
+    assert _remedies(site).count(f"Have it approved anew by {MALLORY}: `reconciler approve`") == 2
+    _approved(site, "base", "HEAD", by=MALLORY)
+    assert site("diff", "base", "HEAD").code == 0
+    assert site.tick().code == 0
+
+
+def test_where_nobody_else_may_the_ways_out_are_named(shop: Shop) -> None:
+    alone = Reviewed(shop, f"prune: true\n  approvals: {{approvers: [{ALICE}]}}")
+    alone.git("tag", "base")
+    alone.edit("retention: 5d", "retention: 4d")
+    assert alone("approve", "base", "--by", ALICE, *BY).code == 0
+    alone.commit(f"squashed\n\nCo-authored-by: A <{ALICE}>", author=CAROL, committer="noreply@forge.example")
+    told = _remedies(alone)
+    assert told.count("No approver is left who may: take the change back and let somebody else write it") == 2
+    assert told.count('`reconciler apply --break-glass "REASON"`') >= 2
+    assert alone("apply", "--yes", "--break-glass", "storage", *T1).code == 0
+
+
+def test_the_only_approver_hands_over(shop: Shop) -> None:
+    alone = Reviewed(shop, f"prune: true\n  approvals: {{approvers: [{ALICE}]}}")
+    alone.git("tag", "base")
+    alone.edit(f"[{ALICE}]", f"[{BOB}]")
+    alone.commit("handed over", author=ALICE)
+    _approved(alone, "base", "HEAD", by=ALICE)
+    assert _remedies(alone).count("No approver is left who may") == 2
+    alone.git("reset", "-q", "--hard", "base")
+    alone.edit(f"[{ALICE}]", f"[{BOB}]")
+    alone.commit("handed over", author=CAROL)
+    _approved(alone, "base", "HEAD", by=ALICE)
+    assert alone("diff", "base", "HEAD").code == 0
+    assert alone.tick().code == 0
+
+
+def test_what_to_do_where_another_brought_it(site: Reviewed) -> None:
+    _set(site, "gold", 4, CAROL)
+    _typed_by_another(site)
+    assert _remedies(site).count(f"Let {ALICE} approve anew and commit it; merge that commit, do not squash it") == 2
+
+
 # --- Who changed which document --------------------------------------------------------------------------------
 
 

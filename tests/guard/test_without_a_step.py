@@ -63,7 +63,7 @@ WAYS: dict[str, Callable[[Reviewed], None]] = {
 }
 
 
-def _document(site: Reviewed) -> dict[str, object]:
+def document_of(site: Reviewed) -> dict[str, object]:
     """The group's document as it was last applied."""
     said = json.loads(site("catalog", "snapshot").out)
     (entry,) = said["ledger"]
@@ -105,7 +105,7 @@ def test_an_approved_label_and_an_approved_step_of_one_change_are_still_denied(s
 @pytest.mark.parametrize("way", WAYS)
 def test_what_makes_no_step_waits(shop: Shop, way: str) -> None:
     site = labelled(shop)
-    before = _document(site)
+    before = document_of(site)
     WAYS[way](site)
     site.commit("tidy up", author=MALLORY)
     compared = site("diff", "HEAD~1", "HEAD", "--format", "json")
@@ -116,10 +116,10 @@ def test_what_makes_no_step_waits(shop: Shop, way: str) -> None:
     assert site("plan", "--detailed-exitcode", *T2).code == 2
     assert site.tick(*T2).code == 5
     assert site("apply", "--yes", *T3).code == 5
-    assert _document(site) == before
+    assert document_of(site) == before
     site.approved()
     assert site("apply", "--yes", *T4).code == 0
-    after = _document(site)
+    after = document_of(site)
     assert after != before
     assert site.tick(*T5).code == 0
     site.git("revert", "--no-edit", "HEAD~1")
@@ -143,12 +143,12 @@ def test_the_older_rules_go_on_choosing(shop: Shop) -> None:
 def test_where_nobody_approves_a_person_in_a_terminal_does(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     wide(shop)
     site = Reviewed(shop, "prune: true")
-    before = _document(site)
+    before = document_of(site)
     fewer_rules(site)
     site.commit("tidy up", author=MALLORY)
     assert site.tick(*T2).code == 5
     assert site("apply", "--yes", *T2).code == 5
-    assert _document(site) == before
+    assert document_of(site) == before
     asked: list[str] = []
     monkeypatch.setattr(applying, "somebody_there", lambda: True)
 
@@ -159,7 +159,7 @@ def test_where_nobody_approves_a_person_in_a_terminal_does(shop: Shop, monkeypat
     monkeypatch.setattr(applying, "ask", yes)
     assert site("apply", *T3).code == 0
     assert len(asked) == 1
-    assert _document(site) != before
+    assert document_of(site) != before
     assert site.tick(*T4).code == 0
 
 
@@ -168,11 +168,11 @@ def test_without_the_door_it_is_taken_over_unseen(shop: Shop, way: str, monkeypa
     """The defence: `unagreed.unstepped`."""
     monkeypatch.setattr(build, "unstepped", lambda *words: ())
     site = labelled(shop)
-    before = _document(site)
+    before = document_of(site)
     WAYS[way](site)
     site.commit("tidy up", author=MALLORY)
     assert site.tick(*T2).code == 0
-    assert _document(site) != before
+    assert document_of(site) != before
 
 
 def test_a_move_beside_something_that_waits_waits_with_it(shop: Shop) -> None:
@@ -204,7 +204,7 @@ spec:
 NONE_YET = ("--now", "2026-03-10T17:00Z")
 
 
-def _standing(site: Reviewed, name: str) -> str:
+def standing_of(site: Reviewed, name: str) -> str:
     said = json.loads(site("coverage", "--format", "json", *NONE_YET).out)
     return next(str(row["standing"]) for row in said["machines"] if row["name"] == name)
 
@@ -222,10 +222,10 @@ def test_an_exclusion_waits(shop: Shop) -> None:
     assert "Exclusion spared" in site("plan", *T2).out
     assert site.tick(*T2).code == 5
     assert site("apply", "--yes", *T2).code == 5
-    assert _standing(site, "three") != "excluded"
+    assert standing_of(site, "three") != "excluded"
     site.approved()
     assert site.tick(*T3).code == 0
-    assert _standing(site, "three") == "excluded"
+    assert standing_of(site, "three") == "excluded"
 
 
 @pytest.mark.parametrize("change", [("three", "2028-12-31"), ("three, four", "2026-12-31")])
@@ -237,11 +237,11 @@ def test_an_exclusion_that_means_more_waits_and_the_older_one_counts(shop: Shop,
     site.commit("no room", author=MALLORY)
     assert site("diff", "HEAD~1", "HEAD").code == 5
     assert site.tick(*T2).code == 5
-    assert (_standing(site, "three"), _standing(site, "four")) == ("excluded", "unprotected")
+    assert (standing_of(site, "three"), standing_of(site, "four")) == ("excluded", "unprotected")
     (site.root / "policies" / "spared.yaml").unlink()
     site.commit("room", author=MALLORY)
     assert site.tick(*T3).code == 0, "what goes counts at once"
-    assert _standing(site, "three") == "unprotected"
+    assert standing_of(site, "three") == "unprotected"
 
 
 def test_an_exclusion_that_waits_does_not_keep_a_group_from_what_it_left(shop: Shop) -> None:
@@ -276,4 +276,4 @@ def test_without_the_settled_exclusions_one_counts_at_once(shop: Shop, monkeypat
     excluded(site)
     site.commit("no room", author=MALLORY)
     site.tick(*T2)
-    assert _standing(site, "three") == "excluded"
+    assert standing_of(site, "three") == "excluded"
