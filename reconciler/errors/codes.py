@@ -1127,9 +1127,9 @@ _STORE: dict[str, Explanation] = {
     ),
     "RCL3103": Explanation(
         "a change of the site, of its guardrails or of a group's document that nobody agreed to",
-        "Approvers, allowed signers, guardrails, budgets, change windows, and what is opened (clusters, servers, "
-        "state, mail) count as they were when the site was last applied, until what weakens them is approved. Likewise "
-        "a group's whole document, where something in it weakens that no step shows, as a label does.",
+        "The fields of the site (approvers, budgets, change windows, time zone, prune, what is opened), its allowed "
+        "signers and its guardrails count as they were when it was last applied, until what weakens them is approved. "
+        "Likewise a group's whole document, where something in it weakens that no step shows, as a label does.",
         "Have it approved with `reconciler approve`; where the site names no approvers, run `reconciler apply` in a "
         "terminal.",
     ),
