@@ -18,7 +18,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.control.authorship import EMPTY
 from reconciler.control.policies import FOLDER
-from reconciler.control.states import State, changed, read_commit
+from reconciler.control.states import Shared, State, changed, judges_of, read_commit
 from reconciler.errors import PolicyError, ReconcilerError
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import ApprovalSpec
@@ -30,6 +30,9 @@ Document = tuple[str, str]
 
 #: Ranges of more commits are not looked through: then everybody who wrote in them wrote everything.
 MOST_COMMITS = 200
+
+#: Nor are ranges whose commits have more documents than this, all together: reading them takes about a minute.
+MOST_DOCUMENTS = 100_000
 
 #: So many states are held at once.
 _STATES = 8
@@ -92,7 +95,14 @@ def _blame(root: str, older: str, newer: str) -> Blame | None:
     read = sum(bool(each.paths) or len(each.parents) > 1 for each in found)
     if read > MOST_COMMITS or not gitrepo.is_ancestor(folder, older, newer):
         return None
-    return _Walk(folder, older, found).walk()
+    try:
+        return _Walk(folder, older, found).walk()
+    except _TooManyError:
+        return None
+
+
+class _TooManyError(Exception):
+    """More documents than are looked through."""
 
 
 class _Told:
@@ -145,6 +155,9 @@ class _Walk:
         self._reads: dict[str, str] = {}  # commit -> the nearest one up to it whose policies read
         self._owed: dict[str, frozenset[str]] = {}  # commit -> who wrote since then
         self._states: OrderedDict[str, State] = OrderedDict()
+        self._shared = Shared()
+        self._documents = 0
+        self._linked: dict[str, bool] = {}  # commit -> whether a link among its policies may lead elsewhere
 
     def walk(self) -> Blame:
         for commit in self._commits:
@@ -161,6 +174,9 @@ class _Walk:
         owed = frozenset().union(*(self._owed.get(parent, frozenset()) for parent in parents))
         if not commit.paths and len(places) == 1 and (len(parents) == 1 or not owed):  # the policies are those of both
             self._reads[commit.id], self._owed[commit.id] = places.pop(), owed
+            return
+        if len(parents) == 1 and not owed and self._is_elsewhere(commit, parents[0]):
+            self._reads[commit.id] = self._place(parents[0])
             return
         people = _people(commit)
         try:
@@ -201,6 +217,18 @@ class _Walk:
                 mine = {each for change in here for each in _documents(change)}
                 self._told.add((change for change in rest if mine & set(_documents(change))), people)
 
+    def _is_elsewhere(self, commit: gitrepo.Commit, parent: str) -> bool:
+        """Whether the policies are those of the parent, since nothing of theirs was touched: neither a file of the
+        folder, nor one that a link there may lead to, nor the allowed signers."""
+        if not parent or any(path == FOLDER or path.startswith(f"{FOLDER}/") for path in commit.paths):
+            return False
+        if parent not in self._linked:
+            entries = gitrepo.entries(self._root, parent, FOLDER).values()
+            self._linked[parent] = any(each.mode in (gitrepo.LINK, gitrepo.SUBMODULE) for each in entries)
+        self._linked[commit.id] = self._linked[parent]
+        signers = {each.allowed_signers or "" for each in judges_of(self._state(self._place(parent))).values()}
+        return not self._linked[parent] and not {posixpath.normpath(path) for path in signers} & commit.paths
+
     def _place(self, commit: str) -> str:
         return self._reads.get(commit, commit)
 
@@ -208,7 +236,10 @@ class _Walk:
         if commit in self._states:
             self._states.move_to_end(commit)
             return self._states[commit]
-        state = read_commit(self._root, commit) if commit else _nothing()
+        state = read_commit(self._root, commit, self._shared) if commit else _nothing()
+        self._documents += sum(len(getattr(state.policies, kind)) for kind in ("groups", "exclusions", "guardrails"))
+        if self._documents > MOST_DOCUMENTS:
+            raise _TooManyError
         self._states[commit] = state
         if len(self._states) > _STATES:
             self._states.popitem(last=False)

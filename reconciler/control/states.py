@@ -14,7 +14,7 @@ from reconciler.control.policies import FOLDER, names_of
 from reconciler.errors import PolicyError, Severity, UsageError
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import Approvals, PolicySet
-from reconciler.parse import FolderTree, PolicyFile, Reading, read_one, read_texts, read_tree
+from reconciler.parse import Before, FolderTree, PolicyFile, Reading, read_one, read_texts, read_tree
 from reconciler.plan import compare as plan_compare
 from reconciler.plan.signers import signer_changes
 from reconciler.protocols.tree import Tree
@@ -58,15 +58,27 @@ def read_state(root: Path, what: str, *, may_be_empty: bool = False) -> State:
     return _read(tree, folder, what, commit, may_be_empty=may_be_empty)
 
 
-def read_commit(root: Path, commit: str) -> State:
+class Shared:
+    """What commits that are read one after the other have in common: content of objects, and what files say."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes | None] = {}
+        self.before: Before = {}
+
+
+def read_commit(root: Path, commit: str, shared: Shared | None = None) -> State:
     """The policies of a commit, by its id; none where it has none. Raises `PolicyError` with every mistake."""
-    return _read(gitrepo.CommitTree(root, commit), FOLDER, commit, commit, may_be_empty=True)
+    shared = shared or Shared()
+    tree = gitrepo.CommitTree(root, commit, shared.contents)
+    return _read(tree, FOLDER, commit, commit, may_be_empty=True, before=shared.before)
 
 
-def _read(tree: Tree, folder: str, what: str, commit: str, *, may_be_empty: bool) -> State:
+def _read(
+    tree: Tree, folder: str, what: str, commit: str, *, may_be_empty: bool, before: Before | None = None
+) -> State:
     others = partial(read_one, tree, largest=_LARGEST)
     try:
-        return _state(what, read_tree(tree, folder, what), others, commit)
+        return _state(what, read_tree(tree, folder, what, before), others, commit)
     except PolicyError as error:
         if not may_be_empty or error.diagnostics[0].code not in ("RCL1001", "RCL1003"):
             raise

@@ -17,9 +17,11 @@ _KINDS = {FOLDER: Kind.FOLDER, LINK: Kind.LINK, SUBMODULE: Kind.REPOSITORY}
 
 
 class CommitTree:
-    """A `Tree`. What is below one name of the root is listed when it is first asked for."""
+    """A `Tree`. What is below one name of the root is listed when it is first asked for. `held` is content by the ids
+    of objects, which is added to: who reads many commits has them share it."""
 
-    def __init__(self, root: Path, commit: str) -> None:
+    def __init__(self, root: Path, commit: str, held: dict[str, bytes | None] | None = None) -> None:
+        self._contents = held if held is not None else {}
         self._root = root
         self._commit = commit
         self._known: dict[str, Entry] = {}
@@ -40,7 +42,9 @@ class CommitTree:
     def read(self, paths: Iterable[str], largest: int) -> Mapping[str, bytes | OSError]:
         """See `Tree`."""
         wanted = list(paths)
-        contents = read_objects(self._root, [self._known[path].object for path in wanted], _LARGEST)
+        ids = {self._known[path].object for path in wanted}
+        contents = self._contents
+        contents.update(read_objects(self._root, ids - contents.keys(), _LARGEST))
         found: dict[str, bytes | OSError] = {}
         for path in wanted:
             data = contents[self._known[path].object]

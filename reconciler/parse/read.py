@@ -49,11 +49,16 @@ def read_policies(root: Path, folder: str = "policies") -> Reading:
     return read_tree(FolderTree(root), folder)
 
 
-def read_tree(tree: Tree, folder: str, called: str = "") -> Reading:
-    """The same of any tree, that of a commit too. `called` is what it is called where it holds nothing."""
+#: What files say that were read before, by name and content; None where only the careful way will do.
+Before = dict[tuple[str, bytes], list[Placed[Any]] | None]
+
+
+def read_tree(tree: Tree, folder: str, called: str = "", before: Before | None = None) -> Reading:
+    """The same of any tree, that of a commit too. `called` is what it is called where it holds nothing; `before` is
+    added to: who reads many trees that are much alike reads each file once."""
     found = find_policy_files(tree, folder)
     texts, unreadable = read_policy_files(tree, found, LARGEST_FILE + 1)
-    return _reading(texts, found.files, [*found.diagnostics, *unreadable], called or folder)
+    return _reading(texts, found.files, [*found.diagnostics, *unreadable], called or folder, before)
 
 
 def read_texts(texts: Mapping[str, bytes], called: str) -> Reading:
@@ -63,13 +68,20 @@ def read_texts(texts: Mapping[str, bytes], called: str) -> Reading:
 
 
 def _reading(
-    texts: Mapping[str, bytes], sources: tuple[PolicyFile, ...], found: list[Diagnostic], called: str
+    texts: Mapping[str, bytes],
+    sources: tuple[PolicyFile, ...],
+    found: list[Diagnostic],
+    called: str,
+    before: Before | None = None,
 ) -> Reading:
     placed: list[Placed[Any]] = []
     careful: list[tuple[str, Document]] = []
     sound, empty = True, True
-    for name, (data, plains) in _read_quickly(texts).items():
-        quickly = _all_typed(name, data, plains)
+    known = before if before is not None else {}
+    fresh = {name: data for name, data in texts.items() if (name, data) not in known}
+    known |= {(name, data): _all_typed(name, data, plains) for name, (data, plains) in _read_quickly(fresh).items()}
+    for name, data in texts.items():
+        quickly = known[name, data]
         if quickly is not None:
             placed += quickly
             empty = empty and not quickly

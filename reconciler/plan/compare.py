@@ -40,6 +40,7 @@ _KINDS = {
 def compare(older: PolicySet, newer: PolicySet) -> tuple[DocumentChange, ...]:
     """Every difference, by kind and name."""
     found: list[DocumentChange] = []
+    clocks = zones_of(older) == zones_of(newer)  # an `rpo` is what it comes to in the site's zone
     for kind, attribute in _KINDS.items():
         old = {placed.document.metadata.name: placed for placed in getattr(older, attribute)}
         new = {placed.document.metadata.name: placed for placed in getattr(newer, attribute)}
@@ -48,6 +49,8 @@ def compare(older: PolicySet, newer: PolicySet) -> tuple[DocumentChange, ...]:
             before = old.get(name) or old.get(former.get(name, ""))
             if before is None:
                 change: DocumentChange | None = _created(kind, placed, beside=bool(old))
+            elif clocks and before.document == placed.document:
+                continue
             elif kind == "ProtectionGroup":
                 change = _changed(kind, _with_rpo(before, older), _with_rpo(placed, newer), older)
             else:

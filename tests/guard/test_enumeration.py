@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from reconciler.control import states
-from reconciler.parse import Reading, read_tree
+from reconciler.parse import Before, Reading, read_tree
 from reconciler.protocols.tree import Tree
 from tests.support.reviewed import MALLORY, Reviewed, stopped
 
@@ -86,8 +86,8 @@ def test_without_what_links_lead_to_it_is_not_compared(divided: Reviewed, monkey
     divided.git("add", "-A", "shared")
     divided.commit("x", author=MALLORY)
 
-    def without_links(tree: Tree, folder: str, called: str = "") -> Reading:
-        found = read_tree(tree, folder, called)
+    def without_links(tree: Tree, folder: str, called: str = "", before: Before | None = None) -> Reading:
+        found = read_tree(tree, folder, called, before)
         assert found.policies is not None
         return msgspec.structs.replace(found, policies=msgspec.structs.replace(found.policies, exclusions=()))
 

@@ -14,7 +14,7 @@ from reconciler import gitrepo
 from reconciler.control import blame as blaming
 from reconciler.control import compare, judging
 from reconciler.control.blame import Blame, blame
-from reconciler.control.states import changed, read_commit
+from reconciler.control.states import Shared, State, changed, read_commit
 from reconciler.errors import ConsentNeeded
 from reconciler.model import Direction
 from reconciler.model.comparison import DocumentChange, DocumentVerb
@@ -471,6 +471,59 @@ def test_an_approval_that_a_merge_made_is_the_mergers(site: Reviewed) -> None:
     site.commit("merged", author=CAROL)
     said = site("diff", "base", "HEAD")
     assert (said.code, f"{CAROL} brought it, not {ALICE}" in said.out) == (5, True), said.out
+
+
+def _in_a_linked_folder(site: Reviewed) -> None:
+    """A link leads to a folder without policies, to which Mallory adds one; Carol changes that."""
+    site.write("shared/notes.txt", "n")
+    (site.root / "policies" / "more").symlink_to("../shared")
+    site.git("add", "-A", "shared")
+    site.commit("a link", author=BOB)
+    text = (site.root / "policies" / "silver.yaml").read_text().replace("[two]", "[three]")
+    site.write("shared/late.yaml", text.replace("name: silver", "name: late"))
+    site.git("add", "-A", "shared")
+    site.commit("late", author=MALLORY)
+    site.write("shared/late.yaml", text.replace("name: silver", "name: late").replace("5d", "2d"))
+    site.git("add", "-A", "shared")
+    site.commit("shorter", author=CAROL)
+
+
+def test_what_links_lead_to_is_looked_at_though_it_lies_elsewhere(
+    site: Reviewed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in_a_linked_folder(site)
+    assert _wrote(site, "late") == frozenset({MALLORY, CAROL})
+    blaming._blame.cache_clear()
+    monkeypatch.setattr(gitrepo, "LINK", "the defence: `_Walk._is_elsewhere` looks for links")
+    assert _wrote(site, "late") is None
+
+
+def test_commits_that_touch_no_policy_are_not_read(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(site, "gold", 6, MALLORY)
+    for number in range(5):
+        site.write("notes/n.txt", str(number))
+        site.git("add", "notes")
+        site.git("commit", "-qm", "n")
+    _set(site, "gold", 4, CAROL)
+    read: list[str] = []
+
+    def reading(root: Path, commit: str, shared: Shared | None = None) -> State:
+        read.append(commit)
+        return read_commit(root, commit, shared)
+
+    monkeypatch.setattr(blaming, "read_commit", reading)
+    assert _wrote(site, "gold") == frozenset({MALLORY, CAROL})
+    assert len(read) == 3
+
+
+def test_ranges_with_too_many_documents_are_not_looked_through(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
+    _set(site, "silver", 6, ALICE)
+    _set(site, "gold", 4, CAROL)
+    monkeypatch.setattr(blaming, "MOST_DOCUMENTS", 6)
+    assert _wrote(site, "gold") == frozenset({CAROL})
+    blaming._blame.cache_clear()
+    monkeypatch.setattr(blaming, "MOST_DOCUMENTS", 5)
+    assert _told(site) is None
 
 
 # --- Whose act an approval is ----------------------------------------------------------------------------------
