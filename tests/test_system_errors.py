@@ -27,7 +27,7 @@ def test_a_missing_right(tmp_path: Path) -> None:
     path.chmod(0o640)
     what, remedy = explained(PermissionError(errno.EACCES, "Permission denied", str(path)))
     owner = f"belongs to {path.owner()}, mode 0640"
-    assert what == f"the account {getpass.getuser()} may not read or write {path}: it {owner}"
+    assert what == f"the account {getpass.getuser()!r} may not read or write {path}: it {owner}"
     assert remedy == "Run it as an account that may, or give this one the right. Nothing was changed."
     what, _ = explained(PermissionError(errno.EACCES, "Permission denied"), tmp_path / "new")
     assert f": {tmp_path} belongs to " in what

@@ -128,7 +128,8 @@ def _replicas(
         existing_points=holder.existing_points if holder else draw(_existing),
         retention=holder.short_term.retention if holder else draw(_hours),
         minimum_points=holder.short_term.minimum_points if holder else draw(st.integers(3, 6)),
-        synchronized_at=NOON - draw(st.integers(0, 30 * 60)) * MINUTE,
+        # never before a point that it made: only a clock that went back leaves that, which tests of the clock try
+        synchronized_at=max([NOON - draw(st.integers(0, 30 * 60)) * MINUTE, *(each.time for each in points)]),
         express_full_at=draw(st.none() | st.integers(0, 90 * 60).map(lambda age: NOON - age * MINUTE)),
         checked_at=draw(st.none() | st.integers(0, 30 * 60).map(lambda age: NOON - age * MINUTE)),
     )
