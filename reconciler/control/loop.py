@@ -262,8 +262,8 @@ class _Worker:
                 started = self._start(done)
             moved = done.applied is not None and bool(done.applied.done) and done.applied.plan.plan_hash != applied
             applied = done.applied.plan.plan_hash if done.applied is not None else ""
-            if not started and not self._at_work() and not moved:
-                return
+            if not started and not self._at_work() and not moved and not self._requests():
+                return  # a job may have ended within the tick: whoever asked for it was answered just now
             with self.site.stop.patient():
                 self._until_something_ended()
         run_jobs(self.site, (), None, "", self.note)

@@ -191,6 +191,10 @@ def test_a_machine_without_a_point_an_excluded_one_and_an_unknown_one(shop: Shop
         "  virtualMachines: {cluster: hci-01, names: [three]}\n  reason: a laboratory, made anew each night\n"
         "  owner: ann\n  until: 2029-12-31\n"
     )
+    assert "no group and no exclusion matches it" in shop("recover", "three", "--yes", *T1).err, (
+        "nobody agreed to it yet"
+    )
+    assert shop("apply", "--break-glass", "a laboratory", "--yes", *T1).code == 0
     said = shop("recover", "three", "--yes", *T1)
     assert said.code == 6
     assert "'three' has no recovery point at all; it is excluded" in said.err
