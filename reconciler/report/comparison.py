@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from reconciler.model import Direction
 from reconciler.model.comparison import Comparison, DocumentChange, DocumentField, DocumentVerb
-from reconciler.model.encode import inline
 from reconciler.report.escape import html_templates, md, safe
 from reconciler.report.findings import findings_text
+from reconciler.report.values import content, shown
 from reconciler.report.words import Paint, Tone, count
 
 _SIGNS: dict[DocumentVerb, str] = {
@@ -24,8 +23,6 @@ _TONES: dict[Direction, Tone] = {
     Direction.WEAKENS: "bad",
     Direction.DESTROYS: "bad",
 }
-#: How long a value may be in a line.
-_WIDE = 100
 
 
 def by_risk(changes: Sequence[DocumentChange]) -> list[DocumentChange]:
@@ -66,19 +63,14 @@ def _document(change: DocumentChange, comparison: Comparison, paint: Paint) -> l
     return lines
 
 
-def content(field: DocumentField) -> dict[str, Any]:
-    """What a document that came or went says, field by field."""
-    whole = field.after if field.after is not None else field.before
-    return dict(whole["spec"]) if not field.field and isinstance(whole, dict) else {}
-
-
 def _field(change: DocumentChange, field: DocumentField, comparison: Comparison, paint: Paint) -> list[str]:
     if field.field:
         mark = f"  {paint(str(field.direction), _TONES[field.direction])}"
         note = f"  ({safe(field.note)})" if field.note else ""
-        lines = [f"    {safe(field.field)}: {value(field.before)} -> {value(field.after)}{mark}{note}"]
+        told = shown(field)
+        lines = [f"    {safe(field.field)}: {told.before} -> {told.after}{mark}{note}"]
     else:
-        lines = [f"    {safe(key)}: {value(each)}" for key, each in content(field).items()]
+        lines = [f"    {safe(key)}: {each}" for key, each in content(field).items()]
         lines += [f"    {safe(field.note)}"] if field.note else []
     if field.direction.needs_consent:
         by = comparison.approved.get(field.change_hash)
@@ -100,12 +92,6 @@ def _coverage(comparison: Comparison, paint: Paint) -> list[str]:
     return lines
 
 
-def value(found: Any) -> str:
-    """A value in one line."""
-    text = safe(inline(found))
-    return text if len(text) <= _WIDE else text[: _WIDE - 3] + "..."
-
-
 # --- Markdown --------------------------------------------------------------------------------------------------
 
 
@@ -120,13 +106,13 @@ def comparison_markdown(comparison: Comparison) -> str:
         if rows:
             lines += ["| field | before | after | direction |", "|---|---|---|---|"]
             lines += [
-                f"| {md(row.field)} | {md(value(row.before))} | {md(value(row.after))} | {row.direction} |"
-                for row in rows
+                f"| {md(row.field)} | {md(told.before)} | {md(told.after)} | {row.direction} |"
+                for row, told in ((row, shown(row)) for row in rows)
             ]
             lines.append("")
         for field in change.fields:
             said = content(field)
-            lines += [f"- {md(key)}: {md(value(each))}" for key, each in said.items()] + ([""] if said else [])
+            lines += [f"- {md(key)}: {md(each)}" for key, each in said.items()] + ([""] if said else [])
             if field.direction.needs_consent:
                 by = comparison.approved.get(field.change_hash)
                 lines.append(
@@ -151,7 +137,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 def comparison_html(comparison: Comparison) -> str:
     """One file that needs nothing else; what it shows comes escaped."""
     environment = html_templates()
-    environment.filters["value"] = value
+    environment.filters["shown"] = shown
     environment.filters["content"] = content
     return environment.get_template("comparison.html").render(
         comparison=comparison,
