@@ -275,7 +275,7 @@ def test_without_the_look_whether_it_is_there_it_counts(below: Reviewed, monkeyp
 def _a_folder(site: Reviewed, name: str) -> None:
     """A folder called as the branch, with the policies as the change has them."""
     shutil.copytree(site.root / "policies", site.root / name / "policies")
-    site.git("add", "-A")
+    site.git("add", "-A", name)
     site.commit("notes", author=MALLORY)
 
 
