@@ -31,8 +31,8 @@ Document = tuple[str, str]
 #: Ranges of more commits are not looked through: then everybody who wrote in them wrote everything.
 MOST_COMMITS = 200
 
-#: Nor are ranges whose commits have more documents than this, all together: reading them takes about a minute.
-MOST_DOCUMENTS = 100_000
+#: Nor are ranges whose commits have more documents than this, all together: reading them takes half a minute.
+MOST_DOCUMENTS = 400_000
 
 #: So many states are held at once.
 _STATES = 8

@@ -179,6 +179,10 @@ AUTHORS = put(comparing, "wrote", lambda *words: _ROBOT)
 SOMEBODY = put(comparing, "wrote", lambda *words: _wrote(*words) or _ROBOT)
 #: Who brought an approval, and who changed just the document that it is about.
 BROUGHT = everywhere(blame.unbrought, lambda *words: "")
+#: That an approval which some commit removed counts no more.
+TAKEN_BACK = everywhere(blame.taken_back, lambda *words: "")
+#: That a repository which cannot be read is not taken for none.
+THERE = put(judging, "_uncommitted", lambda *words: None)
 BLAMED = everywhere(blame.blame, lambda *words: None)
 _alone = authorship._approvals_alone
 OLDER_SIDE = both(put(authorship, "_approvals_alone", lambda older, newer: _alone(authorship.EMPTY, newer)), UNBROUGHT)

@@ -231,6 +231,21 @@ def _hidden_from_the_index(flag: str) -> Attack:
 
 
 _TOLD = "gitrepo.commits: raw commits, a clean configuration"
+
+
+def _blinded(world: World) -> bool:
+    """Who writes may approve, so all hangs on who brought the approval; then what is checked out cannot be read."""
+    site = Reviewed(world.shop, f"prune: true\n  approvals: {{approvers: [{ALICE}], selfApproval: true}}")
+    site.edit("retention: 5d", "retention: 3d")
+    site.commit("shorter", author=MALLORY)
+    assert site.approve().code == 0
+    site.commit("approved", author=MALLORY)
+    site.write(".git/HEAD", "nothing")
+    before = _held(site)
+    site.tick()
+    return _weaker(before, _held(site))
+
+
 GIT = [
     Way("Git", "plainly", _committed(test_git.WAYS["plainly"]), "authorship.wrote", defences.AUTHORS),
     Way("Git", "mailmap", _committed(test_git.WAYS["mailmap"]), _TOLD, defences.OWN_WORD),
@@ -242,6 +257,7 @@ GIT = [
         Way("Git", flag, _hidden_from_the_index(flag), "gitrepo.changed_files", defences.WORK_TREE)
         for flag in ("--assume-unchanged", "--skip-worktree")
     ),
+    Way("Git", "a repository that does not read", _blinded, "judging._uncommitted", defences.THERE),
 ]
 
 
@@ -413,6 +429,21 @@ def _resumed_late(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+def _picked_again(world: World) -> bool:
+    """Alice takes her approval back, and Mallory picks its commit once more: its author is Alice."""
+    site = Reviewed(world.shop)
+    site.edit("retention: 5d", "retention: 3d")
+    site.commit("shorter", author=MALLORY)
+    site.approved()
+    yes = site.git("rev-parse", "HEAD")
+    site.git("rm", "-rq", "policies/approvals")
+    site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
+    site.git("-c", f"user.email={MALLORY}", "cherry-pick", yes)
+    before = _held(site)
+    site.tick()
+    return _weaker(before, _held(site))
+
+
 _COPY, _TAKEN = both(defences.USES_BY_ID, defences.BROUGHT), both(defences.ELSEWHERE, defences.BROUGHT)
 REPLAY = [
     Way("replay", "after a revert", _again(_nothing), "using._use", defences.USE),
@@ -426,6 +457,7 @@ REPLAY = [
     Way("replay", "a copy by another name", _again(_copied), "approvals: uses by id, and who brought it", _COPY),
     Way("replay", "two of one id", _two_of_one_id, "approvals.approved: ids", defences.ONE_ID_ONE_APPROVAL),
     Way("replay", "from another site", _from_another_site, "approvals._elsewhere, and who brought it", _TAKEN),
+    Way("replay", "picked again after it was taken back", _picked_again, "blame.taken_back", defences.TAKEN_BACK),
     Way("replay", "of version 0.1", _of_version_01, "approvals._elsewhere", defences.ELSEWHERE),
     Way("replay", "after its last day", _after_its_last_day, "approvals.refusal: until", defences.LAST_DAY),
     Way("replay", "resumed late", _resumed_late, "applying.AGREED_FOR", defences.LASTING_AGREEMENT),
