@@ -23,7 +23,8 @@ _JOINED = "\u0600-\u0dff\u2190-\u2bff\u3030\u303d\ufe0f\u200d\U0001f000-\U0001fa
 _LINES = "\x0b\x0c\x85\u2028\u2029"
 _TURNED = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNSEEN = (
-    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
+    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u2800\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb"
 )
 _FAR = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 _REFUSED = re.compile(

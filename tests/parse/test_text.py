@@ -28,7 +28,7 @@ spec:
 REFUSED = [
     *"\x00\x07\x0b\x0c\x1b\x7f\x80\x85\x9f\u2028\u2029",
     *"\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
-    *"\xad\u200b\u2060\u2063\u3164\ufeff\ufff9\ufffe\uffff\u180e\U000e0041",
+    *"\xad\u200b\u2060\u2063\u2800\u3164\ufeff\ufff9\ufffe\uffff\u180e\U000e0041",
     *"\xa0\u2003\u202f\u3000",
 ]
 
