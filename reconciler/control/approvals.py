@@ -7,7 +7,7 @@ from datetime import date
 
 import msgspec
 
-from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.errors import Diagnostic, Severity
 from reconciler.model import Approved
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Placed
@@ -74,7 +74,10 @@ def approved(
         why, remedy = _against(each, court, ids)
         place = each.positions.at("metadata", "name")
         if why:
-            found.append(_uncounted(f"the approval {name} does not count: {why}", remedy, place))
+            done = why.startswith(USED_UP)
+            severity = Severity.ADVICE if done else Severity.WARNING
+            what = f"the approval {name} does not count: {why}"
+            found.append(Diagnostic("RCL3035", severity, what, _KEEP_OR_NOT if done else remedy, place))
             continue
         ids.add(spec.id)
         barred = _barred(spec, court)
@@ -82,9 +85,13 @@ def approved(
         known = (change for change in barred if change in court.removals or court.wrote(change) is not None)
         for said in sorted({barred[change] for change in known}):
             what = f"the approval {name} does not count for all its changes: {said}"
-            found.append(_uncounted(what, _who_else(spec, barred, court), place))
+            found.append(Diagnostic("RCL3035", Severity.WARNING, what, _who_else(spec, barred, court), place))
     return tuple(counting), tuple(found)
 
+
+#: How it is said of an approval whose changes were done: nothing is wrong with it.
+USED_UP = "it was used up"
+_KEEP_OR_NOT = "Nothing is to be done. Its file may stay or go."
 
 #: What to do where nothing better can be said.
 _ANEW = "Have it approved anew: `reconciler approve`."
@@ -127,10 +134,6 @@ def _who_else(spec: ApprovalSpec, barred: Iterable[str], court: Court) -> str:
         "everybody of the branch as its author: merge it instead), or, in an emergency, "
         '`reconciler apply --break-glass "REASON"`.'
     )
-
-
-def _uncounted(what: str, remedy: str, place: Location) -> Diagnostic:
-    return Diagnostic("RCL3035", Severity.WARNING, what, remedy, place)
 
 
 def _left(name: str, spec: ApprovalSpec, use: ApprovalUse | None, barred: Mapping[str, str]) -> Approved:
@@ -231,7 +234,7 @@ def _elsewhere(spec: ApprovalSpec, court: Court) -> str:
         return f"it is for the site {spec.site}, not for {court.site}"
     use = court.uses.get(spec.id)
     if use is not None and use.used_up_at is not None:
-        return f"it was used up on {use.used_up_at:%Y-%m-%d}: what it allowed was done then"
+        return f"{USED_UP} on {use.used_up_at:%Y-%m-%d}: what it allowed was done then"
     if spec.id in court.older:
         return "it was there before the change, so nobody looked at the change with it"
     return ""

@@ -59,8 +59,9 @@ def remember_step(site: Site, step: Step, ref: str, run: str, commit: str) -> Pr
 
 def refresh_ledger(site: Site, proposal: Proposal) -> None:
     """Keeps in mind what each member is called and labelled now, for the day when it is not there any more; and, of
-    groups that the plan leaves alone, the document as it is now: the one that was last applied where a change of it
-    waits. What is taken over on an approval's word is noted of the approval first, so that it is not used twice."""
+    groups that a plan of everything leaves alone, the document as it is now: the one that was last applied where a
+    change of it waits. What is taken over on an approval's word is noted of the approval first, so that it is not used
+    twice."""
     plan = proposal.plan
     pending = {(step.action.server, step.change.group) for step in plan.steps}
     wishes = {(each.server, each.group.name): each for each in proposal.desired.groups}
@@ -69,7 +70,8 @@ def refresh_ledger(site: Site, proposal: Proposal) -> None:
     for entry in site.memory.ledger.entries():
         wish = wishes.get((entry.server, entry.group))
         if wish is not None:
-            refreshed = _refreshed(entry, wish, settled=(entry.server, entry.group) not in pending)
+            settled = (entry.server, entry.group) not in pending and not plan.scope
+            refreshed = _refreshed(entry, wish, settled=settled)
             if refreshed != entry:
                 site.memory.ledger.record(refreshed)
 

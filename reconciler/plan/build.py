@@ -108,7 +108,10 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     whole = _propose(policies, situation)
     if _claimed_twice(whole) and (fewer := without_kept(policies)) is not None:
         policies, whole = fewer, _propose(fewer, situation)
-    found = unstepped(policies, whole.desired, situation.ledger, whole.plan.steps)
+    steps = whole.plan.steps
+    if situation.scope != Scope():  # what lies outside of the scope has its steps, which others ask for
+        steps = _propose(policies, msgspec.structs.replace(situation, scope=Scope())).plan.steps
+    found = unstepped(policies, whole.desired, situation.ledger, steps)
     if not found:
         return whole
     said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}

@@ -206,3 +206,21 @@ def test_old_states_are_read(tmp_path: Path) -> None:
     assert memory.journal.broken_glass() == ()
     assert memory.ledger.site_document() is None
     memory.close()
+
+
+def test_a_plan_of_a_part_takes_over_no_document_outside_of_it(shop: Shop) -> None:
+    """Else what weakens there would look as if somebody had agreed to it, and nobody had written it."""
+    _second_group(shop)
+    shop("apply", "--yes", *T1)
+    path = shop.root / "policies" / "site.yaml"
+    head, silver = path.read_text().rsplit("---\n", 1)
+    assert "retention: 5d" in silver
+    path.write_text(f"{head}---\n{silver.replace('retention: 5d', 'retention: 2d')}")
+    before = _hashes(shop)
+    assert shop("apply", "--group", "gold", "--yes", *T1).code == 0
+    assert _hashes(shop) == before
+
+
+def _hashes(shop: Shop) -> list[str]:
+    steps = json.loads(shop("plan", "--format", "json", *T1).out)["steps"]
+    return [field["changeHash"] for step in steps for field in step["change"]["fields"]]
