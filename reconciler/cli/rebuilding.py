@@ -12,17 +12,22 @@ from reconciler.control.lease import holding
 from reconciler.control.machines import find_machine
 from reconciler.control.missing_points import with_missing
 from reconciler.control.observe import observe
-from reconciler.control.rebuilding import begin_above, rebuild
+from reconciler.control.rebuilding import begin_above, is_left, rebuild
 from reconciler.errors import ExitCode
 from reconciler.report import store_rebuild_text
-from reconciler.store import Opening
+from reconciler.store import Opening, missing_state
+from reconciler.wiring import state_path
 
 _PATIENCE = timedelta(seconds=30)
 
 
 def store_rebuild(root: Path | None, name: str | None, server: str, machine: str | None, *, sound_too: bool) -> int:
     """Makes anew what is damaged or gone, and says what was taken over."""
-    with session(find_root(root), name, None, opening=Opening.CREATE, adopting=True) as site:
+    found = find_root(root)
+    with session(found, name, None, opening=Opening.READ, adopting=True) as site:
+        if not is_left(site, server):
+            raise missing_state(state_path(site.folder, site.document))
+    with session(found, name, None, opening=Opening.CREATE, adopting=True) as site:
         source = find_machine(observe(site), machine) if machine is not None else None
         begin_above(site)
         with holding(site, _PATIENCE) as held:

@@ -22,6 +22,7 @@ from reconciler.control.requests import claim_loop, serve
 from reconciler.control.securing import renamed, secure
 from reconciler.control.settle import settle
 from reconciler.control.site import Site, Stop
+from reconciler.control.stores import NOT_THERE
 from reconciler.control.tick import Tick, tick
 from reconciler.control.unfinished import resume_recoveries
 from reconciler.errors import (
@@ -50,9 +51,6 @@ PATIENCE = timedelta(seconds=30)
 
 #: How often a loop that is busy with jobs looks for what persons ask for, in seconds.
 REQUESTS_SECONDS = 0.5
-
-#: The code of a part of a store that is not there: what lies on it is not backed up meanwhile.
-PARTS_AWAY = "RCL4021"
 
 _ASK_AGAIN_SECONDS = 1.0
 
@@ -98,7 +96,7 @@ class Summary(msgspec.Struct, rename="camel"):
         self.denied = bool(forbidden)
         self.invalid_policies = not current or len(forbidden) < len(wrong)
         seen = done.observation.catalogs.values()
-        missing = any(finding.code == PARTS_AWAY for catalog in seen for finding in catalog.findings)
+        missing = any(finding.code == NOT_THERE for catalog in seen for finding in catalog.findings)
         self.unreachable = missing or not done.observation.whole
         by_findings = (PolicyError, Refused)
         self.troubles = tuple(error.exit_code for error in done.troubles if not isinstance(error, by_findings))

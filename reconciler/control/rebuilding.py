@@ -9,13 +9,10 @@ from reconciler.control.apply import begin, end
 from reconciler.control.evidence import record_state
 from reconciler.control.lease import Holding
 from reconciler.control.site import Site
-from reconciler.control.stores import keeper_of, largest_token, tell, views
+from reconciler.control.stores import NOT_THERE, keeper_of, largest_token, tell, views
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import DataSource
 from reconciler.protocols import Fence, Rebuilds, StoreRebuild
-
-#: Parts of a store are there, and its database is not.
-LOST_DATABASE = "RCL4021"
 
 
 def begin_above(site: Site) -> None:
@@ -26,19 +23,28 @@ def begin_above(site: Site) -> None:
         site.memory.locks.raise_floor(largest)
 
 
+def is_left(site: Site, server: str) -> bool:
+    """Whether a rebuild may begin: there is a state, or else data of a store whose database is gone too. Those data are
+    then all that is left, and a state is begun for them. Raises `UsageError`, RCL5047, as `rebuild` does."""
+    _rebuilding(site, server)
+    keeper = keeper_of(site.engines[server])
+    if site.memory.present or keeper is None:
+        return True
+    try:
+        keeper.lineage()
+    except ReconcilerError as error:
+        return error.diagnostic.code == NOT_THERE
+    return False
+
+
 def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *, sound_too: bool) -> StoreRebuild:
     """Makes the server's database and every damaged catalog anew, or the one catalog of `source`. Raises `UsageError`,
     RCL5047, for a server that is not the site's or keeps no store of its own; what keeps the store that stands there
     from being taken for the one on record (another one, an older copy); what the engine raises."""
-    engine = site.engines.get(server)
-    if not isinstance(engine, Rebuilds):
-        known = ", ".join(sorted(name for name, each in site.engines.items() if isinstance(each, Rebuilds)))
-        raise UsageError(
-            "RCL5047", f"there is no server {server!r} with a store of its own", f"One of {known or 'none'}."
-        )
+    engine = _rebuilding(site, server)
     view = views(site).get(server)
     lost = isinstance(view, ReconcilerError)
-    if isinstance(view, ReconcilerError) and view.diagnostic.code != LOST_DATABASE:
+    if isinstance(view, ReconcilerError) and view.diagnostic.code != NOT_THERE:
         raise view
     run = begin(site, None, held, mandate_of(site, "store rebuild", ""))
     done = engine.rebuild(source, held.fence, sound_too=sound_too)
@@ -56,6 +62,16 @@ def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *
     )
     end(site, run, "done")
     return done
+
+
+def _rebuilding(site: Site, server: str) -> Rebuilds:
+    engine = site.engines.get(server)
+    if not isinstance(engine, Rebuilds):
+        known = ", ".join(sorted(name for name, each in site.engines.items() if isinstance(each, Rebuilds)))
+        raise UsageError(
+            "RCL5047", f"there is no server {server!r} with a store of its own", f"One of {known or 'none'}."
+        )
+    return engine
 
 
 def _note(site: Site, server: str, fence: Fence) -> None:

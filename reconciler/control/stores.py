@@ -24,6 +24,10 @@ from reconciler.errors import Diagnostic, ReconcilerError, Severity, Unreachable
 from reconciler.model import KnownStore, LedgerEntry, Lineage, Presence, StoreLineage, VolumeImpact
 from reconciler.protocols import Engine, Fence, KeepsStore, Rebuilds
 
+#: The code of what is on record and is not there: a store whose database is gone, or a part of one. What lies on it is
+#: not backed up meanwhile.
+NOT_THERE = "RCL4021"
+
 
 class Use(StrEnum):
     """What using the store would be. FIRST: nothing is there, and nothing was. NAMING: version 0.1 wrote it, it takes

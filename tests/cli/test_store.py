@@ -119,6 +119,20 @@ def test_a_server_that_is_not_there_to_be_rebuilt(shop: Shop, name: str) -> None
     assert (said.code, "RCL5047" in said.err) == (64, True)
 
 
+@pytest.mark.parametrize(("server", "code", "exit_code"), [("mabs-01", "RCL5041", 69), ("mabs-1", "RCL5047", 64)])
+def test_a_rebuild_begins_no_state_where_nothing_is_left_to_rebuild(
+    shop: Shop, server: str, code: str, exit_code: int
+) -> None:
+    """A mistyped server, a disk that is not mounted, a state that alone is away."""
+    state = shop.root / "var" / "hq.db"
+    for begun in (False, True):
+        if begun:
+            _kept(shop)
+            state.rename(shop.root / "away.db")
+        said = shop("store", "rebuild", server)
+        assert (said.code, code in said.err, state.exists()) == (exit_code, True, False), said
+
+
 def test_a_full_disk_lists_and_recovers(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """cases/safety/full-store-no-restore: no database of the store can be written, and no file be made there."""
     _kept(shop)
