@@ -310,7 +310,7 @@ def _everything(root: Path) -> None:
     gitrepo.resolve(root, "HEAD~1")
     gitrepo.commits(root, "HEAD~1", "HEAD")
     gitrepo.read_files(root, gitrepo.resolve(root, "HEAD"))
-    gitrepo.state(root, "policies", ("policies/gold.yaml", "policies/new.yaml"))
+    gitrepo.changed_files(root, "policies", ("policies/gold.yaml", "policies/new.yaml"))
     gitrepo.identity(root)
 
 
@@ -469,11 +469,11 @@ def test_what_is_not_committed(repo: Repo) -> None:
     repo.write("shared/one.yaml", "1\n")
     repo.commit(gold="1\n", silver="1\n", bronze="1\n")
     read = {"policies/gold.yaml", "policies/silver.yaml", "policies/bronze.yaml", "shared/one.yaml"}
-    assert gitrepo.state(repo.root, "policies", read) == (repo.git("rev-parse", "HEAD"), False)
+    assert gitrepo.changed_files(repo.root, "policies", read) == set()
     repo.write("policies/gold.yaml", "1\r\n")
     repo.write("policies/x.swp")
     repo.write("policies/notes.txt")
-    assert not gitrepo.state(repo.root, "policies", read)[1]
+    assert gitrepo.changed_files(repo.root, "policies", read) == set()
     repo.write("policies/build/x.yaml")
     assert gitrepo.changed_files(repo.root, "policies", {*read, "policies/build/x.yaml"}) == {"policies/build/x.yaml"}
     repo.write("policies/gold.yaml", "2\n")
@@ -619,6 +619,6 @@ def test_before_the_first_commit(repo: Repo) -> None:
 
 def test_outside_of_a_repository(tmp_path: Path) -> None:
     assert not gitrepo.is_repository(tmp_path)
-    assert gitrepo.state(tmp_path, "policies") == ("", False)
+    assert gitrepo.head(tmp_path) == ""
     with pytest.raises(UsageError):
         gitrepo.resolve(tmp_path, "HEAD")

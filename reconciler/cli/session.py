@@ -65,9 +65,9 @@ def session(
     trust: Trust = Trust.SETTLED,
     changing: bool = False,
 ) -> Iterator[Site]:
-    """The site, open; `opening` says whether for reading alone, `adopting` that a new state may take over what a
-    lost one left, `trust` how much of it is opened, `changing` that what the
-    servers hold is about to be changed. Ctrl-C and SIGTERM ask it to stop instead of cutting it off."""
+    """The site, open; `opening` says whether for reading alone, `adopting` that a new state may take over what a lost
+    one left, `trust` how much of it is opened, `changing` that what the servers hold is about to be changed. Ctrl-C and
+    SIGTERM ask it to stop instead of cutting it off."""
     policies = policies or read_or_last_good(root, reading=opening in (Opening.READ, Opening.NOTE))
     document = choose_site(policies.policies, name)
     clock = clock_for(document, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 
@@ -26,7 +26,8 @@ class Removal(msgspec.Struct, frozen=True):
     stay: frozenset[str]
 
 
-def _everybody(change: str) -> frozenset[str] | None:
+def everybody(change: str) -> frozenset[str] | None:
+    """Who wrote a change, where that cannot be told."""
     return None
 
 
@@ -55,7 +56,7 @@ class Court(msgspec.Struct, frozen=True):
     uncommitted: frozenset[str] = frozenset()
     uses: Mapping[str, ApprovalUse] = {}
     older: frozenset[str] = frozenset()
-    wrote: Callable[[str], frozenset[str] | None] = _everybody
+    wrote: Callable[[str], frozenset[str] | None] = everybody
     removals: Mapping[str, Removal] = {}
     unbrought: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
     taken_back: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
@@ -74,10 +75,8 @@ def approved(
         why, remedy = _against(each, court, ids)
         place = each.positions.at("metadata", "name")
         if why:
-            done = why.startswith(USED_UP)
-            severity = Severity.ADVICE if done else Severity.WARNING
-            what = f"the approval {name} does not count: {why}"
-            found.append(Diagnostic("RCL3035", severity, what, _KEEP_OR_NOT if done else remedy, place))
+            severity = Severity.ADVICE if _used_up(spec, court) is not None else Severity.WARNING
+            found.append(Diagnostic("RCL3035", severity, f"the approval {name} does not count: {why}", remedy, place))
             continue
         ids.add(spec.id)
         barred = _barred(spec, court)
@@ -89,10 +88,6 @@ def approved(
     return tuple(counting), tuple(found)
 
 
-#: How it is said of an approval whose changes were done: nothing is wrong with it.
-USED_UP = "it was used up"
-_KEEP_OR_NOT = "Nothing is to be done. Its file may stay or go."
-
 #: What to do where nothing better can be said.
 _ANEW = "Have it approved anew: `reconciler approve`."
 
@@ -102,6 +97,8 @@ def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]
     spec = placed.document.spec
     why = refusal(spec, court)
     if why:
+        if _used_up(spec, court) is not None:
+            return why, "Nothing is to be done. Its file may stay or go."
         if court.blind is not None:
             return why, court.blind.remedy
         barred = _barred(spec, court) if court.rules is not None else {}
@@ -198,6 +195,9 @@ def covering(approvals: Iterable[Approved]) -> dict[str, str]:
 
 def refusal(spec: ApprovalSpec, court: Court) -> str:
     """Why an approval does not count; "" if it does."""
+    done = _used_up(spec, court)
+    if done is not None:
+        return f"it was used up on {done:%Y-%m-%d}: what it allowed was done then"
     rules = court.rules
     if rules is None:
         return "the site names no approvers"
@@ -225,16 +225,18 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     return ""
 
 
+def _used_up(spec: ApprovalSpec, court: Court) -> datetime | None:
+    """When all that it allowed was done; nothing is wrong with it then, and it counts for no change made again."""
+    use = court.uses.get(spec.id) if spec.id else None
+    return use.used_up_at if use is not None else None
+
+
 def _elsewhere(spec: ApprovalSpec, court: Court) -> str:
-    """Why it was meant for something else: another site, or a change that was made already; it counts for one change,
-    not for the same one made again."""
+    """Why it was meant for something else: another site, or a change that somebody looked at without it."""
     if not spec.id or not spec.site:
         return "it was written by version 0.1, without an id and a site, and could be used again and elsewhere"
     if spec.site != court.site:
         return f"it is for the site {spec.site}, not for {court.site}"
-    use = court.uses.get(spec.id)
-    if use is not None and use.used_up_at is not None:
-        return f"{USED_UP} on {use.used_up_at:%Y-%m-%d}: what it allowed was done then"
     if spec.id in court.older:
         return "it was there before the change, so nobody looked at the change with it"
     return ""

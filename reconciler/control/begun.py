@@ -4,7 +4,7 @@ not taken for a site that begins."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -89,8 +89,8 @@ def check_not_brought(root: Path, site: SiteDocument, commit: str | None = None)
         return  # no commit can make Git fail; where it does, backups go on, and no approval counts (`judging`)
     if not commit:
         return
-    places = {(root / _KEEP).name}
-    for kept in _kept_places(site):
+    places = set()
+    for _, kept in kept_places(site):
         for place, base in ((root / kept, root), ((root / kept).resolve(), root.resolve())):
             if place.is_relative_to(base) and place != base:
                 places.add(place.relative_to(base).as_posix())
@@ -100,13 +100,16 @@ def check_not_brought(root: Path, site: SiteDocument, commit: str | None = None)
         raise _brought(root / brought[0])
 
 
-def _kept_places(site: SiteDocument) -> list[str]:
-    """Where the site keeps what it knows and what it stored, as the policies name it."""
-    found = [server.engine.embedded.path for server in site.spec.servers if server.engine.embedded is not None]
+def kept_places(site: SiteDocument) -> Iterator[tuple[str, str]]:
+    """Where the site keeps what it knows and what it stored: what it is, and the path as the policies name it."""
+    yield "what the site remembers", _KEEP
+    for server in site.spec.servers:
+        if server.engine.embedded is not None:
+            yield f"the store of {server.name}", server.engine.embedded.path
     if site.spec.state.sqlite is not None:
         path = Path(site.spec.state.sqlite.path)
-        found += [path.as_posix(), path.with_suffix(".evidence").as_posix()]
-    return found
+        yield "the state", path.as_posix()
+        yield "the evidence", path.with_suffix(".evidence").as_posix()
 
 
 def _brought(path: Path) -> Refused:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files, gitrepo
-from reconciler.control.approvals import Court, approved, removals
+from reconciler.control.approvals import Court, approved, everybody, removals
 from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
@@ -96,7 +96,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         bench.today,
         changed or frozenset(),
         bench.uses,
-        wrote=_wrote(bench, policies, since, changed, changes) if not authors else _everybody,
+        wrote=_wrote(bench, policies, since, changed, changes) if not authors else everybody,
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
@@ -104,10 +104,6 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
-
-
-def _everybody(change: str) -> frozenset[str] | None:
-    return None
 
 
 def _changes(bench: Bench, policies: PolicySet) -> Callable[[], tuple[DocumentChange, ...]]:

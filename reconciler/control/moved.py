@@ -16,14 +16,9 @@ from reconciler.control.site import Site
 from reconciler.errors import ReconcilerError
 from reconciler.model.documents import SiteDocument
 from reconciler.model.encode import encode, inline
+from reconciler.plan.unagreed import whose_yes
 
 E = TypeVar("E", bound=ReconcilerError)
-
-FROM_APPROVERS = "Have it approved (`reconciler approve`)."
-IN_A_TERMINAL = (
-    "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal. --yes does "
-    "not answer for this."
-)
 
 
 def elsewhere_by_now(site: Site, kind: str, name: str, error: E) -> E:
@@ -37,7 +32,7 @@ def elsewhere_by_now(site: Site, kind: str, name: str, error: E) -> E:
         f"{said.message}; the policies name another place for the {kind} {name}, {wanted}, which nobody agreed to "
         "(RCL3103)"
     )
-    yes = FROM_APPROVERS if wants_approvers(site) else IN_A_TERMINAL
+    yes = whose_yes(approvers=wants_approvers(site))
     remedy = f"If it was moved there, nothing is lost. {yes} If it was not moved: {said.remedy}"
     told = type(error).__new__(type(error), *error.args)
     vars(told).update(vars(error))  # the same kind of error, with whatever else it carries

@@ -19,7 +19,7 @@ from reconciler.model.preflight import Check
 from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all, desire
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.guard import denied
-from reconciler.plan.unagreed import rewritten
+from reconciler.plan.unagreed import WAITS, rewritten
 
 
 class PlanWish(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def held_back(site: str, policies: PolicySet, usable: PolicySet) -> tuple[Diagno
     planned = {each.document.metadata.name: each.document for each in usable.groups}
     return tuple(
         Diagnostic(
-            "RCL3103",
+            WAITS,
             Severity.WARNING,
             f"the group {name} waits: it needs a cluster or server that nobody agreed to open",
             "It is planned once the change of the site is agreed to.",

@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from reconciler.control.apply import Mandate
+from reconciler.control.begun import kept_places
 from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs
 from reconciler.control.evidence import record_end, record_run
 from reconciler.control.job_leases import job_lease
@@ -129,7 +130,7 @@ def _check_folder(site: Site, folder: Path) -> None:
     """Raises `Refused`, RCL7027, for a folder within what the site itself reads and writes: what is recovered there
     would be taken for policies, a part of a store, or a virtual machine's."""
     wanted = folder.resolve()
-    for what, place in _kept_places(site):
+    for what, place in _own_places(site):
         if wanted.is_relative_to(place.resolve()):
             raise Refused(
                 "RCL7027",
@@ -139,18 +140,13 @@ def _check_folder(site: Site, folder: Path) -> None:
             )
 
 
-def _kept_places(site: Site) -> Iterator[tuple[str, Path]]:
-    spec = site.document.spec
+def _own_places(site: Site) -> Iterator[tuple[str, Path]]:
     yield "the policies", site.folder / FOLDER
-    yield "what the site remembers", site.folder / ".reconciler"
-    for server in spec.servers:
-        if server.engine.embedded is not None:
-            yield f"the store of {server.name}", site.folder / server.engine.embedded.path
-    for cluster in spec.clusters:
+    for what, place in kept_places(site.document):
+        yield what, site.folder / place
+    for cluster in site.document.spec.clusters:
         if cluster.inventory.directory is not None:
             yield f"the cluster {cluster.name}", site.folder / cluster.inventory.directory.path
-    if spec.state.sqlite is not None:
-        yield "the evidence", (site.folder / spec.state.sqlite.path).with_suffix(".evidence")
 
 
 def _not_to_be_seen(why: Diagnostic, machine: str) -> Unreachable:

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard, zone_of
-from reconciler.control.moved import FROM_APPROVERS, IN_A_TERMINAL
 from reconciler.control.policies import noted_commit
 from reconciler.control.site import Site
 from reconciler.control.using import use_for_changes
@@ -22,6 +21,7 @@ from reconciler.model import Approved, LedgerEntry
 from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
 from reconciler.plan.settled import Guard, Waiting, exclusions_now, guardrails_now, weigh_guard
+from reconciler.plan.unagreed import APPROVERS_WAIT, WAITS, whose_yes
 from reconciler.plan.values import AUTO
 from reconciler.protocols import Clock, Memory
 
@@ -172,7 +172,7 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
             names = ", ".join(rules.approvers)
             found.append(
                 Diagnostic(
-                    "RCL3045",
+                    APPROVERS_WAIT,
                     Severity.WARNING,
                     "the site's approvers were changed; those of the site as it was last applied go on judging: "
                     f"{names}",
@@ -185,13 +185,12 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
         counts = inline(field.before) if field.before is not None else "nothing"
         opens = [each for each in more if f"spec.{each.partition(' ')[0]}s" == field.field]
         counts += f"; it would open {', '.join(opens)}" if opens and each.kind == "Site" else ""
-        remedy = FROM_APPROVERS if rules is not None else IN_A_TERMINAL
         found.append(
             Diagnostic(
-                "RCL3103",
+                WAITS,
                 Severity.WARNING,
                 f"{what}; until then this counts: {counts}",
-                remedy,
+                whose_yes(approvers=rules is not None),
                 subject=f"{each.kind} {each.name} {field.field}",
             )
         )

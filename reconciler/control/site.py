@@ -72,8 +72,8 @@ class Site:
     """One site, opened. `document` is what counts, `written` what the policies say; `folder` is the root; `holder` says
     which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
     clock that never jumps (seconds, `time.monotonic`), `cancelled` those of them that a person cancelled, `leases`
-    those that they run under. `elsewhere` are the
-    stores of other sites of the policies: who uses them, and their paths."""
+    those that they run under. `elsewhere` are the stores of other sites of the policies: who uses them, and their
+    paths."""
 
     document: SiteDocument
     folder: Path

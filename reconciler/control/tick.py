@@ -22,6 +22,7 @@ from reconciler.control.site import Site
 from reconciler.control.spending import kept_by_time, spent_today
 from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Cost, Job, Plan
+from reconciler.plan.unagreed import waits
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -39,8 +40,7 @@ class Tick(msgspec.Struct, frozen=True):
 
     @property
     def waits_for_consent(self) -> bool:
-        held = any(each.code in ("RCL3045", "RCL3103") for each in self.findings)
-        return held or (self.pending is not None and bool(self.pending.steps))
+        return waits(self.findings) or (self.pending is not None and bool(self.pending.steps))
 
 
 def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool = False) -> Tick:

@@ -6,7 +6,7 @@ overridden, the caller's are not read, and only commands are used that look at o
 attributes can name filters (ADR 12).
 """
 
-from reconciler.gitrepo.checkout import changed_files, identity, state
+from reconciler.gitrepo.checkout import changed_files, identity
 from reconciler.gitrepo.history import Commit, Gone, authors, brought, commits, gone, is_ancestor, merge_bases
 from reconciler.gitrepo.objects import (
     FOLDER,
@@ -48,5 +48,4 @@ __all__ = [
     "read_files",
     "read_objects",
     "resolve",
-    "state",
 ]

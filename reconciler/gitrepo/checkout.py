@@ -9,14 +9,7 @@ from pathlib import Path
 from reconciler import files
 from reconciler.errors import Refused, Unreachable, UsageError
 from reconciler.gitrepo.call import git
-from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, head, objects, resolve
-
-
-def state(folder: Path, below: str, read: Iterable[str] = ()) -> tuple[str, bool]:
-    """The commit that is checked out, and whether anything that was `read`, or that it has `below`, differs from it; ""
-    outside of a repository."""
-    commit = head(folder)
-    return commit, bool(commit) and bool(changed_files(folder, below, read))
+from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, objects, resolve
 
 
 def changed_files(folder: Path, below: str, read: Iterable[str] = ()) -> set[str]:

@@ -21,8 +21,24 @@ from reconciler.plan.consent import field_of, written_since
 from reconciler.plan.direction import FIELDS
 from reconciler.plan.values import DesiredGroup, DesiredState
 
-#: What waits, and no step of a plan carries.
+#: What waits, and no step of a plan carries: any document, and the site's list of approvers.
 WAITS = "RCL3103"
+APPROVERS_WAIT = "RCL3045"
+
+
+def waits(findings: Iterable[Diagnostic]) -> bool:
+    """Whether a change that no step carries waits for somebody's yes."""
+    return any(each.code in (WAITS, APPROVERS_WAIT) for each in findings)
+
+
+def whose_yes(*, approvers: bool) -> str:
+    """What to do about what waits, in a site with or without approvers."""
+    if approvers:
+        return "Have it approved (`reconciler approve`)."
+    return (
+        "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal. --yes "
+        "does not answer for this."
+    )
 
 
 class Unstepped(msgspec.Struct, frozen=True):
@@ -152,11 +168,7 @@ def with_them(waiting: Iterable[Placed[GroupDocument]], held: Collection[Unstepp
 
 def findings(held: Iterable[Unstepped], *, approvers: bool) -> tuple[Diagnostic, ...]:
     """What waits: the field, what counts meanwhile, and the hash that an approval names."""
-    remedy = (
-        "Have it approved (`reconciler approve`)."
-        if approvers
-        else "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal."
-    )
+    remedy = whose_yes(approvers=approvers)
     return tuple(
         Diagnostic(
             WAITS,

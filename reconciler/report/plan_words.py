@@ -24,6 +24,7 @@ from reconciler.model import (
     format_duration,
     format_size,
 )
+from reconciler.plan import unagreed
 from reconciler.report.escape import safe
 from reconciler.report.words import Tone, count, moment
 
@@ -195,7 +196,7 @@ def _row(field: FieldChange, names: dict[str, str]) -> Row:
 
 def waits(plan: Plan) -> bool:
     """Whether a change of the site itself, of its guardrails or approvers waits for somebody's yes."""
-    return any(each.code in ("RCL3045", "RCL3103") for each in plan.findings)
+    return unagreed.waits(plan.findings)
 
 
 def headline(plan: Plan) -> str:

@@ -79,12 +79,6 @@ def holder_identity() -> str:
     return str(ProcessIdentity.mine())
 
 
-def has_died(holder: str) -> bool:
-    """Whether the holder was a process that can be seen from here and is there no more; False where that cannot be
-    known: its lease then counts until it ends."""
-    return lives(holder) is False
-
-
 def lives(holder: str) -> bool | None:
     """Whether the holder's process lives; None where it is of another machine, boot or container, or of no form that
     says."""
