@@ -46,7 +46,7 @@ prove-clock: $(STAMP) ## clocks ahead, back, there and back, by a minute to ten 
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/control/test_clock.py tests/schedule -n auto -q
 
 prove-flips: $(STAMP) ## 20,000 flipped bits in store, state and evidence: noticed, or no answer changes (an hour)
-	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/prove/test_flips.py -p no:randomly -n auto -rP -q
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/prove/test_flips.py tests/engines/test_damaged_values.py -p no:randomly -n auto -rP -q
 
 prove-images: $(STAMP) ## every flip in the headers and tables of a VHDX and a VHD: refused, or read by its good copy as qemu-img reads it
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/images/test_damage.py -p no:randomly -q -s

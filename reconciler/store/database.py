@@ -166,11 +166,6 @@ class Database:
                     self._hold_whole(connection, whole, found)
         return [*found]
 
-    def number(self, query: str) -> int:
-        """The one number that a query gives."""
-        with self._reading() as connection:
-            return int(connection.execute(query).fetchone()[0])
-
     def verify(self) -> int:
         """Reads every row of every table; returns how many there are. Raises `Damaged`, RCL5002, at the first that is
         not as it was sealed, or is missing."""

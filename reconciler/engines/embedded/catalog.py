@@ -14,7 +14,7 @@ from reconciler.engines.embedded import copies, maps, upgrade
 from reconciler.engines.embedded.blocks import decode
 from reconciler.engines.embedded.lost import unreachable
 from reconciler.engines.embedded.maps import MachineMap
-from reconciler.engines.embedded.packs import Block, PackReader, pack_path
+from reconciler.engines.embedded.packs import Block, PackReader, block_of, pack_path
 from reconciler.engines.embedded.records import FACTS, JOB, PACK, POINT, Facts, PointRecord, as_recorded
 from reconciler.engines.embedded.sealed import Found, Rows, seal
 from reconciler.errors import Damaged
@@ -22,6 +22,9 @@ from reconciler.model import DataSource, JobResult, RecoveryPoint
 
 MIGRATIONS = "reconciler.engines.embedded.replica_sql"
 REPLICA = "replica"
+
+#: Where a block lies, by its name; see `block_of`.
+BLOCK_ROW = "SELECT pack, offset, length, block_length, encoding FROM stored_block WHERE name = ?"
 
 
 class Catalog:
@@ -140,10 +143,9 @@ class Catalog:
     # --- Blocks ------------------------------------------------------------------------------------------
 
     def block(self, name: bytes) -> Block | None:
-        row = self._db.execute(
-            "SELECT pack, offset, length, block_length, encoding FROM stored_block WHERE name = ?", (name,)
-        ).fetchone()
-        return Block(*row) if row else None
+        """Where the block lies; None where the catalog has no place for it that can be one."""
+        row = self._db.execute(BLOCK_ROW, (name,)).fetchone()
+        return block_of(row) if row else None
 
     def read_block(self, name: bytes, reader: PackReader) -> bytes:
         """The bytes of a block, checked. Raises `Damaged`."""
@@ -158,8 +160,10 @@ class Catalog:
         return decode(name, block.encoding, reader.payload(block), block.block_length)
 
     def blocks_of_pack(self, pack: str) -> list[tuple[bytes, Block]]:
+        """The blocks of a pack whose rows read, by their offsets."""
         rows = self._db.execute("SELECT * FROM stored_block WHERE pack = ? ORDER BY offset", (pack,))
-        return [(row["name"], Block(pack, *tuple(row)[2:6])) for row in rows]
+        found = [(row["name"], block_of(tuple(row)[1:6])) for row in rows]
+        return [(name, block) for name, block in found if isinstance(name, bytes) and block is not None]
 
     def missing_packs(self) -> list[str]:
         """Packs of the catalog that are not there, or not of the size they were sealed with."""

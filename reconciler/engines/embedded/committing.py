@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 
 from reconciler.engines.embedded import copies, upgrade
+from reconciler.engines.embedded.catalog import BLOCK_ROW
 from reconciler.engines.embedded.making import Place
-from reconciler.engines.embedded.packs import Sealed
+from reconciler.engines.embedded.packs import Sealed, block_of
 from reconciler.engines.embedded.records import (
     FACTS,
     POINT,
@@ -35,7 +36,18 @@ def put_pack(rows: Rows, pack: Sealed) -> None:
         mark = seal(store, "stored_block", name, *block, None)
         if rows.db.execute(query, (name, *block, None, mark)).rowcount > 0:
             marks.append(mark)
+        elif block_of(rows.db.execute(BLOCK_ROW, (name,)).fetchone()) is None:
+            delete_blocks(rows, "name = ?", name)
+            rows.db.execute(query, (name, *block, None, mark))
+            marks.append(mark)
     rows.tally("stored_block", marks)
+
+
+def delete_blocks(rows: Rows, condition: str, value: object) -> None:
+    """Takes blocks out of the catalog."""
+    found = rows.db.execute(f"SELECT seal FROM stored_block WHERE {condition}", (value,)).fetchall()
+    rows.db.execute(f"DELETE FROM stored_block WHERE {condition}", (value,))
+    rows.tally("stored_block", [row["seal"] for row in found], gone=True)
 
 
 def put_copy(rows: Rows, copy: copies.Copy) -> None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from blake3 import blake3
 
 from reconciler import encoded, files
-from reconciler.engines.embedded.blocks import HOLE, NAME, Encoding
+from reconciler.engines.embedded.blocks import BLOCK, HOLE, NAME, Encoding
 from reconciler.errors import Damaged
 
 MAGIC = b"RCLPACK1"
@@ -35,6 +35,17 @@ class Block(NamedTuple):
     length: int
     block_length: int
     encoding: int
+
+
+def block_of(row: Iterable[Any]) -> Block | None:
+    """The columns of a row of the catalog; None where they can be no block's. SQLite keeps a value of any kind in any
+    column, so that one flipped bit makes a text, or a size beyond all measure, of a number."""
+    pack, *numbers = row
+    if not isinstance(pack, str) or not all(isinstance(each, int) for each in numbers):
+        return None
+    block = Block(pack, *numbers)
+    fits = block.offset >= 0 and 0 <= block.length <= BLOCK and 0 < block.block_length <= BLOCK
+    return block if fits else None
 
 
 class PackHead(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

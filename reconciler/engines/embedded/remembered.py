@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from reconciler.engines.embedded.catalog import REPLICA, Catalog
+from reconciler.engines.embedded.committing import delete_blocks
 from reconciler.engines.embedded.making import Place
 from reconciler.engines.embedded.records import FACTS, POINT
 from reconciler.engines.embedded.sealed import Rows
@@ -62,7 +63,8 @@ def put_remembered(rows: Rows, what: Remembered, now: datetime) -> None:
             if rows.get(kind, key) is None:
                 rows.put(kind, key, body)
     for name in what.rows.get("bad", {}):
-        _forget_block(rows, bytes.fromhex(name))
+        # It did not read back: with a row of its own, the next point would be built on it.
+        delete_blocks(rows, "name = ?", bytes.fromhex(name))
     for point, at in what.binned.items():
         record = rows.get("point", point)
         if record is not None:
@@ -72,10 +74,3 @@ def put_remembered(rows: Rows, what: Remembered, now: datetime) -> None:
     if since is not None and said is not None:
         facts = msgspec.structs.replace(FACTS.decode(said), unknown_since=since)
         rows.put("fact", REPLICA, msgspec.json.encode(facts))
-
-
-def _forget_block(rows: Rows, name: bytes) -> None:
-    """A block that did not read back: with a row of its own, the next point would be built on it."""
-    found = rows.db.execute("SELECT seal FROM stored_block WHERE name = ?", (name,)).fetchall()
-    rows.db.execute("DELETE FROM stored_block WHERE name = ?", (name,))
-    rows.tally("stored_block", [row["seal"] for row in found], gone=True)

@@ -19,7 +19,7 @@ import msgspec
 from reconciler import files, sqlite
 from reconciler.engines.embedded import copies, maps, upgrade
 from reconciler.engines.embedded.catalog import MIGRATIONS, REPLICA, Catalog
-from reconciler.engines.embedded.committing import put_copy, put_pack, record_of, write_old_copies
+from reconciler.engines.embedded.committing import delete_blocks, put_copy, put_pack, record_of, write_old_copies
 from reconciler.engines.embedded.lost import exchanged, older, unreachable
 from reconciler.engines.embedded.making import Place, identity_of, take_lock, write_identity
 from reconciler.engines.embedded.maps import MachineMap
@@ -272,14 +272,14 @@ class ReplicaStore(Catalog):
         """
         with self._writing():
             for name in names:
-                self._delete_blocks("name = ?", name)
+                delete_blocks(self._rows, "name = ?", name)
                 self._rows.put("bad", name.hex(), at.isoformat().encode())
             for pack in packs:
                 path = pack_path(self.packs, pack)
                 if path.exists():
                     self._rows.put("pack", pack, msgspec.json.encode(PackRecord(path.stat().st_size)))
                 else:
-                    self._delete_blocks("pack = ?", pack)
+                    delete_blocks(self._rows, "pack = ?", pack)
                     self._rows.delete("pack", pack)
 
     def bin_points(
@@ -322,8 +322,9 @@ class ReplicaStore(Catalog):
         current = what.facts.current_map
         if what.whole or not current:
             return None, 0
-        row = self._db.execute("SELECT depth FROM machine_map WHERE id = ?", (current,)).fetchone()
-        depth = int(row["depth"]) if row else maps.LONGEST_CHAIN
+        row = self._db.execute("SELECT * FROM machine_map WHERE id = ?", (current,)).fetchone()
+        whole = row is not None and row["seal"] == self.map_seal(row)
+        depth = row["depth"] if whole else maps.LONGEST_CHAIN
         return (None, 0) if depth + 1 >= maps.LONGEST_CHAIN else (current, depth + 1)
 
     def _difference(self, machine: MachineMap) -> bytes:
@@ -334,11 +335,6 @@ class ReplicaStore(Catalog):
     def _insert_packs(self, sealed: Iterable[Sealed]) -> None:
         for pack in sealed:
             put_pack(self._rows, pack)
-
-    def _delete_blocks(self, condition: str, value: object) -> None:
-        rows = self._db.execute(f"SELECT name, seal FROM stored_block WHERE {condition}", (value,)).fetchall()
-        self._db.execute(f"DELETE FROM stored_block WHERE {condition}", (value,))
-        self._rows.tally("stored_block", [row["seal"] for row in rows], gone=True)
 
     def _put_job(self, job: str, kind: JobKind, at: datetime, result: JobResult) -> None:
         if self._rows.get("job", job) is None:
