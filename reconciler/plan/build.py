@@ -37,7 +37,9 @@ from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
+from reconciler.plan.going import on_servers
 from reconciler.plan.guard import guard, guard_documents, last_applied, planned, wants_approval
+from reconciler.plan.lasting import lasting
 from reconciler.plan.lint import lint
 from reconciler.plan.narrow import without_consent, without_held
 from reconciler.plan.order import order
@@ -65,7 +67,8 @@ class Situation(msgspec.Struct, frozen=True):
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
     (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
     is used up. `agreed` are hashes that somebody said yes to besides. With `glass` broken the policies are believed
-    even where they shrank, and nothing waits that makes no step. `evaluate` answers for guardrails.
+    even where they shrank, and nothing waits that makes no step. `spared` are groups that have a policy which waits
+    and is not among those given: they are not removed. `evaluate` answers for guardrails.
     """
 
     site: str
@@ -82,6 +85,7 @@ class Situation(msgspec.Struct, frozen=True):
     scope: Scope = Scope()
     spent: Cost = Cost()
     glass: bool = False
+    spared: frozenset[str] = frozenset()
     evaluate: Evaluate = evaluates_nothing
 
     @property
@@ -105,6 +109,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     """What should be done. Pure: the same input gives the same plan, in whatever order it came. A group in whose
     document something weakens without a step goes on by its document as it was last applied until that is agreed to.
     """
+    situation = msgspec.structs.replace(situation, ledger=lasting(situation.ledger, policies.sites))
     whole = _propose(policies, situation)
     if _claimed_twice(whole) and (fewer := without_kept(policies)) is not None:
         policies, whole = fewer, _propose(fewer, situation)
@@ -163,7 +168,11 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt, situation.clusters
     )
     difference = diff(desired, held)
-    within = _within(difference.changes, situation.scope)
+    asked = tuple(
+        each for each in difference.changes if each.verb is not Verb.STOP or each.group not in situation.spared
+    )
+    there, nowhere = on_servers(asked, spec_of(policies, situation.site))
+    within = _within(there, situation.scope)
     world = world_of(situation)
     judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
     believed, shrunk = _believed(judged, policies, situation)
@@ -173,6 +182,7 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         *desired.findings,
         *fit(desired, situation.capabilities),
         *difference.findings,
+        *nowhere,
         *held_back,
         *excess,
         *shrunk,
@@ -251,6 +261,11 @@ def _believed(
     )
 
 
+def _asked(changes: Sequence[Change], situation: Situation) -> tuple[Change, ...]:
+    """The changes without the stop of a group whose policy waits."""
+    return tuple(each for each in changes if each.verb is not Verb.STOP or each.group not in situation.spared)
+
+
 def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
     """The changes that the plan is limited to."""
     return tuple(
@@ -262,12 +277,13 @@ def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
 
 def desire(policies: PolicySet, situation: Situation) -> DesiredState:
     """What should be: the members of every group, and its server."""
-    desired = resolve(policies, situation.site, Sight(situation.clusters, situation.ledger, situation.today))
+    ledger = lasting(situation.ledger, policies.sites)
+    desired = resolve(policies, situation.site, Sight(situation.clusters, ledger, situation.today))
     for placed in policies.sites:
         if placed.document.metadata.name == situation.site:
             return place(
                 desired,
-                room_of(placed.document, situation.clusters, situation.capabilities, situation.ledger),
+                room_of(placed.document, situation.clusters, situation.capabilities, ledger),
             )
     return desired
 

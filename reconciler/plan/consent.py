@@ -56,8 +56,26 @@ def _written(
 ) -> dict[tuple[str, str], DocumentField]:
     """(group, field of the document) -> how a person changed it since it was last applied."""
     names = {name for change in changes for name in _names(change)}
-    found = written_since(policies, ledger, names)
-    return {(change.name, field.field): field for change in found for field in change.fields}
+    entries = tuple(ledger)
+    found = written_since(policies, entries, names)
+    written = {(change.name, field.field): field for change in found for field in change.fields}
+    return written | _moved(changes, policies, entries)
+
+
+def _moved(
+    changes: Sequence[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]
+) -> dict[tuple[str, str], DocumentField]:
+    """(group as its old server has it, ``spec.server``) -> how a person changed that, for each that is stopped there.
+    Held against the entry of that server: by now the group may be on the new one, and be called otherwise."""
+    stopped = {(each.server, each.group) for each in changes if each.reason is Reason.SERVER_CHANGED}
+    left = [entry for entry in ledger if (entry.server, entry.group) in stopped]
+    found = written_since(policies, left) if left else ()
+    return {
+        (change.formerly or change.name, field.field): field
+        for change in found
+        for field in change.fields
+        if field.field == "spec.server"
+    }
 
 
 def written_since(

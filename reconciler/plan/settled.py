@@ -7,7 +7,8 @@ somebody agreed to it who could by the earlier ones; until then those count. Wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -34,11 +35,13 @@ class Guard(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A change that nobody has agreed to: the kind and name of its document, and the field."""
+    """A change that nobody has agreed to: the kind and name of its document, and the field. `needed` tells why one that
+    was agreed to waits."""
 
     kind: str
     name: str
     field: DocumentField
+    needed: str = ""
 
 
 class Weighed(msgspec.Struct, frozen=True):
@@ -57,17 +60,22 @@ def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
     return (*found, *([signers] if signers is not None else []))
 
 
-def weigh_guard(settled: Guard, written: Guard, agreed: frozenset[str] | None) -> Weighed:
-    """What counts, with `agreed` for the hashes that somebody agreed to; None: all of them."""
+def weigh_guard(
+    settled: Guard, written: Guard, agreed: frozenset[str] | None, needed: Mapping[str, str] = MappingProxyType({})
+) -> Weighed:
+    """What counts, with `agreed` for the hashes that somebody agreed to; None: all of them. `needed` are the fields of
+    the Site that are left as they were all the same, each with the reason."""
     waiting, hashes = [], set()
     for change in changes(settled, written):
         for field in change.fields:
             if not field.direction.needs_consent:
                 continue
-            if agreed is None or field.change_hash in agreed:
+            said = agreed is None or field.change_hash in agreed
+            why = needed.get(field.field, "") if change.kind == "Site" and said else ""
+            if said and not why:
                 hashes.add(field.change_hash)
             else:
-                waiting.append(Waiting(change.kind, change.name, field))
+                waiting.append(Waiting(change.kind, change.name, field, why))
     site = _site(settled.site, written.site, {field.field.field for field in waiting if field.kind == "Site"})
     signers, path = _signers(settled), _signers_path(written)
     if site.spec.approvals == written.site.spec.approvals or path == _signers_path(settled):

@@ -68,7 +68,8 @@ def unstepped(
         for change in written_since(policies, ledger, names)
         for field in change.fields
         if field.field and field.direction.needs_consent
-        if field.change_hash not in hashes[change.name] and field.field not in paths[change.name]
+        if field.change_hash not in hashes[change.name] | hashes[change.formerly]
+        if field.field not in paths[change.name] | paths[change.formerly]
     )
     return tuple(each for each in found if not _done(each, wanted.get(each.change.name), entries[each.applied_as]))
 
