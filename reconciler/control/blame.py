@@ -23,6 +23,8 @@ from reconciler.errors import PolicyError, ReconcilerError
 from reconciler.model.comparison import DocumentChange, DocumentVerb
 from reconciler.model.documents import ApprovalSpec
 from reconciler.model.names import fold
+from reconciler.parse import read_one, read_texts
+from reconciler.parse.load import LARGEST_FILE
 from reconciler.plan.signers import KIND as SIGNERS
 
 #: A document: its kind and its name.
@@ -316,13 +318,37 @@ def taken_back(root: Path, commits: Iterable[str], spec: ApprovalSpec, paths: fr
         return ""
     try:
         found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
+        carried = [
+            tuple(_says(str(root), side, spec.id) for side in sides)
+            for sides in found.carried.get(spec.id, frozenset())
+        ]
+        plain = all(_stands_plainly(root, commit, path, spec.id) for commit in known for path in paths)
     except ReconcilerError as error:
         return f"nobody knows whether it was taken back: {error.diagnostic.message}"
-    if spec.id not in found.words and not paths & found.links:
-        return ""
-    return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+    if spec.id in found.words or paths & found.links or any(before and not after for before, after in carried):
+        return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+    if any(each != spec for before, after in carried for each in (*before, *after)):
+        return "it was changed after it was written: a commit has it otherwise, so nobody knows which of them holds"
+    if not plain:
+        return "its id does not stand in its file as 32 plain digits, so that nobody can tell whether it was taken back"
+    return ""
 
 
 @lru_cache(maxsize=16)
 def _gone(root: str, commits: tuple[str, ...], below: tuple[str, ...]) -> gitrepo.Gone:
     return gitrepo.gone(Path(root), commits, below, _ID)
+
+
+@lru_cache(maxsize=4096)
+def _says(root: str, objects: frozenset[str], ident: str) -> tuple[ApprovalSpec, ...]:
+    """The approvals of an id in files of some commit, by their objects; none where they do not read."""
+    texts = gitrepo.read_objects(Path(root), sorted(objects), LARGEST_FILE)
+    read = read_texts({name: text for name, text in texts.items() if text is not None}, ident).policies
+    specs = (each.document.spec for each in read.approvals) if read is not None else ()
+    return tuple(each for each in specs if each.id == ident)
+
+
+def _stands_plainly(root: Path, commit: str, path: str, ident: str) -> bool:
+    """Whether the file, where the commit has it, has the id in it as it is looked for."""
+    text = read_one(gitrepo.CommitTree(root, commit), path, largest=LARGEST_FILE)
+    return text is None or ident.encode() in text
