@@ -144,6 +144,12 @@ def all_as_applied(
     return msgspec.structs.replace(policies, groups=tuple(groups)), tuple(waiting)
 
 
+def removed_groups(policies: PolicySet, ledger: Iterable[LedgerEntry]) -> frozenset[str]:
+    """The groups that were applied and that no document names, by the name that it has or had."""
+    written = {name for placed in policies.groups for name in _names(placed.document)}
+    return frozenset(entry.group for entry in ledger if entry.document and entry.group not in written)
+
+
 def _names(document: GroupDocument) -> tuple[str, ...]:
     return (document.metadata.name, *document.spec.renamed_from)
 
