@@ -909,9 +909,11 @@ _PLAN: dict[str, Explanation] = {
     "RCL3035": Explanation(
         "an approval that does not count",
         "It ended, its approver is not one of the site's or wrote the change himself, somebody else brought its file, "
-        "it was removed once, or its signature does not hold. Approvals are judged by the rules of the older state.",
-        "Have the change approved anew, by one who did not write it. Where no approver is left who did not, take the "
-        "change back and let somebody else write it; in an emergency `reconciler apply --break-glass REASON`.",
+        "it was removed once, its signature does not hold, or Git cannot tell who wrote the change: the message says "
+        "why. Approvals are judged by the rules of the older state.",
+        "Do as the message says. Mostly: have the change approved anew, by one who did not write it. Where no approver "
+        "is left who did not, take the change back and let somebody else write it; in an emergency `reconciler apply "
+        "--break-glass REASON`.",
     ),
     "RCL3036": Explanation(
         "a weakening that nobody approved",
