@@ -103,7 +103,7 @@ def _sum(summary: Summary) -> str:
         f"{count(summary.jobs_succeeded, 'job')} succeeded, {len(summary.jobs_failed)} failed",
     ]
     if summary.waits_for_consent:
-        parts.append("weakening changes wait for `reconciler apply`")
+        parts.append("something waits for a person")
     return ", ".join(parts) + ".\n"
 
 

@@ -821,7 +821,8 @@ _PLAN: dict[str, Explanation] = {
     "RCL3008": Explanation(
         "somebody else's group",
         "The backup server has a group of the same name that is not in this site's ledger. It is never touched.",
-        "Name the policy differently, or remove the group on the server.",
+        "Take it over with `reconciler apply --adopt GROUP`, name the policy differently, or remove the group on the "
+        "server.",
     ),
     "RCL3009": Explanation(
         "a group without a policy",
@@ -963,9 +964,10 @@ _PLAN: dict[str, Explanation] = {
     ),
     "RCL3021": Explanation(
         "a group that nobody owns yet",
-        "A server holds this group just as the policy says, but this product did not make it, so it changes "
-        "nothing of it.",
-        "Nothing has to be done until it is adopted, which a later version does.",
+        "A server holds this group just as the policy says, but it is not in this site's ledger: somebody else made "
+        "it, or its server is called otherwise now. No change of the policy reaches it, so it waits for a person: "
+        "`run` and `apply` end with exit code 5, `status --check` with 9.",
+        "Take it over with `reconciler apply --adopt GROUP`. If it is not meant, give the policy another name.",
     ),
     "RCL3040": Explanation(
         "no saved plan",
@@ -1040,7 +1042,7 @@ _PLAN: dict[str, Explanation] = {
         "too many policies are gone",
         "All of the groups that this product owns on the site have no policy any more, or at least half of them "
         "(from `minimumPopulation` groups on, 5 by default). That looks like a lost or half-copied folder, so no group "
-        "is stopped for it.",
+        "is stopped for it, and it waits for a person: `run` and `apply` end with exit code 5.",
         "Write the policies again. If the groups are to go, have the removal of each approved, or remove fewer at "
         "once.",
     ),
