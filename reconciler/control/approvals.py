@@ -35,6 +35,10 @@ def _by_its_approver(placed: Placed[ApprovalDocument]) -> str:
     return ""
 
 
+def _nothing_since(approval: str) -> frozenset[str]:
+    return frozenset()
+
+
 class Court(msgspec.Struct, frozen=True):
     """By what approvals are judged: the site, the rules and the signers of the *older* state, the authors of the
     change, the day. `authors` None: nobody knows who wrote it, and `unknown` is why. `uncommitted` are files that Git
@@ -60,6 +64,7 @@ class Court(msgspec.Struct, frozen=True):
     removals: Mapping[str, Removal] = {}
     unbrought: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
     taken_back: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
+    since: Callable[[str], frozenset[str]] = _nothing_since
     blind: Diagnostic | None = None
     unknown: Diagnostic | None = None
 
@@ -81,7 +86,7 @@ def approved(
             continue
         ids.add(spec.id)
         barred = _barred(spec, court)
-        counting.append(_left(name, spec, court.uses.get(spec.id), barred))
+        counting.append(_left(name, spec, court, barred))
         known = (change for change in barred if change in court.removals or court.wrote(change) is not None)
         for said in sorted({barred[change] for change in known}):
             what = f"the approval {name} does not count for all its changes: {said}"
@@ -153,13 +158,17 @@ def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: Court) -> st
     )
 
 
-def _left(name: str, spec: ApprovalSpec, use: ApprovalUse | None, barred: Mapping[str, str]) -> Approved:
-    """The approval without the changes that it was used up for, and without those that its approver may not approve."""
+def _left(name: str, spec: ApprovalSpec, court: Court, barred: Mapping[str, str]) -> Approved:
+    """The approval without the changes that it was used up for, those that its approver may not approve, and those that
+    were written after the site was settled with it."""
+    use, later = court.uses.get(spec.id), court.since(spec.id)
     most = spec.ceilings.expired_points if spec.ceilings is not None else None
     done = frozenset(use.done) if use is not None else frozenset()
-    changes = tuple(each for each in spec.changes if each not in done and each not in barred)
+    changes = tuple(each for each in spec.changes if each not in done and each not in barred and each not in later)
     spent = use.spent if use is not None else 0
-    return Approved(name, spec.approved_by, spec.reason, spec.until, changes, most, spec.id, spent)
+    return Approved(
+        name, spec.approved_by, spec.reason, spec.until, changes, most, spec.id, spent, tuple(sorted(later))
+    )
 
 
 def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
@@ -257,7 +266,7 @@ def _elsewhere(spec: ApprovalSpec, court: Court) -> str:
         return "it was written by version 0.1, without an id and a site, and could be used again and elsewhere"
     if spec.site != court.site:
         return f"it is for the site {spec.site}, not for {court.site}"
-    if spec.id in court.older:
+    if spec.id in court.older or (spec.changes and court.since(spec.id).issuperset(spec.changes)):
         return "it was there before the change, so nobody looked at the change with it"
     return ""
 

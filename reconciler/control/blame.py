@@ -1,4 +1,4 @@
-"""Blame: two commits -> for each document whose value differs somewhere between them, who made it differ.
+"""Blame: two commits -> for each field of a document whose value differs somewhere between them, who made it differ.
 
 What a document says is what counts, as a comparison sees it: presets, defaults and renames come in where they do. Each
 commit is read as it is and held against its parents. What cannot be told so is everybody's.
@@ -20,7 +20,7 @@ from reconciler.control.authorship import EMPTY
 from reconciler.control.policies import FOLDER
 from reconciler.control.states import Shared, State, changed, judges_of, read_commit
 from reconciler.errors import PolicyError, ReconcilerError
-from reconciler.model.comparison import DocumentChange
+from reconciler.model.comparison import DocumentChange, DocumentVerb
 from reconciler.model.documents import ApprovalSpec
 from reconciler.model.names import fold
 from reconciler.plan.signers import KIND as SIGNERS
@@ -39,29 +39,35 @@ _STATES = 8
 
 
 class Blame(msgspec.Struct, frozen=True):
-    """Who changed each document, and which are `unclear`: those are everybody's. `alike` are names that one document
-    had, one after the other, each with the one that stands for them. `last` is the nearest commit up to the newer one
-    that reads ("" for none), `since` who wrote what came after it and was read by nobody: that may be any document.
-    "" among people is somebody who gave no address. `touched` are who touched each file.
+    """Who changed each field of each document ("" for all of it: it came, went or was renamed), and which documents
+    are `unclear`: those are everybody's. `alike` are names that one document had, one after the other, each with the
+    one that stands for them. `last` is the nearest commit up to the newer one that reads ("" for none), `since` who
+    wrote what came after it and was read by nobody: that may be any document. "" among people is somebody who gave no
+    address. `touched` are who touched each file.
 
     The allowed signers are one document, whatever file they are in at a commit, and whoever touched the file that they
     are in wrote them too: a site may have named another one then.
     """
 
-    people: Mapping[Document, frozenset[str]]
+    people: Mapping[Document, Mapping[str, frozenset[str]]]
     unclear: frozenset[Document]
     alike: Mapping[Document, Document]
     last: str
     since: frozenset[str]
     touched: Mapping[str, frozenset[str]] = {}
 
-    def wrote(self, change: DocumentChange) -> frozenset[str] | None:
-        """Who made the document of a change what it is; None: that cannot be told, so everybody."""
+    def wrote(self, change: DocumentChange, field: str) -> frozenset[str] | None:
+        """Who made the field of a change what it is ("" or a field that nobody changed by itself: who made the document
+        so); None: that cannot be told, so everybody."""
         mine = {self.alike.get(each, each) for each in _documents(change)}
         names = mine | {each for each, same in self.alike.items() if same in mine}
         if names & self.unclear:
             return None
-        found = self.since.union(*(self.people.get(each, frozenset()) for each in names))
+        told = [self.people[each] for each in names if each in self.people]
+        own = [each for fields in told for name, each in fields.items() if name in ("", field)]
+        if not field or change.kind == SIGNERS or not any(field in fields for fields in told):
+            own = [each for fields in told for each in fields.values()]
+        found = self.since.union(*own)
         if change.kind == SIGNERS:
             found |= self.touched.get(posixpath.normpath(change.name), frozenset())
         return found if found and "" not in found else None
@@ -83,7 +89,7 @@ def onward(found: Blame, root: Path, work: State, people: frozenset[str]) -> Bla
         differing = changed(last, work)
     except ReconcilerError:
         return None
-    told = _Told(dict(found.people), set(found.unclear), dict(found.alike))
+    told = _Told({each: dict(fields) for each, fields in found.people.items()}, set(found.unclear), dict(found.alike))
     told.add(differing, people | found.since)
     return told.blame(found.last, frozenset(), found.touched)
 
@@ -109,7 +115,7 @@ class _Told:
     """What is found on the way."""
 
     def __init__(
-        self, people: dict[Document, frozenset[str]], unclear: set[Document], alike: dict[Document, Document]
+        self, people: dict[Document, dict[str, frozenset[str]]], unclear: set[Document], alike: dict[Document, Document]
     ) -> None:
         self._people = people
         self._unclear = unclear
@@ -120,8 +126,11 @@ class _Told:
             documents = _documents(change)
             if len(documents) > 1:
                 self._join(*documents)
+            whole = [] if change.verb is DocumentVerb.CHANGED else [""]
             for each in documents:
-                self._people[each] = self._people.get(each, frozenset()) | people
+                told = self._people.setdefault(each, {})
+                for field in [*whole, *(field.field for field in change.fields)]:
+                    told[field] = told.get(field, frozenset()) | people
                 if not people:
                     self._unclear.add(each)
 

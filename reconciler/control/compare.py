@@ -168,7 +168,7 @@ def _wrote(
     root: Path, older: State, newer: State, asked: Asked, changes: Iterable[DocumentChange]
 ) -> Callable[[str], frozenset[str] | None]:
     """Who wrote a change, by its hash; None where that cannot be told."""
-    by_hash = {field.change_hash: change for change in changes for field in change.fields}
+    by_hash = {field.change_hash: (change, field.field) for change in changes for field in change.fields}
 
     def look() -> Blame | None:
         if asked.authors or not older.commit:
@@ -181,9 +181,9 @@ def _wrote(
     found = lazily(look)
 
     def of(digest: str) -> frozenset[str] | None:
-        change = by_hash.get(digest)
-        told = found() if change is not None else None
-        return told.wrote(change) if told is not None and change is not None else None
+        own = by_hash.get(digest)
+        told = found() if own is not None else None
+        return told.wrote(*own) if told is not None and own is not None else None
 
     return of
 

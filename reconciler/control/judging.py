@@ -101,6 +101,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
+        since=_since(bench, policies, since, changes),
         blind=blind,
         unknown=unknown,
     )
@@ -145,9 +146,9 @@ def _wrote(
         return onward(found, root, work, frozenset({gitrepo.identity(root)} if uncommitted else ()) - {""})
 
     def of(digest: str) -> frozenset[str] | None:
-        own = [each for each in changes() if any(field.change_hash == digest for field in each.fields)]
+        own = [(each, field.field) for each in changes() for field in each.fields if field.change_hash == digest]
         found = look() if own else None
-        told = [found.wrote(each) if found is not None else None for each in own]
+        told = [found.wrote(*each) if found is not None else None for each in own]
         return frozenset().union(*(each for each in told if each)) if told and all(told) else None
 
     return of
@@ -176,6 +177,42 @@ def _taken_back(
         return taken_back(root, known, placed.document.spec, _paths(root, placed))
 
     return why
+
+
+def _since(
+    bench: Bench, policies: PolicySet, commit: str, changes: Callable[[], tuple[DocumentChange, ...]]
+) -> Callable[[str], frozenset[str]]:
+    """What was written only after the site was settled at the commit, for an approval that stood in it: nothing waited
+    then, so that what the approval was for had been done, or taken back."""
+
+    @lru_cache(maxsize=1)
+    def look() -> tuple[frozenset[str], frozenset[str]]:
+        try:
+            older = _then(bench.root, commit).policies if commit and policies.approvals else None
+        except ReconcilerError:
+            older = None
+        if older is None:
+            return frozenset(), frozenset()
+        ids = frozenset(each.document.spec.id for each in older.approvals)
+        return ids, _hashes_since(older, policies, changes()) if ids else frozenset()
+
+    def later(approval: str) -> frozenset[str]:
+        ids, hashes = look()
+        return hashes if approval in ids else frozenset()
+
+    return later
+
+
+def _hashes_since(older: PolicySet, newer: PolicySet, changes: Iterable[DocumentChange]) -> frozenset[str]:
+    """The hashes of what differs from what was last applied, without the groups that are as they were in the older
+    state: these were agreed to and could not be done yet. All else of an older state was settled with it."""
+    then, now = ({each.document.metadata.name: each.document for each in side.groups} for side in (older, newer))
+    return frozenset(
+        field.change_hash
+        for change in changes
+        if change.kind != "ProtectionGroup" or then.get(change.name) != now.get(change.name)
+        for field in change.fields
+    )
 
 
 def _paths(root: Path, placed: Placed[ApprovalDocument]) -> frozenset[str]:
