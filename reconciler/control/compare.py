@@ -17,7 +17,7 @@ from reconciler.control.blame import Blame, blame, lazily, onward, taken_back, u
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import checked_out, names_of
 from reconciler.control.states import State, changed, judges_of, side_of, text_of
-from reconciler.errors import Diagnostic, ReconcilerError
+from reconciler.errors import Diagnostic, Severity
 from reconciler.expressions import evaluate
 from reconciler.model import ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
@@ -102,6 +102,7 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
             removals=removals(changes),
             unbrought=_unbrought(root, older, newer),
             taken_back=_taken_back(root, older, newer),
+            unknown=_UNKNOWN if wrote_it is None else None,
         )
         mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
         counting, wrong = approved(mine, court)
@@ -140,6 +141,15 @@ def _approved_by(
             if names and all(names):
                 found[field.change_hash] = names[0]
     return dict(sorted(found.items()))
+
+
+#: Why nobody knows who wrote what is compared: two folders have no commits, and a commit need not have an address.
+_UNKNOWN = Diagnostic(
+    "RCL3035",
+    Severity.WARNING,
+    "no commit of it has an address of its author, and Git has none of whoever is at work (`user.email`)",
+    "Name who wrote it: `--author EMAIL`. Or compare commits that have an address.",
+)
 
 
 def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[str] | None:
@@ -184,10 +194,7 @@ def _unbrought(root: Path, older: State, newer: State) -> Callable[[Placed[Appro
     def why(placed: Placed[ApprovalDocument]) -> str:
         if not older.commit and not newer.commit:
             return ""
-        try:
-            at_work = checked_out(root)[1] if not newer.commit else frozenset()
-        except ReconcilerError as error:
-            return f"nobody knows who brought it: {error.diagnostic.message}"
+        at_work = checked_out(root)[1] if not newer.commit else frozenset()
         return unbrought(root, newer.commit, placed.document.spec, _paths(newer, placed), at_work)
 
     return why

@@ -22,7 +22,7 @@ from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
 from reconciler.control.site import Site
 from reconciler.control.states import State, read_state, side_of
-from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
+from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
 from reconciler.model import Approved, LedgerEntry
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
@@ -84,7 +84,8 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     except ReconcilerError as error:
         changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
-    wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
+    told = frozenset(authors) or _authors(bench.root, policies, since, changed)
+    wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told, None)
     signing = in_use(signers)
     name = bench.document.metadata.name
     changes = _changes(bench, policies)
@@ -102,6 +103,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         taken_back=_taken_back(bench.root, since, changed),
         since=_since(bench, policies, since, changes),
         blind=blind,
+        unknown=unknown,
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
@@ -297,17 +299,39 @@ def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str
     return checked_out(root, rules)[1] if gitrepo.is_repository(root) else None
 
 
-def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
+def _authors(
+    root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None
+) -> frozenset[str] | Diagnostic:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
-    where one does not say whose it is, None where Git cannot tell."""
+    where one does not say whose it is. Where Git cannot tell: why, and what to do."""
     if changed is None:
-        return None
+        return Diagnostic(
+            "RCL3035", Severity.WARNING, f"{str(root)!r} is in no Git repository, which tells that", _IN_A_CLONE
+        )
     found = {gitrepo.identity(root)} if changed else set()
     try:
+        if since and not (gitrepo.is_revision(root, since) or gitrepo.is_shallow(root)):
+            raise _not_here(root, since)
         older = _then(root, since) if since else Side("", EMPTY)
         return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
-    except ReconcilerError:
-        return None
+    except ReconcilerError as error:
+        return error.diagnostic
+
+
+_IN_A_CLONE = (
+    "Run it in a clone of the policies' repository that has the whole history. By hand `reconciler apply --author "
+    "EMAIL` says who wrote them."
+)
+
+
+def _not_here(root: Path, since: str) -> ConsentNeeded:
+    return ConsentNeeded(
+        "RCL0016",
+        f"the commit {since[:12]}, whose policies were last applied, is not in this repository, so who wrote what came "
+        "since cannot be told",
+        f"Fetch it: `git fetch origin {since}`; where its branch was written anew, from a clone that has it.",
+        subject=str(root),
+    )
 
 
 def _then(root: Path, commit: str) -> Side:
