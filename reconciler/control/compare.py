@@ -24,7 +24,7 @@ from reconciler.model.comparison import Comparison, CoverageShift, DocumentChang
 from reconciler.model.documents import ApprovalDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
 from reconciler.plan.compare import deletions, shifts
 from reconciler.plan.guard import compared, guard, guard_documents
-from reconciler.plan.signers import in_use
+from reconciler.plan.signers import KIND, in_use
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -87,8 +87,8 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
     before = frozenset(placed.document.spec.id for placed in older.policies.approvals)
     covered: dict[str, dict[str, str]] = {}
     found: list[Diagnostic] = []
-    judges = judges_of(older)
-    for site, rules in judges.items() or {"": None}.items():
+    judges = {name: judges_of(older).get(name) for name in _sites(older.policies)} or {"": None}
+    for site, rules in judges.items():
         signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
         signing = in_use(text_of(signers))
         court = Court(
@@ -110,22 +110,39 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
     return _Judged(covered, tuple(found))
 
 
-def judged_by(change: DocumentChange, older: PolicySet, newer: PolicySet, judges: Iterable[str]) -> tuple[str, ...]:
-    """The sites by whose approvals the change is judged: its own, or all where it concerns all of them."""
-    own = _site_of(change, older) or _site_of(change, newer)
-    every = tuple(judges)
-    return (own,) if own in every else every
+def judged_by(change: DocumentChange, older: PolicySet, newer: PolicySet) -> tuple[str, ...]:
+    """The sites of the older state by whose approvals the change is judged: its own, or all where it concerns all of
+    them. One of them that names no approvers says no: nobody speaks for it but who is at its terminal."""
+    there = _sites(older)
+    own = [each for each in there if each in _sites_of(change, older, newer)]
+    return tuple(own or there)
 
 
-def _site_of(change: DocumentChange, policies: PolicySet) -> str:
+def _sites(policies: PolicySet) -> list[str]:
+    return [placed.document.metadata.name for placed in policies.sites]
+
+
+def _sites_of(change: DocumentChange, older: PolicySet, newer: PolicySet) -> set[str]:
+    """Whose a document is. A group is its old site's, which loses it; an exclusion takes machines from each of its
+    sites; a file of signers lets people sign in every site that names it."""
     if change.kind == "Site":
-        return change.formerly or change.name
+        return {change.formerly or change.name}
+    if change.kind == KIND:
+        every = (each.document for each in (*older.sites, *newer.sites))
+        judging = ((each.metadata.name, each.spec.approvals) for each in every)
+        return {site for site, rules in judging if rules is not None and rules.allowed_signers == change.name}
     named = {change.name, change.formerly}
-    groups = [(each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.groups]
-    others = [
-        (each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.exclusions
-    ]
-    return next((site for kind, name, site in (*groups, *others) if kind == change.kind and name in named), "")
+
+    def of(policies: PolicySet) -> set[str]:
+        groups = [
+            (each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.groups
+        ]
+        others = [
+            (each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.exclusions
+        ]
+        return {site for kind, name, site in (*groups, *others) if kind == change.kind and name in named}
+
+    return of(older) | of(newer) if change.kind == "Exclusion" else of(older) or of(newer)
 
 
 def _approved_by(
@@ -134,7 +151,7 @@ def _approved_by(
     """Hash of each change that is approved -> the approval; of what concerns several sites, by all of them."""
     found: dict[str, str] = {}
     for change in changes:
-        sites = judged_by(change, older, newer, judged.covered)
+        sites = judged_by(change, older, newer)
         for field in change.fields:
             names = [judged.covered[site].get(field.change_hash, "") for site in sites]
             if names and all(names):

@@ -242,9 +242,16 @@ def _older_is_unknown(stack: ExitStack) -> None:
     stack.enter_context(patch.object(comparing, "Court", court))
 
 
+def _judging(older: Any) -> tuple[str, ...]:
+    """The sites that name approvers."""
+    return tuple(each.document.metadata.name for each in older.sites if each.document.spec.approvals is not None)
+
+
 USE = put(using, "_use", lambda *words: None)
 OLDER_APPROVALS = _older_is_unknown
 ELSEWHERE = both(put(approvals, "_elsewhere", lambda spec, court: ""), UNBROUGHT)
+#: That a site whose own approvers say nothing of a change is not spoken for by those of another.
+OWN_JUDGES = put(comparing, "judged_by", lambda change, older, newer: _judging(older))
 LASTING_AGREEMENT = put(applying, "AGREED_FOR", timedelta(days=3650))
 
 

@@ -39,6 +39,7 @@ from tests.guard import (
     test_replay,
     test_saved_plans,
     test_security_inputs,
+    test_several_sites,
     test_without_a_step,
 )
 from tests.guard.defences import Out, both, made, put, unweighed
@@ -444,6 +445,17 @@ def _picked_again(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+def _of_a_site_without_approvers(act: Callable[[Reviewed], None]) -> Attack:
+    """The approver of another site of the repository says yes."""
+
+    def attack(world: World) -> bool:
+        site = test_several_sites.nobodys(world.shop)
+        test_several_sites.approved_by_eve(site, act)
+        return _unseen(site, "both")
+
+    return attack
+
+
 _COPY, _TAKEN = both(defences.USES_BY_ID, defences.BROUGHT), both(defences.ELSEWHERE, defences.BROUGHT)
 REPLAY = [
     Way("replay", "after a revert", _again(_nothing), "using._use", defences.USE),
@@ -458,6 +470,16 @@ REPLAY = [
     Way("replay", "two of one id", _two_of_one_id, "approvals.approved: ids", defences.ONE_ID_ONE_APPROVAL),
     Way("replay", "from another site", _from_another_site, "approvals._elsewhere, and who brought it", _TAKEN),
     Way("replay", "picked again after it was taken back", _picked_again, "blame.taken_back", defences.TAKEN_BACK),
+    *(
+        Way(
+            "replay",
+            f"by another site's approver: {act.__name__.strip('_')}",
+            _of_a_site_without_approvers(act),
+            "compare.judged_by",
+            defences.OWN_JUDGES,
+        )
+        for act in test_several_sites.WAYS
+    ),
     Way("replay", "of version 0.1", _of_version_01, "approvals._elsewhere", defences.ELSEWHERE),
     Way("replay", "after its last day", _after_its_last_day, "approvals.refusal: until", defences.LAST_DAY),
     Way("replay", "resumed late", _resumed_late, "applying.AGREED_FOR", defences.LASTING_AGREEMENT),
