@@ -12,8 +12,8 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.control.approvals import Court, approved, covering, removals
 from reconciler.control.authorship import wrote
-from reconciler.control.begun import check_not_brought
 from reconciler.control.blame import Blame, blame, lazily, onward, taken_back, unbrought
+from reconciler.control.brought import check_not_brought
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import checked_out, names_of
 from reconciler.control.states import State, changed, judges_of, side_of, text_of
@@ -36,9 +36,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
-    """Everything that differs. Raises `Refused`, RCL3110, where the newer commit brings what is kept, not written."""
-    for placed in (*older.policies.sites, *newer.policies.sites) if newer.commit else ():
-        check_not_brought(root, placed.document, newer.commit)
+    """Everything that differs. Raises `Refused`, RCL3110, where the newer commit, or the one that is
+    checked out, brings what is kept, not written."""
+    for placed in (*older.policies.sites, *newer.policies.sites):
+        check_not_brought(root, placed.document, newer.commit or None)
     changes = changed(older, newer)
     judged = _judged(root, older, newer, asked, changes)
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))

@@ -17,7 +17,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.cli import applying
 from reconciler.cli import evidence as evidence_command
-from reconciler.control import agreeing, approvals, authorship, blame, judging, securing, states, using
+from reconciler.control import agreeing, approvals, authorship, blame, brought, judging, securing, states, using
 from reconciler.control import compare as comparing
 from reconciler.gitrepo import history
 from reconciler.model import Direction, Plan
@@ -221,6 +221,8 @@ def _as_git_tells(folder: Path, older: str, newer: str) -> list[gitrepo.Commit]:
 
 
 OWN_WORD = put(gitrepo, "commits", _as_git_tells)
+#: That what lies beside a database is a part of it, and that file systems take other names for ours.
+BESIDE = put(brought, "_means", lambda name, want: name == want.names[0])
 #: And who brought an approval, who is asked about one that is not committed too.
 WORK_TREE = both(put(gitrepo, "changed_files", lambda *words: set()), UNBROUGHT)
 

@@ -33,6 +33,7 @@ from tests.guard import (
     test_direction,
     test_enumeration,
     test_evidence,
+    test_first_use,
     test_git,
     test_look_alikes,
     test_presets,
@@ -247,7 +248,34 @@ def _blinded(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+def _logged(world: World) -> bool:
+    """A commit brings the write-ahead log of the state, by which Mallory is its approver."""
+    site = divided_of(world.shop)
+    before = _held(site)
+    test_first_use.with_a_log(site)
+    site.tick(*LATER[0])
+    site.git("reset", "-q", "HEAD~1")
+    (site.root / "var" / "hq.db-wal").unlink(missing_ok=True)
+    return _weaker(before, _held(site))
+
+
+def _laid_over(place: str) -> Attack:
+    """Whoever reviews the commit is told that nothing differs."""
+
+    def attack(world: World) -> bool:
+        site = divided_of(world.shop)
+        test_first_use.committed(site, place)
+        return _unseen(site)
+
+    return attack
+
+
 GIT = [
+    Way("Git", "a log beside the state", _logged, "brought._means", defences.BESIDE),
+    *(
+        Way("Git", f"brought: {place}", _laid_over(place), "brought._means", defences.BESIDE)
+        for place in ("var/hq.db-journal", "VAR/Hq.Db", "var/HQ~1.DB-", "Var/MABS-01/server.db")
+    ),
     Way("Git", "plainly", _committed(test_git.WAYS["plainly"]), "authorship.wrote", defences.AUTHORS),
     Way("Git", "mailmap", _committed(test_git.WAYS["mailmap"]), _TOLD, defences.OWN_WORD),
     Way("Git", "a mailmap of the settings", _committed(_own_mailmap_file), _TOLD, defences.OWN_WORD),
