@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from reconciler.control.begun import begun, check_place, note_begun, state_gone, state_lost
+from reconciler.control.begun import begun, check_place, note_begun, ran_here, state_gone, state_lost
 from reconciler.control.bounds import Bounds
 from reconciler.control.brought import check_not_brought
 from reconciler.control.securing import may_open
@@ -55,6 +55,30 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
         raise PolicyError([nothing])
     what = f"there is no site {name!r}" if name is not None else f"there are {len(sites)} sites"
     raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
+
+
+def choose_running(root: Path, policies: PolicySet, name: str | None) -> SiteDocument:
+    """The site that `run` takes: the one that is named; else the one that it has run here before, whatever other sites
+    the policies have by now; else the only one. What a commit brings chooses nothing: the note is none of its files,
+    and a site that took the place of the noted one is not run in its stead. Raises `UsageError`, RCL0002."""
+    sites = {placed.document.metadata.name: placed.document for placed in policies.sites}
+    ran = ran_here(root) if name is None else ""
+    if not ran or not sites:
+        return choose_site(policies, name)
+    if ran in sites:
+        return sites[ran]
+    said = begun(root, ran)
+    renamed = [each for each in sites.values() if said is not None and Path(said.path) == state_path(root, each)]
+    if len(renamed) == 1:
+        return renamed[0]
+    if len(sites) == 1 and not any(begun(root, each) for each in sites):
+        return next(iter(sites.values()))  # whether it may begin here is judged where its state is looked for
+    raise UsageError(
+        "RCL0002",
+        f"`run` ran the site {ran} here, which the policies have no more",
+        f"Put it back as it was. To run another one give --site and one of {', '.join(sorted(sites))}.",
+        subject=ran,
+    )
 
 
 class Trust(Enum):

@@ -16,6 +16,7 @@ from reconciler.cli.wishes import only_authors
 from reconciler.control.agreeing import Agreement, agree_again, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
+from reconciler.control.begun import note_ran, ran_here
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
@@ -46,7 +47,7 @@ from reconciler.errors import (
 )
 from reconciler.model import Plan, Reason
 from reconciler.plan import Proposal, Scope
-from reconciler.plan.unagreed import WAITS
+from reconciler.plan.unagreed import WAITS, not_in_force
 from reconciler.report import applied_text, plan_text, waiting_text
 from reconciler.store import Opening
 from reconciler.wiring import Trust, choose_site, open_state, state_path
@@ -76,12 +77,15 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         place, name, now, policies, Opening.CREATE, adopting=adopting, trust=Trust.FIRST, changing=True
     ) as site:
         _first(site)
+        if adopting:
+            _runs_this(place, policies, site)
         tidy(site)
         _, proposal = _propose(site, policies, wish)
         if proposal.waiting and _takes_documents(site, proposal, consent):
             wish = msgspec.structs.replace(wish, agreed=frozenset(each.field.change_hash for each in proposal.waiting))
             _, proposal = _propose(site, policies, wish)
-        waits = worst([waits, ExitCode.CONSENT_NEEDED if proposal.waiting else ExitCode.SUCCESS])
+        left_out = wish.scope == Scope() and not_in_force(proposal.plan.findings)
+        waits = worst([waits, ExitCode.CONSENT_NEEDED if proposal.waiting or left_out else ExitCode.SUCCESS])
         to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
             _remember(site, policies, proposal, wish)
@@ -108,6 +112,13 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             codes = [waits, _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
+
+
+def _runs_this(place: Path, policies: Policies, site: Site) -> None:
+    """Who begins anew with another site says by that which one `run` takes here from now on."""
+    ran = ran_here(place)
+    if ran and ran not in {each.document.metadata.name for each in policies.policies.sites}:
+        note_ran(place, site.name)
 
 
 def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:

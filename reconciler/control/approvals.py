@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from reconciler.errors import Diagnostic, Severity
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Approved
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Placed
@@ -35,17 +35,21 @@ def _by_its_approver(placed: Placed[ApprovalDocument]) -> str:
     return ""
 
 
+def _nothing_since(approval: str) -> frozenset[str]:
+    return frozenset()
+
+
 class Court(msgspec.Struct, frozen=True):
     """By what approvals are judged: the site, the rules and the signers of the *older* state, the authors of the
-    change, the day. `authors` None: nobody knows who wrote it. `uncommitted` are files that Git does not have as they
-    are: where something is done by an approval, it stands in a commit. `uses` tells what became of approvals, by id;
-    `older` are the ids of those that were there before the change.
+    change, the day. `authors` None: nobody knows who wrote it, and `unknown` is why. `uncommitted` are files that Git
+    does not have as they are: where something is done by an approval, it stands in a commit. `uses` tells what became
+    of approvals, by id; `older` are the ids of those that were there before the change.
 
     `wrote` tells of the hash of a change which of the authors wrote just that; None: that cannot be told, all of them.
     `removals` are the changes of the approvers themselves, by hash. `unbrought` says why an approval without a
     signature was not brought by its approver; "" where it was, or where Git knows nothing of it; `taken_back` why any
-    approval counts no more because it was removed once. `blind` is why Git, though there, cannot be asked: then nothing
-    counts.
+    approval counts no more because it was removed once; both raise where that cannot be told. `blind` is why Git,
+    though there, cannot be asked: then nothing counts.
     """
 
     site: str
@@ -60,7 +64,9 @@ class Court(msgspec.Struct, frozen=True):
     removals: Mapping[str, Removal] = {}
     unbrought: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
     taken_back: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
+    since: Callable[[str], frozenset[str]] = _nothing_since
     blind: Diagnostic | None = None
+    unknown: Diagnostic | None = None
 
 
 def approved(
@@ -80,7 +86,7 @@ def approved(
             continue
         ids.add(spec.id)
         barred = _barred(spec, court)
-        counting.append(_left(name, spec, court.uses.get(spec.id), barred))
+        counting.append(_left(name, spec, court, barred))
         known = (change for change in barred if change in court.removals or court.wrote(change) is not None)
         for said in sorted({barred[change] for change in known}):
             what = f"the approval {name} does not count for all its changes: {said}"
@@ -90,6 +96,8 @@ def approved(
 
 #: What to do where nothing better can be said.
 _ANEW = "Have it approved anew: `reconciler approve`."
+
+_NO_ADDRESS = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
 
 
 def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]) -> tuple[str, str]:
@@ -101,6 +109,8 @@ def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]
             return why, "Nothing is to be done. Its file may stay or go."
         if court.blind is not None:
             return why, court.blind.remedy
+        if court.unknown is not None and why == _nobody_knows(court.unknown):
+            return why, court.unknown.remedy
         barred = _barred(spec, court) if court.rules is not None else {}
         return why, _who_else(spec, barred, court) if why in barred.values() else _ANEW
     if spec.id in ids:
@@ -108,14 +118,24 @@ def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]
     if placed.positions.at().file in court.uncommitted:
         return "it is not committed", f"Commit it as it is: {spec.approved_by} does, where approvals are not signed."
     if court.rules is not None and court.rules.allowed_signers is None:
-        why = court.unbrought(placed)
+        try:
+            why = court.unbrought(placed)
+        except ReconcilerError as error:
+            return f"nobody knows who brought it: {error.diagnostic.message}", error.diagnostic.remedy
         if why:
             remedy = f"Let {spec.approved_by} approve anew and commit it; merge that commit, do not squash it."
             return why, remedy
-    return court.taken_back(placed), _ANEW
+    try:
+        return court.taken_back(placed), _ANEW
+    except ReconcilerError as error:
+        return f"nobody knows whether it was taken back: {error.diagnostic.message}", error.diagnostic.remedy
 
 
-def _who_else(spec: ApprovalSpec, barred: Iterable[str], court: Court) -> str:
+def _nobody_knows(why: Diagnostic) -> str:
+    return f"nobody knows who wrote the change: {why.message}"
+
+
+def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: Court) -> str:
     """Who may approve what the approver of an approval may not; where nobody may, the ways that are left."""
     assert court.rules is not None
     changes = tuple(barred)
@@ -126,6 +146,11 @@ def _who_else(spec: ApprovalSpec, barred: Iterable[str], court: Court) -> str:
             others.append(each)
     if others:
         return f"Have it approved anew by {' or '.join(others)}: `reconciler approve`."
+    if all(barred[each] == _NO_ADDRESS for each in changes):
+        return (
+            "Take the change back and commit it anew with an address (`git config user.email`). Or say who wrote it: "
+            "`reconciler apply --author EMAIL`."
+        )
     return (
         "No approver is left who may: take the change back and let somebody else write it (a squash merge names "
         "everybody of the branch as its author: merge it instead), or, in an emergency, "
@@ -133,13 +158,17 @@ def _who_else(spec: ApprovalSpec, barred: Iterable[str], court: Court) -> str:
     )
 
 
-def _left(name: str, spec: ApprovalSpec, use: ApprovalUse | None, barred: Mapping[str, str]) -> Approved:
-    """The approval without the changes that it was used up for, and without those that its approver may not approve."""
+def _left(name: str, spec: ApprovalSpec, court: Court, barred: Mapping[str, str]) -> Approved:
+    """The approval without the changes that it was used up for, those that its approver may not approve, and those that
+    were written after the site was settled with it."""
+    use, later = court.uses.get(spec.id), court.since(spec.id)
     most = spec.ceilings.expired_points if spec.ceilings is not None else None
     done = frozenset(use.done) if use is not None else frozenset()
-    changes = tuple(each for each in spec.changes if each not in done and each not in barred)
+    changes = tuple(each for each in spec.changes if each not in done and each not in barred and each not in later)
     spent = use.spent if use is not None else 0
-    return Approved(name, spec.approved_by, spec.reason, spec.until, changes, most, spec.id, spent)
+    return Approved(
+        name, spec.approved_by, spec.reason, spec.until, changes, most, spec.id, spent, tuple(sorted(later))
+    )
 
 
 def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
@@ -154,7 +183,7 @@ def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
         if by in mine:
             found[change] = f"{spec.approved_by} wrote the change; somebody else approves it"
         elif "" in mine:
-            found[change] = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
+            found[change] = _NO_ADDRESS
         elif removal is not None and by in _folded(removal.gone) and _folded(removal.stay) - mine:
             found[change] = f"{spec.approved_by} is an approver no longer by the change; one who stays approves it"
     return found
@@ -211,7 +240,7 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     if elsewhere:
         return elsewhere
     if not rules.self_approval and court.authors is None:
-        return "nobody knows who wrote the change; name the author with --author"
+        return _nobody_knows(court.unknown) if court.unknown is not None else "nobody knows who wrote the change"
     barred = _barred(spec, court)
     if len(barred) == len(set(spec.changes)):
         return next(iter(barred.values()))
@@ -237,7 +266,7 @@ def _elsewhere(spec: ApprovalSpec, court: Court) -> str:
         return "it was written by version 0.1, without an id and a site, and could be used again and elsewhere"
     if spec.site != court.site:
         return f"it is for the site {spec.site}, not for {court.site}"
-    if spec.id in court.older:
+    if spec.id in court.older or (spec.changes and court.since(spec.id).issuperset(spec.changes)):
         return "it was there before the change, so nobody looked at the change with it"
     return ""
 

@@ -17,6 +17,7 @@ from reconciler.model import Lineage
 
 #: The folder in the root with what the site remembers.
 KEEP = ".reconciler"
+_RAN = f"{KEEP}/run.json"
 _LONGEST = 4096
 _NOTE = re.compile(r"state-(.+)\.json", re.DOTALL)
 
@@ -46,6 +47,37 @@ def begun(root: Path, site: str) -> Begun | None:
         return encoded.read(files.read_regular(_place(root, site), _LONGEST), Begun)
     except (OSError, encoded.Wrong):
         return None
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """The site that `run` ran in this root when nobody named one."""
+
+    site: str
+
+
+def note_ran(root: Path, site: str) -> None:
+    """Remembers which site `run` takes where nobody names one. The root may be read-only: then nothing is."""
+    path = root / _RAN
+    with suppress(OSError):
+        if not path.exists() or _ran(root) != site:
+            files.make_folder(path.parent)
+            files.write_whole(path, msgspec.json.encode(Ran(site)))
+
+
+def ran_here(root: Path) -> str:
+    """The site that `run` ran here without its name, else the only one that has a state that was used from here; ""
+    where that is not known. Neither note can come with the policies: `brought.check_not_brought`."""
+    if (root / _RAN).exists():
+        return _ran(root)
+    noted = _noted(root)
+    return noted[0] if len(noted) == 1 and begun(root, noted[0]) is not None else ""
+
+
+def _ran(root: Path) -> str:
+    try:
+        return encoded.read(files.read_regular(root / _RAN, _LONGEST), Ran).site
+    except (OSError, encoded.Wrong):
+        return ""
 
 
 def check_place(

@@ -1,4 +1,4 @@
-"""Blame: two commits -> for each document whose value differs somewhere between them, who made it differ.
+"""Blame: two commits -> for each field of a document whose value differs somewhere between them, who made it differ.
 
 What a document says is what counts, as a comparison sees it: presets, defaults and renames come in where they do. Each
 commit is read as it is and held against its parents. What cannot be told so is everybody's.
@@ -20,9 +20,11 @@ from reconciler.control.authorship import EMPTY
 from reconciler.control.policies import FOLDER
 from reconciler.control.states import Shared, State, changed, judges_of, read_commit
 from reconciler.errors import PolicyError, ReconcilerError
-from reconciler.model.comparison import DocumentChange
+from reconciler.model.comparison import DocumentChange, DocumentVerb
 from reconciler.model.documents import ApprovalSpec
 from reconciler.model.names import fold
+from reconciler.parse import read_one, read_texts
+from reconciler.parse.load import LARGEST_FILE
 from reconciler.plan.signers import KIND as SIGNERS
 
 #: A document: its kind and its name.
@@ -39,29 +41,35 @@ _STATES = 8
 
 
 class Blame(msgspec.Struct, frozen=True):
-    """Who changed each document, and which are `unclear`: those are everybody's. `alike` are names that one document
-    had, one after the other, each with the one that stands for them. `last` is the nearest commit up to the newer one
-    that reads ("" for none), `since` who wrote what came after it and was read by nobody: that may be any document.
-    "" among people is somebody who gave no address. `touched` are who touched each file.
+    """Who changed each field of each document ("" for all of it: it came, went or was renamed), and which documents
+    are `unclear`: those are everybody's. `alike` are names that one document had, one after the other, each with the
+    one that stands for them. `last` is the nearest commit up to the newer one that reads ("" for none), `since` who
+    wrote what came after it and was read by nobody: that may be any document. "" among people is somebody who gave no
+    address. `touched` are who touched each file.
 
     The allowed signers are one document, whatever file they are in at a commit, and whoever touched the file that they
     are in wrote them too: a site may have named another one then.
     """
 
-    people: Mapping[Document, frozenset[str]]
+    people: Mapping[Document, Mapping[str, frozenset[str]]]
     unclear: frozenset[Document]
     alike: Mapping[Document, Document]
     last: str
     since: frozenset[str]
     touched: Mapping[str, frozenset[str]] = {}
 
-    def wrote(self, change: DocumentChange) -> frozenset[str] | None:
-        """Who made the document of a change what it is; None: that cannot be told, so everybody."""
+    def wrote(self, change: DocumentChange, field: str) -> frozenset[str] | None:
+        """Who made the field of a change what it is ("" or a field that nobody changed by itself: who made the document
+        so); None: that cannot be told, so everybody."""
         mine = {self.alike.get(each, each) for each in _documents(change)}
         names = mine | {each for each, same in self.alike.items() if same in mine}
         if names & self.unclear:
             return None
-        found = self.since.union(*(self.people.get(each, frozenset()) for each in names))
+        told = [self.people[each] for each in names if each in self.people]
+        own = [each for fields in told for name, each in fields.items() if name in ("", field)]
+        if not field or change.kind == SIGNERS or not any(field in fields for fields in told):
+            own = [each for fields in told for each in fields.values()]
+        found = self.since.union(*own)
         if change.kind == SIGNERS:
             found |= self.touched.get(posixpath.normpath(change.name), frozenset())
         return found if found and "" not in found else None
@@ -83,7 +91,7 @@ def onward(found: Blame, root: Path, work: State, people: frozenset[str]) -> Bla
         differing = changed(last, work)
     except ReconcilerError:
         return None
-    told = _Told(dict(found.people), set(found.unclear), dict(found.alike))
+    told = _Told({each: dict(fields) for each, fields in found.people.items()}, set(found.unclear), dict(found.alike))
     told.add(differing, people | found.since)
     return told.blame(found.last, frozenset(), found.touched)
 
@@ -109,7 +117,7 @@ class _Told:
     """What is found on the way."""
 
     def __init__(
-        self, people: dict[Document, frozenset[str]], unclear: set[Document], alike: dict[Document, Document]
+        self, people: dict[Document, dict[str, frozenset[str]]], unclear: set[Document], alike: dict[Document, Document]
     ) -> None:
         self._people = people
         self._unclear = unclear
@@ -120,8 +128,11 @@ class _Told:
             documents = _documents(change)
             if len(documents) > 1:
                 self._join(*documents)
+            whole = [] if change.verb is DocumentVerb.CHANGED else [""]
             for each in documents:
-                self._people[each] = self._people.get(each, frozenset()) | people
+                told = self._people.setdefault(each, {})
+                for field in [*whole, *(field.field for field in change.fields)]:
+                    told[field] = told.get(field, frozenset()) | people
                 if not people:
                     self._unclear.add(each)
 
@@ -278,16 +289,13 @@ def lazily(found: Callable[[], Blame | None]) -> Callable[[], Blame | None]:
 def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str], changed: frozenset[str]) -> str:
     """Why an approval without a signature does not count by who brought its file, and the links to it; "" where each
     commit that did is its approver's, or Git knows nothing of it. `commit` "": the work tree, of which the `changed`
-    files are the work of whoever is at work."""
-    try:
-        at = commit or gitrepo.head(root)
-        people = gitrepo.brought(root, at, *sorted(paths)) if at else frozenset()
-        if not commit and (not people or paths & changed):
-            people |= {gitrepo.identity(root)} - {""}
-        elif not people and commit:
-            return "no commit brought it, so nobody knows who did"
-    except ReconcilerError as error:
-        return f"nobody knows who brought it: {error.diagnostic.message}"
+    files are the work of whoever is at work. Raises as `gitrepo.head` and `gitrepo.brought` do."""
+    at = commit or gitrepo.head(root)
+    people = gitrepo.brought(root, at, *sorted(paths)) if at else frozenset()
+    if not commit and (not people or paths & changed):
+        people |= {gitrepo.identity(root)} - {""}
+    elif not people and commit:
+        return "no commit brought it, so nobody knows who did"
     others = sorted(each for each in people if fold(each) != fold(spec.approved_by))
     if not others:
         return ""
@@ -301,19 +309,38 @@ _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 def taken_back(root: Path, commits: Iterable[str], spec: ApprovalSpec, paths: frozenset[str]) -> str:
     """Why an approval does not count because some commit up to these took it out again, or a link to it: who says yes
-    may say no after all, and the commit of the yes can be picked again. "" where none did, or there is no commit."""
+    may say no after all, and the commit of the yes can be picked again. "" where none did, or there is no commit.
+    Raises as `gitrepo.gone` does."""
     known = tuple(sorted({each for each in commits if each}))
     if not known:
         return ""
-    try:
-        found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
-    except ReconcilerError as error:
-        return f"nobody knows whether it was taken back: {error.diagnostic.message}"
-    if spec.id not in found.words and not paths & found.links:
-        return ""
-    return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+    found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
+    texts = found.carried.get(spec.id, frozenset())
+    carried = [tuple(_says(str(root), side, spec.id) for side in sides) for sides in texts]
+    if spec.id in found.words or paths & found.links or any(before and not after for before, after in carried):
+        return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+    if any(each != spec for before, after in carried for each in (*before, *after)):
+        return "it was changed after it was written: a commit has it otherwise, so nobody knows which of them holds"
+    if not all(_stands_plainly(root, commit, path, spec.id) for commit in known for path in paths):
+        return "its id does not stand in its file as 32 plain digits, so that nobody can tell whether it was taken back"
+    return ""
 
 
 @lru_cache(maxsize=16)
 def _gone(root: str, commits: tuple[str, ...], below: tuple[str, ...]) -> gitrepo.Gone:
     return gitrepo.gone(Path(root), commits, below, _ID)
+
+
+@lru_cache(maxsize=4096)
+def _says(root: str, objects: frozenset[str], ident: str) -> tuple[ApprovalSpec, ...]:
+    """The approvals of an id in files of some commit, by their objects; none where they do not read."""
+    texts = gitrepo.read_objects(Path(root), sorted(objects), LARGEST_FILE)
+    read = read_texts({name: text for name, text in texts.items() if text is not None}, ident).policies
+    specs = (each.document.spec for each in read.approvals) if read is not None else ()
+    return tuple(each for each in specs if each.id == ident)
+
+
+def _stands_plainly(root: Path, commit: str, path: str, ident: str) -> bool:
+    """Whether the file, where the commit has it, has the id in it as it is looked for."""
+    text = read_one(gitrepo.CommitTree(root, commit), path, largest=LARGEST_FILE)
+    return text is None or ident.encode() in text

@@ -17,7 +17,7 @@ from reconciler.control.brought import check_not_brought
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import checked_out, names_of
 from reconciler.control.states import State, changed, judges_of, side_of, text_of
-from reconciler.errors import Diagnostic, ReconcilerError
+from reconciler.errors import Diagnostic, Severity
 from reconciler.expressions import evaluate
 from reconciler.model import ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
@@ -103,6 +103,7 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
             removals=removals(changes),
             unbrought=_unbrought(root, older, newer),
             taken_back=_taken_back(root, older, newer),
+            unknown=_UNKNOWN if wrote_it is None else None,
         )
         mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
         counting, wrong = approved(mine, court)
@@ -160,6 +161,15 @@ def _approved_by(
     return dict(sorted(found.items()))
 
 
+#: Why nobody knows who wrote what is compared: two folders have no commits, and a commit need not have an address.
+_UNKNOWN = Diagnostic(
+    "RCL3035",
+    Severity.WARNING,
+    "no commit of it has an address of its author, and Git has none of whoever is at work (`user.email`)",
+    "Name who wrote it: `--author EMAIL`. Or compare commits that have an address.",
+)
+
+
 def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[str] | None:
     """Who wrote the change: by its commits, else whom the command names, else whoever is at work."""
     if asked.authors:
@@ -176,7 +186,7 @@ def _wrote(
     root: Path, older: State, newer: State, asked: Asked, changes: Iterable[DocumentChange]
 ) -> Callable[[str], frozenset[str] | None]:
     """Who wrote a change, by its hash; None where that cannot be told."""
-    by_hash = {field.change_hash: change for change in changes for field in change.fields}
+    by_hash = {field.change_hash: (change, field.field) for change in changes for field in change.fields}
 
     def look() -> Blame | None:
         if asked.authors or not older.commit:
@@ -189,9 +199,9 @@ def _wrote(
     found = lazily(look)
 
     def of(digest: str) -> frozenset[str] | None:
-        change = by_hash.get(digest)
-        told = found() if change is not None else None
-        return told.wrote(change) if told is not None and change is not None else None
+        own = by_hash.get(digest)
+        told = found() if own is not None else None
+        return told.wrote(*own) if told is not None and own is not None else None
 
     return of
 
@@ -202,10 +212,7 @@ def _unbrought(root: Path, older: State, newer: State) -> Callable[[Placed[Appro
     def why(placed: Placed[ApprovalDocument]) -> str:
         if not older.commit and not newer.commit:
             return ""
-        try:
-            at_work = checked_out(root)[1] if not newer.commit else frozenset()
-        except ReconcilerError as error:
-            return f"nobody knows who brought it: {error.diagnostic.message}"
+        at_work = checked_out(root)[1] if not newer.commit else frozenset()
         return unbrought(root, newer.commit, placed.document.spec, _paths(newer, placed), at_work)
 
     return why

@@ -22,7 +22,7 @@ from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
 from reconciler.control.site import Site
 from reconciler.control.states import State, read_state, side_of
-from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
+from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
 from reconciler.model import Approved, LedgerEntry
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
@@ -84,7 +84,8 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     except ReconcilerError as error:
         changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
-    wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
+    told = frozenset(authors) or _authors(bench.root, policies, since, changed)
+    wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told, None)
     signing = in_use(signers)
     name = bench.document.metadata.name
     changes = _changes(bench, policies)
@@ -100,7 +101,9 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
+        since=_since(bench, policies, since, changes),
         blind=blind,
+        unknown=unknown,
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
@@ -143,9 +146,9 @@ def _wrote(
         return onward(found, root, work, frozenset({gitrepo.identity(root)} if uncommitted else ()) - {""})
 
     def of(digest: str) -> frozenset[str] | None:
-        own = [each for each in changes() if any(field.change_hash == digest for field in each.fields)]
+        own = [(each, field.field) for each in changes() for field in each.fields if field.change_hash == digest]
         found = look() if own else None
-        told = [found.wrote(each) if found is not None else None for each in own]
+        told = [found.wrote(*each) if found is not None else None for each in own]
         return frozenset().union(*(each for each in told if each)) if told and all(told) else None
 
     return of
@@ -174,6 +177,42 @@ def _taken_back(
         return taken_back(root, known, placed.document.spec, _paths(root, placed))
 
     return why
+
+
+def _since(
+    bench: Bench, policies: PolicySet, commit: str, changes: Callable[[], tuple[DocumentChange, ...]]
+) -> Callable[[str], frozenset[str]]:
+    """What was written only after the site was settled at the commit, for an approval that stood in it: nothing waited
+    then, so that what the approval was for had been done, or taken back."""
+
+    @lru_cache(maxsize=1)
+    def look() -> tuple[frozenset[str], frozenset[str]]:
+        try:
+            older = _then(bench.root, commit).policies if commit and policies.approvals else None
+        except ReconcilerError:
+            older = None
+        if older is None:
+            return frozenset(), frozenset()
+        ids = frozenset(each.document.spec.id for each in older.approvals)
+        return ids, _hashes_since(older, policies, changes()) if ids else frozenset()
+
+    def later(approval: str) -> frozenset[str]:
+        ids, hashes = look()
+        return hashes if approval in ids else frozenset()
+
+    return later
+
+
+def _hashes_since(older: PolicySet, newer: PolicySet, changes: Iterable[DocumentChange]) -> frozenset[str]:
+    """The hashes of what differs from what was last applied, without the groups that are as they were in the older
+    state: these were agreed to and could not be done yet. All else of an older state was settled with it."""
+    then, now = ({each.document.metadata.name: each.document for each in side.groups} for side in (older, newer))
+    return frozenset(
+        field.change_hash
+        for change in changes
+        if change.kind != "ProtectionGroup" or then.get(change.name) != now.get(change.name)
+        for field in change.fields
+    )
 
 
 def _paths(root: Path, placed: Placed[ApprovalDocument]) -> frozenset[str]:
@@ -260,17 +299,39 @@ def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str
     return checked_out(root, rules)[1] if gitrepo.is_repository(root) else None
 
 
-def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
+def _authors(
+    root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None
+) -> frozenset[str] | Diagnostic:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
-    where one does not say whose it is, None where Git cannot tell."""
+    where one does not say whose it is. Where Git cannot tell: why, and what to do."""
     if changed is None:
-        return None
+        return Diagnostic(
+            "RCL3035", Severity.WARNING, f"{str(root)!r} is in no Git repository, which tells that", _IN_A_CLONE
+        )
     found = {gitrepo.identity(root)} if changed else set()
     try:
+        if since and not (gitrepo.is_revision(root, since) or gitrepo.is_shallow(root)):
+            raise _not_here(root, since)
         older = _then(root, since) if since else Side("", EMPTY)
         return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
-    except ReconcilerError:
-        return None
+    except ReconcilerError as error:
+        return error.diagnostic
+
+
+_IN_A_CLONE = (
+    "Run it in a clone of the policies' repository that has the whole history. By hand `reconciler apply --author "
+    "EMAIL` says who wrote them."
+)
+
+
+def _not_here(root: Path, since: str) -> ConsentNeeded:
+    return ConsentNeeded(
+        "RCL0016",
+        f"the commit {since[:12]}, whose policies were last applied, is not in this repository, so who wrote what came "
+        "since cannot be told",
+        f"Fetch it: `git fetch origin {since}`; where its branch was written anew, from a clone that has it.",
+        subject=str(root),
+    )
 
 
 def _then(root: Path, commit: str) -> Side:

@@ -18,6 +18,7 @@ from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
 from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all, desire
 from reconciler.plan import propose as plan_propose
+from reconciler.plan.diff import Held, not_ours
 from reconciler.plan.guard import denied
 from reconciler.plan.unagreed import WAITS, rewritten
 
@@ -117,6 +118,18 @@ def desired_now(site: Site, policies: PolicySet, observation: Observation) -> De
     if not rewritten(usable, desired, observation.ledger):
         return desired
     return plan_propose(usable, msgspec.structs.replace(situation, approvals=judge(bench, policies).approvals)).desired
+
+
+def not_ours_now(site: Site, policies: PolicySet, observation: Observation) -> tuple[Diagnostic, ...]:
+    """The groups of the policies of which servers hold one that is not ours, whether or not their documents wait. Where
+    the whole state is lost, that is said instead."""
+    owned = {(entry.server, entry.ref) for entry in observation.ledger}
+    seen = ((server, each.ref) for server, catalog in observation.readable.items() for each in catalog.groups)
+    if all(each in owned for each in seen) or state_lost(observation) is not None:
+        return ()
+    usable = as_secured(secure(bench_of(site), policies), policies, observation.ledger)
+    held = Held(observation.readable, {}, observation.ledger, prune=False)
+    return not_ours(desire(usable, situation_now(site, observation)), held)
 
 
 def situation_now(site: Site, observation: Observation) -> Situation:

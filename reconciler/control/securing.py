@@ -6,7 +6,7 @@ or raise a budget and use it at once (ADR 13).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -21,7 +21,7 @@ from reconciler.model import Approved, LedgerEntry
 from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
 from reconciler.plan.settled import Guard, Waiting, exclusions_now, guardrails_now, weigh_guard
-from reconciler.plan.unagreed import APPROVERS_WAIT, WAITS, whose_yes
+from reconciler.plan.unagreed import APPROVERS_WAIT, WAITS, removed_groups, whose_yes
 from reconciler.plan.values import AUTO
 from reconciler.protocols import Clock, Memory
 
@@ -82,15 +82,18 @@ def _of_another_site(settled: SiteDocument, written: SiteDocument) -> Refused:
     )
 
 
-def told_of(guard: Guard, commit: str) -> dict[str, Any]:
-    """The same as the state holds it (JSON values)."""
-    return {
+def told_of(guard: Guard, commit: str, removed: Mapping[str, str]) -> dict[str, Any]:
+    """The same as the state holds it (JSON values). `removed`: groups whose documents are gone while they go on as they
+    are (prune: false), each with the commit after which that was written: whoever wrote it does not approve it later.
+    """
+    told = {
         "document": encode(guard.site),
         "commit": commit,
         "signers": guard.signers,
         "guardrails": [encode(each) for each in guard.guardrails or ()],
         "exclusions": [encode(each) for each in guard.exclusions or ()],
     }
+    return told | {"removed": dict(sorted(removed.items()))} if removed else told
 
 
 def settle_guard(site: Site, policies: PolicySet, *, everything: bool = False) -> Secured:
@@ -99,7 +102,7 @@ def settle_guard(site: Site, policies: PolicySet, *, everything: bool = False) -
     secured = secure(bench_of(site), policies, everything=everything)
     if not secured.first:
         told = site.memory.ledger.site_document() or {}
-        _record(site, secured, told.get("commit", ""))
+        _record(site, secured, told.get("commit", ""), told.get("removed", {}))
     return secured
 
 
@@ -113,12 +116,15 @@ def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool =
     commit, differing = noted_commit(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
     told = site.memory.ledger.site_document() or {}
     whole = settled and commit and not differing and not secured.waiting
-    _record(site, secured, commit if whole else told.get("commit", ""))
+    since = told.get("commit", "")
+    before = told.get("removed", {})
+    removed = {each: before.get(each, since) for each in removed_groups(policies, site.memory.ledger.entries())}
+    _record(site, secured, commit if whole else since, removed if whole else before)
     return secured
 
 
-def _record(site: Site, secured: Secured, commit: str) -> None:
-    told = told_of(secured.guard, commit)
+def _record(site: Site, secured: Secured, commit: str, removed: Mapping[str, str]) -> None:
+    told = told_of(secured.guard, commit, removed)
     if told != site.memory.ledger.site_document():
         site.memory.ledger.record_site(told)
     if secured.agreed:

@@ -170,7 +170,8 @@ class Step(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class Approved(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """An Approval that counts: its name, who said yes, why, until when, and to which changes. `expired_points` is the
     most points that may expire by it over all waves, None for any number, `spent` how many did so far. `id` is the
-    random number of the document."""
+    random number of the document. `not_for` are the hashes of what was written only after it was agreed to and done
+    with: it covers none of that, by whichever hash it names it."""
 
     name: str
     by: str
@@ -180,6 +181,7 @@ class Approved(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     expired_points: int | None = None
     id: str = ""
     spent: int = 0
+    not_for: tuple[str, ...] = ()
 
 
 class Wave(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

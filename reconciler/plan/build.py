@@ -35,7 +35,7 @@ from reconciler.model.preflight import Check
 from reconciler.plan.budget import MINIMUM_POPULATION
 from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
-from reconciler.plan.diff import Held, diff
+from reconciler.plan.diff import NOT_OURS, NOT_OWNED, Held, diff
 from reconciler.plan.fit import fit
 from reconciler.plan.guard import guard, guard_documents, last_applied, planned, wants_approval
 from reconciler.plan.lint import lint
@@ -47,7 +47,14 @@ from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.settled import without_kept
 from reconciler.plan.shrink import without_removals
-from reconciler.plan.unagreed import Unstepped, all_as_applied, as_applied, unstepped, with_them
+from reconciler.plan.unagreed import (
+    Unstepped,
+    all_as_applied,
+    as_applied,
+    on_what_is_there,
+    unstepped,
+    with_them,
+)
 from reconciler.plan.unagreed import findings as waiting_findings
 from reconciler.plan.unread import UNREAD
 from reconciler.plan.values import DesiredState, Scope
@@ -120,13 +127,19 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     taken = tuple(each for each in found if each.change.name not in names)
     if not held:
         return _taking(whole, taken, situation)
-    kept = _propose(as_applied(policies, situation.ledger, held), situation)
+    kept = _propose(on_what_is_there(as_applied(policies, situation.ledger, held), situation.site), situation)
     more: tuple[Diagnostic, ...] = ()
     if _claimed_twice(kept) and not _claimed_twice(whole):
         policies, besides = all_as_applied(policies, situation.site, situation.ledger)
+        policies = on_what_is_there(policies, situation.site)
         kept, more, taken = _propose(policies, situation), with_them(besides, held), ()
     spec = spec_of(policies, situation.site)
     more += waiting_findings(held, approvers=spec is not None and spec.approvals is not None)
+    more += tuple(  # a yes alone would not help those
+        msgspec.structs.replace(each, severity=Severity.WARNING)
+        for each in whole.plan.findings
+        if each.code in (NOT_OWNED, NOT_OURS)
+    )
     kept = msgspec.structs.replace(
         kept, plan=_with(kept.plan, more), permitted=_with(kept.permitted, more), waiting=held
     )

@@ -115,10 +115,10 @@ def _is(field: FieldChange, document: DocumentField) -> bool:
 def approve(changes: Iterable[Change], approvals: Iterable[Approved]) -> tuple[Change, ...]:
     """The changes with the approval that covers each field; "" where none does. It names what a person wrote, or, from
     a saved plan, what is done."""
-    covering: dict[str, str] = {}
+    covering: dict[str, list[Approved]] = defaultdict(list)
     for approval in approvals:
         for digest in approval.changes:
-            covering.setdefault(digest, approval.name)
+            covering[digest].append(approval)
     return tuple(
         msgspec.structs.replace(
             change,
@@ -130,10 +130,11 @@ def approve(changes: Iterable[Change], approvals: Iterable[Approved]) -> tuple[C
     )
 
 
-def _covered(covering: Mapping[str, str], change: Change, field: FieldChange) -> str:
+def _covered(covering: Mapping[str, Sequence[Approved]], change: Change, field: FieldChange) -> str:
     if not covering:
         return ""
-    return covering.get(field.change_hash) or covering.get(own_hash(change, field), "")
+    every = (*covering.get(field.change_hash, ()), *covering.get(own_hash(change, field), ()))
+    return next((each.name for each in every if field.change_hash not in each.not_for), "")
 
 
 def within_ceilings(

@@ -37,6 +37,9 @@ from reconciler.plan.values import DesiredGroup, DesiredState
 _LOUDEST = (Reason.POLICY_CHANGED, Reason.CHANGED_OUTSIDE, Reason.MACHINES_CHANGED)
 
 
+#: A group that a policy is about and that nobody owns, as it is written or otherwise: nothing of the policy reaches it.
+NOT_OWNED, NOT_OURS = "RCL3021", "RCL3008"
+
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -63,6 +66,12 @@ class Difference(msgspec.Struct, frozen=True):
 def diff(desired: DesiredState, held: Held) -> Difference:
     """Compares; never touches a group that is not in the ledger."""
     return _Differ(desired, held).diff()
+
+
+def not_ours(desired: DesiredState, held: Held) -> tuple[Diagnostic, ...]:
+    """The groups of the policies of which their servers hold one that is not in the ledger: nothing of these policies
+    is in force."""
+    return _Differ(desired, held).not_ours()
 
 
 class _Differ:
@@ -92,6 +101,13 @@ class _Differ:
         order = sorted(self.changes, key=lambda change: (change.server, change.group, change.verb))
         changes, wrong = naming(order, self.held.catalogs)
         return Difference(changes, (*self.findings, *wrong))
+
+    def not_ours(self) -> tuple[Diagnostic, ...]:
+        for group in self.desired.groups:
+            stranger = self._stranger(group)
+            if stranger is not None:
+                self._not_ours(group, stranger)
+        return tuple(self.findings)
 
     def _entry(self, desired: DesiredGroup) -> LedgerEntry | None:
         """What we own under the group's name, else under an earlier name that nobody uses now."""
@@ -232,22 +248,32 @@ class _Differ:
     # --- Findings ----------------------------------------------------------------------------------------
 
     def _not_ours(self, desired: DesiredGroup, seen: ObservedGroup) -> None:
+        name, server = desired.group.name, desired.server
+        elsewhere = self._applied_where(desired)
+        take = f"Take it over with `reconciler apply --adopt {name}`, or give the policy another name."
         if seen.group == desired.group:
             self._say(
-                "RCL3021",
+                NOT_OWNED,
                 Severity.WARNING,
-                f"{desired.server} has the group {desired.group.name} just as it is written, but it is not owned",
-                f"Nothing is done to it until it is adopted: --adopt {desired.group.name}.",
+                f"{server} has the group {name} just as it is written, but it is not owned{elsewhere}",
+                f"No change of its policy reaches it until it is adopted. {take}",
                 desired.place(""),
             )
             return
         self._say(
-            "RCL3008",
+            NOT_OURS,
             Severity.ERROR,
-            f"{desired.server} already has a group {seen.group.display_name!r} that this product did not make",
-            f"It is not touched. Take it over with --adopt {desired.group.name}, or give the policy another name.",
+            f"{server} already has a group {seen.group.display_name!r} that this product did not make{elsewhere}",
+            f"It is not touched. {take}",
             desired.place(""),
         )
+
+    def _applied_where(self, desired: DesiredGroup) -> str:
+        """The servers of which we own a group of that name, and which are not there: one of them may be this one, by
+        another name."""
+        names = {desired.group.name, *desired.formerly}
+        known = {entry.server for entry in self.held.ledger if entry.group in names} - set(self.held.catalogs)
+        return f"; it was applied on {', '.join(sorted(known))}, which is not there any more" if known else ""
 
     def _rounded(self, desired: DesiredGroup, kept: tuple[Rounded, ...]) -> None:
         """The server did not take what was applied as it is; trying again would only repeat that."""

@@ -18,8 +18,10 @@ from reconciler.model.comparison import DocumentChange, DocumentField
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import decode, inline
 from reconciler.plan.consent import field_of, written_since
+from reconciler.plan.diff import NOT_OWNED
 from reconciler.plan.direction import FIELDS
-from reconciler.plan.values import DesiredGroup, DesiredState
+from reconciler.plan.shrink import TOO_MANY_GONE
+from reconciler.plan.values import AUTO, DesiredGroup, DesiredState
 
 #: What waits, and no step of a plan carries: any document, and the site's list of approvers.
 WAITS = "RCL3103"
@@ -27,8 +29,13 @@ APPROVERS_WAIT = "RCL3045"
 
 
 def waits(findings: Iterable[Diagnostic]) -> bool:
-    """Whether a change that no step carries waits for somebody's yes."""
-    return any(each.code in (WAITS, APPROVERS_WAIT) for each in findings)
+    """Whether something that no step carries waits for a person: for a yes, or for an act that the finding names."""
+    return any(each.code in (WAITS, APPROVERS_WAIT) for each in findings) or not_in_force(findings)
+
+
+def not_in_force(findings: Iterable[Diagnostic]) -> bool:
+    """Whether policies are written that nothing is done for until a person acts, though nothing of them weakens."""
+    return any(each.code in (NOT_OWNED, TOO_MANY_GONE) for each in findings)
 
 
 def whose_yes(*, approvers: bool) -> str:
@@ -125,6 +132,24 @@ def as_applied(policies: PolicySet, ledger: Iterable[LedgerEntry], held: Collect
     return msgspec.structs.replace(policies, groups=tuple(kept(each) for each in policies.groups))
 
 
+def on_what_is_there(policies: PolicySet, site: str) -> PolicySet:
+    """The policies without groups of the site that need a server or a cluster which it has no more, as documents do
+    that were last applied before it was called otherwise. Nothing is planned for those; what is on servers goes on."""
+    spec = next((each.document.spec for each in policies.sites if each.document.metadata.name == site), None)
+    if spec is None:
+        return policies
+    servers = {each.name for each in spec.servers} | {AUTO}
+    clusters = {each.name for each in spec.clusters}
+
+    def can_be(document: GroupDocument) -> bool:
+        if document.spec.site != site:
+            return True
+        means = {rule.virtual_machines.cluster for rule in document.spec.members if rule.virtual_machines is not None}
+        return document.spec.server in servers and means <= clusters
+
+    return msgspec.structs.replace(policies, groups=tuple(each for each in policies.groups if can_be(each.document)))
+
+
 def all_as_applied(
     policies: PolicySet, site: str, ledger: Iterable[LedgerEntry]
 ) -> tuple[PolicySet, tuple[Placed[GroupDocument], ...]]:
@@ -142,6 +167,12 @@ def all_as_applied(
         groups += [kept] if kept is not None else []
         waiting += [placed] if kept is None or kept.document != placed.document else []
     return msgspec.structs.replace(policies, groups=tuple(groups)), tuple(waiting)
+
+
+def removed_groups(policies: PolicySet, ledger: Iterable[LedgerEntry]) -> frozenset[str]:
+    """The groups that were applied and that no document names, by the name that it has or had."""
+    written = {name for placed in policies.groups for name in _names(placed.document)}
+    return frozenset(entry.group for entry in ledger if entry.document and entry.group not in written)
 
 
 def _names(document: GroupDocument) -> tuple[str, ...]:

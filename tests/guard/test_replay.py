@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.control import using
+from reconciler.control import judging, using
 from reconciler.protocols import ApprovalUse
 from reconciler.store import open_memory
 from tests.fakes import NOON
@@ -147,12 +147,51 @@ def test_a_ceiling_is_the_total_over_all_waves(shop: Shop) -> None:
     assert "and 1 did already" in said.out
 
 
-def test_without_the_note_of_use_it_counts_again(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The defence of the replay: `using._use`, by which the state knows."""
+def test_without_the_note_of_use_and_the_look_at_the_settled_commit_it_counts_again(
+    site: Reviewed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The defences of the replay: `using._use`, by which the state knows, and `judging._since`, by which Git does."""
     monkeypatch.setattr(using, "_use", lambda *args: None)
     _once(site)
     _weaken(site)
+    assert site.apply().code == 5
+    monkeypatch.setattr(judging, "_since", lambda *args: lambda approval: frozenset())
     assert site.apply().code == 0
+    assert site.groups() == {"gold": ("P3D", 2)}
+
+
+# --- A change that was taken back before anything was done -----------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["document", "plan"])
+def test_an_approval_whose_change_was_taken_back_counts_no_more(site: Reviewed, by: str) -> None:
+    """Change, approval and revert come in one push; months later somebody else makes the change again."""
+    assert site.apply().code == 0
+    _weaken(site)
+    if by == "plan":
+        plan = site.root / "plan.json"
+        assert site("plan", "-o", str(plan), *T1).code == 0
+        assert site("approve", "--plan", str(plan), "--by", ALICE, *BY).code == 0
+        plan.unlink()
+    else:
+        assert site.approve().code == 0
+    site.commit("approved", author=ALICE)
+    site.edit("retention: 3d", "retention: 5d")
+    site.commit("not now", author=ALICE)
+    assert site.tick().code == 0
+    _weaken(site, author=MALLORY)
+    assert site.tick().code == 5
+    assert site.apply().code == 5
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+def test_what_waited_at_every_tick_since_it_was_approved_is_done(site: Reviewed) -> None:
+    """Nothing is settled while something waits, so that the approval is none of an older state."""
+    assert site.apply().code == 0
+    _weaken(site)
+    assert site.tick().code == 5
+    site.approved()
+    assert site.tick().code == 0
     assert site.groups() == {"gold": ("P3D", 2)}
 
 

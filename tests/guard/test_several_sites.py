@@ -154,8 +154,8 @@ def test_each_site_is_judged_by_its_own(shop: Shop) -> None:
     said = site("approve", "both", "HEAD", "--by", ALICE, *BY)
     assert said.code == 64, said
     hashes = [word for word in site("diff", "both", "HEAD").out.split() if word.startswith("sha256:")]
-    for name in ("hq", "dr"):
-        site.write("policies/approvals/eve.yaml", approval_of(hashes, name))
+    for number, name in enumerate(("hq", "dr"), start=1):
+        site.write(f"policies/approvals/{name}.yaml", approval_of(hashes, name, number))
         site.commit("approved", author=EVE)
         said = site("diff", "both", "HEAD")
         assert said.code == 5, said.out
