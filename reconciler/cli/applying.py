@@ -116,8 +116,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
 
 def _runs_this(place: Path, policies: Policies, site: Site) -> None:
     """Who begins anew with another site says by that which one `run` takes here from now on."""
-    ran = ran_here(place)
-    if ran and ran not in {each.document.metadata.name for each in policies.policies.sites}:
+    if ran_here(place) not in {"", *(each.document.metadata.name for each in policies.policies.sites)}:
         note_ran(place, site.name)
 
 
