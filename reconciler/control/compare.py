@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import gitrepo
-from reconciler.control.approvals import Court, approved, covering, removals
+from reconciler.control.approvals import Court, approved, besides, covering, removals
 from reconciler.control.authorship import wrote
 from reconciler.control.blame import Blame, blame, lazily, onward, taken_back, unbrought
 from reconciler.control.brought import check_not_brought
@@ -166,18 +166,17 @@ _UNKNOWN = Diagnostic(
     "RCL3035",
     Severity.WARNING,
     "no commit of it has an address of its author, and Git has none of whoever is at work (`user.email`)",
-    "Name who wrote it: `--author EMAIL`. Or compare commits that have an address.",
+    "Compare commits that have an address. Of two folders name who wrote what differs: `--author EMAIL`.",
 )
 
 
 def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[str] | None:
-    """Who wrote the change: by its commits, else whom the command names, else whoever is at work."""
-    if asked.authors:
-        return frozenset(asked.authors)
+    """Who wrote the change: by its commits, and whom the command names; without commits whom it names, else whoever is
+    at work."""
     own = gitrepo.identity(root)
     if not older.commit:
-        return frozenset({own}) if own else None
-    found = frozenset() if newer.commit else frozenset({own})
+        return frozenset(asked.authors or ({own} if own else ())) or None
+    found = frozenset(asked.authors) | (frozenset() if newer.commit else {own})
     found |= wrote(root, side_of(older), side_of(newer))
     return found if found - {""} else None
 
@@ -189,7 +188,7 @@ def _wrote(
     by_hash = {field.change_hash: (change, field.field) for change in changes for field in change.fields}
 
     def look() -> Blame | None:
-        if asked.authors or not older.commit:
+        if not older.commit:
             return None
         found = blame(root, older.commit, newer.commit or gitrepo.head(root))
         if found is None or newer.commit:
@@ -203,7 +202,7 @@ def _wrote(
         told = found() if own is not None else None
         return told.wrote(*own) if told is not None and own is not None else None
 
-    return of
+    return besides(of, frozenset(asked.authors))
 
 
 def _unbrought(root: Path, older: State, newer: State) -> Callable[[Placed[ApprovalDocument]], str]:

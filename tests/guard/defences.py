@@ -181,6 +181,8 @@ SOMEBODY = put(comparing, "wrote", lambda *words: _wrote(*words) or _ROBOT)
 BROUGHT = everywhere(blame.unbrought, lambda *words: "")
 #: That an approval which some commit removed counts no more.
 TAKEN_BACK = everywhere(blame.taken_back, lambda *words: "")
+#: That those whom Git tells stay, whoever else is named.
+TOLD_BY_GIT = put(judging, "_authors", lambda *words: frozenset())
 #: That a repository which cannot be read is not taken for none.
 THERE = put(judging, "_uncommitted", lambda *words: None)
 BLAMED = everywhere(blame.blame, lambda *words: None)

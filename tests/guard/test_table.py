@@ -36,6 +36,7 @@ from tests.guard import (
     test_first_use,
     test_git,
     test_look_alikes,
+    test_named_authors,
     test_presets,
     test_replay,
     test_saved_plans,
@@ -181,6 +182,31 @@ _WROTE = {
 AUTHORSHIP = [
     Way("authorship", name, _committed(test_authorship.WAYS[name], test_authorship.two_groups_of), *found)
     for name, found in _WROTE.items()
+]
+
+
+def _named_instead(act: Callable[[Reviewed], None]) -> Attack:
+    """Bob wrote it and approves it; `apply` is told that somebody else wrote it."""
+
+    def attack(world: World) -> bool:
+        site = divided_of(world.shop)
+        test_named_authors.named_by_himself(site, act)
+        before = _held(site)
+        site.apply("--author", test_named_authors.CAROL)
+        return _weaker(before, _held(site))
+
+    return attack
+
+
+AUTHORSHIP += [
+    Way(
+        "authorship",
+        f"another one is named: {act.__name__.strip('_')}",
+        _named_instead(act),
+        "judging.judge: whom Git tells stays",
+        defences.TOLD_BY_GIT,
+    )
+    for act in test_named_authors.WAYS
 ]
 
 
