@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files, gitrepo
-from reconciler.control.approvals import Court, approved, everybody, removals
+from reconciler.control.approvals import Court, approved, besides, removals
 from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
@@ -72,7 +72,8 @@ class Bench(msgspec.Struct, frozen=True):
 
 
 def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
-    """Which approvals count now. `authors` names who wrote the change, where Git cannot tell."""
+    """Which approvals count now. `authors` are named as having written the change too: besides those that Git tells,
+    in their stead only where there is no Git."""
     known = _known(bench.told)
     if not policies.approvals:
         return Verdict((), ())
@@ -84,8 +85,9 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     except ReconcilerError as error:
         changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
-    told = frozenset(authors) or _authors(bench.root, policies, since, changed)
-    wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told, None)
+    named = frozenset(authors)
+    told = named if named and changed is None else _authors(bench.root, policies, since, changed)
+    wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told | named, None)
     signing = in_use(signers)
     name = bench.document.metadata.name
     changes = _changes(bench, policies)
@@ -97,7 +99,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         bench.today,
         changed or frozenset(),
         bench.uses,
-        wrote=_wrote(bench, policies, since, changed, changes) if not authors else everybody,
+        wrote=besides(_wrote(bench, policies, since, changed, changes), named),
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
