@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from reconciler.control.begun import begun, check_not_brought, check_place, note_begun, state_gone, state_lost
+from reconciler.control.begun import begun, check_place, note_begun, ran_here, state_gone, state_lost
 from reconciler.control.bounds import Bounds
+from reconciler.control.brought import check_not_brought
 from reconciler.control.securing import may_open
 from reconciler.control.site import Site, Stop
 from reconciler.control.stores import keeper_of
@@ -56,6 +57,30 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
     raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
 
 
+def choose_running(root: Path, policies: PolicySet, name: str | None) -> SiteDocument:
+    """The site that `run` takes: the one that is named; else the one that it has run here before, whatever other sites
+    the policies have by now; else the only one. What a commit brings chooses nothing: the note is none of its files,
+    and a site that took the place of the noted one is not run in its stead. Raises `UsageError`, RCL0002."""
+    sites = {placed.document.metadata.name: placed.document for placed in policies.sites}
+    ran = ran_here(root) if name is None else ""
+    if not ran or not sites:
+        return choose_site(policies, name)
+    if ran in sites:
+        return sites[ran]
+    said = begun(root, ran)
+    renamed = [each for each in sites.values() if said is not None and Path(said.path) == state_path(root, each)]
+    if len(renamed) == 1:
+        return renamed[0]
+    if len(sites) == 1 and not any(begun(root, each) for each in sites):
+        return next(iter(sites.values()))  # whether it may begin here is judged where its state is looked for
+    raise UsageError(
+        "RCL0002",
+        f"`run` ran the site {ran} here, which the policies have no more",
+        f"Put it back as it was. To run another one give --site and one of {', '.join(sorted(sites))}.",
+        subject=ran,
+    )
+
+
 class Trust(Enum):
     """What of a site is opened: what was settled or agreed to; all of it, since this is the first apply; or just what
     the document says, since the command line names it."""
@@ -91,6 +116,8 @@ def open_site(
         if not adopting:
             _check_state(root, written, policies)
         document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
+        if document != written:  # what waits is not opened: what it was before is
+            check_not_brought(root, document)
     spec = document.spec
     inventories: dict[str, Inventory] = {}
     disks: dict[str, Disks] = {}
@@ -249,6 +276,7 @@ def look(
         return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
     bounds = Bounds(root)
+    check_not_brought(root, document)
     document = _settled(root, document, clock)
     for cluster in document.spec.clusters:
         with bounds.about(f"the cluster {cluster.name}"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.cli.interrupts import listening
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.screen import note, out, paint_for
 from reconciler.cli.session import find_root, session
-from reconciler.control.loop import Summary, run_forever, run_once, run_until_idle
+from reconciler.control.loop import Opener, Summary, run_forever, run_once, run_until_idle
+from reconciler.control.policies import read_or_last_good
 from reconciler.control.site import Site, Stop
 from reconciler.control.status import names_of
 from reconciler.control.tick import Tick
@@ -17,9 +19,10 @@ from reconciler.control.unfinished import HALF_DONE, STAGED, UNKNOWN, recovery_f
 from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
 from reconciler.model import JobRecord
 from reconciler.model.documents import PolicySet
+from reconciler.protocols import Clock
 from reconciler.report import applied_text, findings_text
 from reconciler.report.words import count
-from reconciler.wiring import SystemClock, choose_site, open_site
+from reconciler.wiring import SystemClock, choose_running, open_site
 
 
 class _Screen:
@@ -58,7 +61,10 @@ def run(
                 remedy = "Add --once or --until-idle."
                 raise UsageError("RCL0003", "--now and --confirm-clock are for a run that ends", remedy)
             return _forever(place, name, screen)
-        with session(place, name, now, changing=True) as site:
+        policies = read_or_last_good(place)
+        document = choose_running(place, policies.policies, name)
+        with session(place, document.metadata.name, now, policies, changing=True) as opened:
+            site = replace(opened, unnamed=name is None)
             act = run_once if once else run_until_idle
             summary = act(site, place, screen, confirm_clock=confirm_clock)
             stopped = site.stop.asked
@@ -72,16 +78,22 @@ def run(
 
 def _forever(place: Path, name: str | None, screen: _Screen) -> int:
     stop = Stop()
-    clock = SystemClock()
-
-    def opener(policies: PolicySet) -> Site:
-        return open_site(place, choose_site(policies, name), clock, stop, policies=policies, changing=True)
-
     note("Watching the policies and the clock. Ctrl-C ends it.")
     with listening(stop):
-        summary = run_forever(opener, place, screen, stop)
+        summary = run_forever(opener(place, name, SystemClock(), stop), place, screen, stop)
     out(_sum(summary))
     return ExitCode.INTERRUPTED if summary.cancelled else ExitCode.SUCCESS
+
+
+def opener(place: Path, name: str | None, clock: Clock, stop: Stop) -> Opener:
+    """What opens the site that is named, else the one that is run in the root, by the policies as they are then."""
+
+    def act(policies: PolicySet) -> Site:
+        document = choose_running(place, policies, name)
+        site = open_site(place, document, clock, stop, policies=policies, changing=True)
+        return replace(site, unnamed=name is None)
+
+    return act
 
 
 def _sum(summary: Summary) -> str:
@@ -91,7 +103,7 @@ def _sum(summary: Summary) -> str:
         f"{count(summary.jobs_succeeded, 'job')} succeeded, {len(summary.jobs_failed)} failed",
     ]
     if summary.waits_for_consent:
-        parts.append("weakening changes wait for `reconciler apply`")
+        parts.append("something waits for a person")
     return ", ".join(parts) + ".\n"
 
 

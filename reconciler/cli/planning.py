@@ -27,6 +27,7 @@ from reconciler.model.documents import InventorySource, Placed, SiteDocument, Sn
 from reconciler.parse.explain import explained
 from reconciler.plan.terms import zones_of
 from reconciler.report.escape import safe
+from reconciler.report.plan_words import waits
 from reconciler.report.words import count, moment
 from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.store import Opening
@@ -71,7 +72,9 @@ def plan_exported(
     if how.save is not None:
         save(how.save, proposal.plan, origin_for(place, observation))
         note(f"Saved: {how.save}. `reconciler apply {how.save}` does just this.")
-    return ExitCode.CHANGES_PENDING if how.detailed and proposal.plan.steps else ExitCode.SUCCESS
+    return (
+        ExitCode.CHANGES_PENDING if how.detailed and (proposal.plan.steps or waits(proposal.plan)) else ExitCode.SUCCESS
+    )
 
 
 def catalog_snapshot(root: Path | None, name: str | None, output: Path | None) -> int:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import msgspec
 
-from reconciler.errors import Diagnostic, Severity
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Approved
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Placed
@@ -31,6 +31,18 @@ def everybody(change: str) -> frozenset[str] | None:
     return None
 
 
+def besides(
+    wrote: Callable[[str], frozenset[str] | None], named: frozenset[str]
+) -> Callable[[str], frozenset[str] | None]:
+    """Who wrote a change, and whom somebody named besides."""
+
+    def of(change: str) -> frozenset[str] | None:
+        told = wrote(change)
+        return told | named if told is not None else None
+
+    return of
+
+
 def _by_its_approver(placed: Placed[ApprovalDocument]) -> str:
     return ""
 
@@ -41,15 +53,15 @@ def _nothing_since(approval: str) -> frozenset[str]:
 
 class Court(msgspec.Struct, frozen=True):
     """By what approvals are judged: the site, the rules and the signers of the *older* state, the authors of the
-    change, the day. `authors` None: nobody knows who wrote it. `uncommitted` are files that Git does not have as they
-    are: where something is done by an approval, it stands in a commit. `uses` tells what became of approvals, by id;
-    `older` are the ids of those that were there before the change.
+    change, the day. `authors` None: nobody knows who wrote it, and `unknown` is why. `uncommitted` are files that Git
+    does not have as they are: where something is done by an approval, it stands in a commit. `uses` tells what became
+    of approvals, by id; `older` are the ids of those that were there before the change.
 
     `wrote` tells of the hash of a change which of the authors wrote just that; None: that cannot be told, all of them.
     `removals` are the changes of the approvers themselves, by hash. `unbrought` says why an approval without a
     signature was not brought by its approver; "" where it was, or where Git knows nothing of it; `taken_back` why any
-    approval counts no more because it was removed once. `blind` is why Git, though there, cannot be asked: then nothing
-    counts.
+    approval counts no more because it was removed once; both raise where that cannot be told. `blind` is why Git,
+    though there, cannot be asked: then nothing counts.
     """
 
     site: str
@@ -66,6 +78,7 @@ class Court(msgspec.Struct, frozen=True):
     taken_back: Callable[[Placed[ApprovalDocument]], str] = _by_its_approver
     since: Callable[[str], frozenset[str]] = _nothing_since
     blind: Diagnostic | None = None
+    unknown: Diagnostic | None = None
 
 
 def approved(
@@ -96,6 +109,8 @@ def approved(
 #: What to do where nothing better can be said.
 _ANEW = "Have it approved anew: `reconciler approve`."
 
+_NO_ADDRESS = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
+
 
 def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]) -> tuple[str, str]:
     """Why an approval does not count, and what to do; "" where it does."""
@@ -106,6 +121,8 @@ def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]
             return why, "Nothing is to be done. Its file may stay or go."
         if court.blind is not None:
             return why, court.blind.remedy
+        if court.unknown is not None and why == _nobody_knows(court.unknown):
+            return why, court.unknown.remedy
         barred = _barred(spec, court) if court.rules is not None else {}
         return why, _who_else(spec, barred, court) if why in barred.values() else _ANEW
     if spec.id in ids:
@@ -113,14 +130,24 @@ def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]
     if placed.positions.at().file in court.uncommitted:
         return "it is not committed", f"Commit it as it is: {spec.approved_by} does, where approvals are not signed."
     if court.rules is not None and court.rules.allowed_signers is None:
-        why = court.unbrought(placed)
+        try:
+            why = court.unbrought(placed)
+        except ReconcilerError as error:
+            return f"nobody knows who brought it: {error.diagnostic.message}", error.diagnostic.remedy
         if why:
             remedy = f"Let {spec.approved_by} approve anew and commit it; merge that commit, do not squash it."
             return why, remedy
-    return court.taken_back(placed), _ANEW
+    try:
+        return court.taken_back(placed), _ANEW
+    except ReconcilerError as error:
+        return f"nobody knows whether it was taken back: {error.diagnostic.message}", error.diagnostic.remedy
 
 
-def _who_else(spec: ApprovalSpec, barred: Iterable[str], court: Court) -> str:
+def _nobody_knows(why: Diagnostic) -> str:
+    return f"nobody knows who wrote the change: {why.message}"
+
+
+def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: Court) -> str:
     """Who may approve what the approver of an approval may not; where nobody may, the ways that are left."""
     assert court.rules is not None
     changes = tuple(barred)
@@ -131,6 +158,10 @@ def _who_else(spec: ApprovalSpec, barred: Iterable[str], court: Court) -> str:
             others.append(each)
     if others:
         return f"Have it approved anew by {' or '.join(others)}: `reconciler approve`."
+    if all(barred[each] == _NO_ADDRESS for each in changes):
+        return (
+            "Take the change back, and once that is applied commit it anew with an address (`git config user.email`)."
+        )
     return (
         "No approver is left who may: take the change back and let somebody else write it (a squash merge names "
         "everybody of the branch as its author: merge it instead), or, in an emergency, "
@@ -163,7 +194,7 @@ def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
         if by in mine:
             found[change] = f"{spec.approved_by} wrote the change; somebody else approves it"
         elif "" in mine:
-            found[change] = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
+            found[change] = _NO_ADDRESS
         elif removal is not None and by in _folded(removal.gone) and _folded(removal.stay) - mine:
             found[change] = f"{spec.approved_by} is an approver no longer by the change; one who stays approves it"
     return found
@@ -220,7 +251,7 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     if elsewhere:
         return elsewhere
     if not rules.self_approval and court.authors is None:
-        return "nobody knows who wrote the change; name the author with --author"
+        return _nobody_knows(court.unknown) if court.unknown is not None else "nobody knows who wrote the change"
     barred = _barred(spec, court)
     if len(barred) == len(set(spec.changes)):
         return next(iter(barred.values()))

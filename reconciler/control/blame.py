@@ -23,6 +23,8 @@ from reconciler.errors import PolicyError, ReconcilerError
 from reconciler.model.comparison import DocumentChange, DocumentVerb
 from reconciler.model.documents import ApprovalSpec
 from reconciler.model.names import fold
+from reconciler.parse import read_one, read_texts
+from reconciler.parse.load import LARGEST_FILE
 from reconciler.plan.signers import KIND as SIGNERS
 
 #: A document: its kind and its name.
@@ -287,16 +289,13 @@ def lazily(found: Callable[[], Blame | None]) -> Callable[[], Blame | None]:
 def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str], changed: frozenset[str]) -> str:
     """Why an approval without a signature does not count by who brought its file, and the links to it; "" where each
     commit that did is its approver's, or Git knows nothing of it. `commit` "": the work tree, of which the `changed`
-    files are the work of whoever is at work."""
-    try:
-        at = commit or gitrepo.head(root)
-        people = gitrepo.brought(root, at, *sorted(paths)) if at else frozenset()
-        if not commit and (not people or paths & changed):
-            people |= {gitrepo.identity(root)} - {""}
-        elif not people and commit:
-            return "no commit brought it, so nobody knows who did"
-    except ReconcilerError as error:
-        return f"nobody knows who brought it: {error.diagnostic.message}"
+    files are the work of whoever is at work. Raises as `gitrepo.head` and `gitrepo.brought` do."""
+    at = commit or gitrepo.head(root)
+    people = gitrepo.brought(root, at, *sorted(paths)) if at else frozenset()
+    if not commit and (not people or paths & changed):
+        people |= {gitrepo.identity(root)} - {""}
+    elif not people and commit:
+        return "no commit brought it, so nobody knows who did"
     others = sorted(each for each in people if fold(each) != fold(spec.approved_by))
     if not others:
         return ""
@@ -310,19 +309,40 @@ _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 def taken_back(root: Path, commits: Iterable[str], spec: ApprovalSpec, paths: frozenset[str]) -> str:
     """Why an approval does not count because some commit up to these took it out again, or a link to it: who says yes
-    may say no after all, and the commit of the yes can be picked again. "" where none did, or there is no commit."""
+    may say no after all, and the commit of the yes can be picked again. "" where none did, or there is no commit.
+    Raises as `gitrepo.gone` does."""
     known = tuple(sorted({each for each in commits if each}))
     if not known:
         return ""
-    try:
-        found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
-    except ReconcilerError as error:
-        return f"nobody knows whether it was taken back: {error.diagnostic.message}"
-    if spec.id not in found.words and not paths & found.links:
-        return ""
-    return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+    found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
+    if found.linked:  # what a link leads to, or led to once, may be anywhere below the root
+        found = _gone(str(root), known, (".",))
+    texts = found.carried.get(spec.id, frozenset())
+    carried = [tuple(_says(str(root), side, spec.id) for side in sides) for sides in texts]
+    if spec.id in found.words or paths & found.links or any(before and not after for before, after in carried):
+        return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+    if any(each != spec for before, after in carried for each in (*before, *after)):
+        return "it was changed after it was written: a commit has it otherwise, so nobody knows which of them holds"
+    if not all(_stands_plainly(root, commit, path, spec.id) for commit in known for path in paths):
+        return "its id does not stand in its file as 32 plain digits, so that nobody can tell whether it was taken back"
+    return ""
 
 
 @lru_cache(maxsize=16)
 def _gone(root: str, commits: tuple[str, ...], below: tuple[str, ...]) -> gitrepo.Gone:
     return gitrepo.gone(Path(root), commits, below, _ID)
+
+
+@lru_cache(maxsize=4096)
+def _says(root: str, objects: frozenset[str], ident: str) -> tuple[ApprovalSpec, ...]:
+    """The approvals of an id in files of some commit, by their objects; none where they do not read."""
+    texts = gitrepo.read_objects(Path(root), sorted(objects), LARGEST_FILE)
+    read = read_texts({name: text for name, text in texts.items() if text is not None}, ident).policies
+    specs = (each.document.spec for each in read.approvals) if read is not None else ()
+    return tuple(each for each in specs if each.id == ident)
+
+
+def _stands_plainly(root: Path, commit: str, path: str, ident: str) -> bool:
+    """Whether the file, where the commit has it, has the id in it as it is looked for."""
+    text = read_one(gitrepo.CommitTree(root, commit), path, largest=LARGEST_FILE)
+    return text is None or ident.encode() in text

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files, gitrepo
-from reconciler.control.approvals import Court, approved, everybody, removals
+from reconciler.control.approvals import Court, approved, besides, removals
 from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
 from reconciler.control.site import Site
-from reconciler.control.states import State, read_state, side_of
-from reconciler.errors import Diagnostic, PolicyError, ReconcilerError
+from reconciler.control.states import State, read_commit, side_of
+from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
 from reconciler.model import Approved, LedgerEntry
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
@@ -72,7 +72,8 @@ class Bench(msgspec.Struct, frozen=True):
 
 
 def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
-    """Which approvals count now. `authors` names who wrote the change, where Git cannot tell."""
+    """Which approvals count now. `authors` are named as having written the change too: besides those that Git tells,
+    in their stead only where there is no Git."""
     known = _known(bench.told)
     if not policies.approvals:
         return Verdict((), ())
@@ -84,7 +85,9 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     except ReconcilerError as error:
         changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
-    wrote = frozenset(authors) or _authors(bench.root, policies, since, changed)
+    named = frozenset(authors)
+    told = named if named and changed is None else _authors(bench.root, policies, since, changed)
+    wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told | named, None)
     signing = in_use(signers)
     name = bench.document.metadata.name
     changes = _changes(bench, policies)
@@ -96,12 +99,13 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         bench.today,
         changed or frozenset(),
         bench.uses,
-        wrote=_wrote(bench, policies, since, changed, changes) if not authors else everybody,
+        wrote=besides(_wrote(bench, policies, since, changed, changes), named),
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
         since=_since(bench, policies, since, changes),
         blind=blind,
+        unknown=unknown,
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
@@ -240,6 +244,12 @@ def wants_approvers(site: Site) -> bool:
     return (known.document if known is not None else site.document).spec.approvals is not None
 
 
+def settled_commit(site: Site) -> str:
+    """The commit whose policies were last applied; "" for none."""
+    known = last_applied(site)
+    return known.commit if known is not None else ""
+
+
 def last_applied(site: Site) -> Known | None:
     """The site as it was last applied; None before the first apply."""
     return _known(site.memory.ledger.site_document())
@@ -297,22 +307,57 @@ def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str
     return checked_out(root, rules)[1] if gitrepo.is_repository(root) else None
 
 
-def _authors(root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None) -> frozenset[str] | None:
+def _authors(
+    root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None
+) -> frozenset[str] | Diagnostic:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
-    where one does not say whose it is, None where Git cannot tell."""
+    where one does not say whose it is. Where Git cannot tell: why, and what to do."""
     if changed is None:
-        return None
+        return Diagnostic(
+            "RCL3035", Severity.WARNING, f"{str(root)!r} is in no Git repository, which tells that", _IN_A_CLONE
+        )
     found = {gitrepo.identity(root)} if changed else set()
     try:
+        _check_history(root, since)
         older = _then(root, since) if since else Side("", EMPTY)
         return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
-    except ReconcilerError:
-        return None
+    except ReconcilerError as error:
+        return error.diagnostic
+
+
+_IN_A_CLONE = (
+    "Run it in a clone of the policies' repository that has the whole history. By hand `reconciler apply --author "
+    "EMAIL` says who wrote them."
+)
+
+
+def _check_history(root: Path, since: str) -> None:
+    """Raises where the commit whose policies were last applied is not here, or not in the past of what is checked out:
+    then no commit says who took its work back."""
+    if not since or gitrepo.is_shallow(root):
+        return
+    if gitrepo.is_revision(root, since):
+        if not gitrepo.is_ancestor(root, since, gitrepo.head(root)):
+            raise ConsentNeeded(
+                "RCL0016",
+                f"the commit {since[:12]}, whose policies were last applied, is not in the history of what is checked "
+                "out: the branch was set back or written anew, so who wrote what is otherwise now cannot be told",
+                f"Merge it (`git merge {since[:12]}`), and make what weakens by a commit of its own.",
+                subject=str(root),
+            )
+        return
+    raise ConsentNeeded(
+        "RCL0016",
+        f"the commit {since[:12]}, whose policies were last applied, is not in this repository, so who wrote what came "
+        "since cannot be told",
+        f"Fetch it: `git fetch origin {since}`; where its branch was written anew, from a clone that has it.",
+        subject=str(root),
+    )
 
 
 def _then(root: Path, commit: str) -> Side:
     """The policies of a commit."""
     try:
-        return side_of(read_state(root, commit, may_be_empty=True))
+        return side_of(read_commit(root, gitrepo.resolve(root, commit)))
     except PolicyError:
         return Side(commit, None)

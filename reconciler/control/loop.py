@@ -11,7 +11,9 @@ from typing import Protocol
 import msgspec
 from watchfiles import watch
 
+from reconciler.control.beside import beside
 from reconciler.control.bounds import Bounds
+from reconciler.control.brought import check_not_brought
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.evidence import evidence_unfit
 from reconciler.control.job_leases import running_here
@@ -228,7 +230,7 @@ class _Worker:
         self.summary.count(done, current=policies.current)
         if not policies.kept:
             self.summary.troubles += (ExitCode.FAILURE,)
-        self.tell((*self._before, *done.findings))
+        self.tell((*self._before, *beside(self.site, self.root, policies.policies), *done.findings))
         self.watcher.ticked(done)
         return done
 
@@ -355,9 +357,14 @@ class _Worker:
                 return
 
     def _site_changed(self) -> bool:
-        """Whether the site is written otherwise, or may be opened otherwise, than it was opened."""
+        """Whether the site is written otherwise, or may be opened otherwise, than it was opened; or not at all, since
+        what it keeps came with a commit."""
         policies = read_or_last_good(self.root).policies
         written = self.site.written or self.site.document
+        try:
+            check_not_brought(self.root, written)
+        except Refused:
+            return True  # opening it anew says so, and ends with what was kept whole
         mine = (each.document for each in policies.sites if each.document.metadata.name == written.metadata.name)
         if next(mine, None) != written:
             return True

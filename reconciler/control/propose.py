@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from reconciler.control.clock import future_times
-from reconciler.control.judging import bench_of, judge, last_applied
+from reconciler.control.judging import bench_of, judge, last_applied, settled_commit
 from reconciler.control.observe import Observation
 from reconciler.control.securing import Secured, as_secured, secure, waiting_findings
 from reconciler.control.site import Site
@@ -18,6 +18,7 @@ from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
 from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all, desire
 from reconciler.plan import propose as plan_propose
+from reconciler.plan.diff import Held, not_ours
 from reconciler.plan.guard import denied
 from reconciler.plan.lasting import spared
 from reconciler.plan.unagreed import WAITS, rewritten
@@ -69,7 +70,7 @@ def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:
     """What waits of the site's own changes."""
     known = last_applied(site)
     rules = known.document.spec.approvals if known is not None else None
-    return waiting_findings(secured, site.written or site.document, rules)
+    return waiting_findings(secured, site.written or site.document, rules, settled_commit(site))
 
 
 def held_back(site: str, policies: PolicySet, usable: PolicySet) -> tuple[Diagnostic, ...]:
@@ -121,6 +122,18 @@ def desired_now(site: Site, policies: PolicySet, observation: Observation) -> De
     return plan_propose(usable, msgspec.structs.replace(situation, approvals=judge(bench, policies).approvals)).desired
 
 
+def not_ours_now(site: Site, policies: PolicySet, observation: Observation) -> tuple[Diagnostic, ...]:
+    """The groups of the policies of which servers hold one that is not ours, whether or not their documents wait. Where
+    the whole state is lost, that is said instead."""
+    owned = {(entry.server, entry.ref) for entry in observation.ledger}
+    seen = ((server, each.ref) for server, catalog in observation.readable.items() for each in catalog.groups)
+    if all(each in owned for each in seen) or state_lost(observation) is not None:
+        return ()
+    usable = as_secured(secure(bench_of(site), policies), policies, observation.ledger)
+    held = Held(observation.readable, {}, observation.ledger, prune=False)
+    return not_ours(desire(usable, situation_now(site, observation)), held)
+
+
 def situation_now(site: Site, observation: Observation) -> Situation:
     """The input of a plan besides the policies."""
     return Situation(
@@ -132,6 +145,7 @@ def situation_now(site: Site, observation: Observation) -> Situation:
         catalogs=observation.catalogs,
         capabilities={name: engine.capabilities for name, engine in site.engines.items()},
         ledger=observation.ledger,
+        since=settled_commit(site),
         evaluate=evaluate,
     )
 

@@ -54,6 +54,11 @@ def remember_step(site: Site, step: Step, ref: str, run: str, commit: str) -> Pr
         observed=shown if shown != after else None,
     )
     ledger.record(entry, formerly=formerly)
+    for other in ledger.entries():
+        if other.group == entry.group and other.server not in site.engines:
+            ledger.forget(
+                other.server, other.group
+            )  # its server is no more: a group is at one place, which is this one
     return shown
 
 
@@ -66,7 +71,9 @@ def refresh_ledger(site: Site, proposal: Proposal) -> None:
     pending = {(step.action.server, step.change.group) for step in plan.steps}
     wishes = {(each.server, each.group.name): each for each in proposal.desired.groups}
     stepped = {group for _, group in pending}
-    _use_taken(site, proposal, (each for each in proposal.taken if each.change.name not in stepped))
+    owned = {(entry.server, entry.group) for entry in site.memory.ledger.entries()}
+    ours = {group for server, group in wishes if (server, group) in owned}  # of another one nothing is taken over
+    _use_taken(site, proposal, (each for each in proposal.taken if each.change.name in ours - stepped))
     for entry in site.memory.ledger.entries():
         wish = wishes.get((entry.server, entry.group))
         if wish is not None:

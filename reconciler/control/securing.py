@@ -166,7 +166,9 @@ def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEnt
     return msgspec.structs.replace(policies, sites=sites, groups=groups, exclusions=exclusions, guardrails=rules)
 
 
-def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals | None) -> tuple[Diagnostic, ...]:
+def waiting_findings(
+    secured: Secured, written: SiteDocument, rules: Approvals | None, since: str
+) -> tuple[Diagnostic, ...]:
     """What waits, each with the value that counts meanwhile, what would be opened by it, and who can say yes: an
     approver, or, where the site has none, a person in a terminal."""
     found = []
@@ -181,7 +183,7 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
                     f"{each.kind} {each.name}: {field.field} was changed, and waits though somebody agreed to it: "
                     f"{each.needed}",
                     f"That goes once what else was changed of the group is agreed to. "
-                    f"{whose_yes(approvers=rules is not None)}",
+                    f"{whose_yes(approvers=rules is not None, since=since)}",
                     subject=f"{each.kind} {each.name} {field.field}",
                 )
             )
@@ -209,7 +211,7 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
                 WAITS,
                 Severity.WARNING,
                 f"{what}; until then this counts: {counts}",
-                whose_yes(approvers=rules is not None),
+                whose_yes(approvers=rules is not None, since=since),
                 subject=f"{each.kind} {each.name} {field.field}",
             )
         )

@@ -73,7 +73,7 @@ class Site:
     which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
     clock that never jumps (seconds, `time.monotonic`), `cancelled` those of them that a person cancelled, `leases`
     those that they run under. `elsewhere` are the stores of other sites of the policies: who uses them, and their
-    paths."""
+    paths. `unnamed`: no person said which site this is to be."""
 
     document: SiteDocument
     folder: Path
@@ -89,6 +89,7 @@ class Site:
     cancelled: set[str] = field(default_factory=set)
     leases: JobLeases = field(default_factory=JobLeases)
     elsewhere: tuple[tuple[str, Path], ...] = ()
+    unnamed: bool = False
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from reconciler.control.clock import ALARMS, HEARTBEAT, future_times
 from reconciler.control.evidence import evidence_trouble
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
-from reconciler.control.propose import desired_now, past_glass, state_lost
+from reconciler.control.propose import desired_now, not_ours_now, past_glass, state_lost
 from reconciler.control.securing import ANOTHER_SITE, another_site
 from reconciler.control.site import Site
 from reconciler.control.unfinished import HALF_DONE, UNKNOWN, recovery_findings
@@ -17,6 +17,7 @@ from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replic
 from reconciler.model.documents import PolicySet
 from reconciler.model.names import fold
 from reconciler.plan import AT_RISK, MachineCoverage, Seen, Standing, coverage
+from reconciler.plan.strangers import NOT_OURS, NOT_OWNED
 from reconciler.report import GroupStatus, PointRow, ReplicaStatus, Status
 from reconciler.schedule import View, ahead, newest, next_job
 
@@ -55,6 +56,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
             *observation.findings,
             *foreign,
             *_lost(observation),
+            *(not_ours_now(site, policies, observation) if policies is not None and not foreign else ()),
             *future_times(site, observation),
             *past_glass(site),
             *recovery_findings(site),
@@ -70,8 +72,8 @@ def _lost(observation: Observation) -> tuple[Diagnostic, ...]:
 
 def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnostic, ...]:
     """What `status --check` fails for: a machine that is late, damaged, unseen or not copied yet; a recovery that is
-    half done, or may be; times in the future; evidence that is gone or not ours; policies of another site; a loop that
-    has stopped."""
+    half done, or may be; times in the future; evidence that is gone or not ours; policies of another site, or about
+    groups that nobody owns; a loop that has stopped."""
     found = [
         Diagnostic(
             "RCL6015", Severity.ERROR, _told(row), "See `reconciler status` and `reconciler jobs`.", None, row.name
@@ -81,6 +83,7 @@ def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnosti
     ]
     alarms = ALARMS | EVIDENCE | {HALF_DONE, UNKNOWN, ANOTHER_SITE}
     found += [each for each in now.findings if each.code in alarms and each.severity is Severity.ERROR]
+    found += [each for each in now.findings if each.code in (NOT_OWNED, NOT_OURS)]
     if now.heartbeat is None or now.at - now.heartbeat > oldest_heartbeat:
         last = f"last ran {now.heartbeat:%Y-%m-%d %H:%M} UTC" if now.heartbeat else "has never run"
         found.append(

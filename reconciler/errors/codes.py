@@ -511,6 +511,12 @@ _POLICIES: dict[str, Explanation] = {
         " nothing that it seems to.",
         "Write the name anew with the letters that are meant.",
     ),
+    "RCL1098": Explanation(
+        "an approver without an e-mail address",
+        "Nobody approves what he wrote himself, and who wrote a change stands in its commits as an e-mail address. An"
+        " approver of another name would be nobody's author.",
+        "Write the address that the approver's commits have. A file of allowed signers names the same address.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
@@ -821,7 +827,8 @@ _PLAN: dict[str, Explanation] = {
     "RCL3008": Explanation(
         "somebody else's group",
         "The backup server has a group of the same name that is not in this site's ledger. It is never touched.",
-        "Name the policy differently, or remove the group on the server.",
+        "Take it over with `reconciler apply --adopt GROUP`, name the policy differently, or remove the group on the "
+        "server.",
     ),
     "RCL3009": Explanation(
         "a group without a policy",
@@ -909,9 +916,11 @@ _PLAN: dict[str, Explanation] = {
     "RCL3035": Explanation(
         "an approval that does not count",
         "It ended, its approver is not one of the site's or wrote the change himself, somebody else brought its file, "
-        "it was removed once, or its signature does not hold. Approvals are judged by the rules of the older state.",
-        "Have the change approved anew, by one who did not write it. Where no approver is left who did not, take the "
-        "change back and let somebody else write it; in an emergency `reconciler apply --break-glass REASON`.",
+        "it was removed once, its signature does not hold, or Git cannot tell who wrote the change: the message says "
+        "why. Approvals are judged by the rules of the older state.",
+        "Do as the message says. Mostly: have the change approved anew, by one who did not write it. Where no approver "
+        "is left who did not, take the change back and let somebody else write it; in an emergency `reconciler apply "
+        "--break-glass REASON`.",
     ),
     "RCL3036": Explanation(
         "a weakening that nobody approved",
@@ -961,9 +970,10 @@ _PLAN: dict[str, Explanation] = {
     ),
     "RCL3021": Explanation(
         "a group that nobody owns yet",
-        "A server holds this group just as the policy says, but this product did not make it, so it changes "
-        "nothing of it.",
-        "Nothing has to be done until it is adopted, which a later version does.",
+        "A server holds this group just as the policy says, but it is not in this site's ledger: somebody else made "
+        "it, or its server is called otherwise now. No change of the policy reaches it, so it waits for a person: "
+        "`run` and `apply` end with exit code 5, `status --check` with 9.",
+        "Take it over with `reconciler apply --adopt GROUP`. If it is not meant, give the policy another name.",
     ),
     "RCL3040": Explanation(
         "no saved plan",
@@ -1038,7 +1048,7 @@ _PLAN: dict[str, Explanation] = {
         "too many policies are gone",
         "All of the groups that this product owns on the site have no policy any more, or at least half of them "
         "(from `minimumPopulation` groups on, 5 by default). That looks like a lost or half-copied folder, so no group "
-        "is stopped for it.",
+        "is stopped for it, and it waits for a person: `run` and `apply` end with exit code 5.",
         "Write the policies again. If the groups are to go, have the removal of each approved, or remove fewer at "
         "once.",
     ),
@@ -1173,10 +1183,12 @@ _STORE: dict[str, Explanation] = {
     ),
     "RCL3110": Explanation(
         "a state that comes with the policies",
-        "The database of the state, the note of it in `.reconciler/`, the evidence or a store is a file of the commit. "
-        "By a state it is judged who may approve: whoever may write the policies could bring one of his own, and a "
-        "checkout writes over files that Git was told to ignore.",
-        "Remove it from the repository (`git rm --cached`), and name its folder in .gitignore.",
+        "The database of the state, the note of it in `.reconciler/`, the evidence, a store, or what is read beside "
+        "one of them (the logs of a database) is a file of the commit, in whatever letter case. By a state it is "
+        "judged who may approve: whoever may write the policies could bring one of his own, or a log that lays other "
+        "pages over yours, and a checkout writes over files that Git was told to ignore.",
+        "If it is your own, committed by mistake: `git rm --cached`, and name its folder in .gitignore. Else take "
+        "back the commit that brought it (`git revert`), and where that wrote over yours, restore the state.",
     ),
     "RCL3115": Explanation(
         "a Git repository that does not tell what is checked out",

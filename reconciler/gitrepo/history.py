@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def commits(folder: Path, older: str, newer: str) -> list[Commit]:
     clone is shallow and the range is not whole; `UsageError`, RCL0009, for a commit that is not there.
     """
     span = [resolve(folder, newer), *([f"^{resolve(folder, older)}"] if older else [])]
-    listed = git(folder, "rev-list", "--topo-order", "--reverse", "--parents", "--end-of-options", *span).decode()
+    listed = git(folder, "rev-list", "--topo-order", "--reverse", "--parents", "--end-of-options", *span, "--").decode()
     walked = {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
     headers = {name: _headers(data) for name, data in objects(folder, walked)}
     for name, parents in walked.items():
@@ -83,12 +84,19 @@ def brought(folder: Path, commit: str, *paths: str) -> frozenset[str]:
     return frozenset(headers[name].author for name in found if name not in taken)
 
 
+#: The objects of the files of a commit's parent that have a word, and of those that it wrote itself that have it.
+Carried = tuple[frozenset[str], frozenset[str]]
+
+
 class Gone(msgspec.Struct, frozen=True):
     """What some commit took away: words that were in a file and are in none of those that it wrote, and the paths of
-    links that it removed or led elsewhere."""
+    links that it removed or led elsewhere. `carried`: where a file with a word was written anew, or elsewhere.
+    `linked`: whether any link was ever there."""
 
     words: frozenset[str]
     links: frozenset[str]
+    carried: Mapping[str, frozenset[Carried]] = {}
+    linked: bool = False
 
 
 def gone(folder: Path, commits: Sequence[str], below: Sequence[str], words: re.Pattern[bytes]) -> Gone:
@@ -102,9 +110,12 @@ def gone(folder: Path, commits: Sequence[str], below: Sequence[str], words: re.P
     pairs = [(name, parent) for name in found for parent in headers[name].parents]
     lost: set[str] = set()
     links: set[str] = set()
+    carried: dict[str, set[Carried]] = defaultdict(set)
+    linked = False
     for first in range(0, len(pairs), _AT_ONCE):
         compared = _compared(folder, pairs[first : first + _AT_ONCE], *below)
         links |= {path for changes in compared for path, change in changes.items() if change.old.mode == LINK}
+        linked = linked or any(LINK in (each.old.mode, each.new.mode) for one in compared for each in one.values())
         both = [
             (_files(each.old for each in one.values()), _files(each.new for each in one.values())) for one in compared
         ]
@@ -113,13 +124,24 @@ def gone(folder: Path, commits: Sequence[str], below: Sequence[str], words: re.P
         texts = read_objects(folder, blobs, _LARGEST)
         said = {blob: frozenset(words.findall(text or b"")) for blob, text in texts.items()}
         for old, new in sides:
-            before, after = (frozenset().union(*(said[blob] for blob in side)) for side in (old, new))
-            lost |= {word.decode("utf-8", "replace") for word in before - after}
-    return Gone(frozenset(lost), frozenset(links))
+            before, after = (_by_word(side, said) for side in (old, new))
+            lost |= before.keys() - after.keys()
+            for word in before.keys() & after.keys():
+                carried[word].add((before[word], after[word]))
+    return Gone(frozenset(lost), frozenset(links), {word: frozenset(each) for word, each in carried.items()}, linked)
 
 
 #: A file of more is no policy, so nothing is looked for in it.
 _LARGEST = 8 * 1024 * 1024
+
+
+def _by_word(blobs: Iterable[str], said: Mapping[str, Iterable[bytes]]) -> dict[str, frozenset[str]]:
+    """Word -> those of the objects that say it."""
+    found: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for blob in blobs:
+        for word in said[blob]:
+            found[word.decode("utf-8", "replace")] |= {blob}
+    return dict(found)
 
 
 def _files(entries: Iterable[Entry]) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -37,7 +37,7 @@ from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
-from reconciler.plan.going import on_servers
+from reconciler.plan.going import possible
 from reconciler.plan.guard import guard, guard_documents, last_applied, planned, wants_approval
 from reconciler.plan.lasting import lasting
 from reconciler.plan.lint import lint
@@ -49,7 +49,8 @@ from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.settled import without_kept
 from reconciler.plan.shrink import without_removals
-from reconciler.plan.unagreed import Unstepped, all_as_applied, as_applied, unstepped, with_them
+from reconciler.plan.strangers import NOT_OURS, NOT_OWNED
+from reconciler.plan.unagreed import Unstepped, all_as_applied, as_applied, gone, unstepped, with_them
 from reconciler.plan.unagreed import findings as waiting_findings
 from reconciler.plan.unread import UNREAD
 from reconciler.plan.values import DesiredState, Scope
@@ -66,9 +67,10 @@ class Situation(msgspec.Struct, frozen=True):
 
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
     (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
-    is used up. `agreed` are hashes that somebody said yes to besides. With `glass` broken the policies are believed
-    even where they shrank, and nothing waits that makes no step. `spared` are groups that have a policy which waits
-    and is not among those given: they are not removed. `evaluate` answers for guardrails.
+    is used up. `agreed` are hashes that somebody said yes to besides, `since` is the commit whose policies were last
+    applied ("" for none). With `glass` broken the policies are believed even where they shrank, and nothing waits that
+    makes no step. `spared` are groups that have a policy which waits and is not among those given: they are not
+    removed. `evaluate` answers for guardrails.
     """
 
     site: str
@@ -81,6 +83,7 @@ class Situation(msgspec.Struct, frozen=True):
     ledger: Sequence[LedgerEntry]
     approvals: tuple[Approved, ...] = ()
     agreed: frozenset[str] = frozenset()
+    since: str = ""
     adopt: tuple[str, ...] = ()
     scope: Scope = Scope()
     spent: Cost = Cost()
@@ -116,26 +119,41 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     steps = whole.plan.steps
     if situation.scope != Scope():  # what lies outside of the scope has its steps, which others ask for
         steps = _propose(policies, msgspec.structs.replace(situation, scope=Scope())).plan.steps
+    spec = spec_of(policies, situation.site)
+    approvers = spec is not None and spec.approvals is not None
+    removed = _unagreed(gone(policies, situation.ledger, steps), situation) if approvers else ()
     found = unstepped(policies, whole.desired, situation.ledger, steps)
-    if not found:
-        return whole
-    said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}
-    held = tuple(each for each in found if not situation.glass and each.field.change_hash not in said)
+    held = _unagreed(found, situation)
     names = {each.change.name for each in held}
     taken = tuple(each for each in found if each.change.name not in names)
+    more = waiting_findings((*held, *removed), approvers=approvers, since=situation.since)
     if not held:
-        return _taking(whole, taken, situation)
+        return _taking(_waiting(whole, more, removed), taken, situation)
     kept = _propose(as_applied(policies, situation.ledger, held), situation)
-    more: tuple[Diagnostic, ...] = ()
     if _claimed_twice(kept) and not _claimed_twice(whole):
         policies, besides = all_as_applied(policies, situation.site, situation.ledger)
-        kept, more, taken = _propose(policies, situation), with_them(besides, held), ()
-    spec = spec_of(policies, situation.site)
-    more += waiting_findings(held, approvers=spec is not None and spec.approvals is not None)
-    kept = msgspec.structs.replace(
-        kept, plan=_with(kept.plan, more), permitted=_with(kept.permitted, more), waiting=held
+        kept, taken = _propose(policies, situation), ()
+        more += with_them(besides, held)
+    more += tuple(  # a yes alone would not help those
+        msgspec.structs.replace(each, severity=Severity.WARNING)
+        for each in whole.plan.findings
+        if each.code in (NOT_OWNED, NOT_OURS)
     )
-    return _taking(kept, taken, situation)
+    return _taking(_waiting(kept, more, (*held, *removed)), taken, situation)
+
+
+def _unagreed(found: Iterable[Unstepped], situation: Situation) -> tuple[Unstepped, ...]:
+    """What of it nobody said yes to."""
+    said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}
+    return tuple(each for each in found if not situation.glass and each.field.change_hash not in said)
+
+
+def _waiting(proposal: Proposal, found: tuple[Diagnostic, ...], waiting: tuple[Unstepped, ...]) -> Proposal:
+    """The proposal with what waits besides its steps."""
+    if not found:
+        return proposal
+    plan, permitted = _with(proposal.plan, found), _with(proposal.permitted, found)
+    return msgspec.structs.replace(proposal, plan=plan, permitted=permitted, waiting=waiting)
 
 
 def _taking(proposal: Proposal, taken: tuple[Unstepped, ...], situation: Situation) -> Proposal:
@@ -168,10 +186,8 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt, situation.clusters
     )
     difference = diff(desired, held)
-    asked = tuple(
-        each for each in difference.changes if each.verb is not Verb.STOP or each.group not in situation.spared
-    )
-    there, nowhere = on_servers(asked, spec_of(policies, situation.site))
+    spec = spec_of(policies, situation.site)
+    there, nowhere = possible(difference.changes, spec, situation.spared, situation.since)
     within = _within(there, situation.scope)
     world = world_of(situation)
     judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
@@ -208,7 +224,6 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         scope=situation.scope.told,
         approvals=tuple(each for each in approvals if each.name in covering),
     )
-    spec = spec_of(policies, situation.site)
     ends = {(change.server, change.group, change.verb): change.after for change in hashed}
     plan = _seal(head, weigh(order(hashed), world, spec), known, ends)
     if not asks:
@@ -259,11 +274,6 @@ def _believed(
         {name for document in written for name in document.spec.renamed_from},
         least if least is not None else MINIMUM_POPULATION,
     )
-
-
-def _asked(changes: Sequence[Change], situation: Situation) -> tuple[Change, ...]:
-    """The changes without the stop of a group whose policy waits."""
-    return tuple(each for each in changes if each.verb is not Verb.STOP or each.group not in situation.spared)
 
 
 def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:

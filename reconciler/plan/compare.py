@@ -109,11 +109,15 @@ def _changed(kind: str, before: Placed[Any], after: Placed[Any], older: PolicySe
         kept = [guard for guard in guards(older, old) if guard not in lost]
         note = "its kind, labels and name take it out of these guardrails"
         place = after.positions.at("metadata")
-        fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note, of))
-    if guards(older, old) and (read := read_by(older, old, new)):
-        note = f"these guardrails read what it is called and labelled with: {', '.join(read)}"
+        seen = {"of": of, "before": _as_seen(old), "after": _as_seen(new)}
+        fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note, seen))
+    mild = [field for field in fields if field.direction is Direction.NEUTRAL]
+    if guards(older, old) and (read := read_by(older, old, new, [field.field for field in mild])):
+        note = f"these guardrails read what it is called and labelled with, or what else changed: {', '.join(read)}"
         place = after.positions.at("metadata")
-        fields.append(_field(kind, name, "readBy", read, read, Direction.WEAKENS, place, note, of))
+        was = _as_seen(old) | {field.field: field.before for field in mild}
+        now = _as_seen(new) | {field.field: field.after for field in mild}
+        fields.append(_field(kind, name, "readBy", was, now, Direction.WEAKENS, place, note, {"of": of, "by": read}))
     if name != formerly:
         place = after.positions.at("metadata", "name")
         fields.insert(0, _field(kind, name, "metadata.name", formerly, name, Direction.NEUTRAL, place))
@@ -159,6 +163,11 @@ def _compared(kind: str, rule: Rule, before: Placed[Any], after: Placed[Any]) ->
         existing = after.document.spec.existing_points
         direction, note = of_release(existing), f"machines that leave get no new points; existing points: {existing}"
     return _field(kind, name, rule.path, shown_old, shown_new, direction, place, note, _told_by(before.document))
+
+
+def _as_seen(document: Any) -> dict[str, Any]:
+    """What a guardrail sees of a document besides its fields: its name and labels."""
+    return {"name": document.metadata.name, "labels": dict(sorted(document.metadata.labels.items()))}
 
 
 def _told_by(document: Any) -> Any:

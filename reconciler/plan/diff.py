@@ -31,6 +31,7 @@ from reconciler.plan.globs import glob_matches
 from reconciler.plan.lasting import moved_to
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
+from reconciler.plan.strangers import not_owned
 from reconciler.plan.terms import is_default_rpo
 from reconciler.plan.values import DesiredGroup, DesiredState
 
@@ -66,6 +67,12 @@ def diff(desired: DesiredState, held: Held) -> Difference:
     return _Differ(desired, held).diff()
 
 
+def not_ours(desired: DesiredState, held: Held) -> tuple[Diagnostic, ...]:
+    """The groups of the policies of which their servers hold one that is not in the ledger: nothing of these policies
+    is in force."""
+    return _Differ(desired, held).not_ours()
+
+
 class _Differ:
     def __init__(self, desired: DesiredState, held: Held) -> None:
         self.desired = desired
@@ -92,6 +99,13 @@ class _Differ:
         order = sorted(self.changes, key=lambda change: (change.server, change.group, change.verb))
         changes, wrong = naming(order, self.held.catalogs)
         return Difference(changes, (*self.findings, *wrong))
+
+    def not_ours(self) -> tuple[Diagnostic, ...]:
+        for group in self.desired.groups:
+            stranger = self._stranger(group)
+            if stranger is not None:
+                self._not_ours(group, stranger)
+        return tuple(self.findings)
 
     def _entry(self, desired: DesiredGroup) -> LedgerEntry | None:
         """What we own under the group's name, else under an earlier name that nobody uses now."""
@@ -232,22 +246,7 @@ class _Differ:
     # --- Findings ----------------------------------------------------------------------------------------
 
     def _not_ours(self, desired: DesiredGroup, seen: ObservedGroup) -> None:
-        if seen.group == desired.group:
-            self._say(
-                "RCL3021",
-                Severity.WARNING,
-                f"{desired.server} has the group {desired.group.name} just as it is written, but it is not owned",
-                f"Nothing is done to it until it is adopted: --adopt {desired.group.name}.",
-                desired.place(""),
-            )
-            return
-        self._say(
-            "RCL3008",
-            Severity.ERROR,
-            f"{desired.server} already has a group {seen.group.display_name!r} that this product did not make",
-            f"It is not touched. Take it over with --adopt {desired.group.name}, or give the policy another name.",
-            desired.place(""),
-        )
+        self.findings.append(not_owned(desired, seen, self.held.ledger, self.held.catalogs))
 
     def _rounded(self, desired: DesiredGroup, kept: tuple[Rounded, ...]) -> None:
         """The server did not take what was applied as it is; trying again would only repeat that."""

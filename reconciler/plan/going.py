@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 
 from reconciler.errors import Diagnostic, Severity
-from reconciler.model import Change, LedgerEntry
+from reconciler.model import Change, LedgerEntry, Verb
 from reconciler.model.documents import Placed, PolicySet, SiteDocument, SiteSpec
 from reconciler.plan.consent import AsApplied, written_since
 from reconciler.plan.lasting import lasting
@@ -48,23 +48,27 @@ def still_needed(
     return found
 
 
-def on_servers(changes: Sequence[Change], spec: SiteSpec | None) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
+def possible(
+    changes: Sequence[Change], spec: SiteSpec | None, spared: Container[str], since: str
+) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
     """The changes without those of a group that would be made on a server that the site has not: a document as it was
-    last applied may name one that went. With a finding for each."""
+    last applied may name one that went. With a finding for each. And without stopping those `spared`, whose policies
+    wait. `since` is the commit whose policies were last applied."""
+    asked = tuple(each for each in changes if each.verb is not Verb.STOP or each.group not in spared)
     if spec is None:
-        return tuple(changes), ()
+        return asked, ()
     servers = {each.name for each in spec.servers}
-    lost = {each.group: each for each in changes if each.after is not None and each.server not in servers}
+    lost = {each.group: each for each in asked if each.after is not None and each.server not in servers}
     found = tuple(
         Diagnostic(
             WAITS,
             Severity.WARNING,
             f"nothing is done to the group {name}: as it was last applied it is on {each.server}, which the site has "
             "no more, and nobody agreed to what was changed of it since",
-            whose_yes(approvers=spec.approvals is not None),
+            whose_yes(approvers=spec.approvals is not None, since=since),
             each.location,
             f"ProtectionGroup {name}",
         )
         for name, each in sorted(lost.items())
     )
-    return tuple(each for each in changes if each.group not in lost), found
+    return tuple(each for each in asked if each.group not in lost), found

@@ -9,6 +9,9 @@ from reconciler.errors import Diagnostic, Severity
 from reconciler.model import Change, Verb
 from reconciler.plan.budget import MINIMUM_POPULATION
 
+#: So many policies are gone that nothing is stopped for it.
+TOO_MANY_GONE = "RCL3062"
+
 _SHOWN = 5
 
 
@@ -49,7 +52,7 @@ def without_removals(
         return everything, ()
     names = ", ".join(stopped[:_SHOWN]) + (f" and {len(stopped) - _SHOWN} more" if len(stopped) > _SHOWN else "")
     finding = Diagnostic(
-        "RCL3062",
+        TOO_MANY_GONE,
         Severity.WARNING,
         f"{len(gone)} of {len(owned)} groups that we own have no policy any more, so these are not stopped: {names}",
         "Write their policies again. If they are to go, have the removal of each approved, or remove fewer at once.",

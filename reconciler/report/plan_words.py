@@ -195,14 +195,14 @@ def _row(field: FieldChange, names: dict[str, str]) -> Row:
 
 
 def waits(plan: Plan) -> bool:
-    """Whether a change of the site itself, of its guardrails or approvers waits for somebody's yes."""
+    """Whether something that no step carries waits for a person."""
     return unagreed.waits(plan.findings)
 
 
 def headline(plan: Plan) -> str:
     """Counts by verb and by direction."""
     if not plan.steps and waits(plan):
-        return "Nothing can be done until somebody agrees to what waits; see the warnings."
+        return "Nothing can be done until a person agrees to what waits, or acts; see the warnings."
     if not plan.steps:
         return "Nothing to do: the servers are as the policies say."
     verbs = [step.change.verb for step in plan.steps]

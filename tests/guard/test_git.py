@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -140,6 +141,86 @@ def test_a_shallow_clone_says_what_to_fetch(divided: Reviewed, tmp_path_factory:
     assert said.code == 5
     assert "RCL0016" in said.err
     assert "fetch-depth: 0" in said.err
+
+
+# --- Where Git cannot tell who wrote it -----------------------------------------------------------------------------
+
+
+def _shallow(site: Reviewed, depth: int) -> None:
+    """The root is deployed from a clone that has only the last commits."""
+    clone = site.root.parent / f"{site.root.name}-clone"
+    words = ("git", "clone", "-q", "--depth", str(depth), f"file://{site.root}", str(clone))
+    subprocess.run(words, check=True, capture_output=True)
+    shutil.rmtree(site.root / ".git")
+    shutil.move(clone / ".git", site.root / ".git")
+
+
+def _with_the_range(site: Reviewed) -> None:
+    """The range is there; what may have been removed before it is not."""
+    _shallow(site, 3)
+
+
+def _cut(site: Reviewed) -> None:
+    _shallow(site, 1)
+
+
+def _no_git(site: Reviewed) -> None:
+    shutil.rmtree(site.root / ".git")
+
+
+def _another_history(site: Reviewed) -> None:
+    """The commit that was applied last is no more, after the branch was written anew."""
+    shutil.rmtree(site.root / ".git")
+    site.git("init", "-q", "-b", "main")
+    site.commit("all of it", author=BOB)
+
+
+def _no_address(site: Reviewed) -> None:
+    """Who weakened has no e-mail; the approval is Alice's."""
+    site.git("reset", "-q", "--soft", "base")
+    site.git("reset", "-q")
+    site.git("add", "policies/gold.yaml")
+    site.git("commit", "-qm", "shorter", "--author=n <>")
+    site.commit("approved", author=ALICE)
+
+
+UNKNOWN: dict[str, tuple[Callable[[Reviewed], None], str, str]] = {
+    "a shallow clone": (_cut, "the history is cut off", "git fetch --unshallow"),
+    "a shallow clone with the range": (_with_the_range, "nobody knows whether it was taken back", "fetch-depth: 0"),
+    "no Git": (_no_git, "is in no Git repository", "in a clone of the policies' repository"),
+    "another history": (_another_history, "is not in this repository", "git fetch origin"),
+    "no address": (_no_address, "has no address of its author", "git config user.email"),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_why_nobody_knows_who_wrote_it_is_told_with_a_way_out(divided: Reviewed, case: str) -> None:
+    make, why, remedy = UNKNOWN[case]
+    divided.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    divided.commit("shorter", author=MALLORY)
+    divided.approved("base", "HEAD", by=ALICE)
+    make(divided)
+    for words in (("apply", "--yes", *T1), ("run", "--once", "--now", "2026-03-11T12:00Z")):
+        ended = divided(*words)
+        said = " ".join((ended.out + ended.err).split())
+        assert said.count("RCL3035") == 1, said
+        assert why in said
+        assert remedy in said
+        assert "Have it approved anew" not in said
+        assert "name the author with --author" not in said
+        assert ended.code == 5, said
+    assert divided.groups()["gold"][0] == "P5D"
+    assert json.loads(divided("points", "one", "--format", "json").out), "no point was made"
+
+
+def test_whom_a_person_names_as_the_author_counts_where_git_cannot_tell(divided: Reviewed) -> None:
+    """The way out that is told without Git is one."""
+    divided.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    divided.commit("shorter", author=MALLORY)
+    divided.approved("base", "HEAD", by=ALICE)
+    _no_git(divided)
+    assert divided.apply("--author", MALLORY).code == 0
+    assert divided.groups()["gold"][0] == "P2D"
 
 
 def test_without_the_look_at_the_work_tree_it_counts(divided: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
