@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from reconciler.control.site import Site
 from reconciler.control.states import State, read_state, side_of
 from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
 from reconciler.model import Approved, LedgerEntry
-from reconciler.model.comparison import DocumentChange
+from reconciler.model.comparison import DocumentChange, DocumentVerb
 from reconciler.model.documents import (
     ApprovalDocument,
     Approvals,
@@ -45,11 +45,19 @@ from reconciler.protocols import ApprovalUse
 
 
 class Known(msgspec.Struct, frozen=True, rename="camel"):
-    """The site as it was last applied, the commit of its policies, and the text of its allowed signers."""
+    """The site as it was last applied, the commit of its policies, and the text of its allowed signers. `removed`:
+    groups whose documents had gone by then, though nothing was done to them (prune: false), each with the commit that
+    was settled before that."""
 
     document: SiteDocument
     commit: str
     signers: str | None
+    removed: Mapping[str, str] = {}
+
+    def before(self, change: DocumentChange) -> str:
+        """The commit that was settled before the change was written; "" for none."""
+        removed = change.kind == "ProtectionGroup" and change.verb is DocumentVerb.REMOVED
+        return self.removed.get(change.name, self.commit) if removed else self.commit
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -84,7 +92,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     except ReconcilerError as error:
         changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
-    told = frozenset(authors) or _authors(bench.root, policies, since, changed)
+    told = frozenset(authors) or _authors(bench.root, policies, _settled(known), changed)
     wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told, None)
     signing = in_use(signers)
     name = bench.document.metadata.name
@@ -97,7 +105,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         bench.today,
         changed or frozenset(),
         bench.uses,
-        wrote=_wrote(bench, policies, since, changed, changes) if not authors else everybody,
+        wrote=_wrote(bench, policies, known, changed, changes) if not authors else everybody,
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
@@ -129,15 +137,15 @@ def _of_the_guard(bench: Bench, policies: PolicySet) -> tuple[DocumentChange, ..
 def _wrote(
     bench: Bench,
     policies: PolicySet,
-    since: str,
+    known: Known | None,
     uncommitted: frozenset[str] | None,
     changes: Callable[[], tuple[DocumentChange, ...]],
 ) -> Callable[[str], frozenset[str] | None]:
     """Who wrote a change, by its hash; None where that cannot be told."""
     root = bench.root
 
-    @lru_cache(maxsize=1)
-    def look() -> Blame | None:
+    @cache
+    def look(since: str) -> Blame | None:
         head = gitrepo.head(root) if uncommitted is not None else ""
         found = blame(root, since, head) if head else None
         if found is None:
@@ -147,8 +155,10 @@ def _wrote(
 
     def of(digest: str) -> frozenset[str] | None:
         own = [(each, field.field) for each in changes() for field in each.fields if field.change_hash == digest]
-        found = look() if own else None
-        told = [found.wrote(*each) if found is not None else None for each in own]
+        told = []
+        for change, field in own:
+            found = look(known.before(change) if known is not None else "")
+            told.append(found.wrote(change, field) if found is not None else None)
         return frozenset().union(*(each for each in told if each)) if told and all(told) else None
 
     return of
@@ -250,7 +260,7 @@ def last_applied(site: Site) -> Known | None:
 def _known(told: dict[str, Any] | None) -> Known | None:
     if told is None:
         return None
-    return Known(site_as_told(told["document"]), told["commit"], told["signers"])
+    return Known(site_as_told(told["document"]), told["commit"], told["signers"], told.get("removed", {}))
 
 
 def site_as_told(told: dict[str, Any]) -> SiteDocument:
@@ -299,8 +309,13 @@ def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str
     return checked_out(root, rules)[1] if gitrepo.is_repository(root) else None
 
 
+def _settled(known: Known | None) -> frozenset[str]:
+    """The commits after which everything was written that is not settled."""
+    return frozenset({known.commit, *known.removed.values()} if known is not None else {""})
+
+
 def _authors(
-    root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None
+    root: Path, policies: PolicySet, settled: frozenset[str], changed: frozenset[str] | None
 ) -> frozenset[str] | Diagnostic:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
     where one does not say whose it is. Where Git cannot tell: why, and what to do."""
@@ -310,10 +325,11 @@ def _authors(
         )
     found = {gitrepo.identity(root)} if changed else set()
     try:
-        if since and not (gitrepo.is_revision(root, since) or gitrepo.is_shallow(root)):
-            raise _not_here(root, since)
-        older = _then(root, since) if since else Side("", EMPTY)
-        return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
+        now = Side("", policies, names_of(policy_files(root)))
+        for since in sorted(settled):
+            _check_history(root, since)
+            found |= wrote(root, _then(root, since) if since else Side("", EMPTY), now)
+        return frozenset(found)
     except ReconcilerError as error:
         return error.diagnostic
 
@@ -324,8 +340,22 @@ _IN_A_CLONE = (
 )
 
 
-def _not_here(root: Path, since: str) -> ConsentNeeded:
-    return ConsentNeeded(
+def _check_history(root: Path, since: str) -> None:
+    """Raises where the commit whose policies were last applied is not here, or not in the past of what is checked out:
+    then no commit says who took its work back."""
+    if not since or gitrepo.is_shallow(root):
+        return
+    if gitrepo.is_revision(root, since):
+        if not gitrepo.is_ancestor(root, since, gitrepo.head(root)):
+            raise ConsentNeeded(
+                "RCL0016",
+                f"the commit {since[:12]}, whose policies were last applied, is not in the history of what is checked "
+                "out: the branch was set back or written anew, so who wrote what is otherwise now cannot be told",
+                f"Merge it (`git merge {since[:12]}`), and make what weakens by a commit of its own.",
+                subject=str(root),
+            )
+        return
+    raise ConsentNeeded(
         "RCL0016",
         f"the commit {since[:12]}, whose policies were last applied, is not in this repository, so who wrote what came "
         "since cannot be told",

@@ -58,15 +58,39 @@ def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
 
 
 def weigh_guard(settled: Guard, written: Guard, agreed: frozenset[str] | None) -> Weighed:
-    """What counts, with `agreed` for the hashes that somebody agreed to; None: all of them."""
-    waiting, hashes = [], set()
+    """What counts now, with `agreed` for the hashes that somebody agreed to; None: all of them.
+
+    A guardrail that goes, or asks for less, weakens nothing where another one asks for as much: but one that waits does
+    not ask yet, so what relies on it waits with it.
+    """
+    weighed = _weigh(settled, written, agreed, ())
+    while more := _relying(settled, weighed, agreed):
+        weighed = _weigh(settled, written, agreed, more)
+    return weighed
+
+
+def _relying(settled: Guard, weighed: Weighed, agreed: frozenset[str] | None) -> tuple[Waiting, ...]:
+    """The changes of guardrails that wait, once some of these weaken by what counts; none where none does."""
+    if agreed is None:
+        return ()
+    found = [
+        Waiting(change.kind, change.name, field)
+        for change in changes(settled, weighed.guard)
+        for field in change.fields
+        if change.kind == "Guardrail" and field.direction.needs_consent and field.change_hash not in agreed
+    ]
+    return (*(each for each in weighed.waiting if each.kind == "Guardrail"), *found) if found else ()
+
+
+def _weigh(settled: Guard, written: Guard, agreed: frozenset[str] | None, relying: Sequence[Waiting]) -> Weighed:
+    waiting, hashes = list(relying), set()
     for change in changes(settled, written):
         for field in change.fields:
             if not field.direction.needs_consent:
                 continue
             if agreed is None or field.change_hash in agreed:
                 hashes.add(field.change_hash)
-            else:
+            elif not any((each.kind, each.name) == (change.kind, change.name) for each in relying):
                 waiting.append(Waiting(change.kind, change.name, field))
     site = _site(settled.site, written.site, {field.field.field for field in waiting if field.kind == "Site"})
     signers, path = _signers(settled), _signers_path(written)
