@@ -16,7 +16,7 @@ from reconciler.cli.wishes import only_authors
 from reconciler.control.agreeing import Agreement, agree_again, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
-from reconciler.control.begun import note_ran, ran_here
+from reconciler.control.begun import note_begun_anew
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
@@ -78,7 +78,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     ) as site:
         _first(site)
         if adopting:
-            _runs_this(place, policies, site)
+            note_begun_anew(place, site.name, {each.document.metadata.name for each in policies.policies.sites})
         tidy(site)
         _, proposal = _propose(site, policies, wish)
         if proposal.waiting and _takes_documents(site, proposal, consent):
@@ -112,13 +112,6 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             codes = [waits, _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
-
-
-def _runs_this(place: Path, policies: Policies, site: Site) -> None:
-    """Who begins anew with another site says by that which one `run` takes here from now on."""
-    ran = ran_here(place)
-    if ran and ran not in {each.document.metadata.name for each in policies.policies.sites}:
-        note_ran(place, site.name)
 
 
 def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:

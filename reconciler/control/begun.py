@@ -4,7 +4,7 @@ not taken for a site that begins."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from reconciler import encoded, files, gitrepo
-from reconciler.errors import ReconcilerError, Refused, Unreachable
+from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, Unreachable
 from reconciler.model import Lineage
 from reconciler.model.documents import SiteDocument
 
@@ -62,6 +62,25 @@ def note_ran(root: Path, site: str) -> None:
         if not path.exists() or _ran(root) != site:
             files.make_folder(path.parent)
             files.write_whole(path, msgspec.json.encode(Ran(site)))
+
+
+def beside(site: str, others: Iterable[str]) -> Diagnostic:
+    """That the policies have other sites beside the one that is run: nobody runs those."""
+    return Diagnostic(
+        "RCL0002",
+        Severity.WARNING,
+        f"the policies have another site: {', '.join(others)}. This goes on with {site}, which was run here before, and "
+        "with nothing else",
+        f"Say which site is run here: `reconciler run --site {site}`. Each other one wants a run of its own.",
+        subject="policies",
+    )
+
+
+def note_begun_anew(root: Path, site: str, known: Container[str]) -> None:
+    """A person begins anew with a site: `run` takes it from now on, where the one of before has no policy any more."""
+    ran = ran_here(root)
+    if ran and ran not in known:
+        note_ran(root, site)
 
 
 def ran_here(root: Path) -> str:

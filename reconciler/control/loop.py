@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 from watchfiles import watch
 
-from reconciler.control.begun import note_ran
+from reconciler.control.begun import beside, note_ran
 from reconciler.control.bounds import Bounds
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.evidence import evidence_unfit
@@ -243,17 +243,7 @@ class _Worker:
         others = sorted({each.document.metadata.name for each in policies.sites} - mine)
         if not others:
             return ()
-        return (
-            Diagnostic(
-                "RCL0002",
-                Severity.WARNING,
-                f"the policies have another site: {', '.join(others)}. This goes on with {self.site.name}, which was "
-                "run here before, and with nothing else",
-                f"Say which site is run here: `reconciler run --site {self.site.name}`. Each other one wants a run of "
-                "its own.",
-                subject="policies",
-            ),
-        )
+        return (beside(self.site.name, others),)
 
     def work(self, patience: timedelta = timedelta(0), confirm_clock: bool = False) -> None:
         """Ticks and runs jobs until nothing is left to do at this moment. The site's lease is held for the ticks alone.

@@ -17,7 +17,7 @@ from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replic
 from reconciler.model.documents import PolicySet
 from reconciler.model.names import fold
 from reconciler.plan import AT_RISK, MachineCoverage, Seen, Standing, coverage
-from reconciler.plan.diff import NOT_OURS, NOT_OWNED
+from reconciler.plan.strangers import NOT_OURS, NOT_OWNED
 from reconciler.report import GroupStatus, PointRow, ReplicaStatus, Status
 from reconciler.schedule import View, ahead, newest, next_job
 

@@ -35,7 +35,7 @@ from reconciler.model.preflight import Check
 from reconciler.plan.budget import MINIMUM_POPULATION
 from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
-from reconciler.plan.diff import NOT_OURS, NOT_OWNED, Held, diff
+from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
 from reconciler.plan.guard import guard, guard_documents, last_applied, planned, wants_approval
 from reconciler.plan.lint import lint
@@ -47,6 +47,7 @@ from reconciler.plan.prerequisites import prerequisites, unmet
 from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.settled import without_kept
 from reconciler.plan.shrink import without_removals
+from reconciler.plan.strangers import NOT_OURS, NOT_OWNED
 from reconciler.plan.unagreed import (
     Unstepped,
     all_as_applied,

@@ -30,15 +30,13 @@ from reconciler.plan.former import still_meant
 from reconciler.plan.globs import glob_matches
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
+from reconciler.plan.strangers import told_not_ours
 from reconciler.plan.terms import is_default_rpo
 from reconciler.plan.values import DesiredGroup, DesiredState
 
 #: Which reason names a change that has several: what a person did comes before what the world did.
 _LOUDEST = (Reason.POLICY_CHANGED, Reason.CHANGED_OUTSIDE, Reason.MACHINES_CHANGED)
 
-
-#: A group that a policy is about and that nobody owns, as it is written or otherwise: nothing of the policy reaches it.
-NOT_OWNED, NOT_OURS = "RCL3021", "RCL3008"
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -248,32 +246,7 @@ class _Differ:
     # --- Findings ----------------------------------------------------------------------------------------
 
     def _not_ours(self, desired: DesiredGroup, seen: ObservedGroup) -> None:
-        name, server = desired.group.name, desired.server
-        elsewhere = self._applied_where(desired)
-        take = f"Take it over with `reconciler apply --adopt {name}`, or give the policy another name."
-        if seen.group == desired.group:
-            self._say(
-                NOT_OWNED,
-                Severity.WARNING,
-                f"{server} has the group {name} just as it is written, but it is not owned{elsewhere}",
-                f"No change of its policy reaches it until it is adopted. {take}",
-                desired.place(""),
-            )
-            return
-        self._say(
-            NOT_OURS,
-            Severity.ERROR,
-            f"{server} already has a group {seen.group.display_name!r} that this product did not make{elsewhere}",
-            f"It is not touched. {take}",
-            desired.place(""),
-        )
-
-    def _applied_where(self, desired: DesiredGroup) -> str:
-        """The servers of which we own a group of that name, and which are not there: one of them may be this one, by
-        another name."""
-        names = {desired.group.name, *desired.formerly}
-        known = {entry.server for entry in self.held.ledger if entry.group in names} - set(self.held.catalogs)
-        return f"; it was applied on {', '.join(sorted(known))}, which is not there any more" if known else ""
+        self.findings.append(told_not_ours(desired, seen, self.held.ledger, self.held.catalogs))
 
     def _rounded(self, desired: DesiredGroup, kept: tuple[Rounded, ...]) -> None:
         """The server did not take what was applied as it is; trying again would only repeat that."""

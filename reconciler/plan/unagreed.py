@@ -18,9 +18,9 @@ from reconciler.model.comparison import DocumentChange, DocumentField
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import decode, inline
 from reconciler.plan.consent import field_of, written_since
-from reconciler.plan.diff import NOT_OWNED
 from reconciler.plan.direction import FIELDS
 from reconciler.plan.shrink import TOO_MANY_GONE
+from reconciler.plan.strangers import NOT_OWNED
 from reconciler.plan.values import AUTO, DesiredGroup, DesiredState
 
 #: What waits, and no step of a plan carries: any document, and the site's list of approvers.

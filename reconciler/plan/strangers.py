@@ -1,0 +1,39 @@
+"""Strangers: a group of the policies, one of its name that is not ours on its server -> what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from reconciler.errors import Diagnostic, Severity
+from reconciler.model import LedgerEntry, ObservedGroup
+from reconciler.plan.values import DesiredGroup
+
+#: A group that a policy is about and that nobody owns, as it is written or otherwise: nothing of the policy reaches it.
+NOT_OWNED, NOT_OURS = "RCL3021", "RCL3008"
+
+
+def told_not_ours(
+    desired: DesiredGroup, seen: ObservedGroup, ledger: Iterable[LedgerEntry], servers: Container[str]
+) -> Diagnostic:
+    """Whose group it may be, and how it becomes ours. Where we own one of its name on a server that is not among
+    `servers`, that may be this one, by another name."""
+    name, server = desired.group.name, desired.server
+    names = {name, *desired.formerly}
+    known = sorted({entry.server for entry in ledger if entry.group in names and entry.server not in servers})
+    elsewhere = f"; it was applied on {', '.join(known)}, which is not there any more" if known else ""
+    take = f"Take it over with `reconciler apply --adopt {name}`, or give the policy another name."
+    if seen.group == desired.group:
+        return Diagnostic(
+            NOT_OWNED,
+            Severity.WARNING,
+            f"{server} has the group {name} just as it is written, but it is not owned{elsewhere}",
+            f"No change of its policy reaches it until it is adopted. {take}",
+            desired.place(""),
+        )
+    return Diagnostic(
+        NOT_OURS,
+        Severity.ERROR,
+        f"{server} already has a group {seen.group.display_name!r} that this product did not make{elsewhere}",
+        f"It is not touched. {take}",
+        desired.place(""),
+    )
