@@ -69,8 +69,8 @@ def beside(site: str, others: Iterable[str]) -> Diagnostic:
     return Diagnostic(
         "RCL0002",
         Severity.WARNING,
-        f"the policies have another site: {', '.join(others)}. This goes on with {site}, which was run here before, and "
-        "with nothing else",
+        f"the policies have another site: {', '.join(others)}. This goes on with {site}, which was run here before, "
+        "and with nothing else",
         f"Say which site is run here: `reconciler run --site {site}`. Each other one wants a run of its own.",
         subject="policies",
     )
