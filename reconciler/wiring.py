@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from reconciler.control.begun import (
-    begun,
-    check_not_brought,
-    check_place,
-    note_begun,
-    ran_here,
-    state_gone,
-    state_lost,
-)
+from reconciler.control.begun import begun, check_place, note_begun, ran_here, state_gone, state_lost
 from reconciler.control.bounds import Bounds
+from reconciler.control.brought import check_not_brought
 from reconciler.control.securing import may_open
 from reconciler.control.site import Site, Stop
 from reconciler.control.stores import keeper_of
@@ -123,6 +116,8 @@ def open_site(
         if not adopting:
             _check_state(root, written, policies)
         document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
+        if document != written:  # what waits is not opened: what it was before is
+            check_not_brought(root, document)
     spec = document.spec
     inventories: dict[str, Inventory] = {}
     disks: dict[str, Disks] = {}
@@ -281,6 +276,7 @@ def look(
         return read_inventory(exported), ()
     seen: dict[str, ClusterSnapshot] = {}
     bounds = Bounds(root)
+    check_not_brought(root, document)
     document = _settled(root, document, clock)
     for cluster in document.spec.clusters:
         with bounds.about(f"the cluster {cluster.name}"):

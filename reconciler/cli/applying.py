@@ -16,7 +16,7 @@ from reconciler.cli.wishes import only_authors
 from reconciler.control.agreeing import Agreement, agree_again, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
-from reconciler.control.begun import note_begun_anew
+from reconciler.control.begun import note_ran, ran_here
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
@@ -78,7 +78,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     ) as site:
         _first(site)
         if adopting:
-            note_begun_anew(place, site.name, {each.document.metadata.name for each in policies.policies.sites})
+            _runs_this(place, policies, site)
         tidy(site)
         _, proposal = _propose(site, policies, wish)
         if proposal.waiting and _takes_documents(site, proposal, consent):
@@ -104,7 +104,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             refresh_ledger(site, again)
             learn_agreed(site, again.desired, seen)
             note_and_record(site, seen)
-            applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent))
+            applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent, wish.authors))
             whole = agreement.plan.plan_hash == again.plan.plan_hash and wish.scope == Scope()
             settled = whole and not applied.left and not again.waiting
             record_site(site, policies.policies, settled=settled, glass=bool(consent.glass))
@@ -112,6 +112,12 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             codes = [waits, _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
+
+
+def _runs_this(place: Path, policies: Policies, site: Site) -> None:
+    """Who begins anew with another site says by that which one `run` takes here from now on."""
+    if ran_here(place) not in {"", *(each.document.metadata.name for each in policies.policies.sites)}:
+        note_ran(place, site.name)
 
 
 def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:
@@ -128,7 +134,7 @@ def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent
         if not agreement.plan.steps:
             return ExitCode.SUCCESS
         agreement = _agreed_steps(site, agreement, consent)
-        return _done(site, policies, agreement, _mandate(site, agreement, consent))
+        return _done(site, policies, agreement, _mandate(site, agreement, consent, authors))
 
 
 def resume(root: Path | None, name: str | None, now: str | None, run: str | None) -> int:
@@ -263,9 +269,9 @@ def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanWish
 # --- Agreeing --------------------------------------------------------------------------------------------------
 
 
-def _mandate(site: Site, agreement: Agreement, consent: Consent) -> Mandate:
+def _mandate(site: Site, agreement: Agreement, consent: Consent, authors: tuple[str, ...] = ()) -> Mandate:
     said = "--break-glass" if consent.glass else "--yes" if consent.yes else "asked in a terminal"
-    return mandate_of(site, "apply", said, glass=consent.glass, withheld=agreement.withheld)
+    return mandate_of(site, "apply", said, glass=consent.glass, withheld=agreement.withheld, authors=authors)
 
 
 def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:

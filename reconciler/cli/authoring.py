@@ -234,7 +234,7 @@ def diff(
     inventory: Inventory = None,
     author: Annotated[
         list[str] | None,
-        typer.Option("--author", metavar="EMAIL", help="Who wrote the change; else the authors of the commits."),
+        typer.Option("--author", metavar="EMAIL", help="Who wrote the change too, besides the authors of the commits."),
     ] = None,
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Exit 5 when what weakens protection is not approved.")

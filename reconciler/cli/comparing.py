@@ -97,8 +97,12 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
         return ExitCode.SUCCESS
     judges = judges_of(before)
     mine: dict[str, set[str]] = {}
+    silent: set[str] = set()
     for change, field in found.unapproved:
-        for site in judged_by(change, before.policies, after.policies, judges) or ("",):
+        sites = judged_by(change, before.policies, after.policies) or ("",)
+        speaking = [each for each in sites if each in judges]
+        silent |= set(sites) - set(speaking) if speaking else set()
+        for site in speaking or sites:
             mine.setdefault(site, set()).update({field.change_hash} & chosen)
     specs = tuple(
         _spec(judges.get(site), f"{before.called}, site {site}", consent, tuple(sorted(hashes)), site)
@@ -106,6 +110,8 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
         if hashes
     )
     out(comparison_text(found, paint_for(sys.stdout)))
+    for site in sorted(silent):
+        note(f"The site {site} names no approvers: `diff` goes on asking; a person says yes in a terminal.")
     return _written(place, specs, consent, yes=yes)
 
 

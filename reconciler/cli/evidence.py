@@ -17,6 +17,7 @@ from reconciler.cli.options import Format
 from reconciler.cli.screen import note, out, paint_for, tell
 from reconciler.cli.session import find_root, parse_time
 from reconciler.control.auditing import protection, sources_of
+from reconciler.control.brought import check_not_brought
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.sealing import NAMESPACE, anchor
 from reconciler.control.sealing import seal as seal_evidence
@@ -136,6 +137,7 @@ def _kept(root: Path | None, name: str | None, folder: Path | None) -> _Kept:
     else:
         place = find_root(root)
         site = choose_site(read_or_last_good(place, reading=True).policies, name)
+        check_not_brought(place, site)
         evidence = EvidenceFolder.of(state_path(place, site))
         kept = _Kept(evidence, site.metadata.name, ZoneInfo(site.spec.time_zone), _trouble(state_path(place, site)))
     if not kept.evidence.segments():

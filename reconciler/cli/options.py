@@ -114,5 +114,5 @@ Groups = Annotated[
 ]
 Authors = Annotated[
     list[str] | None,
-    typer.Option("--author", metavar="EMAIL", help="Who wrote the policies since; else the authors of the commits."),
+    typer.Option("--author", metavar="EMAIL", help="Who wrote the policies too, besides the commits' authors."),
 ]

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler.cli.screen import ask, note, out, somebody_there
 from reconciler.cli.session import find_root, target
+from reconciler.control.brought import check_not_brought
 from reconciler.control.policies import read_or_last_good
 from reconciler.control.restoring import Opened, Restored, opened
 from reconciler.control.restoring import restore as put_in_place
@@ -59,7 +60,9 @@ def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, anoth
 
 def _site(root: Path | None, name: str | None) -> tuple[Path, SiteDocument]:
     place = find_root(root)
-    return place, choose_site(read_or_last_good(place).policies, name)
+    document = choose_site(read_or_last_good(place).policies, name)
+    check_not_brought(place, document)
+    return place, document
 
 
 def _text(found: Opened, zone: ZoneInfo) -> str:

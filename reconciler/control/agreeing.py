@@ -138,11 +138,17 @@ def _deletions(steps: Iterable[Step]) -> Iterator[Diagnostic]:
 
 
 def mandate_of(
-    site: Site, command: str, consent: str, *, glass: str = "", withheld: frozenset[str] = frozenset()
+    site: Site,
+    command: str,
+    consent: str,
+    *,
+    glass: str = "",
+    withheld: frozenset[str] = frozenset(),
+    authors: tuple[str, ...] = (),
 ) -> Mandate:
     """On whose word a plan of the policies as they are now is applied."""
     commit, differing = noted_commit(site.folder, (site.document.spec.approvals,))
-    return Mandate(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld)
+    return Mandate(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld, authors)
 
 
 def _approved(plan: Plan, approvals: Iterable[Approved]) -> Plan:

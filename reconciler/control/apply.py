@@ -44,8 +44,8 @@ from reconciler.protocols import Run
 
 class Mandate(msgspec.Struct, frozen=True):
     """On whose word a plan is applied: the command, how somebody agreed, the policies' commit and whether there was
-    more than it, the CI job, the reason for passing over approvals, budgets and windows ("" for keeping them), and
-    the ids of the steps that wait for somebody's yes."""
+    more than it, the CI job, the reason for passing over approvals, budgets and windows ("" for keeping them), the
+    ids of the steps that wait for somebody's yes, and whom somebody named as authors besides those that Git tells."""
 
     command: str
     consent: str = ""
@@ -54,6 +54,7 @@ class Mandate(msgspec.Struct, frozen=True):
     ci: str = ""
     glass: str = ""
     withheld: frozenset[str] = frozenset()
+    authors: tuple[str, ...] = ()
 
 
 class Waiting(msgspec.Struct, frozen=True, rename="camel"):
@@ -148,7 +149,7 @@ def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate, *, fir
         hold_evidence(site)
     run = new_run(site, plan, held, mandate)
     site.memory.journal.begin(run, plan)
-    record_run(site, run, run.plan_hash, mandate.consent, first=first)
+    record_run(site, run, run.plan_hash, mandate.consent, mandate.authors, first=first)
     record_approvals(site, run.id, plan.approvals if plan is not None else ())
     if mandate.glass:
         record_glass(site, run)

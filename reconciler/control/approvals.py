@@ -31,6 +31,18 @@ def everybody(change: str) -> frozenset[str] | None:
     return None
 
 
+def besides(
+    wrote: Callable[[str], frozenset[str] | None], named: frozenset[str]
+) -> Callable[[str], frozenset[str] | None]:
+    """Who wrote a change, and whom somebody named besides."""
+
+    def of(change: str) -> frozenset[str] | None:
+        told = wrote(change)
+        return told | named if told is not None else None
+
+    return of
+
+
 def _by_its_approver(placed: Placed[ApprovalDocument]) -> str:
     return ""
 
@@ -148,8 +160,7 @@ def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: Court) -> st
         return f"Have it approved anew by {' or '.join(others)}: `reconciler approve`."
     if all(barred[each] == _NO_ADDRESS for each in changes):
         return (
-            "Take the change back and commit it anew with an address (`git config user.email`). Or say who wrote it: "
-            "`reconciler apply --author EMAIL`."
+            "Take the change back, and once that is applied commit it anew with an address (`git config user.email`)."
         )
     return (
         "No approver is left who may: take the change back and let somebody else write it (a squash merge names "

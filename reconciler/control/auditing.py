@@ -150,6 +150,7 @@ class _Replay:
             ci=run.get("ci", ""),
             plan_hash=run.get("planHash", ""),
             consent=run.get("consent", ""),
+            authors=tuple(run.get("authors", ())),
             glass=run.get("glass", ""),
             fields=tuple(body.get("fields", ())),
             approvals=tuple(given[name] for name in sorted(named) if name in given),

@@ -4,20 +4,20 @@ not taken for a site that begins."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from reconciler import encoded, files, gitrepo
-from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, Unreachable
+from reconciler import encoded, files
+from reconciler.errors import Refused, Unreachable
 from reconciler.model import Lineage
-from reconciler.model.documents import SiteDocument
 
-_KEEP = ".reconciler"
-_RAN = f"{_KEEP}/run.json"
+#: The folder in the root with what the site remembers.
+KEEP = ".reconciler"
+_RAN = f"{KEEP}/run.json"
 _LONGEST = 4096
 _NOTE = re.compile(r"state-(.+)\.json", re.DOTALL)
 
@@ -37,7 +37,7 @@ def note_begun(root: Path, site: str, lineage: Lineage | None, path: Path, now: 
     said = begun(root, site)
     if said is None or (said.state, said.path) != (lineage.id, str(path)):
         with suppress(OSError):
-            files.make_folder(root / _KEEP)
+            files.make_folder(root / KEEP)
             files.write_whole(_place(root, site), msgspec.json.encode(Begun(lineage.id, str(path), now)))
 
 
@@ -64,28 +64,9 @@ def note_ran(root: Path, site: str) -> None:
             files.write_whole(path, msgspec.json.encode(Ran(site)))
 
 
-def beside(site: str, others: Iterable[str]) -> Diagnostic:
-    """That the policies have other sites beside the one that is run: nobody runs those."""
-    return Diagnostic(
-        "RCL0002",
-        Severity.WARNING,
-        f"the policies have another site: {', '.join(others)}. This goes on with {site}, which was run here before, "
-        "and with nothing else",
-        f"Say which site is run here: `reconciler run --site {site}`. Each other one wants a run of its own.",
-        subject="policies",
-    )
-
-
-def note_begun_anew(root: Path, site: str, known: Container[str]) -> None:
-    """A person begins anew with a site: `run` takes it from now on, where the one of before has no policy any more."""
-    ran = ran_here(root)
-    if ran and ran not in known:
-        note_ran(root, site)
-
-
 def ran_here(root: Path) -> str:
     """The site that `run` ran here without its name, else the only one that has a state that was used from here; ""
-    where that is not known. Neither note can come with the policies: `check_not_brought`."""
+    where that is not known. Neither note can come with the policies: `brought.check_not_brought`."""
     if (root / _RAN).exists():
         return _ran(root)
     noted = _noted(root)
@@ -129,49 +110,6 @@ def check_place(
             raise _other_state(earlier, name, path, f"another site, {site}, which begins, in the place of {name}")
 
 
-def check_not_brought(root: Path, site: SiteDocument, commit: str | None = None) -> None:
-    """Raises `Refused`, RCL3110, where the state of the site, the note of it, its evidence or a store of its servers
-    is a file of the repository that the policies come with: whoever may write them could bring a state by which he is
-    the approver, and a checkout writes over files that Git was told to ignore. Looked at is the `commit`, else what is
-    checked out."""
-    try:
-        commit = commit if commit is not None else gitrepo.head(root)
-    except ReconcilerError:
-        return  # no commit can make Git fail; where it does, backups go on, and no approval counts (`judging`)
-    if not commit:
-        return
-    places = set()
-    for _, kept in kept_places(site):
-        for place, base in ((root / kept, root), ((root / kept).resolve(), root.resolve())):
-            if place.is_relative_to(base) and place != base:
-                places.add(place.relative_to(base).as_posix())
-    brought = [*gitrepo.entries(root, commit, *sorted(places))]
-    brought += [place for place in sorted(places) if gitrepo.brings(root, commit, place)]
-    if brought:
-        raise _brought(root / brought[0])
-
-
-def kept_places(site: SiteDocument) -> Iterator[tuple[str, str]]:
-    """Where the site keeps what it knows and what it stored: what it is, and the path as the policies name it."""
-    yield "what the site remembers", _KEEP
-    for server in site.spec.servers:
-        if server.engine.embedded is not None:
-            yield f"the store of {server.name}", server.engine.embedded.path
-    if site.spec.state.sqlite is not None:
-        path = Path(site.spec.state.sqlite.path)
-        yield "the state", path.as_posix()
-        yield "the evidence", path.with_suffix(".evidence").as_posix()
-
-
-def _brought(path: Path) -> Refused:
-    return Refused(
-        "RCL3110",
-        f"{path} comes with the repository of the policies: it is nothing that was kept here",
-        "Remove it from the repository (`git rm --cached`), and name it in .gitignore. Nothing was opened.",
-        subject=str(path),
-    )
-
-
 def _other_state(said: Begun, site: str, path: Path, now: str) -> Refused:
     return Refused(
         "RCL3106",
@@ -184,7 +122,7 @@ def _other_state(said: Begun, site: str, path: Path, now: str) -> Refused:
 
 def _noted(root: Path) -> list[str]:
     """The sites of which the root has a note."""
-    found = (_NOTE.fullmatch(each.name) for each in (root / _KEEP).glob("state-*.json"))
+    found = (_NOTE.fullmatch(each.name) for each in (root / KEEP).glob("state-*.json"))
     return sorted(each[1] for each in found if each is not None)
 
 
@@ -212,4 +150,4 @@ def state_lost(said: Begun, path: Path) -> Refused:
 
 
 def _place(root: Path, site: str) -> Path:
-    return root / _KEEP / f"state-{site}.json"
+    return root / KEEP / f"state-{site}.json"

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import gitrepo
-from reconciler.control.approvals import Court, approved, covering, removals
+from reconciler.control.approvals import Court, approved, besides, covering, removals
 from reconciler.control.authorship import wrote
-from reconciler.control.begun import check_not_brought
 from reconciler.control.blame import Blame, blame, lazily, onward, taken_back, unbrought
+from reconciler.control.brought import check_not_brought
 from reconciler.control.offline import Sight, desired_offline
 from reconciler.control.policies import checked_out, names_of
 from reconciler.control.states import State, changed, judges_of, side_of, text_of
@@ -24,7 +24,7 @@ from reconciler.model.comparison import Comparison, CoverageShift, DocumentChang
 from reconciler.model.documents import ApprovalDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
 from reconciler.plan.compare import deletions, shifts
 from reconciler.plan.guard import compared, guard, guard_documents
-from reconciler.plan.signers import in_use
+from reconciler.plan.signers import KIND, in_use
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -36,9 +36,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
-    """Everything that differs. Raises `Refused`, RCL3110, where the newer commit brings what is kept, not written."""
-    for placed in (*older.policies.sites, *newer.policies.sites) if newer.commit else ():
-        check_not_brought(root, placed.document, newer.commit)
+    """Everything that differs. Raises `Refused`, RCL3110, where the newer commit, or the one that is
+    checked out, brings what is kept, not written."""
+    for placed in (*older.policies.sites, *newer.policies.sites):
+        check_not_brought(root, placed.document, newer.commit or None)
     changes = changed(older, newer)
     judged = _judged(root, older, newer, asked, changes)
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
@@ -87,8 +88,8 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
     before = frozenset(placed.document.spec.id for placed in older.policies.approvals)
     covered: dict[str, dict[str, str]] = {}
     found: list[Diagnostic] = []
-    judges = judges_of(older)
-    for site, rules in judges.items() or {"": None}.items():
+    judges = {name: judges_of(older).get(name) for name in _sites(older.policies)} or {"": None}
+    for site, rules in judges.items():
         signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
         signing = in_use(text_of(signers))
         court = Court(
@@ -111,22 +112,39 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
     return _Judged(covered, tuple(found))
 
 
-def judged_by(change: DocumentChange, older: PolicySet, newer: PolicySet, judges: Iterable[str]) -> tuple[str, ...]:
-    """The sites by whose approvals the change is judged: its own, or all where it concerns all of them."""
-    own = _site_of(change, older) or _site_of(change, newer)
-    every = tuple(judges)
-    return (own,) if own in every else every
+def judged_by(change: DocumentChange, older: PolicySet, newer: PolicySet) -> tuple[str, ...]:
+    """The sites of the older state by whose approvals the change is judged: its own, or all where it concerns all of
+    them. One of them that names no approvers says no: nobody speaks for it but who is at its terminal."""
+    there = _sites(older)
+    own = [each for each in there if each in _sites_of(change, older, newer)]
+    return tuple(own or there)
 
 
-def _site_of(change: DocumentChange, policies: PolicySet) -> str:
+def _sites(policies: PolicySet) -> list[str]:
+    return [placed.document.metadata.name for placed in policies.sites]
+
+
+def _sites_of(change: DocumentChange, older: PolicySet, newer: PolicySet) -> set[str]:
+    """Whose a document is. A group is its old site's, which loses it; an exclusion takes machines from each of its
+    sites; a file of signers lets people sign in every site that names it."""
     if change.kind == "Site":
-        return change.formerly or change.name
+        return {change.formerly or change.name}
+    if change.kind == KIND:
+        every = (each.document for each in (*older.sites, *newer.sites))
+        judging = ((each.metadata.name, each.spec.approvals) for each in every)
+        return {site for site, rules in judging if rules is not None and rules.allowed_signers == change.name}
     named = {change.name, change.formerly}
-    groups = [(each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.groups]
-    others = [
-        (each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.exclusions
-    ]
-    return next((site for kind, name, site in (*groups, *others) if kind == change.kind and name in named), "")
+
+    def of(policies: PolicySet) -> set[str]:
+        groups = [
+            (each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.groups
+        ]
+        others = [
+            (each.document.kind, each.document.metadata.name, each.document.spec.site) for each in policies.exclusions
+        ]
+        return {site for kind, name, site in (*groups, *others) if kind == change.kind and name in named}
+
+    return of(older) | of(newer) if change.kind == "Exclusion" else of(older) or of(newer)
 
 
 def _approved_by(
@@ -135,7 +153,7 @@ def _approved_by(
     """Hash of each change that is approved -> the approval; of what concerns several sites, by all of them."""
     found: dict[str, str] = {}
     for change in changes:
-        sites = judged_by(change, older, newer, judged.covered)
+        sites = judged_by(change, older, newer)
         for field in change.fields:
             names = [judged.covered[site].get(field.change_hash, "") for site in sites]
             if names and all(names):
@@ -148,18 +166,17 @@ _UNKNOWN = Diagnostic(
     "RCL3035",
     Severity.WARNING,
     "no commit of it has an address of its author, and Git has none of whoever is at work (`user.email`)",
-    "Name who wrote it: `--author EMAIL`. Or compare commits that have an address.",
+    "Compare commits that have an address. Of two folders name who wrote what differs: `--author EMAIL`.",
 )
 
 
 def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[str] | None:
-    """Who wrote the change: by its commits, else whom the command names, else whoever is at work."""
-    if asked.authors:
-        return frozenset(asked.authors)
+    """Who wrote the change: by its commits, and whom the command names; without commits whom it names, else whoever is
+    at work."""
     own = gitrepo.identity(root)
     if not older.commit:
-        return frozenset({own}) if own else None
-    found = frozenset() if newer.commit else frozenset({own})
+        return frozenset(asked.authors or ({own} if own else ())) or None
+    found = frozenset(asked.authors) | (frozenset() if newer.commit else {own})
     found |= wrote(root, side_of(older), side_of(newer))
     return found if found - {""} else None
 
@@ -171,7 +188,7 @@ def _wrote(
     by_hash = {field.change_hash: (change, field.field) for change in changes for field in change.fields}
 
     def look() -> Blame | None:
-        if asked.authors or not older.commit:
+        if not older.commit:
             return None
         found = blame(root, older.commit, newer.commit or gitrepo.head(root))
         if found is None or newer.commit:
@@ -185,7 +202,7 @@ def _wrote(
         told = found() if own is not None else None
         return told.wrote(*own) if told is not None and own is not None else None
 
-    return of
+    return besides(of, frozenset(asked.authors))
 
 
 def _unbrought(root: Path, older: State, newer: State) -> Callable[[Placed[ApprovalDocument]], str]:

@@ -39,9 +39,12 @@ _MAKES_POINTS = (JobKind.INITIAL_REPLICA, JobKind.SYNCHRONIZATION, JobKind.EXPRE
 # --- Runs ------------------------------------------------------------------------------------------------------
 
 
-def record_run(site: Site, run: Run, plan_hash: str, consent: str, *, first: bool = False) -> None:
-    """A run began. `consent` says who agreed how: ``terminal``, ``--yes``, ``approvals``, ``loop``. With `first` it is
-    written before anything else is done: raises where the evidence cannot take it."""
+def record_run(
+    site: Site, run: Run, plan_hash: str, consent: str, authors: Iterable[str] = (), *, first: bool = False
+) -> None:
+    """A run began. `consent` says who agreed how: ``terminal``, ``--yes``, ``approvals``, ``loop``; `authors` are those
+    whom somebody named. With `first` it is written before anything else is done: raises where the evidence cannot take
+    it."""
     body = {
         "command": run.command,
         "actor": run.actor,
@@ -49,6 +52,7 @@ def record_run(site: Site, run: Run, plan_hash: str, consent: str, *, first: boo
         "fence": run.fence,
         "planHash": plan_hash,
         "consent": consent,
+        "authors": sorted(authors),
         "commit": run.commit,
         "ci": run.ci,
         "glass": run.glass,

@@ -11,8 +11,9 @@ from typing import Protocol
 import msgspec
 from watchfiles import watch
 
-from reconciler.control.begun import beside, note_ran
+from reconciler.control.beside import beside
 from reconciler.control.bounds import Bounds
+from reconciler.control.brought import check_not_brought
 from reconciler.control.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, run_jobs, start
 from reconciler.control.evidence import evidence_unfit
 from reconciler.control.job_leases import running_here
@@ -229,21 +230,9 @@ class _Worker:
         self.summary.count(done, current=policies.current)
         if not policies.kept:
             self.summary.troubles += (ExitCode.FAILURE,)
-        self.tell((*self._before, *self._beside(policies.policies), *done.findings))
+        self.tell((*self._before, *beside(self.site, self.root, policies.policies), *done.findings))
         self.watcher.ticked(done)
         return done
-
-    def _beside(self, policies: PolicySet) -> tuple[Diagnostic, ...]:
-        """Remembers that this site is the one that is run here without its name, and says where others are beside it:
-        nobody runs those."""
-        if not self.site.unnamed:
-            return ()
-        note_ran(self.root, self.site.name)
-        mine = {self.site.name, (self.site.written or self.site.document).metadata.name}
-        others = sorted({each.document.metadata.name for each in policies.sites} - mine)
-        if not others:
-            return ()
-        return (beside(self.site.name, others),)
 
     def work(self, patience: timedelta = timedelta(0), confirm_clock: bool = False) -> None:
         """Ticks and runs jobs until nothing is left to do at this moment. The site's lease is held for the ticks alone.
@@ -368,9 +357,14 @@ class _Worker:
                 return
 
     def _site_changed(self) -> bool:
-        """Whether the site is written otherwise, or may be opened otherwise, than it was opened."""
+        """Whether the site is written otherwise, or may be opened otherwise, than it was opened; or not at all, since
+        what it keeps came with a commit."""
         policies = read_or_last_good(self.root).policies
         written = self.site.written or self.site.document
+        try:
+            check_not_brought(self.root, written)
+        except Refused:
+            return True  # opening it anew says so, and ends with what was kept whole
         mine = (each.document for each in policies.sites if each.document.metadata.name == written.metadata.name)
         if next(mine, None) != written:
             return True

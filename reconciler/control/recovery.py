@@ -11,7 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from reconciler.control.apply import Mandate
-from reconciler.control.begun import kept_places
+from reconciler.control.brought import kept_places
 from reconciler.control.dispatch import POLL_SECONDS, Watcher, run_jobs
 from reconciler.control.evidence import record_end, record_run
 from reconciler.control.job_leases import job_lease
@@ -142,8 +142,8 @@ def _check_folder(site: Site, folder: Path) -> None:
 
 def _own_places(site: Site) -> Iterator[tuple[str, Path]]:
     yield "the policies", site.folder / FOLDER
-    for what, place in kept_places(site.document):
-        yield what, site.folder / place
+    for kept in kept_places(site.document):
+        yield kept.what, site.folder / kept.path
     for cluster in site.document.spec.clusters:
         if cluster.inventory.directory is not None:
             yield f"the cluster {cluster.name}", site.folder / cluster.inventory.directory.path

@@ -511,6 +511,12 @@ _POLICIES: dict[str, Explanation] = {
         " nothing that it seems to.",
         "Write the name anew with the letters that are meant.",
     ),
+    "RCL1098": Explanation(
+        "an approver without an e-mail address",
+        "Nobody approves what he wrote himself, and who wrote a change stands in its commits as an e-mail address. An"
+        " approver of another name would be nobody's author.",
+        "Write the address that the approver's commits have. A file of allowed signers names the same address.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",
@@ -1177,10 +1183,12 @@ _STORE: dict[str, Explanation] = {
     ),
     "RCL3110": Explanation(
         "a state that comes with the policies",
-        "The database of the state, the note of it in `.reconciler/`, the evidence or a store is a file of the commit. "
-        "By a state it is judged who may approve: whoever may write the policies could bring one of his own, and a "
-        "checkout writes over files that Git was told to ignore.",
-        "Remove it from the repository (`git rm --cached`), and name its folder in .gitignore.",
+        "The database of the state, the note of it in `.reconciler/`, the evidence, a store, or what is read beside "
+        "one of them (the logs of a database) is a file of the commit, in whatever letter case. By a state it is "
+        "judged who may approve: whoever may write the policies could bring one of his own, or a log that lays other "
+        "pages over yours, and a checkout writes over files that Git was told to ignore.",
+        "If it is your own, committed by mistake: `git rm --cached`, and name its folder in .gitignore. Else take "
+        "back the commit that brought it (`git revert`), and where that wrote over yours, restore the state.",
     ),
     "RCL3115": Explanation(
         "a Git repository that does not tell what is checked out",

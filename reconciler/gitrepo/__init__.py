@@ -6,6 +6,7 @@ overridden, the caller's are not read, and only commands are used that look at o
 attributes can name filters (ADR 12).
 """
 
+from reconciler.gitrepo.call import top_of
 from reconciler.gitrepo.checkout import changed_files, identity
 from reconciler.gitrepo.history import Commit, Gone, authors, brought, commits, gone, is_ancestor, merge_bases
 from reconciler.gitrepo.objects import (
@@ -13,12 +14,12 @@ from reconciler.gitrepo.objects import (
     LINK,
     SUBMODULE,
     Entry,
-    brings,
     entries,
     head,
     is_repository,
     is_revision,
     is_shallow,
+    listed,
     read_files,
     read_objects,
     resolve,
@@ -37,7 +38,6 @@ __all__ = [
     "brought",
     "changed_files",
     "commits",
-    "brings",
     "entries",
     "gone",
     "head",
@@ -46,8 +46,10 @@ __all__ = [
     "is_repository",
     "is_revision",
     "is_shallow",
+    "listed",
     "merge_bases",
     "read_files",
     "read_objects",
     "resolve",
+    "top_of",
 ]

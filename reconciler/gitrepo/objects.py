@@ -127,13 +127,21 @@ def entries(folder: Path, commit: str, *below: str) -> dict[str, Entry]:
     return found
 
 
-def brings(folder: Path, commit: str, path: str) -> bool:
-    """Whether the commit has a file or link at the path, relative to `folder`, or a submodule at or above it."""
-    parts = path.split("/")
-    places = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
-    listing = git(folder, "ls-tree", "-z", commit, "--", *places).decode("utf-8", "surrogateescape")
-    found = [entry.partition("\t") for entry in filter(None, listing.split("\0"))]
-    return any(not meta.startswith(FOLDER) and name in places for meta, _, name in found)
+def listed(folder: Path, commit: str, below: Iterable[str]) -> dict[str, dict[str, Entry]]:
+    """Each of the folders, by its path from the top of the repository ("" for that itself; all of them equally deep)
+    -> what the commit has in it, by name."""
+    paths = list(below)
+    found: dict[str, dict[str, Entry]] = {path: {} for path in paths}
+    for first in range(0, len(paths), _AT_ONCE):
+        asked = [f"{path}/" for path in paths[first : first + _AT_ONCE] if path]
+        listing = git(folder, "ls-tree", "-z", "--full-tree", commit, "--", *asked).decode("utf-8", "surrogateescape")
+        for entry in filter(None, listing.split("\0")):
+            meta, _, path = entry.partition("\t")
+            mode, _, blob = meta.split()
+            above, _, name = path.rpartition("/")
+            if above in found:
+                found[above][name] = Entry(mode, blob)
+    return found
 
 
 #: So many paths are asked for by one call: a command line has an end.

@@ -22,8 +22,8 @@ class Consent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 class Decision(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A step that changed how a data source was protected, with the run that did it. `fields` are what it changed of
-    the group, as the record has them; `glass` why approvals, budgets or windows were passed over, "" if they were not.
-    """
+    the group, as the record has them; `authors` whom somebody named as such; `glass` why approvals, budgets or windows
+    were passed over, "" if they were not."""
 
     at: datetime
     run: str
@@ -39,6 +39,7 @@ class Decision(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     ci: str = ""
     plan_hash: str = ""
     consent: str = ""
+    authors: tuple[str, ...] = ()
     glass: str = ""
     fields: tuple[dict[str, Any], ...] = ()
     approvals: tuple[Consent, ...] = ()

@@ -30,7 +30,7 @@ from reconciler.plan.former import still_meant
 from reconciler.plan.globs import glob_matches
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
-from reconciler.plan.strangers import told_not_ours
+from reconciler.plan.strangers import not_owned
 from reconciler.plan.terms import is_default_rpo
 from reconciler.plan.values import DesiredGroup, DesiredState
 
@@ -246,7 +246,7 @@ class _Differ:
     # --- Findings ----------------------------------------------------------------------------------------
 
     def _not_ours(self, desired: DesiredGroup, seen: ObservedGroup) -> None:
-        self.findings.append(told_not_ours(desired, seen, self.held.ledger, self.held.catalogs))
+        self.findings.append(not_owned(desired, seen, self.held.ledger, self.held.catalogs))
 
     def _rounded(self, desired: DesiredGroup, kept: tuple[Rounded, ...]) -> None:
         """The server did not take what was applied as it is; trying again would only repeat that."""

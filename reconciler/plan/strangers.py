@@ -1,4 +1,4 @@
-"""Strangers: a group of the policies, one of its name that is not ours on its server -> what is said of it."""
+"""Strangers: a group that a policy is about, one of its name on the server that nobody owns -> what is said of it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from reconciler.plan.values import DesiredGroup
 NOT_OWNED, NOT_OURS = "RCL3021", "RCL3008"
 
 
-def told_not_ours(
+def not_owned(
     desired: DesiredGroup, seen: ObservedGroup, ledger: Iterable[LedgerEntry], servers: Container[str]
 ) -> Diagnostic:
-    """Whose group it may be, and how it becomes ours. Where we own one of its name on a server that is not among
-    `servers`, that may be this one, by another name."""
+    """`servers` are those that are there."""
     name, server = desired.group.name, desired.server
-    names = {name, *desired.formerly}
-    known = sorted({entry.server for entry in ledger if entry.group in names and entry.server not in servers})
-    elsewhere = f"; it was applied on {', '.join(known)}, which is not there any more" if known else ""
+    elsewhere = _applied_where(desired, ledger, servers)
     take = f"Take it over with `reconciler apply --adopt {name}`, or give the policy another name."
     if seen.group == desired.group:
         return Diagnostic(
@@ -37,3 +34,11 @@ def told_not_ours(
         f"It is not touched. {take}",
         desired.place(""),
     )
+
+
+def _applied_where(desired: DesiredGroup, ledger: Iterable[LedgerEntry], servers: Container[str]) -> str:
+    """The servers of which we own a group of that name, and which are not there: one of them may be this one, by
+    another name."""
+    names = {desired.group.name, *desired.formerly}
+    known = {entry.server for entry in ledger if entry.group in names and entry.server not in servers}
+    return f"; it was applied on {', '.join(sorted(known))}, which is not there any more" if known else ""

@@ -93,6 +93,7 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
     origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []
     origin += [f"CI {decision.ci}"] if decision.ci else []
     origin += [f"consent {decision.consent}"] if decision.consent else []
+    origin += [f"named as authors: {', '.join(decision.authors)}"] if decision.authors else []
     lines = [f"  {label:<12} {safe(by)}, {at}", f"               {safe(', '.join(origin))}"]
     lines += (
         f"               approved by {safe(each.by)} until {each.until}: {safe(each.reason)} ({safe(each.name)})"

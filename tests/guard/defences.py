@@ -17,7 +17,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.cli import applying
 from reconciler.cli import evidence as evidence_command
-from reconciler.control import agreeing, approvals, authorship, blame, judging, securing, states, using
+from reconciler.control import agreeing, approvals, authorship, blame, brought, judging, securing, states, using
 from reconciler.control import compare as comparing
 from reconciler.gitrepo import history
 from reconciler.model import Direction, Plan
@@ -181,6 +181,8 @@ SOMEBODY = put(comparing, "wrote", lambda *words: _wrote(*words) or _ROBOT)
 BROUGHT = everywhere(blame.unbrought, lambda *words: "")
 #: That an approval which some commit removed counts no more.
 TAKEN_BACK = everywhere(blame.taken_back, lambda *words: "")
+#: That those whom Git tells stay, whoever else is named.
+TOLD_BY_GIT = put(judging, "_authors", lambda *words: frozenset())
 #: That a repository which cannot be read is not taken for none.
 THERE = put(judging, "_uncommitted", lambda *words: None)
 BLAMED = everywhere(blame.blame, lambda *words: None)
@@ -221,6 +223,8 @@ def _as_git_tells(folder: Path, older: str, newer: str) -> list[gitrepo.Commit]:
 
 
 OWN_WORD = put(gitrepo, "commits", _as_git_tells)
+#: That what lies beside a database is a part of it, and that file systems take other names for ours.
+BESIDE = put(brought, "_means", lambda name, want: name == want.names[0])
 #: And who brought an approval, who is asked about one that is not committed too.
 WORK_TREE = both(put(gitrepo, "changed_files", lambda *words: set()), UNBROUGHT)
 
@@ -242,9 +246,16 @@ def _older_is_unknown(stack: ExitStack) -> None:
     stack.enter_context(patch.object(comparing, "Court", court))
 
 
+def _judging(older: Any) -> tuple[str, ...]:
+    """The sites that name approvers."""
+    return tuple(each.document.metadata.name for each in older.sites if each.document.spec.approvals is not None)
+
+
 USE = put(using, "_use", lambda *words: None)
 OLDER_APPROVALS = _older_is_unknown
 ELSEWHERE = both(put(approvals, "_elsewhere", lambda spec, court: ""), UNBROUGHT)
+#: That a site whose own approvers say nothing of a change is not spoken for by those of another.
+OWN_JUDGES = put(comparing, "judged_by", lambda change, older, newer: _judging(older))
 LASTING_AGREEMENT = put(applying, "AGREED_FOR", timedelta(days=3650))
 
 

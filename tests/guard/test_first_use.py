@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from reconciler import wiring
 from reconciler.control.begun import note_begun
+from reconciler.control.brought import check_not_brought
+from reconciler.control.loop import Summary, Watcher, _Worker
+from reconciler.errors import Refused
 from reconciler.store import Opening, open_memory
+from reconciler.wiring import RehearsedClock, open_site
+from tests.fakes import NOON
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, BOB, MALLORY, T1, Reviewed, divided_of
 
@@ -185,13 +194,170 @@ def test_a_note_that_was_written_over_is_not_none(site: Reviewed) -> None:
     assert not (site.root / "var" / "other.db").exists()
 
 
-@pytest.mark.parametrize(
-    "place", ["var/hq.db", "var/mabs-01/server.db", "var/hq.evidence/000001.jsonl", ".reconciler/x"]
+#: What we read, or SQLite does, and what some file system takes for it.
+OURS = (
+    "var/hq.db",
+    "var/hq.db-wal",
+    "var/hq.db-shm",
+    "var/hq.db-journal",
+    "var/hq.db-mj0A1B2C3D4",
+    "var/hq.db.format-1.tar",
+    "var/.hq.db.restoring/hq.db",
+    "var/hq.evidence/000001.jsonl",
+    "var/hq.evidence.lost-20260310T120000Z/x",
+    "var/mabs-01/server.db",
+    "var/mabs-01/server.db-journal",
+    "var/mabs-01/volumes/vol-1/1/catalog.db-wal",
+    ".reconciler/x",
+    "VAR/hq.db",
+    "var/Hq.DB-Wal",
+    "var/hq.db-wal.",
+    "var/hq.d\u200db-wal",
+    "var/HQ~1.DB-",
+    "var/mabs-01/x",
+    "Var/MABS-01/server.db",
+    ".Reconciler/x",
+    "var",
 )
-def test_a_commit_that_would_write_over_what_is_kept_is_stopped_in_review(site: Reviewed, place: str) -> None:
-    """Git writes over files that it was told to ignore when such a commit is checked out."""
-    blob = site.git("hash-object", "-w", "policies/gold.yaml")
+#: What has nothing to do with it.
+OTHERS = (
+    "var/hq.dbx",
+    "var/hq2.db",
+    "var/mabs-01-notes.md",
+    "var/mabs-012/server.db",
+    ".reconciler-demo",
+    "hq.db",
+    "varx",
+)
+
+
+def committed(site: Reviewed, place: str, content: str = "") -> None:
+    """As a commit brings it: Git writes over files that it was told to ignore when one is checked out."""
+    blob = content or site.git("hash-object", "-w", "policies/gold.yaml")
     site.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{place}")
     site.git("-c", f"user.email={MALLORY}", "commit", "-qm", "notes")
+
+
+def test_a_commit_that_would_write_over_what_is_kept_is_stopped_in_review(site: Reviewed) -> None:
+    for place in OURS:
+        committed(site, place)
+        with pytest.raises(Refused, match="comes with the repository"):
+            check_not_brought(site.root, site.document)
+        if place in OURS[1:3]:
+            for words in (("HEAD~1", "HEAD"), ("HEAD~1",)):
+                said = site("diff", *words)
+                assert (said.code, "RCL3110" in said.err) == (6, True), (place, said)
+        site.git("reset", "-q", "HEAD~1")
+    check_not_brought(site.root, site.document)
+
+
+def test_and_wherever_it_is_opened(site: Reviewed, tmp_path: Path) -> None:
+    commands = (
+        ("plan", *T2),
+        ("status", *T2),
+        ("run", "--once", *T2),
+        ("apply", "--yes", *T2),
+        ("evidence", "verify"),
+        ("state", "backup", str(tmp_path / "b.tar")),
+        ("lock", "show"),
+        ("points",),
+    )
+    for place in ("var/hq.db-wal", "VAR/hq.db"):
+        committed(site, place)
+        for words in commands:
+            said = site(*words)
+            assert (said.code, "RCL3110" in said.err + said.out) == (6, True), (words, said)
+        site.git("reset", "-q", "HEAD~1")
+
+
+def test_what_lies_near_is_nobodys(site: Reviewed) -> None:
+    for place in OTHERS:
+        committed(site, place)
+    assert site("diff", "base", "HEAD").code == 0
+    assert site("status", *T2).code == 0
+
+
+def test_a_root_below_the_top_may_keep_its_state_outside_of_itself(site: Reviewed) -> None:
+    """The repository is one folder above, and a link leads to the state beside the root."""
+    top = site.root / "all"
+    (top / "site").mkdir(parents=True)
+    for name in ("policies", "cluster"):
+        shutil.move(site.root / name, top / "site" / name)
+    shutil.move(site.root / "var", top / "var")
+    shutil.move(site.root / ".git", top / ".git")
+    (top / "site" / "var").symlink_to("../var")
+    git = ("git", "-C", str(top), "-c", "user.name=n", "-c", f"user.email={MALLORY}")
+    subprocess.run((*git, "add", "-A", "site/policies"), check=True)
+    subprocess.run((*git, "commit", "-qm", "moved"), check=True)
+    assert site.shop.plain("diff", "base", "HEAD", "-C", str(top / "site")).code != 6
+    (top / "var" / "hq.db-wal").write_text("x")
+    subprocess.run((*git, "add", "-f", "var/hq.db-wal"), check=True)
+    subprocess.run((*git, "commit", "-qm", "notes"), check=True)
+    for words in (("diff", "HEAD~1", "HEAD"), ("status", *T2)):
+        said = site.shop.plain(*words, "-C", str(top / "site"))
+        assert (said.code, "RCL3110" in said.err) == (6, True), (words, said)
+
+
+def test_what_waits_does_not_hide_what_is_opened(site: Reviewed) -> None:
+    """The policies name another store by now, which nobody agreed to, so the old one is opened."""
+    site.edit("path: var/mabs-01", "path: var/mabs-new")
+    site.commit("another store", author=MALLORY)
+    committed(site, "var/mabs-01/server.db-wal")
+    for words in (("diff", "base", "HEAD"), ("plan", *T2), ("run", "--once", *T2)):
+        said = site(*words)
+        assert (said.code, "RCL3110" in said.err) == (6, True), (words, said)
+
+
+def with_a_log(site: Reviewed) -> None:
+    """A write-ahead log, whose checksums are no secret, by which Mallory is the approver; then he approves."""
+    copy = site.root / "copy.db"
+    shutil.copyfile(site.root / "var" / "hq.db", copy)
+    memory = open_memory(copy)
+    told = memory.ledger.site_document()
+    assert told is not None
+    told["document"]["spec"]["approvals"]["approvers"] = [MALLORY]
+    memory.ledger.record_site(told)
+    log = site.write("log", "")
+    shutil.copyfile(f"{copy}-wal", log)
+    memory.close()
+    assert log.stat().st_size
+    site.replace("gold.yaml", "retention: 5d", "retention: 2d")
+    site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
+    site.commit("shorter", author="somebody@corp.example")
     said = site("diff", "HEAD~1", "HEAD")
-    assert (said.code, "RCL3110" in said.err) == (6, True), said
+    (digest,) = re.findall(r"retention: 5d -> 2d.*\n +(sha256:\w+)", said.out)
+    site.write(
+        "policies/approvals/mine.yaml",
+        "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: mine}\nspec:\n"
+        f"  changes: [{digest}]\n  approvedBy: {MALLORY}\n  reason: x\n  until: 2027-12-31\n"
+        f'  id: "{7:032x}"\n  site: hq\n',
+    )
+    site.commit("approved", author=MALLORY)
+    site.git("tag", "before")
+    committed(site, "var/hq.db-wal", site.git("hash-object", "-w", "log"))
+    shutil.copyfile(log, site.root / "var" / "hq.db-wal")  # as the checkout does
+
+
+def test_a_log_beside_the_state_is_not_laid_over_it(site: Reviewed) -> None:
+    kept = (site.root / "var" / "hq.db").read_bytes()
+    with_a_log(site)
+    for words in (("run", "--once", *T2), ("apply", "--yes", *T2)):
+        said = site(*words)
+        assert (said.code, "RCL3110" in said.err) == (6, True), (words, said)
+    assert (site.root / "var" / "hq.db").read_bytes() == kept
+
+
+def test_a_loop_that_runs_closes_the_state_before_it_is_written_over_twice(site: Reviewed) -> None:
+    """What it holds open is whole; opening it anew says what is wrong."""
+    worker = _worker(site)
+    try:
+        assert not worker._site_changed()
+        committed(site, "var/hq.db-wal")
+        assert worker._site_changed()
+    finally:
+        worker.site.close()
+
+
+def _worker(site: Reviewed) -> _Worker:
+    opened = open_site(site.root, site.document, RehearsedClock(NOON))
+    return _Worker(opened, site.root, cast("Watcher", None), Summary())

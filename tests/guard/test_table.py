@@ -33,12 +33,15 @@ from tests.guard import (
     test_direction,
     test_enumeration,
     test_evidence,
+    test_first_use,
     test_git,
     test_look_alikes,
+    test_named_authors,
     test_presets,
     test_replay,
     test_saved_plans,
     test_security_inputs,
+    test_several_sites,
     test_without_a_step,
 )
 from tests.guard.defences import Out, both, made, put, unweighed
@@ -182,6 +185,31 @@ AUTHORSHIP = [
 ]
 
 
+def _named_instead(act: Callable[[Reviewed], None]) -> Attack:
+    """Bob wrote it and approves it; `apply` is told that somebody else wrote it."""
+
+    def attack(world: World) -> bool:
+        site = divided_of(world.shop)
+        test_named_authors.named_by_himself(site, act)
+        before = _held(site)
+        site.apply("--author", test_named_authors.CAROL)
+        return _weaker(before, _held(site))
+
+    return attack
+
+
+AUTHORSHIP += [
+    Way(
+        "authorship",
+        f"another one is named: {act.__name__.strip('_')}",
+        _named_instead(act),
+        "judging.judge: whom Git tells stays",
+        defences.TOLD_BY_GIT,
+    )
+    for act in test_named_authors.WAYS
+]
+
+
 def _own_mailmap_file(site: Reviewed) -> None:
     """The mailmap is no file of the repository: its settings name one."""
     path = site.write(".git/people", f"Somebody <{MALLORY}> <{BOB}>\n")
@@ -246,7 +274,34 @@ def _blinded(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+def _logged(world: World) -> bool:
+    """A commit brings the write-ahead log of the state, by which Mallory is its approver."""
+    site = divided_of(world.shop)
+    before = _held(site)
+    test_first_use.with_a_log(site)
+    site.tick(*LATER[0])
+    site.git("reset", "-q", "HEAD~1")
+    (site.root / "var" / "hq.db-wal").unlink(missing_ok=True)
+    return _weaker(before, _held(site))
+
+
+def _laid_over(place: str) -> Attack:
+    """Whoever reviews the commit is told that nothing differs."""
+
+    def attack(world: World) -> bool:
+        site = divided_of(world.shop)
+        test_first_use.committed(site, place)
+        return _unseen(site)
+
+    return attack
+
+
 GIT = [
+    Way("Git", "a log beside the state", _logged, "brought._means", defences.BESIDE),
+    *(
+        Way("Git", f"brought: {place}", _laid_over(place), "brought._means", defences.BESIDE)
+        for place in ("var/hq.db-journal", "VAR/Hq.Db", "var/HQ~1.DB-", "Var/MABS-01/server.db")
+    ),
     Way("Git", "plainly", _committed(test_git.WAYS["plainly"]), "authorship.wrote", defences.AUTHORS),
     Way("Git", "mailmap", _committed(test_git.WAYS["mailmap"]), _TOLD, defences.OWN_WORD),
     Way("Git", "a mailmap of the settings", _committed(_own_mailmap_file), _TOLD, defences.OWN_WORD),
@@ -444,6 +499,17 @@ def _picked_again(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+def _of_a_site_without_approvers(act: Callable[[Reviewed], None]) -> Attack:
+    """The approver of another site of the repository says yes."""
+
+    def attack(world: World) -> bool:
+        site = test_several_sites.nobodys(world.shop)
+        test_several_sites.approved_by_eve(site, act)
+        return _unseen(site, "both")
+
+    return attack
+
+
 _COPY, _TAKEN = both(defences.USES_BY_ID, defences.BROUGHT), both(defences.ELSEWHERE, defences.BROUGHT)
 REPLAY = [
     Way("replay", "after a revert", _again(_nothing), "using._use", defences.USE),
@@ -458,6 +524,16 @@ REPLAY = [
     Way("replay", "two of one id", _two_of_one_id, "approvals.approved: ids", defences.ONE_ID_ONE_APPROVAL),
     Way("replay", "from another site", _from_another_site, "approvals._elsewhere, and who brought it", _TAKEN),
     Way("replay", "picked again after it was taken back", _picked_again, "blame.taken_back", defences.TAKEN_BACK),
+    *(
+        Way(
+            "replay",
+            f"by another site's approver: {act.__name__.strip('_')}",
+            _of_a_site_without_approvers(act),
+            "compare.judged_by",
+            defences.OWN_JUDGES,
+        )
+        for act in test_several_sites.WAYS
+    ),
     Way("replay", "of version 0.1", _of_version_01, "approvals._elsewhere", defences.ELSEWHERE),
     Way("replay", "after its last day", _after_its_last_day, "approvals.refusal: until", defences.LAST_DAY),
     Way("replay", "resumed late", _resumed_late, "applying.AGREED_FOR", defences.LASTING_AGREEMENT),

@@ -142,12 +142,12 @@ def stopped(site: Reviewed, base: str = "base") -> str:
     return "\n".join(said)
 
 
-def divided_of(shop: Shop) -> Reviewed:
+def divided_of(shop: Shop, rules: str = APPROVERS) -> Reviewed:
     """The same site with its group in a file of its own, and the tag `base`."""
     path = shop.root / "policies" / "site.yaml"
     site, _, group = path.read_text().partition("---\n")
     path.write_text(site)
     (shop.root / "policies" / "gold.yaml").write_text(group)
-    reviewed = Reviewed(shop)
+    reviewed = Reviewed(shop, rules)
     reviewed.git("tag", "base")
     return reviewed
