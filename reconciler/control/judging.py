@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files, gitrepo
-from reconciler.control.approvals import Court, approved, besides, removals
+from reconciler.control.approvals import Court, approved, as_noted, besides, removals
 from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
@@ -107,9 +107,15 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         since=_since(bench, policies, since, changes),
         blind=blind,
         unknown=unknown,
+        counted=as_noted((bench.told or {}).get("counted", {}), policies.approvals),
     )
     counting, found = approved(policies.approvals, court)
     return Verdict(counting, found)
+
+
+def open_hashes(bench: Bench, policies: PolicySet) -> frozenset[str]:
+    """The hashes of what is written otherwise than it was last applied."""
+    return frozenset(field.change_hash for change in _changes(bench, policies)() for field in change.fields)
 
 
 def _changes(bench: Bench, policies: PolicySet) -> Callable[[], tuple[DocumentChange, ...]]:

@@ -400,7 +400,9 @@ UNKNOWN_FIELDS = _unknown_fields_are_passed_over
 UNSTEPPED = put(build, "unstepped", lambda *words: ())
 LABELS_OF_BOTH = everywhere(guard.last_applied, lambda ledger: {})
 SETTLED_EXCLUSIONS = put(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
+#: That approvals which come with a change of who may approve are judged by the rules from before it.
 #: That a server stays while a group on it is as it was; that a group with another name is not taken for a removed one.
+COUNTED = put(securing, "still_counting", lambda *words: {})
 NEEDED = put(securing, "still_needed", lambda *words: {})
 LATER_NAMES = both(
     put(securing, "owned_as", lambda *words: ""),

@@ -35,6 +35,7 @@ from tests.guard import (
     test_evidence,
     test_first_use,
     test_git,
+    test_judges_change,
     test_look_alikes,
     test_named_authors,
     test_presets,
@@ -378,6 +379,15 @@ _ONE = f"prune: true\n  approvals: {{approvers: [{ALICE}]}}"
 _JUDGES = unweighed("Site", "spec.approvals")
 _KEYS = ("the rule of approvals, and signers.in_force", both(_JUDGES, defences.IN_FORCE))
 _LINE = "signers.in_force"
+
+
+def _his_own_approver(world: World) -> bool:
+    """Mallory is to be an approver, which Alice approves; in the same push he approves something else."""
+    site = divided_of(world.shop)
+    test_judges_change.comes(site)
+    return _done(site)
+
+
 SIGNERS = [
     Way("signers", "added", _signing("added"), _LINE, defences.IN_FORCE),
     Way("signers", "swapped in place", _signing("swapped in place"), "signers.keys", defences.WHOLE_LINES),
@@ -392,6 +402,7 @@ SIGNERS = [
         *_KEYS,
     ),
     Way("signers", "the first approvers", _first_approvers, "the rule of approvals", _JUDGES),
+    Way("signers", "a new approver's own approval", _his_own_approver, "counted.still_counting", defences.COUNTED),
 ]
 
 
