@@ -115,7 +115,9 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         blind=blind,
         unknown=unknown,
     )
-    counting, found = approved(policies.approvals, court)
+    others = {each.document.metadata.name for each in policies.sites} - {name}  # judged where they are run
+    mine = (each for each in policies.approvals if each.document.spec.site not in others)
+    counting, found = approved(mine, court)
     return Verdict(counting, found)
 
 

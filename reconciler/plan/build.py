@@ -252,13 +252,15 @@ def _believed(
     the glass says that it is so."""
     if situation.glass:
         return changes, ()
-    written = [each.document for each in policies.groups if each.document.spec.site == situation.site]
+    owned = {entry.group for entry in situation.ledger}
+    every = (each.document for each in policies.groups)
+    written = [each for each in every if each.spec.site == situation.site or each.metadata.name in owned]
     spec = spec_of(policies, situation.site)
     budgets = spec.budgets if spec is not None else None
     least = budgets.minimum_population if budgets is not None else None
     return without_removals(
         changes,
-        {entry.group for entry in situation.ledger},
+        owned,
         {document.metadata.name for document in written},
         {name for document in written for name in document.spec.renamed_from},
         least if least is not None else MINIMUM_POPULATION,

@@ -21,7 +21,17 @@ from reconciler.model.encode import decode
 from reconciler.plan.compare import compare
 
 #: What a person did, by writing.
-_WRITTEN = (Reason.NEW_POLICY, Reason.POLICY_CHANGED, Reason.POLICY_REMOVED, Reason.SERVER_CHANGED, Reason.RENAMED)
+_WRITTEN = (
+    Reason.NEW_POLICY,
+    Reason.POLICY_CHANGED,
+    Reason.POLICY_REMOVED,
+    Reason.SERVER_CHANGED,
+    Reason.SITE_CHANGED,
+    Reason.RENAMED,
+)
+
+#: Why a group is stopped that a policy still has -> the field of the document that says so.
+_LEFT_BY = {Reason.SERVER_CHANGED: "spec.server", Reason.SITE_CHANGED: "spec.site"}
 
 #: Path of a planned field -> field of the document that it comes from, where that is not "spec." and the path.
 _FIELDS = {"": "", "name": "metadata.name", "members.volume": "spec.storage"}
@@ -56,8 +66,12 @@ def _written(
 ) -> dict[tuple[str, str], DocumentField]:
     """(group, field of the document) -> how a person changed it since it was last applied."""
     names = {name for change in changes for name in _names(change)}
+    moved = {change.group for change in changes if change.reason is Reason.SITE_CHANGED}
+    names |= {each.document.metadata.name for each in policies.groups if moved & {*each.document.spec.renamed_from}}
     found = written_since(policies, ledger, names)
-    return {(change.name, field.field): field for change in found for field in change.fields}
+    written = {(change.name, field.field): field for change in found for field in change.fields}
+    left = ((change.formerly, field) for change in found for field in change.fields if change.formerly in moved)
+    return written | {(name, field.field): field for name, field in left}
 
 
 def written_since(
@@ -83,9 +97,7 @@ def _names(change: Change) -> set[str]:
 
 
 def _hashed(change: Change, field: FieldChange, written: Mapping[tuple[str, str], DocumentField]) -> FieldChange:
-    path = field_of(field)
-    if change.reason is Reason.SERVER_CHANGED and not field.path:
-        path = "spec.server"
+    path = field_of(field) if field.path else _LEFT_BY.get(change.reason, "")
     document = written.get((change.group, path))
     wrote = document is not None and _is(field, document)
     digest = document.change_hash if document is not None and wrote else own_hash(change, field)

@@ -43,6 +43,7 @@ REASONS = {
     Reason.RENAMED: "renamed",
     Reason.POLICY_REMOVED: "the policy was removed",
     Reason.SERVER_CHANGED: "the policy names another server",
+    Reason.SITE_CHANGED: "the policy names another site",
     Reason.ADOPTED: "adopted",
 }
 TONES: dict[Direction, Tone] = {
