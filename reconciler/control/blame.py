@@ -315,6 +315,8 @@ def taken_back(root: Path, commits: Iterable[str], spec: ApprovalSpec, paths: fr
     if not known:
         return ""
     found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
+    if found.linked:  # what a link leads to, or led to once, may be anywhere below the root
+        found = _gone(str(root), known, (".",))
     texts = found.carried.get(spec.id, frozenset())
     carried = [tuple(_says(str(root), side, spec.id) for side in sides) for sides in texts]
     if spec.id in found.words or paths & found.links or any(before and not after for before, after in carried):

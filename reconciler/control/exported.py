@@ -81,7 +81,7 @@ def propose_exported(
     usable = as_secured(secured, policies, observation.ledger)
     known = settled_guard(then.site_document)
     rules = known.site.spec.approvals if known is not None else None
-    waits = waiting_findings(secured, document, rules)
+    waits = waiting_findings(secured, document, rules, "")
     waits = (*waits, *held_back(document.metadata.name, policies, usable))
     situation = msgspec.structs.replace(
         situation_then(document, observation),

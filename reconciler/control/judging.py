@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,10 +21,10 @@ from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
 from reconciler.control.site import Site
-from reconciler.control.states import State, read_state, side_of
+from reconciler.control.states import State, read_commit, side_of
 from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
 from reconciler.model import Approved, LedgerEntry
-from reconciler.model.comparison import DocumentChange, DocumentVerb
+from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
     ApprovalDocument,
     Approvals,
@@ -45,19 +45,11 @@ from reconciler.protocols import ApprovalUse
 
 
 class Known(msgspec.Struct, frozen=True, rename="camel"):
-    """The site as it was last applied, the commit of its policies, and the text of its allowed signers. `removed`:
-    groups whose documents had gone by then, though nothing was done to them (prune: false), each with the commit that
-    was settled before that."""
+    """The site as it was last applied, the commit of its policies, and the text of its allowed signers."""
 
     document: SiteDocument
     commit: str
     signers: str | None
-    removed: Mapping[str, str] = {}
-
-    def before(self, change: DocumentChange) -> str:
-        """The commit that was settled before the change was written; "" for none."""
-        removed = change.kind == "ProtectionGroup" and change.verb is DocumentVerb.REMOVED
-        return self.removed.get(change.name, self.commit) if removed else self.commit
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -94,7 +86,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
     named = frozenset(authors)
-    told = named if named and changed is None else _authors(bench.root, policies, _settled(known), changed)
+    told = named if named and changed is None else _authors(bench.root, policies, since, changed)
     wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told | named, None)
     signing = in_use(signers)
     name = bench.document.metadata.name
@@ -107,7 +99,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         bench.today,
         changed or frozenset(),
         bench.uses,
-        wrote=besides(_wrote(bench, policies, known, changed, changes), named),
+        wrote=besides(_wrote(bench, policies, since, changed, changes), named),
         removals=removals(_of_the_guard(bench, policies)),
         unbrought=_unbrought(bench.root, changed),
         taken_back=_taken_back(bench.root, since, changed),
@@ -141,15 +133,15 @@ def _of_the_guard(bench: Bench, policies: PolicySet) -> tuple[DocumentChange, ..
 def _wrote(
     bench: Bench,
     policies: PolicySet,
-    known: Known | None,
+    since: str,
     uncommitted: frozenset[str] | None,
     changes: Callable[[], tuple[DocumentChange, ...]],
 ) -> Callable[[str], frozenset[str] | None]:
     """Who wrote a change, by its hash; None where that cannot be told."""
     root = bench.root
 
-    @cache
-    def look(since: str) -> Blame | None:
+    @lru_cache(maxsize=1)
+    def look() -> Blame | None:
         head = gitrepo.head(root) if uncommitted is not None else ""
         found = blame(root, since, head) if head else None
         if found is None:
@@ -159,10 +151,8 @@ def _wrote(
 
     def of(digest: str) -> frozenset[str] | None:
         own = [(each, field.field) for each in changes() for field in each.fields if field.change_hash == digest]
-        told = []
-        for change, field in own:
-            found = look(known.before(change) if known is not None else "")
-            told.append(found.wrote(change, field) if found is not None else None)
+        found = look() if own else None
+        told = [found.wrote(*each) if found is not None else None for each in own]
         return frozenset().union(*(each for each in told if each)) if told and all(told) else None
 
     return of
@@ -256,6 +246,12 @@ def wants_approvers(site: Site) -> bool:
     return (known.document if known is not None else site.document).spec.approvals is not None
 
 
+def settled_commit(site: Site) -> str:
+    """The commit whose policies were last applied; "" for none."""
+    known = last_applied(site)
+    return known.commit if known is not None else ""
+
+
 def last_applied(site: Site) -> Known | None:
     """The site as it was last applied; None before the first apply."""
     return _known(site.memory.ledger.site_document())
@@ -264,7 +260,7 @@ def last_applied(site: Site) -> Known | None:
 def _known(told: dict[str, Any] | None) -> Known | None:
     if told is None:
         return None
-    return Known(site_as_told(told["document"]), told["commit"], told["signers"], told.get("removed", {}))
+    return Known(site_as_told(told["document"]), told["commit"], told["signers"])
 
 
 def site_as_told(told: dict[str, Any]) -> SiteDocument:
@@ -313,13 +309,8 @@ def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str
     return checked_out(root, rules)[1] if gitrepo.is_repository(root) else None
 
 
-def _settled(known: Known | None) -> frozenset[str]:
-    """The commits after which everything was written that is not settled."""
-    return frozenset({known.commit, *known.removed.values()} if known is not None else {""})
-
-
 def _authors(
-    root: Path, policies: PolicySet, settled: frozenset[str], changed: frozenset[str] | None
+    root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None
 ) -> frozenset[str] | Diagnostic:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
     where one does not say whose it is. Where Git cannot tell: why, and what to do."""
@@ -329,11 +320,9 @@ def _authors(
         )
     found = {gitrepo.identity(root)} if changed else set()
     try:
-        now = Side("", policies, names_of(policy_files(root)))
-        for since in sorted(settled):
-            _check_history(root, since)
-            found |= wrote(root, _then(root, since) if since else Side("", EMPTY), now)
-        return frozenset(found)
+        _check_history(root, since)
+        older = _then(root, since) if since else Side("", EMPTY)
+        return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
     except ReconcilerError as error:
         return error.diagnostic
 
@@ -371,6 +360,6 @@ def _check_history(root: Path, since: str) -> None:
 def _then(root: Path, commit: str) -> Side:
     """The policies of a commit."""
     try:
-        return side_of(read_state(root, commit, may_be_empty=True))
+        return side_of(read_commit(root, gitrepo.resolve(root, commit)))
     except PolicyError:
         return Side(commit, None)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from reconciler.control.judging import wants_approvers
+from reconciler.control.judging import settled_commit, wants_approvers
 from reconciler.control.site import Site
 from reconciler.errors import ReconcilerError
 from reconciler.model.documents import SiteDocument
@@ -32,7 +32,7 @@ def elsewhere_by_now(site: Site, kind: str, name: str, error: E) -> E:
         f"{said.message}; the policies name another place for the {kind} {name}, {wanted}, which nobody agreed to "
         "(RCL3103)"
     )
-    yes = whose_yes(approvers=wants_approvers(site))
+    yes = whose_yes(approvers=wants_approvers(site), since=settled_commit(site))
     remedy = f"If it was moved there, nothing is lost. {yes} If it was not moved: {said.remedy}"
     told = type(error).__new__(type(error), *error.args)
     vars(told).update(vars(error))  # the same kind of error, with whatever else it carries

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from reconciler.control.clock import future_times
-from reconciler.control.judging import bench_of, judge, last_applied
+from reconciler.control.judging import bench_of, judge, last_applied, settled_commit
 from reconciler.control.observe import Observation
 from reconciler.control.securing import Secured, as_secured, secure, waiting_findings
 from reconciler.control.site import Site
@@ -68,7 +68,7 @@ def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:
     """What waits of the site's own changes."""
     known = last_applied(site)
     rules = known.document.spec.approvals if known is not None else None
-    return waiting_findings(secured, site.written or site.document, rules)
+    return waiting_findings(secured, site.written or site.document, rules, settled_commit(site))
 
 
 def held_back(site: str, policies: PolicySet, usable: PolicySet) -> tuple[Diagnostic, ...]:
@@ -143,6 +143,7 @@ def situation_now(site: Site, observation: Observation) -> Situation:
         catalogs=observation.catalogs,
         capabilities={name: engine.capabilities for name, engine in site.engines.items()},
         ledger=observation.ledger,
+        since=settled_commit(site),
         evaluate=evaluate,
     )
 

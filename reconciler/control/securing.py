@@ -6,7 +6,7 @@ or raise a budget and use it at once (ADR 13).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -21,7 +21,7 @@ from reconciler.model import Approved, LedgerEntry
 from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
 from reconciler.plan.settled import Guard, Waiting, exclusions_now, guardrails_now, weigh_guard
-from reconciler.plan.unagreed import APPROVERS_WAIT, WAITS, removed_groups, whose_yes
+from reconciler.plan.unagreed import APPROVERS_WAIT, WAITS, whose_yes
 from reconciler.plan.values import AUTO
 from reconciler.protocols import Clock, Memory
 
@@ -82,18 +82,15 @@ def _of_another_site(settled: SiteDocument, written: SiteDocument) -> Refused:
     )
 
 
-def told_of(guard: Guard, commit: str, removed: Mapping[str, str]) -> dict[str, Any]:
-    """The same as the state holds it (JSON values). `removed`: groups whose documents are gone while they go on as they
-    are (prune: false), each with the commit after which that was written: whoever wrote it does not approve it later.
-    """
-    told = {
+def told_of(guard: Guard, commit: str) -> dict[str, Any]:
+    """The same as the state holds it (JSON values)."""
+    return {
         "document": encode(guard.site),
         "commit": commit,
         "signers": guard.signers,
         "guardrails": [encode(each) for each in guard.guardrails or ()],
         "exclusions": [encode(each) for each in guard.exclusions or ()],
     }
-    return told | {"removed": dict(sorted(removed.items()))} if removed else told
 
 
 def settle_guard(site: Site, policies: PolicySet, *, everything: bool = False) -> Secured:
@@ -102,7 +99,7 @@ def settle_guard(site: Site, policies: PolicySet, *, everything: bool = False) -
     secured = secure(bench_of(site), policies, everything=everything)
     if not secured.first:
         told = site.memory.ledger.site_document() or {}
-        _record(site, secured, told.get("commit", ""), told.get("removed", {}))
+        _record(site, secured, told.get("commit", ""))
     return secured
 
 
@@ -116,15 +113,12 @@ def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool =
     commit, differing = noted_commit(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
     told = site.memory.ledger.site_document() or {}
     whole = settled and commit and not differing and not secured.waiting
-    since = told.get("commit", "")
-    before = told.get("removed", {})
-    removed = {each: before.get(each, since) for each in removed_groups(policies, site.memory.ledger.entries())}
-    _record(site, secured, commit if whole else since, removed if whole else before)
+    _record(site, secured, commit if whole else told.get("commit", ""))
     return secured
 
 
-def _record(site: Site, secured: Secured, commit: str, removed: Mapping[str, str]) -> None:
-    told = told_of(secured.guard, commit, removed)
+def _record(site: Site, secured: Secured, commit: str) -> None:
+    told = told_of(secured.guard, commit)
     if told != site.memory.ledger.site_document():
         site.memory.ledger.record_site(told)
     if secured.agreed:
@@ -166,7 +160,9 @@ def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEnt
     return msgspec.structs.replace(policies, sites=sites, groups=groups, exclusions=exclusions, guardrails=rules)
 
 
-def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals | None) -> tuple[Diagnostic, ...]:
+def waiting_findings(
+    secured: Secured, written: SiteDocument, rules: Approvals | None, since: str
+) -> tuple[Diagnostic, ...]:
     """What waits, each with the value that counts meanwhile, what would be opened by it, and who can say yes: an
     approver, or, where the site has none, a person in a terminal."""
     found = []
@@ -196,7 +192,7 @@ def waiting_findings(secured: Secured, written: SiteDocument, rules: Approvals |
                 WAITS,
                 Severity.WARNING,
                 f"{what}; until then this counts: {counts}",
-                whose_yes(approvers=rules is not None),
+                whose_yes(approvers=rules is not None, since=since),
                 subject=f"{each.kind} {each.name} {field.field}",
             )
         )

@@ -511,6 +511,12 @@ _POLICIES: dict[str, Explanation] = {
         " nothing that it seems to.",
         "Write the name anew with the letters that are meant.",
     ),
+    "RCL1098": Explanation(
+        "an approver without an e-mail address",
+        "Nobody approves what he wrote himself, and who wrote a change stands in its commits as an e-mail address. An"
+        " approver of another name would be nobody's author.",
+        "Write the address that the approver's commits have. A file of allowed signers names the same address.",
+    ),
     "RCL1041": Explanation(
         "an adapter that is not installed",
         "No installed package brings the engine or inventory of this name.",

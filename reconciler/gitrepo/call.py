@@ -13,6 +13,7 @@ from reconciler.gitrepo.plain import check_plain
 from reconciler.secrets import redacted
 
 _SETTINGS = (
+    ("advice.graftFileDeprecated", "false"),
     ("core.fsmonitor", "false"),
     ("core.untrackedCache", "false"),
     ("core.hooksPath", os.devnull),

@@ -39,7 +39,7 @@ def commits(folder: Path, older: str, newer: str) -> list[Commit]:
     clone is shallow and the range is not whole; `UsageError`, RCL0009, for a commit that is not there.
     """
     span = [resolve(folder, newer), *([f"^{resolve(folder, older)}"] if older else [])]
-    listed = git(folder, "rev-list", "--topo-order", "--reverse", "--parents", "--end-of-options", *span).decode()
+    listed = git(folder, "rev-list", "--topo-order", "--reverse", "--parents", "--end-of-options", *span, "--").decode()
     walked = {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
     headers = {name: _headers(data) for name, data in objects(folder, walked)}
     for name, parents in walked.items():
@@ -90,11 +90,13 @@ Carried = tuple[frozenset[str], frozenset[str]]
 
 class Gone(msgspec.Struct, frozen=True):
     """What some commit took away: words that were in a file and are in none of those that it wrote, and the paths of
-    links that it removed or led elsewhere. `carried`: where a file with a word was written anew, or elsewhere."""
+    links that it removed or led elsewhere. `carried`: where a file with a word was written anew, or elsewhere.
+    `linked`: whether any link was ever there."""
 
     words: frozenset[str]
     links: frozenset[str]
     carried: Mapping[str, frozenset[Carried]] = {}
+    linked: bool = False
 
 
 def gone(folder: Path, commits: Sequence[str], below: Sequence[str], words: re.Pattern[bytes]) -> Gone:
@@ -109,9 +111,11 @@ def gone(folder: Path, commits: Sequence[str], below: Sequence[str], words: re.P
     lost: set[str] = set()
     links: set[str] = set()
     carried: dict[str, set[Carried]] = defaultdict(set)
+    linked = False
     for first in range(0, len(pairs), _AT_ONCE):
         compared = _compared(folder, pairs[first : first + _AT_ONCE], *below)
         links |= {path for changes in compared for path, change in changes.items() if change.old.mode == LINK}
+        linked = linked or any(LINK in (each.old.mode, each.new.mode) for one in compared for each in one.values())
         both = [
             (_files(each.old for each in one.values()), _files(each.new for each in one.values())) for one in compared
         ]
@@ -124,7 +128,7 @@ def gone(folder: Path, commits: Sequence[str], below: Sequence[str], words: re.P
             lost |= before.keys() - after.keys()
             for word in before.keys() & after.keys():
                 carried[word].add((before[word], after[word]))
-    return Gone(frozenset(lost), frozenset(links), {word: frozenset(each) for word, each in carried.items()})
+    return Gone(frozenset(lost), frozenset(links), {word: frozenset(each) for word, each in carried.items()}, linked)
 
 
 #: A file of more is no policy, so nothing is looked for in it.

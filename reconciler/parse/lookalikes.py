@@ -18,6 +18,9 @@ _WORD = re.compile(r"[^\W\d_]+")
 #: Scripts whose letters look like those of another one.
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "FULLWIDTH", "MATHEMATICAL")
 
+#: As it stands between < and > in a commit, by which authors and approvers are told apart.
+_ADDRESS = re.compile(r"[^@\s<>\"',;]+@[^@\s<>\"',;]+")
+
 Path = tuple[str | int, ...]
 
 
@@ -32,7 +35,12 @@ def lookalikes(policies: PolicySet) -> Iterator[Diagnostic]:
     for site in policies.sites:
         rules = site.document.spec.approvals
         for index, person in enumerate(rules.approvers if rules is not None else ()):
-            yield from _name(site, person, ("spec", "approvals", "approvers", index), Severity.WARNING)
+            path: Path = ("spec", "approvals", "approvers", index)
+            yield from _name(site, person, path, Severity.WARNING)
+            if not _ADDRESS.fullmatch(person):
+                what = f"{person!r} is no e-mail address: nobody could tell whether this approver wrote a change"
+                remedy = "Write the address that the approver's commits have: `git config user.email`."
+                yield Diagnostic("RCL1098", Severity.ERROR, what, remedy, site.positions.at(*path))
     for approval in policies.approvals:
         yield from _name(approval, approval.document.spec.approved_by, ("spec", "approvedBy"), Severity.WARNING)
 

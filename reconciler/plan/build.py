@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -52,6 +52,7 @@ from reconciler.plan.unagreed import (
     Unstepped,
     all_as_applied,
     as_applied,
+    gone,
     on_what_is_there,
     unstepped,
     with_them,
@@ -72,7 +73,8 @@ class Situation(msgspec.Struct, frozen=True):
 
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
     (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
-    is used up. `agreed` are hashes that somebody said yes to besides. With `glass` broken the policies are believed
+    is used up. `agreed` are hashes that somebody said yes to besides, `since` is the commit whose policies were last
+    applied ("" for none). With `glass` broken the policies are believed
     even where they shrank, and nothing waits that makes no step. `evaluate` answers for guardrails.
     """
 
@@ -86,6 +88,7 @@ class Situation(msgspec.Struct, frozen=True):
     ledger: Sequence[LedgerEntry]
     approvals: tuple[Approved, ...] = ()
     agreed: frozenset[str] = frozenset()
+    since: str = ""
     adopt: tuple[str, ...] = ()
     scope: Scope = Scope()
     spent: Cost = Cost()
@@ -119,32 +122,42 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     steps = whole.plan.steps
     if situation.scope != Scope():  # what lies outside of the scope has its steps, which others ask for
         steps = _propose(policies, msgspec.structs.replace(situation, scope=Scope())).plan.steps
+    spec = spec_of(policies, situation.site)
+    approvers = spec is not None and spec.approvals is not None
+    removed = _unagreed(gone(policies, situation.ledger, steps), situation) if approvers else ()
     found = unstepped(policies, whole.desired, situation.ledger, steps)
-    if not found:
-        return whole
-    said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}
-    held = tuple(each for each in found if not situation.glass and each.field.change_hash not in said)
+    held = _unagreed(found, situation)
     names = {each.change.name for each in held}
     taken = tuple(each for each in found if each.change.name not in names)
+    more = waiting_findings((*held, *removed), approvers=approvers, since=situation.since)
     if not held:
-        return _taking(whole, taken, situation)
+        return _taking(_waiting(whole, more, removed), taken, situation)
     kept = _propose(on_what_is_there(as_applied(policies, situation.ledger, held), situation.site), situation)
-    more: tuple[Diagnostic, ...] = ()
     if _claimed_twice(kept) and not _claimed_twice(whole):
         policies, besides = all_as_applied(policies, situation.site, situation.ledger)
         policies = on_what_is_there(policies, situation.site)
-        kept, more, taken = _propose(policies, situation), with_them(besides, held), ()
-    spec = spec_of(policies, situation.site)
-    more += waiting_findings(held, approvers=spec is not None and spec.approvals is not None)
+        kept, taken = _propose(policies, situation), ()
+        more += with_them(besides, held)
     more += tuple(  # a yes alone would not help those
         msgspec.structs.replace(each, severity=Severity.WARNING)
         for each in whole.plan.findings
         if each.code in (NOT_OWNED, NOT_OURS)
     )
-    kept = msgspec.structs.replace(
-        kept, plan=_with(kept.plan, more), permitted=_with(kept.permitted, more), waiting=held
-    )
-    return _taking(kept, taken, situation)
+    return _taking(_waiting(kept, more, (*held, *removed)), taken, situation)
+
+
+def _unagreed(found: Iterable[Unstepped], situation: Situation) -> tuple[Unstepped, ...]:
+    """What of it nobody said yes to."""
+    said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}
+    return tuple(each for each in found if not situation.glass and each.field.change_hash not in said)
+
+
+def _waiting(proposal: Proposal, found: tuple[Diagnostic, ...], waiting: tuple[Unstepped, ...]) -> Proposal:
+    """The proposal with what waits besides its steps."""
+    if not found:
+        return proposal
+    plan, permitted = _with(proposal.plan, found), _with(proposal.permitted, found)
+    return msgspec.structs.replace(proposal, plan=plan, permitted=permitted, waiting=waiting)
 
 
 def _taking(proposal: Proposal, taken: tuple[Unstepped, ...], situation: Situation) -> Proposal:

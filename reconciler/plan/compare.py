@@ -111,10 +111,12 @@ def _changed(kind: str, before: Placed[Any], after: Placed[Any], older: PolicySe
         place = after.positions.at("metadata")
         seen = {"of": of, "before": _as_seen(old), "after": _as_seen(new)}
         fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note, seen))
-    if guards(older, old) and (read := read_by(older, old, new)):
-        note = f"these guardrails read what it is called and labelled with: {', '.join(read)}"
+    mild = [field for field in fields if field.direction is Direction.NEUTRAL]
+    if guards(older, old) and (read := read_by(older, old, new, [field.field for field in mild])):
+        note = f"these guardrails read what it is called and labelled with, or what else changed: {', '.join(read)}"
         place = after.positions.at("metadata")
-        was, now = _as_seen(old), _as_seen(new)
+        was = _as_seen(old) | {field.field: field.before for field in mild}
+        now = _as_seen(new) | {field.field: field.after for field in mild}
         fields.append(_field(kind, name, "readBy", was, now, Direction.WEAKENS, place, note, {"of": of, "by": read}))
     if name != formerly:
         place = after.positions.at("metadata", "name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reconciler.model.documents import GuardrailMatch, PolicySet
@@ -17,9 +18,10 @@ def guards(policies: PolicySet, document: Any) -> list[str]:
     ]
 
 
-def read_by(policies: PolicySet, before: Any, after: Any) -> list[str]:
-    """The names of the guardrails that look at the document and whose expressions read its labels, or its name, where
-    those change: what such a rule says of the document may turn with them, unseen by its `match`."""
+def read_by(policies: PolicySet, before: Any, after: Any, changed: Sequence[str]) -> list[str]:
+    """The names of the guardrails that look at the document and whose expressions read its labels or its name, where
+    those change, or a field that `changed` without weakening anything (paths): what such a rule says of the document
+    may turn with them, unseen by its `match`."""
     words = [
         word
         for word, one, other in (
@@ -33,9 +35,9 @@ def read_by(policies: PolicySet, before: Any, after: Any) -> list[str]:
         for placed in policies.guardrails
         if looks_at(placed.document.spec.match, before)
         and any(
-            "metadata" in rule.expression and word in rule.expression
+            ("metadata" in rule.expression and any(word in rule.expression for word in words))
+            or any(path.rpartition(".")[2] in rule.expression for path in changed)
             for rule in placed.document.spec.validations
-            for word in words
         )
     ]
 

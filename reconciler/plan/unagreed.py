@@ -38,10 +38,12 @@ def not_in_force(findings: Iterable[Diagnostic]) -> bool:
     return any(each.code in (NOT_OWNED, TOO_MANY_GONE) for each in findings)
 
 
-def whose_yes(*, approvers: bool) -> str:
-    """What to do about what waits, in a site with or without approvers."""
+def whose_yes(*, approvers: bool, since: str) -> str:
+    """What to do about what waits, in a site with or without approvers. `since` is the commit whose policies were last
+    applied, which an approver compares with; "" where there is none."""
     if approvers:
-        return "Have it approved (`reconciler approve`)."
+        words = f"reconciler approve {since[:12]} HEAD" if since else "reconciler approve"
+        return f"Have it approved (`{words}`)."
     return (
         "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal. --yes "
         "does not answer for this."
@@ -172,10 +174,15 @@ def all_as_applied(
     return msgspec.structs.replace(policies, groups=tuple(groups)), tuple(waiting)
 
 
-def removed_groups(policies: PolicySet, ledger: Iterable[LedgerEntry]) -> frozenset[str]:
-    """The groups that were applied and that no document names, by the name that it has or had."""
+def gone(policies: PolicySet, ledger: Sequence[LedgerEntry], steps: Iterable[Step]) -> tuple[Unstepped, ...]:
+    """The groups that were applied and that no document names now, though no step stops them: they go on as they are
+    (prune: false, protected from deletion, a server that is not there). Who removed their documents would be forgotten,
+    and could agree to it himself once a step can be made."""
     written = {name for placed in policies.groups for name in _names(placed.document)}
-    return frozenset(entry.group for entry in ledger if entry.document and entry.group not in written)
+    stepped = {step.change.group for step in steps}
+    names = {entry.group for entry in ledger if entry.document} - written - stepped
+    found = written_since(policies, ledger, names) if names else ()
+    return tuple(Unstepped(change, field) for change in found for field in change.fields)
 
 
 def _names(document: GroupDocument) -> tuple[str, ...]:
@@ -200,21 +207,28 @@ def with_them(waiting: Iterable[Placed[GroupDocument]], held: Collection[Unstepp
     )
 
 
-def findings(held: Iterable[Unstepped], *, approvers: bool) -> tuple[Diagnostic, ...]:
+def findings(held: Iterable[Unstepped], *, approvers: bool, since: str) -> tuple[Diagnostic, ...]:
     """What waits: the field, what counts meanwhile, and the hash that an approval names."""
-    remedy = whose_yes(approvers=approvers)
+    remedy = whose_yes(approvers=approvers, since=since)
     return tuple(
         Diagnostic(
             WAITS,
             Severity.WARNING,
-            f"ProtectionGroup {each.change.name}: {each.field.field} was changed and weakens, and nobody agreed to it; "
-            f"until then its whole document counts as it was last applied, here: {_told(each.field)} "
-            f"({each.field.change_hash})",
+            f"ProtectionGroup {each.change.name}: {_what(each.field)} ({each.field.change_hash})",
             remedy,
             each.field.location,
             f"ProtectionGroup {each.change.name} {each.field.field}",
         )
         for each in held
+    )
+
+
+def _what(field: DocumentField) -> str:
+    if not field.field:
+        return "its document was removed, and nobody agreed to it; it goes on as it is"
+    return (
+        f"{field.field} was changed and weakens, and nobody agreed to it; until then its whole document counts as it "
+        f"was last applied, here: {_told(field)}"
     )
 
 

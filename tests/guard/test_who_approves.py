@@ -13,11 +13,12 @@ import pytest
 from reconciler import gitrepo
 from reconciler.control import blame as blaming
 from reconciler.control import compare, judging
-from reconciler.control.blame import Blame, blame
+from reconciler.control.blame import Blame, blame, taken_back
 from reconciler.control.states import Shared, State, changed, read_commit
 from reconciler.errors import ConsentNeeded
 from reconciler.model import Direction
 from reconciler.model.comparison import DocumentChange, DocumentVerb
+from reconciler.model.documents import ApprovalSpec
 from reconciler.plan import site_rules
 from reconciler.plan.site_rules import WEAKENS
 from tests.shop import Shop
@@ -783,6 +784,105 @@ def test_an_approval_that_was_taken_back_counts_no_more(site: Reviewed, way: Cal
     _approved(site, "base", "HEAD", by=ALICE)
     assert site("diff", "base", "HEAD").code == 0
     assert site.tick().code == 0
+
+
+def _why_not(site: Reviewed, spec: ApprovalSpec, path: str) -> str:
+    return taken_back(site.root, [site.git("rev-parse", "HEAD")], spec, frozenset({path}))
+
+
+def _said(site: Reviewed) -> tuple[Path, ApprovalSpec]:
+    """A change, Alice's approval of it in the last commit, and what it says."""
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "base", "HEAD", by=ALICE)
+    (placed,) = read_commit(site.root, site.git("rev-parse", "HEAD")).policies.approvals
+    (path,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    assert _why_not(site, placed.document.spec, str(path.relative_to(site.root))) == ""
+    return path, placed.document.spec
+
+
+def test_one_whose_id_was_hidden_before_it_was_taken_back_counts_no_more(site: Reviewed) -> None:
+    """The same value for YAML, other bytes; the plain id goes into a file that is no approval."""
+    path, spec = _said(site)
+    plain = path.read_text()
+    hidden = plain.replace(spec.id, '"' + "".join(f"\\x{ord(each):02x}" for each in spec.id) + '"')
+    name = str(path.relative_to(site.root))
+    path.write_text(hidden)
+    site.write("policies/notes.txt", f"see {spec.id}\n")
+    site.commit("tidied", author=MALLORY)
+    assert _why_not(site, spec, name)
+    path.unlink()
+    site.commit("no", author=ALICE)
+    for text in (hidden, plain):
+        path.write_text(text)
+        site.commit("again", author=MALLORY)
+        assert _why_not(site, spec, name), text
+
+
+def test_one_that_is_written_so_that_its_id_is_not_found_counts_not(site: Reviewed) -> None:
+    path, spec = _said(site)
+    text = path.read_text().replace(spec.id, '"' + "".join(f"\\x{ord(each):02x}" for each in spec.id) + '"')
+    site.git("rm", "-q", "--cached", str(path))
+    path.write_text(text)
+    site.git("add", "-A", "policies")
+    site.git("commit", "-q", "--amend", "-m", "approved", f"--author=n <{ALICE}>")
+    assert "32 plain digits" in _why_not(site, spec, str(path.relative_to(site.root)))
+
+
+def test_one_that_was_ended_by_an_edit_counts_no_more(site: Reviewed) -> None:
+    """Alice ends it, and Mallory writes her first text again."""
+    path, spec = _said(site)
+    text = path.read_text()
+    path.write_text(text.replace("2026-12-31", "2026-03-11"))
+    site.commit("ended", author=ALICE)
+    path.write_text(text)
+    site.commit("as it was", author=ALICE)
+    assert "it was changed after it was written" in _why_not(site, spec, str(path.relative_to(site.root)))
+    assert site("diff", "base", "HEAD").code == 5
+    assert site.tick().code == 5
+
+
+def test_one_that_lay_behind_a_link_and_was_taken_back_counts_no_more(site: Reviewed) -> None:
+    path, spec = _said(site)
+    text = path.read_text()
+    path.unlink()
+    path.parent.rmdir()
+    site.write(f"attic/{path.name}", text)
+    path.parent.symlink_to("../attic")
+    site.git("add", "-A", "attic")
+    site.commit("elsewhere", author=ALICE)
+    site.git("rm", "-q", f"attic/{path.name}")
+    site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
+    site.write("policies/again.yaml", text)
+    site.commit("again", author=MALLORY)
+    assert "it was taken back" in _why_not(site, spec, "policies/again.yaml")
+
+
+def test_a_branch_that_was_set_back_is_nobodys_work(site: Reviewed) -> None:
+    """Carol's strengthening was applied; Alice takes the branch back behind it and approves that alone."""
+    _set(site, "gold", 9, CAROL)
+    assert site.tick().code == 0
+    applied = site.git("rev-parse", "HEAD")
+    site.git("reset", "-q", "--hard", "base")
+    said = site("approve", applied, "HEAD", "--by", ALICE, *BY)
+    assert said.code == 0, said.err
+    site.commit("approved", author=ALICE)
+    assert site("diff", applied, "HEAD").code == 5
+    told = site.tick()
+    assert told.code == 5
+    assert "is not in the history of what is checked out" in told.out
+    assert site.groups()["gold"] == ("P9D", 1)
+    site.git("merge", "-q", applied)
+    assert site.tick().code == 0
+
+
+def test_a_file_called_like_a_commit_hides_nothing(site: Reviewed) -> None:
+    applied = site.git("rev-parse", "HEAD")
+    site.write(applied, "x")
+    site.git("add", applied)
+    _set(site, "gold", 4, CAROL)
+    _approved(site, "HEAD~1", "HEAD", by=ALICE)
+    assert site.tick().code == 0
+    assert site.groups()["gold"] == ("P4D", 1)
 
 
 def test_it_was_taken_back_on_the_other_side(site: Reviewed) -> None:

@@ -277,3 +277,24 @@ def test_without_the_settled_exclusions_one_counts_at_once(shop: Shop, monkeypat
     site.commit("no room", author=MALLORY)
     site.tick(*T2)
     assert standing_of(site, "three") == "excluded"
+
+
+def test_a_removal_that_goes_on_as_it_is_waits_for_somebody_else(shop: Shop) -> None:
+    """Nothing stops the group (prune: false); its remover agrees to nothing once something would."""
+    shop.policy("[one, two]", "[one]")
+    path = shop.root / "policies" / "site.yaml"
+    first, _, group = path.read_text().partition("---\n")
+    path.write_text(first)
+    shop.root.joinpath("policies", "gold.yaml").write_text(group)
+    shop.root.joinpath("policies", "silver.yaml").write_text(group.replace("gold", "silver").replace("[one]", "[two]"))
+    site = Reviewed(shop, f"prune: false\n  approvals: {{approvers: [{ALICE}, {MALLORY}]}}")
+    site.git("rm", "-q", "policies/gold.yaml")
+    site.commit("gone", author=MALLORY)
+    told = site.tick()
+    assert told.code == 5
+    assert "its document was removed, and nobody agreed to it; it goes on as it is" in told.out
+    site.approved("HEAD~1", "HEAD", by=MALLORY)
+    assert site.tick().code == 5
+    site.approved("HEAD~2", "HEAD", by=ALICE)
+    assert site.tick().code == 0
+    assert set(site.groups()) == {"gold", "silver"}

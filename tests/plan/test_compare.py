@@ -425,6 +425,27 @@ def test_a_label_that_a_guardrail_reads(expression: str, weaker: bool) -> None:
     assert change.direction.needs_consent is weaker
 
 
+def test_a_field_that_weakens_nothing_and_that_a_guardrail_reads() -> None:
+    """What the rule says may turn with it; an approval is for these words alone."""
+    expression = "!object.spec.displayName.startsWith('Prod') || object.spec.shortTerm.retention >= duration('168h')"
+    guards = _set("Guardrail", _guardrail("a", expression)).guardrails
+    older, hashes = _named_as("Prod SQL", guards), set()
+    for name in ("SQL Prod", "Lab"):
+        (change,) = compare(older, _named_as(name, guards))
+        assert change.direction is Direction.WEAKENS
+        (read,) = (field for field in change.fields if field.field == "readBy")
+        hashes.add(read.change_hash)
+    assert len(hashes) == 2
+    (free,) = compare(_named_as("Prod SQL", ()), _named_as("Lab", ()))
+    assert free.direction is Direction.NEUTRAL
+
+
+def _named_as(name: str, guards: Any) -> PolicySet:
+    document = _base("ProtectionGroup")
+    document["spec"]["displayName"] = name
+    return msgspec.structs.replace(_set("ProtectionGroup", document), guardrails=guards)
+
+
 # --- Documents -------------------------------------------------------------------------------------------------
 
 

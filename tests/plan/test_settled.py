@@ -152,3 +152,49 @@ def test_a_site_beside_others_is_looked_at_first() -> None:
     assert (change.name, change.direction) == ("branch", Direction.WEAKENS)
     (first,) = compare(PolicySet((), (), ()), one)
     assert first.direction is Direction.NEUTRAL
+
+
+def _asks(name: str, *expressions: str) -> GuardrailDocument:
+    rules = [{"expression": each, "message": "no"} for each in expressions]
+    spec = {"match": {"kinds": ["ProtectionGroup"]}, "validations": rules, "enforce": "deny"}
+    document = {"apiVersion": "reconciler/v1", "kind": "Guardrail", "metadata": {"name": name}, "spec": spec}
+    return decode(document, GuardrailDocument)
+
+
+def test_a_guardrail_that_waits_asks_for_nothing_in_place_of_another() -> None:
+    """One goes since another one asks for its rule now; that one gives up a rule of its own for it, and waits."""
+    one, two, other = _asks("a", "1 < 2"), _asks("c", "2 < 3"), _asks("c", "1 < 2")
+    settled = _guard(_site(), rules=(one, two))
+    waiting = weigh_guard(settled, _guard(_site(), rules=(other,)), frozenset())
+    assert {each.name for each in waiting.waiting} == {"a", "c"}
+    assert sorted(waiting.guard.guardrails or (), key=lambda each: each.metadata.name) == [one, two]
+    (hash_of_c,) = (each.field.change_hash for each in waiting.waiting if each.name == "c")
+    agreed = weigh_guard(settled, _guard(_site(), rules=(other,)), frozenset({hash_of_c}))
+    assert not agreed.waiting
+    assert agreed.guard.guardrails == (other,)
+
+
+LOOKS = "object.metadata.labels['tier'] == 'prod' && object.spec.timeZone != ''"
+
+
+def test_an_approval_of_labels_is_for_those_labels() -> None:
+    rules = (_looking("Site", LOOKS),)
+    before, owner, both = ({"tier": "prod", "owner": "ann"}, {"tier": "prod", "owner": "ben"}, {"tier": "test"})
+    settled = _guard(_site(before), rules=rules)
+    hashes = [
+        {
+            field.change_hash
+            for each in weigh_guard(settled, _guard(_site(now), rules=rules), frozenset()).waiting
+            for field in (each.field,)
+        }
+        for now in (owner, both)
+    ]
+    assert all(hashes)
+    assert not hashes[0] & hashes[1]
+
+
+def _looking(kind: str, expression: str) -> GuardrailDocument:
+    asked = _asks("r", expression)
+    return msgspec.structs.replace(
+        asked, spec=msgspec.structs.replace(asked.spec, match=msgspec.structs.replace(asked.spec.match, kinds=(kind,)))
+    )
