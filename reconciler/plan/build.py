@@ -193,7 +193,7 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
     within = _within(difference.changes, situation.scope)
     world = world_of(situation)
     judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
-    believed, shrunk = _believed(judged, policies, situation)
+    believed, shrunk = _believed(judged, policies, situation, desired)
     hashed, held_back = without_held(believed, situation.catalogs, desired.names)
     findings = [
         *lint(policies, situation.today),
@@ -259,21 +259,19 @@ def _approved(
 
 
 def _believed(
-    changes: tuple[Change, ...], policies: PolicySet, situation: Situation
+    changes: tuple[Change, ...], policies: PolicySet, situation: Situation, desired: DesiredState
 ) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
     """The changes, without stopping what a lost or half-copied policy folder seems to stop; unless somebody who broke
     the glass says that it is so."""
     if situation.glass:
         return changes, ()
-    owned = {entry.group for entry in situation.ledger}
-    every = (each.document for each in policies.groups)
-    written = [each for each in every if each.spec.site == situation.site or each.metadata.name in owned]
+    written = [each.document for each in policies.groups if each.document.spec.site == situation.site]
     spec = spec_of(policies, situation.site)
     budgets = spec.budgets if spec is not None else None
     least = budgets.minimum_population if budgets is not None else None
     return without_removals(
         changes,
-        owned,
+        {entry.group for entry in situation.ledger if entry.group not in desired.elsewhere},
         {document.metadata.name for document in written},
         {name for document in written for name in document.spec.renamed_from},
         least if least is not None else MINIMUM_POPULATION,

@@ -58,7 +58,6 @@ APPROVE = (
     "approvers, one of them runs `reconciler approve --plan FILE --by EMAIL --reason TEXT --until DATE` on the saved "
     "plan and commits what it writes."
 )
-
 Only = frozenset[Direction]
 
 
