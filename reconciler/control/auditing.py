@@ -15,6 +15,7 @@ import msgspec
 from reconciler.errors import UsageError
 from reconciler.model import EvidenceKind, OutcomeState, ProtectionGroup, Record, vm_id
 from reconciler.model.audit import Consent, Decision, KeptPoint, Protection, Recovered, Verified
+from reconciler.model.kept_points import KeptPoints
 from reconciler.model.names import fold
 
 _DONE = (OutcomeState.DONE, OutcomeState.ALREADY)
@@ -81,11 +82,12 @@ class _Replay:
         self._groups: dict[tuple[str, str], tuple[ProtectionGroup, datetime]] = {}
         self._ended: datetime | None = None
         self._decisions: list[Decision] = []
-        self._points: dict[tuple[str, str], KeptPoint] = {}
+        self._points = KeptPoints(source)
         self._verified: Verified | None = None
         self._recoveries: list[Recovered] = []
 
     def take(self, record: Record) -> None:
+        self._points.take(record)
         if record.kind is EvidenceKind.RUN:
             self._runs[record.run] = record.body
         elif record.kind is EvidenceKind.APPROVAL:
@@ -106,7 +108,8 @@ class _Replay:
             group=held[1][0] if held else None,
             since=held[1][1] if held else self._ended,
             decisions=tuple(reversed(self._decisions)),
-            points=tuple(sorted(self._points.values(), key=lambda each: (each.time, each.id), reverse=True)),
+            points=_newest_first(self._points.there.values()),
+            lost=_newest_first(self._points.lost.values()),
             verified=self._verified,
             recoveries=tuple(reversed(self._recoveries)),
         )
@@ -155,14 +158,8 @@ class _Replay:
         )
 
     def _job(self, record: Record) -> None:
-        body, server = record.body, record.body["server"]
-        if record.kind is EvidenceKind.POINT:
-            time = msgspec.convert(body["time"], datetime)
-            self._points[server, body["point"]] = KeptPoint(body["point"], time, body["kind"], server, record.seq)
-        elif record.kind is EvidenceKind.EXPIRED:
-            for point in body["points"]:
-                self._points.pop((server, point), None)
-        elif record.kind is EvidenceKind.VERIFICATION:
+        body = record.body
+        if record.kind is EvidenceKind.VERIFICATION:
             repaired = body.get("blocksRepaired", 0)
             self._verified = Verified(record.at, body["what"], body["state"], repaired, record.seq)
         elif record.kind is EvidenceKind.RECOVERY:
@@ -178,3 +175,7 @@ class _Replay:
                     seq=record.seq,
                 )
             )
+
+
+def _newest_first(points: Iterable[KeptPoint]) -> tuple[KeptPoint, ...]:
+    return tuple(sorted(points, key=lambda each: (each.time, each.id), reverse=True))

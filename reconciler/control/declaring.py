@@ -115,6 +115,7 @@ def declare_lost(
         store=known.store.id if known is not None else "",
         generation=known.store.generation if known is not None else 0,
         machines="; ".join(_told(each) for each in lost),
+        sources=[str(each.source) for each in lost],
     )
     if isinstance(engine, GivesUp) and not (volume is None and isinstance(views(site).get(server), OlderCopy)):
         engine.declare_lost(volume, held.fence)

@@ -28,6 +28,7 @@ from reconciler.model import (
     StopProtection,
     Verb,
 )
+from reconciler.model.kept_points import COMPARED
 from reconciler.plan import group_hash
 from reconciler.protocols import Lease, Run
 
@@ -121,7 +122,7 @@ def record_glass(site: Site, run: Run) -> None:
 
 def recorded(site: Site, run_id: str) -> set[str]:
     """The ids of the run's steps that are on record: what need not be recorded again after a crash."""
-    mine = _on_record(site, run_id)
+    mine = on_record(site, run_id)
     return {str(each.body.get("step")) for each in mine if each.kind is EvidenceKind.STEP and each.run == run_id}
 
 
@@ -167,11 +168,20 @@ def record_drift(
     _append(site, EvidenceKind.DRIFT, "", body)
 
 
-def record_state(site: Site, what: str, run_id: str = "", **facts: str | int | datetime) -> None:
+def record_state(site: Site, what: str, run_id: str = "", **facts: str | int | datetime | list[str]) -> None:
     """Something was done to our own memory: `what` is ``backup``, ``restored``, ``adopted``; `facts` say from where
     and to where. Never contents, never a secret."""
     body = {"what": what, "actor": actor(), "process": site.holder, **facts}
     _append(site, EvidenceKind.STATE, run_id, body)
+
+
+def record_points(
+    site: Site, server: str, run: str, missing: dict[str, list[str]], found: dict[str, list[str]]
+) -> None:
+    """Which points on record a server has not, though nothing expired them, and which it has again: ids by data
+    source."""
+    body = {"what": COMPARED, "server": server, "missing": missing, "found": found, "process": site.holder}
+    _append(site, EvidenceKind.STATE, run, body)
 
 
 # --- Jobs ------------------------------------------------------------------------------------------------------
@@ -187,12 +197,12 @@ def record_job(site: Site, record: JobRecord) -> None:
 def job_recorded(site: Site, record: JobRecord) -> bool:
     """Whether this end of the job is on record: a process may have died between the record and its note of it."""
     wanted = (record.job.id, record.attempt)
-    return any((each.body.get("job"), each.body.get("attempt")) == wanted for each in _on_record(site, record.job.id))
+    return any((each.body.get("job"), each.body.get("attempt")) == wanted for each in on_record(site, record.job.id))
 
 
 def end_recorded(site: Site, run_id: str) -> bool:
     """Whether it is on record that the run ended."""
-    mine = _on_record(site, run_id)
+    mine = on_record(site, run_id)
     return any(each.kind is EvidenceKind.RUN_ENDED and each.run == run_id for each in mine)
 
 
@@ -267,7 +277,7 @@ def _told(body: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _plain(value) for key, value in body.items() if value not in ("", None, [], {})}
 
 
-def _on_record(site: Site, holding: str) -> Iterator[Record]:
+def on_record(site: Site, holding: str = "") -> Iterator[Record]:
     """The records with this word that read, and those that are owed. Where the evidence is damaged some are missing:
     what was told is then told twice."""
     with suppress(Unreachable, Damaged, TemporaryError, OSError):

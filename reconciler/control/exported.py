@@ -23,6 +23,7 @@ from reconciler.model import CatalogSnapshot, ClusterSnapshot
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.plan import Proposal, Situation
 from reconciler.plan import propose as plan_propose
+from reconciler.plan.lasting import spared
 from reconciler.snapshots import HeldThen
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ def propose_exported(
         approvals=verdict.approvals,
         adopt=wish.adopt,
         scope=wish.scope,
+        spared=spared(policies, usable, observation.ledger),
     )
     return said_too(checked(plan_propose(usable, situation)), (*verdict.findings, *waits))
 

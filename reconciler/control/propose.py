@@ -20,6 +20,7 @@ from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all,
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.diff import Held, not_ours
 from reconciler.plan.guard import denied
+from reconciler.plan.lasting import spared
 from reconciler.plan.unagreed import WAITS, rewritten
 
 
@@ -45,6 +46,7 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     check_names(site.document, policies, observation, wish)
     verdict = judge(bench_of(site), policies, wish.authors)
     secured = secure(bench_of(site), policies)
+    usable = as_secured(secured, policies, observation.ledger)
     situation = msgspec.structs.replace(
         situation_now(site, observation),
         approvals=verdict.approvals,
@@ -53,10 +55,10 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
         scope=wish.scope,
         spent=spent_today(site),
         glass=wish.glass,
+        spared=spared(policies, usable, observation.ledger),
     )
     first = tuple(each for each in said_of(observation.stores, site.folder) if each.severity is Severity.ADVICE)
     later = future_times(site, observation)
-    usable = as_secured(secured, policies, observation.ledger)
     held = held_back(site.name, policies, usable)
     proposal = checked(plan_propose(usable, situation))
     first = (*first, *first_volumes(observation.stores, proposal.plan.volumes))

@@ -6,6 +6,7 @@ from functools import partial
 
 from reconciler.control.agreeing import mandate_of
 from reconciler.control.apply import begin, end
+from reconciler.control.comparing_points import note_points
 from reconciler.control.evidence import record_state
 from reconciler.control.lease import Holding
 from reconciler.control.site import Site
@@ -60,6 +61,8 @@ def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *
         points=done.points,
         kept=" ".join(done.kept),
     )
+    if done.replicas:
+        note_points(site, server, run, None if lost and source is None else done.replicas)
     end(site, run, "done")
     return done
 

@@ -20,6 +20,8 @@ from reconciler.errors import Diagnostic, Refused, Severity
 from reconciler.model import Approved, LedgerEntry
 from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
+from reconciler.plan.going import still_needed
+from reconciler.plan.lasting import lasting, owned_as
 from reconciler.plan.settled import Guard, Waiting, exclusions_now, guardrails_now, weigh_guard
 from reconciler.plan.unagreed import APPROVERS_WAIT, WAITS, whose_yes
 from reconciler.plan.values import AUTO
@@ -55,6 +57,9 @@ def secure(bench: Bench, policies: PolicySet, *, everything: bool = False) -> Se
     approvals = judge(bench, policies).approvals
     hashes = frozenset(each for approval in approvals for each in approval.changes)
     weighed = weigh_guard(settled, written, hashes)
+    ruled = msgspec.structs.replace(policies, guardrails=guardrails_now(weighed.guard, policies))
+    if needed := still_needed(settled.site, weighed.guard.site, ruled, bench.entries(), hashes):
+        weighed = weigh_guard(settled, written, hashes, needed)
     return Secured(weighed.guard.site, weighed.guard, weighed.waiting, weighed.agreed, approvals)
 
 
@@ -137,20 +142,21 @@ def as_secured(secured: Secured, policies: PolicySet, ledger: Iterable[LedgerEnt
     same = written is not None and written.document == site
     if same and rules == policies.guardrails and spared == policies.exclusions:
         return policies
-    applied = {entry.group: entry.document for entry in ledger if entry.document}
+    sites = tuple(
+        Placed(site, each.positions) if each.document.metadata.name == site.metadata.name else each
+        for each in policies.sites
+    )
+    applied = {entry.group: entry.document for entry in lasting(ledger, sites) if entry.document}
+    used = {placed.document.metadata.name for placed in policies.groups}
 
     def opened_alone(placed: Placed[GroupDocument]) -> Placed[GroupDocument] | None:
         spec = placed.document.spec
         means = {rule.virtual_machines.cluster for rule in spec.members if rule.virtual_machines is not None}
         if spec.site != site.metadata.name or (spec.server in servers and means <= clusters):
             return placed
-        earlier = applied.get(placed.document.metadata.name)
-        return Placed(decode(earlier, GroupDocument), placed.positions) if earlier is not None else None
+        name = owned_as(placed.document, applied, used)
+        return Placed(decode(applied[name], GroupDocument), placed.positions) if name else None
 
-    sites = tuple(
-        Placed(site, each.positions) if each.document.metadata.name == site.metadata.name else each
-        for each in policies.sites
-    )
     groups = tuple(kept for each in policies.groups if (kept := opened_alone(each)) is not None)
     exclusions = tuple(
         each
@@ -169,6 +175,19 @@ def waiting_findings(
     more = [each for each in opened(written) if each not in opened(secured.site)]
     for each in secured.waiting:
         field = each.field
+        if each.needed:
+            found.append(
+                Diagnostic(
+                    WAITS,
+                    Severity.WARNING,
+                    f"{each.kind} {each.name}: {field.field} was changed, and waits though somebody agreed to it: "
+                    f"{each.needed}",
+                    f"That goes once what else was changed of the group is agreed to. "
+                    f"{whose_yes(approvers=rules is not None, since=since)}",
+                    subject=f"{each.kind} {each.name} {field.field}",
+                )
+            )
+            continue
         what = f"{each.kind} {each.name}: {field.field or 'the document'} was changed, and nobody agreed to it"
         if each.kind == "Site" and field.field == "spec.approvals" and rules is not None:
             names = ", ".join(rules.approvers)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from reconciler.control.comparing_points import note_points
 from reconciler.control.evidence import record_state
 from reconciler.control.moved import elsewhere_by_now
 from reconciler.control.site import Site
@@ -269,6 +270,7 @@ def _record_first(site: Site, view: StoreView, made: StoreLineage, run: str) -> 
     what = {Use.NAMING: "identityTaken", Use.FOREIGN: "storeAdopted"}.get(view.use, "firstUse")
     identity = made.store.id if made.store is not None else ""
     record_state(site, what, run, server=view.server, path=made.path, store=identity)
+    note_points(site, view.server, run)
 
 
 def _record_volumes(site: Site, view: StoreView, known: KnownStore | None, run: str) -> None:

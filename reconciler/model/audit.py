@@ -47,13 +47,16 @@ class Decision(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class KeptPoint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A recovery point that was there on the day. `time` (UTC) is the moment that it shows."""
+    """A recovery point that was there on the day, or is gone: `gone_at` (UTC), and `why`: ``declaredLost`` with its
+    store or volume, ``notThere`` in what stands in its place. `time` (UTC) is the moment that it shows."""
 
     id: str
     time: datetime
     kind: str
     server: str
     seq: int = 0
+    gone_at: datetime | None = None
+    why: str = ""
 
 
 class Recovered(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -82,7 +85,8 @@ class Verified(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 class Protection(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """How one data source was protected at a moment. `group` is the protection group as it was applied, None where
     nothing protected it; `since` when it joined that group, or when protection ended. `decisions` are all until then,
-    newest first; `points` newest first."""
+    newest first; `points` newest first, those that could have been recovered; `lost` are gone though nothing expired
+    them."""
 
     source: str
     name: str
@@ -93,6 +97,7 @@ class Protection(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     points: tuple[KeptPoint, ...] = ()
     verified: Verified | None = None
     recoveries: tuple[Recovered, ...] = ()
+    lost: tuple[KeptPoint, ...] = ()
 
     @property
     def joined(self) -> Decision | None:

@@ -37,7 +37,9 @@ from reconciler.plan.consent import approve, guarded, within_ceilings
 from reconciler.plan.consent import hashed as hashed_changes
 from reconciler.plan.diff import Held, diff
 from reconciler.plan.fit import fit
+from reconciler.plan.going import possible
 from reconciler.plan.guard import guard, guard_documents, last_applied, planned, wants_approval
+from reconciler.plan.lasting import lasting
 from reconciler.plan.lint import lint
 from reconciler.plan.narrow import without_consent, without_held
 from reconciler.plan.order import order
@@ -48,15 +50,7 @@ from reconciler.plan.resolve import Sight, resolve
 from reconciler.plan.settled import without_kept
 from reconciler.plan.shrink import without_removals
 from reconciler.plan.strangers import NOT_OURS, NOT_OWNED
-from reconciler.plan.unagreed import (
-    Unstepped,
-    all_as_applied,
-    as_applied,
-    gone,
-    on_what_is_there,
-    unstepped,
-    with_them,
-)
+from reconciler.plan.unagreed import Unstepped, all_as_applied, as_applied, gone, unstepped, with_them
 from reconciler.plan.unagreed import findings as waiting_findings
 from reconciler.plan.unread import UNREAD
 from reconciler.plan.values import DesiredState, Scope
@@ -74,8 +68,9 @@ class Situation(msgspec.Struct, frozen=True):
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
     (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
     is used up. `agreed` are hashes that somebody said yes to besides, `since` is the commit whose policies were last
-    applied ("" for none). With `glass` broken the policies are believed
-    even where they shrank, and nothing waits that makes no step. `evaluate` answers for guardrails.
+    applied ("" for none). With `glass` broken the policies are believed even where they shrank, and nothing waits that
+    makes no step. `spared` are groups that have a policy which waits and is not among those given: they are not
+    removed. `evaluate` answers for guardrails.
     """
 
     site: str
@@ -93,6 +88,7 @@ class Situation(msgspec.Struct, frozen=True):
     scope: Scope = Scope()
     spent: Cost = Cost()
     glass: bool = False
+    spared: frozenset[str] = frozenset()
     evaluate: Evaluate = evaluates_nothing
 
     @property
@@ -116,6 +112,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     """What should be done. Pure: the same input gives the same plan, in whatever order it came. A group in whose
     document something weakens without a step goes on by its document as it was last applied until that is agreed to.
     """
+    situation = msgspec.structs.replace(situation, ledger=lasting(situation.ledger, policies.sites))
     whole = _propose(policies, situation)
     if _claimed_twice(whole) and (fewer := without_kept(policies)) is not None:
         policies, whole = fewer, _propose(fewer, situation)
@@ -132,10 +129,9 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     more = waiting_findings((*held, *removed), approvers=approvers, since=situation.since)
     if not held:
         return _taking(_waiting(whole, more, removed), taken, situation)
-    kept = _propose(on_what_is_there(as_applied(policies, situation.ledger, held), situation.site), situation)
+    kept = _propose(as_applied(policies, situation.ledger, held), situation)
     if _claimed_twice(kept) and not _claimed_twice(whole):
         policies, besides = all_as_applied(policies, situation.site, situation.ledger)
-        policies = on_what_is_there(policies, situation.site)
         kept, taken = _propose(policies, situation), ()
         more += with_them(besides, held)
     more += tuple(  # a yes alone would not help those
@@ -190,7 +186,9 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt, situation.clusters
     )
     difference = diff(desired, held)
-    within = _within(difference.changes, situation.scope)
+    spec = spec_of(policies, situation.site)
+    there, nowhere = possible(difference.changes, spec, situation.spared, situation.since)
+    within = _within(there, situation.scope)
     world = world_of(situation)
     judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
     believed, shrunk = _believed(judged, policies, situation, desired)
@@ -200,6 +198,7 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         *desired.findings,
         *fit(desired, situation.capabilities),
         *difference.findings,
+        *nowhere,
         *held_back,
         *excess,
         *shrunk,
@@ -225,7 +224,6 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         scope=situation.scope.told,
         approvals=tuple(each for each in approvals if each.name in covering),
     )
-    spec = spec_of(policies, situation.site)
     ends = {(change.server, change.group, change.verb): change.after for change in hashed}
     plan = _seal(head, weigh(order(hashed), world, spec), known, ends)
     if not asks:
@@ -289,12 +287,13 @@ def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
 
 def desire(policies: PolicySet, situation: Situation) -> DesiredState:
     """What should be: the members of every group, and its server."""
-    desired = resolve(policies, situation.site, Sight(situation.clusters, situation.ledger, situation.today))
+    ledger = lasting(situation.ledger, policies.sites)
+    desired = resolve(policies, situation.site, Sight(situation.clusters, ledger, situation.today))
     for placed in policies.sites:
         if placed.document.metadata.name == situation.site:
             return place(
                 desired,
-                room_of(placed.document, situation.clusters, situation.capabilities, situation.ledger),
+                room_of(placed.document, situation.clusters, situation.capabilities, ledger),
             )
     return desired
 

@@ -66,12 +66,27 @@ def _written(
 ) -> dict[tuple[str, str], DocumentField]:
     """(group, field of the document) -> how a person changed it since it was last applied."""
     names = {name for change in changes for name in _names(change)}
-    moved = {change.group for change in changes if change.reason is Reason.SITE_CHANGED}
-    names |= {each.document.metadata.name for each in policies.groups if moved & {*each.document.spec.renamed_from}}
-    found = written_since(policies, ledger, names)
+    entries = tuple(ledger)
+    found = written_since(policies, entries, names)
     written = {(change.name, field.field): field for change in found for field in change.fields}
-    left = ((change.formerly, field) for change in found for field in change.fields if change.formerly in moved)
-    return written | {(name, field.field): field for name, field in left}
+    return written | _moved(changes, policies, entries)
+
+
+def _moved(
+    changes: Sequence[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]
+) -> dict[tuple[str, str], DocumentField]:
+    """(group as its old server has it, ``spec.server`` or ``spec.site``) -> how a person changed that, for each that is
+    stopped there. Held against the entry of that server: by now the group may be on the new one, and be called
+    otherwise."""
+    stopped = {(each.server, each.group) for each in changes if each.reason in _LEFT_BY}
+    left = [entry for entry in ledger if (entry.server, entry.group) in stopped]
+    found = written_since(policies, left) if left else ()
+    return {
+        (change.formerly or change.name, field.field): field
+        for change in found
+        for field in change.fields
+        if field.field in _LEFT_BY.values()
+    }
 
 
 def written_since(

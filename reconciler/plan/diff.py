@@ -28,6 +28,7 @@ from reconciler.model.names import fold
 from reconciler.plan.direction import FIELDS, Field, of_release, taking, worst
 from reconciler.plan.former import still_meant
 from reconciler.plan.globs import glob_matches
+from reconciler.plan.lasting import moved_to
 from reconciler.plan.naming import naming
 from reconciler.plan.rounding import Rounded, as_held, rounded
 from reconciler.plan.strangers import not_owned
@@ -81,7 +82,6 @@ class _Differ:
         self.observed = {(name, seen.ref): seen for name, catalog in held.catalogs.items() for seen in catalog.groups}
         self.strangers = self._strangers()
         self.wanted = {(group.server, group.group.name) for group in desired.groups}
-        self.named = {group.group.name: group for group in reversed(desired.groups)}
         self.changes: list[Change] = []
         self.findings: list[Diagnostic] = []
 
@@ -211,7 +211,7 @@ class _Differ:
         observed = self._observed(entry)
         if observed is None:
             return
-        moved = self.named.get(entry.group)
+        moved = moved_to(entry, self.desired.groups, self.held.ledger)
         site = self.desired.elsewhere.get(entry.group) if moved is None else None
         if moved is None and site is None and not self.held.prune:
             self._not_pruned(entry)

@@ -7,7 +7,8 @@ somebody agreed to it who could by the earlier ones; until then those count. Wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -34,11 +35,13 @@ class Guard(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A change that nobody has agreed to: the kind and name of its document, and the field."""
+    """A change that nobody has agreed to: the kind and name of its document, and the field. `needed` tells why one that
+    was agreed to waits."""
 
     kind: str
     name: str
     field: DocumentField
+    needed: str = ""
 
 
 class Weighed(msgspec.Struct, frozen=True):
@@ -57,15 +60,18 @@ def changes(settled: Guard, written: Guard) -> tuple[DocumentChange, ...]:
     return (*found, *([signers] if signers is not None else []))
 
 
-def weigh_guard(settled: Guard, written: Guard, agreed: frozenset[str] | None) -> Weighed:
-    """What counts now, with `agreed` for the hashes that somebody agreed to; None: all of them.
+def weigh_guard(
+    settled: Guard, written: Guard, agreed: frozenset[str] | None, needed: Mapping[str, str] = MappingProxyType({})
+) -> Weighed:
+    """What counts now, with `agreed` for the hashes that somebody agreed to; None: all of them. `needed` are the fields
+    of the Site that are left as they were all the same, each with the reason.
 
     A guardrail that goes, or asks for less, weakens nothing where another one asks for as much: but one that waits does
     not ask yet, so what relies on it waits with it.
     """
-    weighed = _weigh(settled, written, agreed, ())
+    weighed = _weigh(settled, written, agreed, (), needed)
     while more := _relying(settled, weighed, agreed):
-        weighed = _weigh(settled, written, agreed, more)
+        weighed = _weigh(settled, written, agreed, more, needed)
     return weighed
 
 
@@ -82,16 +88,24 @@ def _relying(settled: Guard, weighed: Weighed, agreed: frozenset[str] | None) ->
     return (*(each for each in weighed.waiting if each.kind == "Guardrail"), *found) if found else ()
 
 
-def _weigh(settled: Guard, written: Guard, agreed: frozenset[str] | None, relying: Sequence[Waiting]) -> Weighed:
+def _weigh(
+    settled: Guard,
+    written: Guard,
+    agreed: frozenset[str] | None,
+    relying: Sequence[Waiting],
+    needed: Mapping[str, str],
+) -> Weighed:
     waiting, hashes = list(relying), set()
     for change in changes(settled, written):
         for field in change.fields:
             if not field.direction.needs_consent:
                 continue
-            if agreed is None or field.change_hash in agreed:
+            said = agreed is None or field.change_hash in agreed
+            why = needed.get(field.field, "") if change.kind == "Site" and said else ""
+            if said and not why:
                 hashes.add(field.change_hash)
             elif not any((each.kind, each.name) == (change.kind, change.name) for each in relying):
-                waiting.append(Waiting(change.kind, change.name, field))
+                waiting.append(Waiting(change.kind, change.name, field, why))
     site = _site(settled.site, written.site, {field.field.field for field in waiting if field.kind == "Site"})
     signers, path = _signers(settled), _signers_path(written)
     if site.spec.approvals == written.site.spec.approvals or path == _signers_path(settled):

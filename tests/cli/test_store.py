@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,60 @@ def test_points_that_went_with_an_older_folder_are_said(shop: Shop) -> None:
     said = shop("store", "rebuild", "mabs-01")
     assert (said.code, "RCL4028" in said.out, "'one'" in said.out) == (1, True, True), said
     assert len(_points(shop)) < len(made)
+    there, lost = _on_record(shop)
+    assert (there, lost) == (_of_one(shop), {"notThere": len(made) - len(_points(shop))})
+    text = shop("evidence", "query", "one").out
+    assert "on record could not be recovered" in text
+    assert "not in the store any more" in text
     shutil.rmtree(folder)
     (shop.root / "newer").rename(folder)
     said = shop("store", "rebuild", "mabs-01", "one")
     assert (said.code, "RCL4028" in said.out) == (0, False), said
     assert _points(shop) == made
+    assert _on_record(shop) == (_of_one(shop), {})
+
+
+def _of_one(shop: Shop) -> int:
+    """How many points of `one` the store has."""
+    return len(json.loads(shop("points", "one", "--format", "json").out)["points"])
+
+
+def _on_record(shop: Shop) -> tuple[int, dict[str, int]]:
+    """How many points of `one` the evidence says could be recovered now, and how many could not, by why."""
+    (told,) = json.loads(shop("evidence", "query", "one", "--format", "json").out)["protections"]
+    return len(told.get("points", ())), dict(Counter(each["why"] for each in told.get("lost", ())))
+
+
+def test_points_of_a_store_that_is_declared_lost_are_not_recoverable(shop: Shop) -> None:
+    _kept(shop)
+    made = _of_one(shop)
+    before = shop("evidence", "query", "one", "--format", "json").out
+    _server(shop).rename(shop.root / "elsewhere")
+    assert _on_record(shop) == (made, {}), "a store that is not there now is not lost"
+    said = shop("store", "declare-lost", "mabs-01", "--reason", "fire", "--yes")
+    assert said.code == 0, said
+    assert _on_record(shop) == (0, {"declaredLost": made})
+    text = shop("evidence", "query", "one").out
+    assert "No recovery point was there" in text
+    assert "declared lost" in text
+    then = json.loads(before)["at"]
+    earlier = json.loads(shop("evidence", "query", "one", "--at", then, "--format", "json").out)
+    assert len(earlier["protections"][0]["points"]) == made, "on that day they were there"
+
+
+def test_an_older_copy_that_is_gone_on_with_has_what_it_has(shop: Shop) -> None:
+    assert shop("run", "--until-idle", "--now", "2026-03-10T11:05Z").code == 0
+    older = _of_one(shop)
+    shutil.copytree(_server(shop), shop.root / "older")
+    _kept(shop)
+    made = _of_one(shop)
+    shutil.rmtree(_server(shop))
+    (shop.root / "older").rename(_server(shop))
+    assert _on_record(shop) == (made, {})
+    assert shop("store", "declare-lost", "mabs-01", "--reason", "fire", "--yes").code == 0
+    assert _on_record(shop) == (older, {"declaredLost": made - older}), "what is there is gone on with"
+    assert shop("apply", "--yes", "--adopt", "*", "--now", "2026-03-10T16:00Z").code == 0
+    assert _on_record(shop) == (older, {"declaredLost": made - older})
 
 
 @pytest.mark.parametrize("name", ["nowhere", "mabs-1"])

@@ -19,6 +19,7 @@ from reconciler.cli import applying
 from reconciler.cli import evidence as evidence_command
 from reconciler.control import agreeing, approvals, authorship, blame, brought, judging, securing, states, using
 from reconciler.control import compare as comparing
+from reconciler.control import propose as proposing
 from reconciler.gitrepo import history
 from reconciler.model import Direction, Plan
 from reconciler.parse import policy_files, read, read_tree, text
@@ -399,6 +400,12 @@ UNKNOWN_FIELDS = _unknown_fields_are_passed_over
 UNSTEPPED = put(build, "unstepped", lambda *words: ())
 LABELS_OF_BOTH = everywhere(guard.last_applied, lambda ledger: {})
 SETTLED_EXCLUSIONS = put(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
+#: That a server stays while a group on it is as it was; that a group with another name is not taken for a removed one.
+NEEDED = put(securing, "still_needed", lambda *words: {})
+LATER_NAMES = both(
+    put(securing, "owned_as", lambda *words: ""),
+    put(proposing, "spared", lambda *words: frozenset()),
+)
 SETTLED_GUARDRAILS = put(securing, "guardrails_now", lambda guard, policies: policies.guardrails)
 
 

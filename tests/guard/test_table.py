@@ -42,6 +42,7 @@ from tests.guard import (
     test_saved_plans,
     test_security_inputs,
     test_several_sites,
+    test_waits_elsewhere,
     test_without_a_step,
 )
 from tests.guard.defences import Out, both, made, put, unweighed
@@ -499,6 +500,27 @@ def _picked_again(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+def _removal_of_a_renamed(world: World) -> bool:
+    """Alice approved once that the group goes, and it stayed; now it is called otherwise, on a server that waits."""
+    site = divided_of(world.shop)
+    yes = test_waits_elsewhere.removal_that_was_given_up(site)
+    test_waits_elsewhere.with_second(site)
+    test_waits_elsewhere.renamed(site)
+    site.commit("tidy up", author=MALLORY)
+    site.git("-c", f"user.email={MALLORY}", "cherry-pick", yes)
+    return _done(site)
+
+
+def _from_under_it(world: World) -> bool:
+    """The server goes on which a group has to stay as it was."""
+    site = test_waits_elsewhere.moved_of(world.shop)
+    test_waits_elsewhere.goes(site)
+    test_waits_elsewhere.ignores(site)
+    site.commit("tidy up", author=MALLORY)
+    site.tick(*LATER[0])
+    return "mabs-02" not in test_waits_elsewhere.servers_of(site)
+
+
 def _of_a_site_without_approvers(act: Callable[[Reviewed], None]) -> Attack:
     """The approver of another site of the repository says yes."""
 
@@ -524,6 +546,13 @@ REPLAY = [
     Way("replay", "two of one id", _two_of_one_id, "approvals.approved: ids", defences.ONE_ID_ONE_APPROVAL),
     Way("replay", "from another site", _from_another_site, "approvals._elsewhere, and who brought it", _TAKEN),
     Way("replay", "picked again after it was taken back", _picked_again, "blame.taken_back", defences.TAKEN_BACK),
+    Way(
+        "replay",
+        "a removal, of a group that is renamed",
+        _removal_of_a_renamed,
+        "lasting.owned_as and lasting.spared",
+        defences.LATER_NAMES,
+    ),
     *(
         Way(
             "replay",
@@ -789,6 +818,7 @@ GUARDRAILS = [
         Way("guardrails", f"no step: {name}", _unseen_in_the_ledger(act), "unagreed.unstepped", defences.UNSTEPPED)
         for name, act in test_without_a_step.WAYS.items()
     ),
+    Way("guardrails", "a server from under what waits", _from_under_it, "going.still_needed", defences.NEEDED),
     Way("guardrails", "an exclusion", _spared, "settled.exclusions_now", defences.SETTLED_EXCLUSIONS),
     Way("guardrails", "gone", _ruled(test_security_inputs._gone), "settled.guardrails_now", _KEPT),
     Way("guardrails", "warns", _ruled(test_security_inputs._warns), "settled.guardrails_now", _KEPT),

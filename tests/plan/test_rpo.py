@@ -26,14 +26,14 @@ spec:
   prune: false
   state: {sqlite: {path: s.db}}
   clusters: [{name: c, inventory: {directory: {path: c}}}]
-  servers: [{name: e, engine: {embedded: {path: e}}, volumes: [{name: v, capacity: 4 TB}]}]
+  servers: [{name: mabs-01, engine: {embedded: {path: e}}, volumes: [{name: v, capacity: 4 TB}]}]
 ---
 apiVersion: reconciler/v1
 kind: ProtectionGroup
 metadata: {name: g}
 spec:
   site: hq
-  server: e
+  server: mabs-01
   members: [{virtualMachines: {cluster: c, names: ["a*"]}}]
   shortTerm: {retention: 21d, synchronization: INTERVAL}
 """
