@@ -37,6 +37,7 @@ from reconciler.model.documents import (
 from reconciler.model.encode import decode
 from reconciler.parse import FolderTree, read_one
 from reconciler.parse.load import LARGEST_FILE
+from reconciler.plan import compare as plan_compare
 from reconciler.plan.consent import written_since
 from reconciler.plan.settled import Guard, guardrails_now
 from reconciler.plan.settled import changes as guard_changes
@@ -208,14 +209,17 @@ def _since(
 
 
 def _hashes_since(older: PolicySet, newer: PolicySet, changes: Iterable[DocumentChange]) -> frozenset[str]:
-    """The hashes of what differs from what was last applied, without the groups that are as they were in the older
-    state: these were agreed to and could not be done yet. All else of an older state was settled with it."""
-    then, now = ({each.document.metadata.name: each.document for each in side.groups} for side in (older, newer))
+    """The hashes of what differs from what was last applied, without the fields of groups that are as they were in the
+    older state: these were agreed to and could not be done yet. All else of an older state was settled with it."""
+    then, now = ({each.document.metadata.name for each in side.groups} for side in (older, newer))
+    since = {(each.name, field.field) for each in plan_compare(older, newer) for field in each.fields}
     return frozenset(
         field.change_hash
         for change in changes
-        if change.kind != "ProtectionGroup" or then.get(change.name) != now.get(change.name)
         for field in change.fields
+        if change.kind != "ProtectionGroup"
+        or (change.name in then) != (change.name in now)
+        or (change.name, field.field) in since
     )
 
 
