@@ -109,7 +109,9 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         unknown=unknown,
         counted=as_noted((bench.told or {}).get("counted", {}), policies.approvals),
     )
-    counting, found = approved(policies.approvals, court)
+    others = {each.document.metadata.name for each in policies.sites} - {name}  # judged where they are run
+    mine = (each for each in policies.approvals if each.document.spec.site not in others)
+    counting, found = approved(mine, court)
     return Verdict(counting, found)
 
 

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     RENAMED = "renamed"
     POLICY_REMOVED = "policyRemoved"
     SERVER_CHANGED = "serverChanged"
+    SITE_CHANGED = "siteChanged"
     ADOPTED = "adopted"
 
 

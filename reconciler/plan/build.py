@@ -191,7 +191,7 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
     within = _within(there, situation.scope)
     world = world_of(situation)
     judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
-    believed, shrunk = _believed(judged, policies, situation)
+    believed, shrunk = _believed(judged, policies, situation, desired)
     hashed, held_back = without_held(believed, situation.catalogs, desired.names)
     findings = [
         *lint(policies, situation.today),
@@ -257,7 +257,7 @@ def _approved(
 
 
 def _believed(
-    changes: tuple[Change, ...], policies: PolicySet, situation: Situation
+    changes: tuple[Change, ...], policies: PolicySet, situation: Situation, desired: DesiredState
 ) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
     """The changes, without stopping what a lost or half-copied policy folder seems to stop; unless somebody who broke
     the glass says that it is so."""
@@ -269,7 +269,7 @@ def _believed(
     least = budgets.minimum_population if budgets is not None else None
     return without_removals(
         changes,
-        {entry.group for entry in situation.ledger},
+        {entry.group for entry in situation.ledger if entry.group not in desired.elsewhere},
         {document.metadata.name for document in written},
         {name for document in written for name in document.spec.renamed_from},
         least if least is not None else MINIMUM_POPULATION,

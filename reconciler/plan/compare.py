@@ -162,6 +162,9 @@ def _compared(kind: str, rule: Rule, before: Placed[Any], after: Placed[Any]) ->
     if rule.path == "spec.members" and direction.needs_consent:
         existing = after.document.spec.existing_points
         direction, note = of_release(existing), f"machines that leave get no new points; existing points: {existing}"
+    if kind == "ProtectionGroup" and rule.path in ("spec.server", "spec.site") and direction.needs_consent:
+        existing = before.document.spec.existing_points  # it is stopped as it was applied there
+        direction, note = of_release(existing), f"{rule.note}; existing points: {existing}"
     return _field(kind, name, rule.path, shown_old, shown_new, direction, place, note, _told_by(before.document))
 
 

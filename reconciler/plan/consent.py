@@ -21,7 +21,17 @@ from reconciler.model.encode import decode
 from reconciler.plan.compare import compare
 
 #: What a person did, by writing.
-_WRITTEN = (Reason.NEW_POLICY, Reason.POLICY_CHANGED, Reason.POLICY_REMOVED, Reason.SERVER_CHANGED, Reason.RENAMED)
+_WRITTEN = (
+    Reason.NEW_POLICY,
+    Reason.POLICY_CHANGED,
+    Reason.POLICY_REMOVED,
+    Reason.SERVER_CHANGED,
+    Reason.SITE_CHANGED,
+    Reason.RENAMED,
+)
+
+#: Why a group is stopped that a policy still has -> the field of the document that says so.
+_LEFT_BY = {Reason.SERVER_CHANGED: "spec.server", Reason.SITE_CHANGED: "spec.site"}
 
 #: Path of a planned field -> field of the document that it comes from, where that is not "spec." and the path.
 _FIELDS = {"": "", "name": "metadata.name", "members.volume": "spec.storage"}
@@ -65,16 +75,17 @@ def _written(
 def _moved(
     changes: Sequence[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]
 ) -> dict[tuple[str, str], DocumentField]:
-    """(group as its old server has it, ``spec.server``) -> how a person changed that, for each that is stopped there.
-    Held against the entry of that server: by now the group may be on the new one, and be called otherwise."""
-    stopped = {(each.server, each.group) for each in changes if each.reason is Reason.SERVER_CHANGED}
+    """(group as its old server has it, ``spec.server`` or ``spec.site``) -> how a person changed that, for each that is
+    stopped there. Held against the entry of that server: by now the group may be on the new one, and be called
+    otherwise."""
+    stopped = {(each.server, each.group) for each in changes if each.reason in _LEFT_BY}
     left = [entry for entry in ledger if (entry.server, entry.group) in stopped]
     found = written_since(policies, left) if left else ()
     return {
         (change.formerly or change.name, field.field): field
         for change in found
         for field in change.fields
-        if field.field == "spec.server"
+        if field.field in _LEFT_BY.values()
     }
 
 
@@ -101,9 +112,7 @@ def _names(change: Change) -> set[str]:
 
 
 def _hashed(change: Change, field: FieldChange, written: Mapping[tuple[str, str], DocumentField]) -> FieldChange:
-    path = field_of(field)
-    if change.reason is Reason.SERVER_CHANGED and not field.path:
-        path = "spec.server"
+    path = field_of(field) if field.path else _LEFT_BY.get(change.reason, "")
     document = written.get((change.group, path))
     wrote = document is not None and _is(field, document)
     digest = document.change_hash if document is not None and wrote else own_hash(change, field)

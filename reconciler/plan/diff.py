@@ -212,7 +212,8 @@ class _Differ:
         if observed is None:
             return
         moved = moved_to(entry, self.desired.groups, self.held.ledger)
-        if moved is None and not self.held.prune:
+        site = self.desired.elsewhere.get(entry.group) if moved is None else None
+        if moved is None and site is None and not self.held.prune:
             self._not_pruned(entry)
             return
         unsure = {member.source.cluster for member in entry.applied.members} & self.desired.incomplete
@@ -222,8 +223,8 @@ class _Differ:
         if entry.applied.deletion_protection:
             self._deletion_protected(entry)
             return
-        reason = Reason.POLICY_REMOVED if moved is None else Reason.SERVER_CHANGED
-        place = moved.place("server") if moved else None
+        reason = Reason.SERVER_CHANGED if moved else Reason.SITE_CHANGED if site else Reason.POLICY_REMOVED
+        place = moved.place("server") if moved else site
         assumed = self.held.unreadable.get(entry.server, frozenset())
         before = taking(observed.group, entry.applied, assumed)
         existing = before.existing_points

@@ -28,7 +28,7 @@ from reconciler.model.encode import encode
 from reconciler.model.names import fold
 from reconciler.plan.claims import Claim, data_source
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
-from reconciler.plan.terms import group_of, selectors_hash, zone_of, zones_of
+from reconciler.plan.terms import group_of, in_other_sites, selectors_hash, zone_of, zones_of
 from reconciler.plan.unread import unread
 from reconciler.plan.values import AUTO, IGNORABLE, DesiredGroup, DesiredState, Excused
 
@@ -54,6 +54,7 @@ class _Resolver:
     def __init__(self, policies: PolicySet, site: str, sight: Sight) -> None:
         self.sight = sight
         self.groups = [placed for placed in policies.groups if placed.document.spec.site == site]
+        self.elsewhere = in_other_sites(policies, site)
         self.exclusions = [placed for placed in policies.exclusions if placed.document.spec.site == site]
         self.zones = zones_of(policies)
         self.now = {name: Population.of(name, seen.machines) for name, seen in sight.clusters.items()}
@@ -89,6 +90,7 @@ class _Resolver:
             incomplete=frozenset(self.incomplete),
             names=self._names(),
             findings=tuple(self.findings),
+            elsewhere=self.elsewhere,
         )
 
     def _names(self) -> dict[str, str]:

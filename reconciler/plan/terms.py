@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from reconciler.errors import Location
 from reconciler.model import ConsistencyCheck, Member, ProtectionGroup, ShortTerm
 from reconciler.model.documents import GroupDocument, PolicySet
 from reconciler.model.units import Duration
@@ -87,3 +88,16 @@ def selectors_hash(document: GroupDocument) -> str:
     selectors = (rule.virtual_machines for rule in document.spec.members)
     rules = [each for each in selectors if each is not None]
     return hashlib.sha256(msgspec.json.encode(rules, order="sorted")).hexdigest()[:16]
+
+
+def in_other_sites(policies: PolicySet, site: str) -> dict[str, Location]:
+    """The groups that the policies have in other sites, by their name and by every earlier one that no group has now ->
+    where the document says so."""
+    names = {placed.document.metadata.name for placed in policies.groups}
+    found: dict[str, Location] = {}
+    for placed in policies.groups:
+        if placed.document.spec.site != site:
+            earlier = (each for each in placed.document.spec.renamed_from if each not in names)
+            place = placed.positions.at("spec", "site")
+            found |= dict.fromkeys((placed.document.metadata.name, *earlier), place)
+    return found

@@ -69,12 +69,15 @@ def unstepped(
     names = rewritten(policies, desired, ledger)
     if not names:
         return ()
-    hashes, paths = _carried(steps)
+    told = tuple(steps)
+    hashes, paths = _carried(told)
+    left = {step.change.group for step in told if step.change.reason is Reason.SITE_CHANGED}
     wanted = {group.group.name: group for group in desired.groups}
     entries = {entry.group: entry for entry in ledger}
     found = (
         Unstepped(change, field)
         for change in written_since(policies, ledger, names)
+        if (change.formerly or change.name) not in left  # what else its document says is the other site's
         for field in change.fields
         if field.field and field.direction.needs_consent
         if field.change_hash not in hashes[change.name] | hashes[change.formerly]

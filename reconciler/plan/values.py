@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -101,7 +102,8 @@ class DesiredState(msgspec.Struct, frozen=True):
 
     `lapsed` are the machines of exclusions that have ended. `incomplete` names clusters that show too few of their
     known machines to plan a removal from.
-    `names` tells people what a data source is called.
+    `names` tells people what a data source is called. `elsewhere` are the groups that the policies have in other sites,
+    by every name that such a group has or had, with the place that says so.
     """
 
     groups: tuple[DesiredGroup, ...]
@@ -110,3 +112,4 @@ class DesiredState(msgspec.Struct, frozen=True):
     incomplete: frozenset[str] = frozenset()
     names: dict[str, str] = {}
     findings: tuple[Diagnostic, ...] = ()
+    elsewhere: Mapping[str, Location] = {}

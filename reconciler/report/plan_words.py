@@ -43,6 +43,7 @@ REASONS = {
     Reason.RENAMED: "renamed",
     Reason.POLICY_REMOVED: "the policy was removed",
     Reason.SERVER_CHANGED: "the policy names another server",
+    Reason.SITE_CHANGED: "the policy names another site",
     Reason.ADOPTED: "adopted",
 }
 TONES: dict[Direction, Tone] = {
@@ -57,7 +58,6 @@ APPROVE = (
     "approvers, one of them runs `reconciler approve --plan FILE --by EMAIL --reason TEXT --until DATE` on the saved "
     "plan and commits what it writes."
 )
-
 Only = frozenset[Direction]
 
 

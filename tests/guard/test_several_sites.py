@@ -160,3 +160,90 @@ def test_each_site_is_judged_by_its_own(shop: Shop) -> None:
         said = site("diff", "both", "HEAD")
         assert said.code == 5, said.out
         assert ("1 change is not approved" in said.out) == (name == "dr"), said.out
+
+
+# --- A group that moves ----------------------------------------------------------------------------------------
+
+
+def _moved(site: Reviewed, *edits: tuple[str, str], author: str = MALLORY) -> None:
+    for old, new in (("site: hq", "site: dr"), ("server: mabs-01", "server: mabs-02"), *edits):
+        site.replace("gold.yaml", old, new)
+    site.commit("to dr", author=author)
+
+
+def both_asking(shop: Shop, *edits: tuple[str, str]) -> Reviewed:
+    """Both sites are applied, and both name approvers."""
+    path = shop.root / "policies" / "site.yaml"
+    for old, new in edits:
+        path.write_text(path.read_text().replace(old, new))
+    site = beside(divided_of(shop))
+    assert site("apply", "--yes", "--site", "dr", *T1).code == 0
+    return site
+
+
+_RENAMED = ("name: gold", "name: silver")
+_FORMERLY = ("site: dr", "site: dr\n  renamedFrom: [gold]")
+_SHORTER = ("retention: 5d", "retention: 3d")
+
+
+@pytest.mark.parametrize("edits", [(), (_SHORTER,), (_RENAMED, _FORMERLY)], ids=["alone", "shorter", "renamed"])
+def test_a_group_that_moves_to_another_site_is_stopped_by_the_yes_of_the_comparison(
+    shop: Shop, edits: tuple[tuple[str, str], ...]
+) -> None:
+    site = both_asking(shop)
+    _moved(site, *edits)
+    shown = site("plan", "--site", "hq", *T1)
+    assert "(the policy names another site)" in shown.out, shown
+    assert "was removed" not in shown.out
+    assert site("run", "--once", "--site", "hq", *T1).code == 5
+    assert site.groups()["gold"] == ("P5D", 2)
+    assert site("approve", "both", "HEAD", "--by", ALICE, *BY).code == 0
+    site.commit("approved", author=ALICE)
+    assert site("diff", "both", "HEAD").code == 0
+    said = site("run", "--once", "--site", "hq", *T1)
+    assert said.code == 0, said
+    assert site.groups() == {}
+    for name in ("hq", "dr"):
+        later = site("run", "--once", "--site", name, "--now", "2026-03-10T13:00Z")
+        assert (later.code, "RCL3035" in later.out + later.err) == (0, False), later
+    assert site("status", "--check", "--site", "hq", "--now", "2026-03-10T13:00Z").code in (0, 9)
+
+
+def test_who_approves_the_move_approves_no_removal(shop: Shop) -> None:
+    """And the other way round."""
+    site = both_asking(shop)
+    _no_group(site)
+    site.commit("no gold", author=MALLORY)
+    assert site("approve", "both", "HEAD", "--by", ALICE, *BY).code == 0
+    site.commit("approved", author=ALICE)
+    site.git("checkout", "-q", "both", "--", "policies/gold.yaml")
+    _moved(site)
+    assert site("run", "--once", "--site", "hq", *T1).code == 5
+    assert site.groups()["gold"] == ("P5D", 2)
+
+
+def test_what_is_destroyed_by_a_move_is_told_so(shop: Shop) -> None:
+    site = both_asking(shop, ("  shortTerm:", "  existingPoints: expireNow\n  shortTerm:"))
+    _moved(site)
+    said = site("diff", "both", "HEAD")
+    assert said.out.count("destroys") >= 2, said.out
+    assert "the old site makes no more points of this group; existing points: expireNow" in said.out
+    assert site("approve", "both", "HEAD", "--by", ALICE, *BY).code == 0
+    site.commit("approved", author=ALICE)
+    assert site("run", "--once", "--site", "hq", *T1).code == 0
+    assert site.groups() == {}
+
+
+def test_approvals_of_another_site_are_no_news(shop: Shop) -> None:
+    site = both_asking(shop)
+    _shorter(site)
+    site.commit("shorter", author=MALLORY)
+    assert site("approve", "both", "HEAD", "--by", ALICE, *BY).code == 0
+    site.commit("approved", author=ALICE)
+    for words in (("run", "--once"), ("plan",), ("apply", "--yes")):
+        said = site(*words, "--site", "dr", *T1)
+        assert "RCL3035" not in said.out + said.err, said
+    site.write("policies/approvals/eve.yaml", approval_of([f"sha256:{1:064x}"], "nowhere"))
+    site.commit("approved", author=EVE)
+    said = site("plan", "--site", "dr", *T1)
+    assert "it is for the site nowhere, not for dr" in said.out + said.err, said
