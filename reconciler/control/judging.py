@@ -184,8 +184,8 @@ def _taken_back(
     def why(placed: Placed[ApprovalDocument]) -> str:
         if uncommitted is None:
             return ""
-        known = (gitrepo.head(root), since if since and gitrepo.is_revision(root, since) else "")
-        return taken_back(root, known, placed.document.spec, _paths(root, placed))
+        older = since if since and gitrepo.is_revision(root, since) else ""
+        return taken_back(root, older, gitrepo.head(root), placed.document.spec, _paths(root, placed))
 
     return why
 
