@@ -29,6 +29,7 @@ from reconciler.model.encode import encode
 from reconciler.parse.write import yaml_text
 from reconciler.plan.consent import own_hash
 from reconciler.plan.guard import denied, wants_approval
+from reconciler.plan.lint import lint
 from reconciler.report import comparison_html, comparison_markdown, comparison_text, json_text, plan_text
 from reconciler.report.words import count
 from reconciler.signing import sign
@@ -225,14 +226,21 @@ def _write(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent) -> Pa
     return path
 
 
+_NOT_RIGHT = "The policies of {} are not right, so nothing was compared:"
+
+
 def _states(place: Path, older: str, newer: str) -> tuple[State, State]:
     states = []
     for what in (older, newer or _WORKING):
         try:
             states.append(read_state(place, what, may_be_empty=what == older))
         except PolicyError:
-            note(f"The policies of {what} are not right, so nothing was compared:")
+            note(_NOT_RIGHT.format(what))
             raise
+    wrong = [each for each in lint(states[1].policies, datetime.now(UTC).date()) if each.severity is Severity.ERROR]
+    if wrong:  # of what needs no inventory: nothing of it would ever be done
+        note(_NOT_RIGHT.format(newer or _WORKING))
+        raise PolicyError(wrong)
     return states[0], states[1]
 
 

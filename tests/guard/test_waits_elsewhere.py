@@ -14,7 +14,7 @@ from reconciler.cli import applying
 from reconciler.store import Opening, open_memory
 from tests.guard import defences
 from tests.shop import Shop
-from tests.support.reviewed import ALICE, MALLORY, Reviewed, divided_of
+from tests.support.reviewed import ALICE, BY, MALLORY, Reviewed, divided_of
 
 T = tuple(("--now", f"2026-03-10T{hour}:00Z") for hour in range(12, 22))
 SECOND = "{name: mabs-02, engine: {embedded: {path: var/mabs-02}}, volumes: [{name: vol-a, capacity: 2 GB}]}, "
@@ -219,4 +219,23 @@ def test_a_group_whose_document_is_not_known_is_not_removed_either(shop: Shop) -
     site.commit("tidy up", author=MALLORY)
     assert plan_of(site, T[1]) == []
     assert site.tick(*T[2]).code == 5
+    assert site.groups() == {"gold": ("P5D", 2)}
+
+
+# --- Two groups of one origin -------------------------------------------------------------------------------------
+
+
+def test_a_comparison_refuses_what_could_never_be_done(shop: Shop) -> None:
+    """Both say that they were gold: that needs no inventory, and a plan refuses it."""
+    site = divided_of(shop)
+    text = (site.root / "policies" / "gold.yaml").read_text().replace("  site: hq", "  renamedFrom: [gold]\n  site: hq")
+    site.git("rm", "-q", "policies/gold.yaml")
+    for name, machines in (("a2", "[one, two]"), ("b2", "[three]")):
+        site.write(f"policies/{name}.yaml", text.replace("name: gold", f"name: {name}").replace("[one, two]", machines))
+    site.commit("better names", author=MALLORY)
+    for words in (("diff", "base", "HEAD"), ("approve", "base", "HEAD", "--by", ALICE, *BY), ("plan", *T[1])):
+        said = site(*words)
+        assert said.code == 65, said.out + said.err
+        assert "RCL3091" in said.out + said.err
+    assert site("diff", "HEAD", "base").code in (0, 5), "back again it is"
     assert site.groups() == {"gold": ("P5D", 2)}
