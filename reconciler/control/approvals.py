@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, datetime
+from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -61,7 +63,8 @@ class Court(msgspec.Struct, frozen=True):
     `removals` are the changes of the approvers themselves, by hash. `unbrought` says why an approval without a
     signature was not brought by its approver; "" where it was, or where Git knows nothing of it; `taken_back` why any
     approval counts no more because it was removed once; both raise where that cannot be told. `blind` is why Git,
-    though there, cannot be asked: then nothing counts.
+    though there, cannot be asked: then nothing counts. `counted` are approvals that came with a change of the rules, by
+    id, each with the changes for which it counted by the rules from before: it counts for these, and no others.
     """
 
     site: str
@@ -79,6 +82,7 @@ class Court(msgspec.Struct, frozen=True):
     since: Callable[[str], frozenset[str]] = _nothing_since
     blind: Diagnostic | None = None
     unknown: Diagnostic | None = None
+    counted: Mapping[str, frozenset[str]] = {}
 
 
 def approved(
@@ -92,6 +96,13 @@ def approved(
         spec, name = each.document.spec, each.document.metadata.name
         why, remedy = _against(each, court, ids)
         place = each.positions.at("metadata", "name")
+        if spec.id in court.counted and _used_up(spec, court) is None:
+            kept = _as_counted(each, court, ids)
+            if kept:
+                ids.add(spec.id)
+                counting.append(_left(name, msgspec.structs.replace(spec, changes=kept), court, {}))
+                continue
+            why, remedy = why or _NOT_BY_THEN, _ANEW
         if why:
             severity = Severity.ADVICE if _used_up(spec, court) is not None else Severity.WARNING
             found.append(Diagnostic("RCL3035", severity, f"the approval {name} does not count: {why}", remedy, place))
@@ -105,6 +116,22 @@ def approved(
             found.append(Diagnostic("RCL3035", Severity.WARNING, what, _who_else(spec, barred, court), place))
     return tuple(counting), tuple(found)
 
+
+def _as_counted(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]) -> tuple[str, ...]:
+    """The changes for which it counts by the rules from before they were changed: what came with a change of the rules
+    is judged by those alone. Who approves, how that is signed and
+    who brought it was judged then; whether it was used up, has ended or was taken back since is asked each time."""
+    spec = placed.document.spec
+    changes = tuple(each for each in spec.changes if each in court.counted.get(spec.id, ()))
+    if not changes:
+        return ()
+    then = msgspec.structs.replace(placed.document, spec=msgspec.structs.replace(spec, changes=changes))
+    rules = Approvals((spec.approved_by,), self_approval=True)
+    before = msgspec.structs.replace(court, rules=rules, signers=None, unbrought=_by_its_approver, removals={})
+    return () if _against(msgspec.structs.replace(placed, document=then), before, ids)[0] else changes
+
+
+_NOT_BY_THEN = "who may approve changed together with it; by the rules from before it counts for nothing that is left"
 
 #: What to do where nothing better can be said.
 _ANEW = "Have it approved anew: `reconciler approve`."
@@ -280,6 +307,20 @@ def _elsewhere(spec: ApprovalSpec, court: Court) -> str:
     if spec.id in court.older or (spec.changes and court.since(spec.id).issuperset(spec.changes)):
         return "it was there before the change, so nobody looked at the change with it"
     return ""
+
+
+def as_noted(
+    noted: Mapping[str, Mapping[str, Any]], placed: Iterable[Placed[ApprovalDocument]]
+) -> dict[str, frozenset[str]]:
+    """The approvals that came with a change of the rules and read as they did then, by id, each with the changes for
+    which it counted by the rules from before and that were still to be done."""
+    specs = [each.document.spec for each in placed if each.document.spec.id in noted]
+    return {each.id: frozenset(noted[each.id]["changes"]) for each in specs if noted[each.id]["digest"] == digest(each)}
+
+
+def digest(spec: ApprovalSpec) -> str:
+    """SHA-256 (hex) of what is signed."""
+    return sha256(payload(spec)).hexdigest()
 
 
 def payload(spec: ApprovalSpec) -> bytes:

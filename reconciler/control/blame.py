@@ -307,11 +307,12 @@ def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str]
 _ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
-def taken_back(root: Path, commits: Iterable[str], spec: ApprovalSpec, paths: frozenset[str]) -> str:
+def taken_back(root: Path, older: str, newer: str, spec: ApprovalSpec, paths: frozenset[str]) -> str:
     """Why an approval does not count because some commit up to these took it out again, or a link to it: who says yes
     may say no after all, and the commit of the yes can be picked again. "" where none did, or there is no commit.
-    Raises as `gitrepo.gone` does."""
-    known = tuple(sorted({each for each in commits if each}))
+    `newer` is the commit that has it ("": the work tree has it), `older` another one whose past counts too ("" for
+    none). Raises as `gitrepo.gone` does."""
+    known = tuple(sorted({older, newer or gitrepo.head(root)} - {""}))
     if not known:
         return ""
     found = _gone(str(root), known, tuple(sorted({FOLDER, *paths})))
@@ -323,7 +324,7 @@ def taken_back(root: Path, commits: Iterable[str], spec: ApprovalSpec, paths: fr
         return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
     if any(each != spec for before, after in carried for each in (*before, *after)):
         return "it was changed after it was written: a commit has it otherwise, so nobody knows which of them holds"
-    if not all(_stands_plainly(root, commit, path, spec.id) for commit in known for path in paths):
+    if newer and not all(_stands_plainly(root, newer, path, spec.id) for path in paths):
         return "its id does not stand in its file as 32 plain digits, so that nobody can tell whether it was taken back"
     return ""
 

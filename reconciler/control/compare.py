@@ -223,8 +223,7 @@ def _taken_back(root: Path, older: State, newer: State) -> Callable[[Placed[Appr
     def why(placed: Placed[ApprovalDocument]) -> str:
         if not older.commit and not newer.commit:
             return ""
-        both = (older.commit, newer.commit or gitrepo.head(root))
-        return taken_back(root, both, placed.document.spec, _paths(newer, placed))
+        return taken_back(root, older.commit, newer.commit, placed.document.spec, _paths(newer, placed))
 
     return why
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files, gitrepo
-from reconciler.control.approvals import Court, approved, besides, removals
+from reconciler.control.approvals import Court, approved, as_noted, besides, removals
 from reconciler.control.authorship import EMPTY, Side, wrote
 from reconciler.control.blame import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.policies import checked_out, names_of, policy_files
@@ -107,11 +107,17 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
         since=_since(bench, policies, since, changes),
         blind=blind,
         unknown=unknown,
+        counted=as_noted((bench.told or {}).get("counted", {}), policies.approvals),
     )
     others = {each.document.metadata.name for each in policies.sites} - {name}  # judged where they are run
     mine = (each for each in policies.approvals if each.document.spec.site not in others)
     counting, found = approved(mine, court)
     return Verdict(counting, found)
+
+
+def open_hashes(bench: Bench, policies: PolicySet) -> frozenset[str]:
+    """The hashes of what is written otherwise than it was last applied."""
+    return frozenset(field.change_hash for change in _changes(bench, policies)() for field in change.fields)
 
 
 def _changes(bench: Bench, policies: PolicySet) -> Callable[[], tuple[DocumentChange, ...]]:
@@ -178,8 +184,8 @@ def _taken_back(
     def why(placed: Placed[ApprovalDocument]) -> str:
         if uncommitted is None:
             return ""
-        known = (gitrepo.head(root), since if since and gitrepo.is_revision(root, since) else "")
-        return taken_back(root, known, placed.document.spec, _paths(root, placed))
+        older = since if since and gitrepo.is_revision(root, since) else ""
+        return taken_back(root, older, gitrepo.head(root), placed.document.spec, _paths(root, placed))
 
     return why
 

@@ -85,9 +85,9 @@ def refresh_ledger(site: Site, proposal: Proposal) -> None:
 
 def note_taken(site: Site, proposal: Proposal) -> None:
     """Notes the approvals by which a document was taken over together with steps, once they are done."""
-    applied = {entry.group: entry.document for entry in site.memory.ledger.entries()}
     wanted = {each.group.name: each.document for each in proposal.desired.groups}
-    over = {name for name, document in wanted.items() if applied.get(name) == document}
+    entries = site.memory.ledger.entries()  # of one group on each of its servers
+    over = {entry.group for entry in entries if wanted.get(entry.group) == entry.document}
     _use_taken(site, proposal, (each for each in proposal.taken if each.change.name in over))
 
 

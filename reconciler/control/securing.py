@@ -12,7 +12,15 @@ from typing import Any
 
 import msgspec
 
-from reconciler.control.judging import Bench, bench_of, judge, settled_guard, written_guard, zone_of
+from reconciler.control.counted import still_counting
+from reconciler.control.judging import (
+    Bench,
+    bench_of,
+    judge,
+    settled_guard,
+    written_guard,
+    zone_of,
+)
 from reconciler.control.policies import noted_commit
 from reconciler.control.site import Site
 from reconciler.control.using import use_for_changes
@@ -104,7 +112,7 @@ def settle_guard(site: Site, policies: PolicySet, *, everything: bool = False) -
     secured = secure(bench_of(site), policies, everything=everything)
     if not secured.first:
         told = site.memory.ledger.site_document() or {}
-        _record(site, secured, told.get("commit", ""))
+        _record(site, policies, secured, told.get("commit", ""))
     return secured
 
 
@@ -118,12 +126,15 @@ def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool =
     commit, differing = noted_commit(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
     told = site.memory.ledger.site_document() or {}
     whole = settled and commit and not differing and not secured.waiting
-    _record(site, secured, commit if whole else told.get("commit", ""))
+    _record(site, policies, secured, commit if whole else told.get("commit", ""), whole=bool(whole))
     return secured
 
 
-def _record(site: Site, secured: Secured, commit: str) -> None:
+def _record(site: Site, policies: PolicySet, secured: Secured, commit: str, *, whole: bool = False) -> None:
+    """With the approvals that go on counting for what is not done yet, unless the `whole` is settled."""
     told = told_of(secured.guard, commit)
+    if not whole and (counted := still_counting(bench_of(site), policies, told)):
+        told |= {"counted": counted}
     if told != site.memory.ledger.site_document():
         site.memory.ledger.record_site(told)
     if secured.agreed:

@@ -182,6 +182,10 @@ SOMEBODY = put(comparing, "wrote", lambda *words: _wrote(*words) or _ROBOT)
 BROUGHT = everywhere(blame.unbrought, lambda *words: "")
 #: That an approval which some commit removed counts no more.
 TAKEN_BACK = everywhere(blame.taken_back, lambda *words: "")
+#: That an approval which stood in the settled commit covers nothing that was written since.
+SETTLED_COMMIT = put(judging, "_since", lambda *words: lambda approval: frozenset())
+#: That a branch which was set back behind the settled commit has nobody for its author.
+HISTORY = put(judging, "_check_history", lambda *words: None)
 #: That those whom Git tells stay, whoever else is named.
 TOLD_BY_GIT = put(judging, "_authors", lambda *words: frozenset())
 #: That a repository which cannot be read is not taken for none.
@@ -252,7 +256,7 @@ def _judging(older: Any) -> tuple[str, ...]:
     return tuple(each.document.metadata.name for each in older.sites if each.document.spec.approvals is not None)
 
 
-USE = put(using, "_use", lambda *words: None)
+USE = both(put(using, "_use", lambda *words: None), SETTLED_COMMIT)
 OLDER_APPROVALS = _older_is_unknown
 ELSEWHERE = both(put(approvals, "_elsewhere", lambda spec, court: ""), UNBROUGHT)
 #: That a site whose own approvers say nothing of a change is not spoken for by those of another.
@@ -400,7 +404,9 @@ UNKNOWN_FIELDS = _unknown_fields_are_passed_over
 UNSTEPPED = put(build, "unstepped", lambda *words: ())
 LABELS_OF_BOTH = everywhere(guard.last_applied, lambda ledger: {})
 SETTLED_EXCLUSIONS = put(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
+#: That approvals which come with a change of who may approve are judged by the rules from before it.
 #: That a server stays while a group on it is as it was; that a group with another name is not taken for a removed one.
+COUNTED = put(securing, "still_counting", lambda *words: {})
 NEEDED = put(securing, "still_needed", lambda *words: {})
 LATER_NAMES = both(
     put(securing, "owned_as", lambda *words: ""),

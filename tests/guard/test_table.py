@@ -35,6 +35,7 @@ from tests.guard import (
     test_evidence,
     test_first_use,
     test_git,
+    test_judges_change,
     test_look_alikes,
     test_named_authors,
     test_presets,
@@ -378,6 +379,15 @@ _ONE = f"prune: true\n  approvals: {{approvers: [{ALICE}]}}"
 _JUDGES = unweighed("Site", "spec.approvals")
 _KEYS = ("the rule of approvals, and signers.in_force", both(_JUDGES, defences.IN_FORCE))
 _LINE = "signers.in_force"
+
+
+def _his_own_approver(world: World) -> bool:
+    """Mallory is to be an approver, which Alice approves; in the same push he approves something else."""
+    site = divided_of(world.shop)
+    test_judges_change.comes(site)
+    return _done(site)
+
+
 SIGNERS = [
     Way("signers", "added", _signing("added"), _LINE, defences.IN_FORCE),
     Way("signers", "swapped in place", _signing("swapped in place"), "signers.keys", defences.WHOLE_LINES),
@@ -392,6 +402,7 @@ SIGNERS = [
         *_KEYS,
     ),
     Way("signers", "the first approvers", _first_approvers, "the rule of approvals", _JUDGES),
+    Way("signers", "a new approver's own approval", _his_own_approver, "counted.still_counting", defences.COUNTED),
 ]
 
 
@@ -485,6 +496,22 @@ def _resumed_late(world: World) -> bool:
     return _weaker(before, _held(site))
 
 
+def _made_again(world: World) -> bool:
+    """Change, approval and revert come in one push, and nothing is ever done by it; months later Mallory makes it."""
+    site = Reviewed(world.shop)
+    site.edit("retention: 5d", "retention: 3d")
+    site.commit("shorter", author=MALLORY)
+    site.approved()
+    site.edit("retention: 3d", "retention: 5d")
+    site.commit("not now", author=ALICE)
+    assert site.tick().code == 0
+    site.edit("retention: 5d", "retention: 3d")
+    site.commit("shorter", author=MALLORY)
+    before = _held(site)
+    site.tick()
+    return _weaker(before, _held(site))
+
+
 def _picked_again(world: World) -> bool:
     """Alice takes her approval back, and Mallory picks its commit once more: its author is Alice."""
     site = Reviewed(world.shop)
@@ -532,9 +559,10 @@ def _of_a_site_without_approvers(act: Callable[[Reviewed], None]) -> Attack:
     return attack
 
 
-_COPY, _TAKEN = both(defences.USES_BY_ID, defences.BROUGHT), both(defences.ELSEWHERE, defences.BROUGHT)
+_COPY = both(defences.USES_BY_ID, defences.BROUGHT, defences.SETTLED_COMMIT, defences.TAKEN_BACK)
+_TAKEN = both(defences.ELSEWHERE, defences.BROUGHT)
 REPLAY = [
-    Way("replay", "after a revert", _again(_nothing), "using._use", defences.USE),
+    Way("replay", "after a revert", _again(_nothing), "using._use, judging._since", defences.USE),
     Way(
         "replay",
         "in a comparison",
@@ -563,6 +591,7 @@ REPLAY = [
         )
         for act in test_several_sites.WAYS
     ),
+    Way("replay", "made again after it was taken back unseen", _made_again, "judging._since", defences.SETTLED_COMMIT),
     Way("replay", "of version 0.1", _of_version_01, "approvals._elsewhere", defences.ELSEWHERE),
     Way("replay", "after its last day", _after_its_last_day, "approvals.refusal: until", defences.LAST_DAY),
     Way("replay", "resumed late", _resumed_late, "applying.AGREED_FOR", defences.LASTING_AGREEMENT),
@@ -738,8 +767,8 @@ LOOK_ALIKES = [
         "look-alikes",
         "an approver",
         _approver,
-        "approvals.refusal: approvers, and who brought it",
-        both(defences.ADDRESSES, defences.BROUGHT),
+        "approvals.refusal: approvers, who brought it, and what it said before",
+        both(defences.ADDRESSES, defences.BROUGHT, defences.TAKEN_BACK),
     ),
 ]
 

@@ -787,7 +787,7 @@ def test_an_approval_that_was_taken_back_counts_no_more(site: Reviewed, way: Cal
 
 
 def _why_not(site: Reviewed, spec: ApprovalSpec, path: str) -> str:
-    return taken_back(site.root, [site.git("rev-parse", "HEAD")], spec, frozenset({path}))
+    return taken_back(site.root, "", site.git("rev-parse", "HEAD"), spec, frozenset({path}))
 
 
 def _said(site: Reviewed) -> tuple[Path, ApprovalSpec]:
@@ -826,6 +826,23 @@ def test_one_that_is_written_so_that_its_id_is_not_found_counts_not(site: Review
     site.git("add", "-A", "policies")
     site.git("commit", "-q", "--amend", "-m", "approved", f"--author=n <{ALICE}>")
     assert "32 plain digits" in _why_not(site, spec, str(path.relative_to(site.root)))
+
+
+def test_approvals_may_stand_together_in_a_file(site: Reviewed) -> None:
+    """One comes to another one, so that the older commit has the file without it."""
+    path, _ = _said(site)
+    path.rename(site.root / "policies" / "yes.yaml")
+    site.commit("moved", author=ALICE)
+    assert site.tick().code == 0
+    _set(site, "gold", 3, CAROL)
+    assert site("approve", "HEAD~1", "HEAD", "--by", ALICE, *BY).code == 0
+    (other,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    both = site.root / "policies" / "yes.yaml"
+    both.write_text(f"{both.read_text()}---\n{other.read_text()}")
+    other.unlink()
+    site.commit("approved", author=ALICE)
+    assert site.tick().code == 0
+    assert site.groups()["gold"] == ("P3D", 1)
 
 
 def test_one_that_was_ended_by_an_edit_counts_no_more(site: Reviewed) -> None:
@@ -923,7 +940,7 @@ def test_whether_it_was_taken_back_cannot_be_told_in_a_shallow_clone(
     subprocess.run(command, check=True, capture_output=True)
     (placed,) = read_commit(clone, site.git("rev-parse", "HEAD")).policies.approvals
     with pytest.raises(ConsentNeeded) as refused:
-        blaming.taken_back(clone, [site.git("rev-parse", "HEAD")], placed.document.spec, frozenset())
+        blaming.taken_back(clone, "", site.git("rev-parse", "HEAD"), placed.document.spec, frozenset())
     assert refused.value.diagnostic.code == "RCL0016"
 
 
