@@ -37,6 +37,7 @@ def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, anoth
     """Shows what is there and what comes, asks, does it; the backup of another state only where that is meant
     (`another`) or somebody says so in a terminal."""
     place, document = _site(root, name)
+    approvals = [each.document.spec.id for each in read_or_last_good(place, reading=True).policies.approvals]
     database = state_path(place, document)
     with opened(document.metadata.name, database, file) as found:
         out(_text(found, ZoneInfo(document.spec.time_zone)))
@@ -52,6 +53,7 @@ def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, anoth
             found,
             lambda memory: open_state(place, document, SystemClock(), memory),
             consent,
+            approvals,
         )
     for line in _after(done):
         note(line)
@@ -87,8 +89,20 @@ def _after(done: Restored) -> list[str]:
         f"Restored (run {done.run}). What was there is kept: {kept}.",
         evidence[done.evidence],
         f"Fencing tokens go on from {done.token}: servers take new writes and refuse those of an older holder.",
+        _of_approvals(done),
         "What was applied after the backup is not in this ledger. Look at `reconciler plan` before you apply.",
     ]
+
+
+def _of_approvals(done: Restored) -> str:
+    if done.used is not None:
+        used = count(done.used, "approval")
+        return f"Which approvals were used is taken over from the state that was there: {used}."
+    return (
+        "Which approvals were used since the backup is not known. Those that stand in the policies now count no more: "
+        f"{count(done.doubted, 'approval')}. Have what is still to be done approved anew (`reconciler approve`). "
+        "Approvals of later commits than those checked out here are not among them: pull first."
+    )
 
 
 _ANOTHER = (

@@ -265,7 +265,9 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     done = _used_up(spec, court)
     if done is not None:
         return f"it was used up on {done:%Y-%m-%d}: what it allowed was done then"
-    rules = court.rules
+    use, rules = court.uses.get(spec.id), court.rules
+    if use is not None and use.unknown_since is not None:
+        return f"whether it was used is not known since the state was restored on {use.unknown_since:%Y-%m-%d}"
     if rules is None:
         return "the site names no approvers"
     if court.blind is not None:

@@ -7,7 +7,7 @@ place in one step. What comes before that step only adds files; what comes after
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from reconciler.control.site import Site
 from reconciler.control.statefile import DATABASE, EVIDENCE, Manifest, read_backup
 from reconciler.errors import Damaged, Refused
 from reconciler.model import Record
-from reconciler.protocols import Lease, Memory
+from reconciler.protocols import ApprovalUse, Lease, Memory
 from reconciler.report import Holdings
 from reconciler.store import (
     EvidenceFolder,
@@ -61,6 +61,12 @@ class Opened(msgspec.Struct, frozen=True):
     owed: tuple[Record, ...] = ()
 
     @property
+    def follows(self) -> bool:
+        """Whether the present state is the backup's, as it went on: then it knows all that was done since."""
+        now, then = self.present.lineage if self.present is not None else None, self.coming.lineage
+        return now is not None and then is not None and now.id == then.id
+
+    @property
     def another(self) -> bool:
         """Whether the backup is of another state than the present one, as far as both say who they are."""
         now, then = self.present.lineage if self.present is not None else None, self.coming.lineage
@@ -69,13 +75,16 @@ class Opened(msgspec.Struct, frozen=True):
 
 class Restored(msgspec.Struct, frozen=True):
     """What came of it: the run that tells of it, where what was there is kept now, what was done with the evidence and
-    where the other one lies if there are two, and the token that all earlier ones are below."""
+    where the other one lies if there are two, and the token that all earlier ones are below. `used` is how many
+    approvals are noted as used by the state that was there, None where it cannot tell; then `doubted` count no more."""
 
     run: str
     kept_as: tuple[Path, ...]
     evidence: Merged
     other_evidence: Path | None
     token: int
+    used: int | None = None
+    doubted: int = 0
 
 
 @contextmanager
@@ -116,9 +125,15 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
         files.remove_folder(folder)
 
 
-def restore(name: str, database: Path, found: Opened, build: Build, consent: str) -> Restored:
-    """Puts the backup's state in the place of the site's; `consent` says how somebody agreed. Raises `LockHeld` where
-    somebody is at work meanwhile."""
+def restore(
+    name: str, database: Path, found: Opened, build: Build, consent: str, approvals: Collection[str]
+) -> Restored:
+    """Puts the backup's state in the place of the site's; `consent` says how somebody agreed, `approvals` are the ids
+    of those that stand in the policies. Raises `LockHeld` where somebody is at work meanwhile.
+
+    What was used since the backup is taken over from the state that is replaced. Where that cannot tell, what stands in
+    the policies counts no more: it may have been used, and would be used again at once.
+    """
     readable = found.present is not None
     old = _acquired(name, database) if readable else None
     try:
@@ -127,6 +142,9 @@ def restore(name: str, database: Path, found: Opened, build: Build, consent: str
         beside = _free(evidence, "from-backup")
         merged = merge_evidence(found.folder / EVIDENCE, evidence, beside)
         lease = _lease(name, new_token(old.token if old else 0, found.coming.token, time.time()))
+        used = _uses(database) if found.follows else None
+        doubted = frozenset(approvals) - {""} if used is None else frozenset[str]()
+        _note_uses(found.folder / DATABASE, used or {}, doubted)
         run = _make_ready(found, lease, build, consent, EvidenceFolder.of(database))
         (put_database if readable else replace_database)(found.folder / DATABASE, database)
     except BaseException:
@@ -135,6 +153,7 @@ def restore(name: str, database: Path, found: Opened, build: Build, consent: str
                 memory.locks.release(old)
         raise
     restored = Restored(run, kept_as, merged, beside if merged is Merged.BESIDE else None, lease.token)
+    restored = msgspec.structs.replace(restored, used=None if used is None else len(used), doubted=len(doubted))
     site = build(open_memory(database))
     try:
         with keeping(site, lease):
@@ -188,6 +207,39 @@ def _holdings(database: Path, evidence: Path) -> Holdings:
 def _owed(database: Path) -> tuple[Record, ...]:
     with closing(open_memory(database, opening=Opening.READ)) as memory:
         return memory.evidence.owed()
+
+
+def _uses(database: Path) -> Mapping[str, ApprovalUse]:
+    with closing(open_memory(database, opening=Opening.READ)) as memory:
+        return dict(memory.approvals.all())
+
+
+def _note_uses(coming: Path, used: Mapping[str, ApprovalUse], doubted: Collection[str]) -> None:
+    """Writes into the state that is to come what the present one knows of approvals, and which of them are doubted: of
+    one that was used up already there is no doubt."""
+    with closing(open_memory(coming)) as memory:
+        known = memory.approvals.all()
+        for key, use in used.items():
+            memory.approvals.record(_joined(known.get(key), use))
+        for key in sorted(doubted):
+            use = known.get(key) or ApprovalUse(key, "")
+            if use.used_up_at is None:
+                memory.approvals.record(msgspec.structs.replace(use, unknown_since=datetime.now(UTC)))
+
+
+def _joined(then: ApprovalUse | None, now: ApprovalUse) -> ApprovalUse:
+    """What two states know of one approval."""
+    if then is None:
+        return now
+    counted = {**then.counted, **now.counted}
+    return msgspec.structs.replace(
+        now,
+        counted=counted,
+        spent=max(sum(counted.values()), then.spent, now.spent),
+        done=tuple(sorted({*then.done, *now.done})),
+        used_up_at=now.used_up_at or then.used_up_at,
+        unknown_since=now.unknown_since or then.unknown_since,
+    )
 
 
 def _refuse_if_held(database: Path) -> None:

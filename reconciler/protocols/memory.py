@@ -274,7 +274,8 @@ class Stores(Protocol):
 class ApprovalUse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What became of an approval: its random id, the commit that it was read from, how many recovery points were given
     up by it so far, over all waves, and when (UTC) the last wave that it allowed was done. `done` are the hashes of the
-    changes of which nothing is left to do, `counted` the points by run and step, so that none is counted twice."""
+    changes of which nothing is left to do, `counted` the points by run and step, so that none is counted twice.
+    `unknown_since` is when (UTC) a state was put in place that cannot tell whether it was used: it counts no more."""
 
     id: str
     commit: str
@@ -282,6 +283,7 @@ class ApprovalUse(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     used_up_at: datetime | None = None
     done: tuple[str, ...] = ()
     counted: dict[str, int] = {}
+    unknown_since: datetime | None = None
 
 
 class ApprovalUses(Protocol):

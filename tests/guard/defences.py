@@ -17,7 +17,18 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.cli import applying
 from reconciler.cli import evidence as evidence_command
-from reconciler.control import agreeing, approvals, authorship, blame, brought, judging, securing, states, using
+from reconciler.control import (
+    agreeing,
+    approvals,
+    authorship,
+    blame,
+    brought,
+    judging,
+    restoring,
+    securing,
+    states,
+    using,
+)
 from reconciler.control import compare as comparing
 from reconciler.control import propose as proposing
 from reconciler.gitrepo import history
@@ -404,8 +415,10 @@ UNKNOWN_FIELDS = _unknown_fields_are_passed_over
 UNSTEPPED = put(build, "unstepped", lambda *words: ())
 LABELS_OF_BOTH = everywhere(guard.last_applied, lambda ledger: {})
 SETTLED_EXCLUSIONS = put(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
+#: That a state which is restored knows what was used since.
 #: That approvals which come with a change of who may approve are judged by the rules from before it.
 #: That a server stays while a group on it is as it was; that a group with another name is not taken for a removed one.
+RESTORED = put(restoring, "_note_uses", lambda *words: None)
 COUNTED = put(securing, "still_counting", lambda *words: {})
 NEEDED = put(securing, "still_needed", lambda *words: {})
 LATER_NAMES = both(

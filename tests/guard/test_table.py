@@ -40,6 +40,7 @@ from tests.guard import (
     test_named_authors,
     test_presets,
     test_replay,
+    test_restored,
     test_saved_plans,
     test_security_inputs,
     test_several_sites,
@@ -561,6 +562,21 @@ def _of_a_site_without_approvers(act: Callable[[Reviewed], None]) -> Attack:
 
 _COPY = both(defences.USES_BY_ID, defences.BROUGHT, defences.SETTLED_COMMIT, defences.TAKEN_BACK)
 _TAKEN = both(defences.ELSEWHERE, defences.BROUGHT)
+
+
+def _restored(how: str) -> Attack:
+    """The state is restored from before an approval was used, and what it was for is written again."""
+
+    def attack(world: World) -> bool:
+        site = divided_of(world.shop)
+        test_restored.used_since_the_backup(site)
+        test_restored.LOST[how](site)
+        test_restored.restored(site)
+        return _done(site)
+
+    return attack
+
+
 REPLAY = [
     Way("replay", "after a revert", _again(_nothing), "using._use, judging._since", defences.USE),
     Way(
@@ -592,6 +608,10 @@ REPLAY = [
         for act in test_several_sites.WAYS
     ),
     Way("replay", "made again after it was taken back unseen", _made_again, "judging._since", defences.SETTLED_COMMIT),
+    *(
+        Way("replay", f"after a restore: {how}", _restored(how), "restoring._note_uses", defences.RESTORED)
+        for how in test_restored.LOST
+    ),
     Way("replay", "of version 0.1", _of_version_01, "approvals._elsewhere", defences.ELSEWHERE),
     Way("replay", "after its last day", _after_its_last_day, "approvals.refusal: until", defences.LAST_DAY),
     Way("replay", "resumed late", _resumed_late, "applying.AGREED_FOR", defences.LASTING_AGREEMENT),
