@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.model import Direction
-from tests.support.reviewed import MALLORY, Reviewed, stopped
+from tests.shop import Shop
+from tests.support.reviewed import MALLORY, Reviewed, divided_of, stopped
 
 
 def _edit(old: str, new: str) -> Callable[[Reviewed], None]:
@@ -66,6 +67,34 @@ def test_what_weakens_waits(divided: Reviewed, way: str) -> None:
     WAYS[way](divided)
     divided.commit("tidy up", author=MALLORY)
     stopped(divided)
+
+
+def moved_of(shop: Shop) -> Reviewed:
+    """The group, whose points expire once it is stopped, goes to another server."""
+    another = "{name: mabs-02, engine: {embedded: {path: var/mabs-02}}, volumes: [{name: v, capacity: 1 GB}]}"
+    shop.policy("  servers: [", f"  servers: [{another}, ")
+    shop.policy("  shortTerm:", "  existingPoints: expireNow\n  shortTerm:")
+    site = divided_of(shop)
+    assert site.tick().code == 0
+    site.replace("gold.yaml", "server: mabs-01", "server: mabs-02")
+    site.commit("another server", author=MALLORY)
+    return site
+
+
+def test_what_a_move_to_another_server_destroys_is_told_and_agreed_to_once(shop: Shop) -> None:
+    """The hash that the comparison gives is that of the step."""
+    site = moved_of(shop)
+    said = site("diff", "base", "HEAD")
+    assert "spec.server: mabs-01 -> mabs-02  destroys" in said.out, said.out
+    hashes = {field["changeHash"] for step in site.steps() for field in step["change"]["fields"]}
+    (digest,) = (word for word in said.out.split() if word.startswith("sha256:"))
+    assert digest in hashes
+    assert site.tick().code == 5
+    assert site.groups() == {"gold": ("P5D", 2)}
+    site.approved("base", "HEAD")
+    assert site("diff", "base", "HEAD").code == 0
+    assert site.tick("--now", "2026-03-10T13:00Z").code == 0
+    assert site.groups() == {}
 
 
 def test_without_directions_nothing_waits(divided: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -733,6 +733,16 @@ DIRECTION.append(
 )
 
 
+def _told_to_weaken(world: World) -> bool:
+    """Whoever reviews the move is not told that it destroys."""
+    return "destroys" not in test_direction.moved_of(world.shop)("diff", "base", "HEAD").out
+
+
+DIRECTION.append(
+    Way("direction", "a move that destroys", _told_to_weaken, "compare._compared: of_release", defences.RELEASES)
+)
+
+
 # --- Look-alikes -----------------------------------------------------------------------------------------------
 
 

@@ -484,6 +484,20 @@ def test_a_renamed_group_is_one_group() -> None:
     assert (change.verb, change.formerly, change.direction) == (DocumentVerb.RENAMED, "gold-vms", Direction.NEUTRAL)
 
 
+@pytest.mark.parametrize("path", ["spec.server", "spec.site"])
+@pytest.mark.parametrize("existing", ["retain", "keepForever", "expireNow"])
+@pytest.mark.parametrize("later", ["retain", "expireNow"])
+def test_a_group_that_moves_does_what_stopping_it_does(path: str, existing: str, later: str) -> None:
+    """It is stopped as it was applied where it was, whatever its document says by now."""
+    old, new = _base("ProtectionGroup"), _base("ProtectionGroup")
+    old["spec"]["existingPoints"], new["spec"]["existingPoints"] = existing, later
+    new["spec"][path.partition(".")[2]] = "another"
+    (change,) = compare(_set("ProtectionGroup", old), _set("ProtectionGroup", new))
+    (field,) = (each for each in change.fields if each.field == path)
+    assert field.direction is (Direction.DESTROYS if existing == "expireNow" else Direction.WEAKENS)
+    assert field.note.endswith(f"; existing points: {existing}")
+
+
 def test_a_group_that_slips_out_of_a_guardrail() -> None:
     guardrail, old, new = _base("Guardrail"), _base("ProtectionGroup"), _base("ProtectionGroup")
     guardrail["spec"]["match"] = {"kinds": ["ProtectionGroup"], "labels": {"tier": "gold"}}
