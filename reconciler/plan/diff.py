@@ -211,7 +211,7 @@ class _Differ:
         observed = self._observed(entry)
         if observed is None:
             return
-        moved = moved_to(entry, self.desired.groups, self.held.ledger)
+        moved = moved_to(entry, self.desired.groups)
         site = self.desired.elsewhere.get(entry.group) if moved is None else None
         if moved is None and site is None and not self.held.prune:
             self._not_pruned(entry)

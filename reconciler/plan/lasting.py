@@ -49,16 +49,11 @@ def spared(written: PolicySet, usable: PolicySet, ledger: Iterable[LedgerEntry])
     return frozenset(meant - {owned_as(placed.document, owned, used) for placed in usable.groups} - {""})
 
 
-def moved_to(entry: LedgerEntry, groups: Sequence[DesiredGroup], ledger: Iterable[LedgerEntry]) -> DesiredGroup | None:
-    """The group on another server that the entry's is by now, under its name or a later one: that was not removed. Not
-    one that was there beside it."""
+def moved_to(entry: LedgerEntry, groups: Sequence[DesiredGroup]) -> DesiredGroup | None:
+    """The group on another server that the entry's is by now, under its name or a later one: that was not removed. One
+    of a later name has virtual machines of it; else nothing of it goes on there."""
     own = next((each for each in groups if each.group.name == entry.group), None)
-    later = [each for each in groups if entry.group in each.formerly and each.server != entry.server]
-    if own is not None or not later:
-        return own
-    beside = {
-        each.group
-        for each in ledger
-        if each.document and entry.group not in each.document["spec"].get("renamedFrom", ())
-    }
-    return next((each for each in later if each.group.name not in beside), None)
+    sources = {member.source for member in entry.applied.members}
+    later = (each for each in groups if entry.group in each.formerly and each.server != entry.server)
+    going_on = (each for each in later if not sources or sources & {member.source for member in each.group.members})
+    return own or next(going_on, None)
