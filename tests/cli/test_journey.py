@@ -68,7 +68,7 @@ def test_the_loop_applies_what_strengthens_and_waits_with_the_rest(shop: Shop) -
     shop.policy("retention: 5d", "retention: 2d")
     said = shop("run", "--once", *T2)
     assert said.code == 5
-    assert "wait for `reconciler apply`" in said.out
+    assert "something waits for a person" in said.out
     assert shop("apply", "--yes", *T2).code == 5
     assert "WEAKENS" in shop("plan", *T2).out.upper()
     shop.policy("retention: 2d", "retention: 9d")
