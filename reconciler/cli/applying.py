@@ -16,7 +16,7 @@ from reconciler.cli.wishes import only_authors
 from reconciler.control.agreeing import Agreement, agree_again, agree_saved, mandate_of
 from reconciler.control.apply import Applied, Mandate
 from reconciler.control.apply import apply as apply_plan
-from reconciler.control.begun import note_ran, ran_here
+from reconciler.control.beside import runs_this
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.dispatch import poll
 from reconciler.control.drift import note_and_record
@@ -72,24 +72,22 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
     place = find_root(root)
     policies = read_good(place)
     adopting = bool(wish.adopt)
-    waits = _guard_first(place, name, now, policies, consent, adopting=adopting)
+    first = _guard_first(place, name, now, policies, consent, adopting=adopting)
     with session(
         place, name, now, policies, Opening.CREATE, adopting=adopting, trust=Trust.FIRST, changing=True
     ) as site:
         _first(site)
         if adopting:
-            _runs_this(place, policies, site)
+            runs_this(place, policies.policies, site.name)
         tidy(site)
         _, proposal = _propose(site, policies, wish)
         if proposal.waiting and _takes_documents(site, proposal, consent):
             wish = msgspec.structs.replace(wish, agreed=frozenset(each.field.change_hash for each in proposal.waiting))
             _, proposal = _propose(site, policies, wish)
-        left_out = wish.scope == Scope() and not_in_force(proposal.plan.findings)
-        waits = worst([waits, ExitCode.CONSENT_NEEDED if proposal.waiting or left_out else ExitCode.SUCCESS])
         to.show(proposal.plan, site.zone)
         if not proposal.plan.steps:
             _remember(site, policies, proposal, wish)
-            return waits
+            return worst([first, _waits_beside(proposal, wish)])
         agreement = _agreed(site, proposal, consent)
         with holding(site, _PATIENCE) as held:
             _settle(site)
@@ -109,15 +107,15 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
             settled = whole and not applied.left and not again.waiting
             record_site(site, policies.policies, settled=settled, glass=bool(consent.glass))
             note_taken(site, again)
-            codes = [waits, _told(site, applied), _perpetual(site, policies, wish, applied)]
+            codes = [first, _waits_beside(again, wish), _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
 
 
-def _runs_this(place: Path, policies: Policies, site: Site) -> None:
-    """Who begins anew with another site says by that which one `run` takes here from now on."""
-    if ran_here(place) not in {"", *(each.document.metadata.name for each in policies.policies.sites)}:
-        note_ran(place, site.name)
+def _waits_beside(proposal: Proposal, wish: PlanWish) -> ExitCode:
+    """What is said of policies that no step carries: that they wait, or are not in force."""
+    left_out = wish.scope == Scope() and not_in_force(proposal.plan.findings)
+    return ExitCode.CONSENT_NEEDED if proposal.waiting or left_out else ExitCode.SUCCESS
 
 
 def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconciler.control.begun import note_ran
+from reconciler.control.begun import note_ran, ran_here
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model.documents import PolicySet
@@ -30,3 +30,9 @@ def beside(site: Site, root: Path, policies: PolicySet) -> tuple[Diagnostic, ...
             subject="policies",
         ),
     )
+
+
+def runs_this(root: Path, policies: PolicySet, site: str) -> None:
+    """Who begins anew with another site says by that which one `run` takes here from now on."""
+    if ran_here(root) not in {"", *(each.document.metadata.name for each in policies.sites)}:
+        note_ran(root, site)
