@@ -367,8 +367,9 @@ def _check_history(root: Path, since: str) -> None:
     )
 
 
+@lru_cache(maxsize=4)
 def _then(root: Path, commit: str) -> Side:
-    """The policies of a commit."""
+    """The policies of a commit, by its id: they never change."""
     try:
         return side_of(read_commit(root, gitrepo.resolve(root, commit)))
     except PolicyError:

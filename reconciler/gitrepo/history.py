@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -38,7 +39,13 @@ def commits(folder: Path, older: str, newer: str) -> list[Commit]:
     What `older` has and `newer` dropped is asked for the other way round. Raises `ConsentNeeded`, RCL0016, where the
     clone is shallow and the range is not whole; `UsageError`, RCL0009, for a commit that is not there.
     """
-    span = [resolve(folder, newer), *([f"^{resolve(folder, older)}"] if older else [])]
+    return list(_commits(folder, resolve(folder, older) if older else "", resolve(folder, newer)))
+
+
+@lru_cache(maxsize=32)
+def _commits(folder: Path, older: str, newer: str) -> tuple[Commit, ...]:
+    """The same between ids of commits: what is between two of them never changes."""
+    span = [newer, *([f"^{older}"] if older else [])]
     listed = git(folder, "rev-list", "--topo-order", "--reverse", "--parents", "--end-of-options", *span, "--").decode()
     walked = {line.split()[0]: line.split()[1:] for line in listed.splitlines()}
     headers = {name: _headers(data) for name, data in objects(folder, walked)}
@@ -54,7 +61,7 @@ def commits(folder: Path, older: str, newer: str) -> list[Commit]:
             paths = changed[name, parents[0] if parents else ""]
         told = headers[name]
         found.append(Commit(name, told.author, told.committer, paths, told.co_authors, tuple(parents)))
-    return found
+    return tuple(found)
 
 
 def authors(folder: Path, older: str, newer: str) -> list[tuple[str, tuple[str, ...]]]:
