@@ -52,7 +52,7 @@ prove-images: $(STAMP) ## every flip in the headers and tables of a VHDX and a V
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/images/test_damage.py -p no:randomly -q -s
 
 prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of drops and swaps
-	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/store/test_evidence.py -p no:randomly -q
+	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/state/test_evidence.py -p no:randomly -q
 
 prove-guard: $(STAMP) ## ways past the guard, by mechanism: each is stopped, and gets through with its defence taken out
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/guard tests/plan/test_compare.py tests/plan/test_compare_deep.py -p no:randomly -q

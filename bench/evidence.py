@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.model import EvidenceKind, Record, record_line
-from reconciler.store import EvidenceFolder
+from reconciler.state import EvidenceFolder
 
 RECORDS = 100_000
 SEGMENT_BYTES = 16 * 2**20

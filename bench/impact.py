@@ -37,9 +37,9 @@ from reconciler.model import (
     ShortTerm,
     Verb,
 )
-from reconciler.plan import ends
-from reconciler.plan.hazards import hazards, no_room, volumes
-from reconciler.plan.impact import Past, impact, moved
+from reconciler.plan.impact import expiry
+from reconciler.plan.impact.hazards import hazards, no_room, volumes
+from reconciler.plan.impact.impact import Past, impact, moved
 
 MACHINES, EACH = 800, 90
 ROUNDS = 5
@@ -86,7 +86,7 @@ def measured(work: Callable[[], object]) -> float:
 
 def weigh(seen: CatalogSnapshot) -> Weighed:
     """Everything that a plan asks of impact, with nothing remembered from an earlier round."""
-    for remembered in (ends._slots, ends._last_slot, ends._last_full):
+    for remembered in (expiry._slots, expiry._last_slot, expiry._last_full):
         remembered.cache_clear()
     changes = [changed(each) for each in seen.groups]
     past = Past({seen.server: seen}, {seen.server: EMBEDDED}, NOW, ZoneInfo("Europe/Berlin"), moved=moved(changes))

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import msgspec
 
-from reconciler.control.exported import situation_then
 from reconciler.control.observe import Observation
-from reconciler.control.policies import FOLDER, read_good
+from reconciler.control.planning.from_files import situation_then
+from reconciler.control.policy_folder import FOLDER, read_good
 from reconciler.model import (
     CatalogSnapshot,
     ClusterSnapshot,

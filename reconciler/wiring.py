@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from reconciler.control.begun import begun, check_place, note_begun, ran_here, state_gone, state_lost
-from reconciler.control.bounds import Bounds
-from reconciler.control.brought import check_not_brought
-from reconciler.control.securing import may_open
+from reconciler.control.approving.site_guard import may_open
+from reconciler.control.error_boundary import Bounds
 from reconciler.control.site import Site, Stop
-from reconciler.control.stores import keeper_of
+from reconciler.control.state.committed_files import check_not_brought
+from reconciler.control.state.known_stores import keeper_of
+from reconciler.control.state.root_note import begun, check_place, note_begun, ran_here, state_gone, state_lost
 from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
 from reconciler.model import ClusterSnapshot, Lineage, Presence
 from reconciler.model.documents import Cluster, PolicySet, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.snapshots import read_inventory
-from reconciler.store import EvidenceFolder, Opening, SqliteMemory, format_of, holder_identity, open_memory
+from reconciler.state import EvidenceFolder, Opening, SqliteMemory, format_of, holder_identity, open_memory
 from reconciler.system_errors import cannot_write
 
 
@@ -191,7 +191,7 @@ def open_memory_of(root: Path, document: SiteDocument, opening: Opening) -> Sqli
     if opening in (Opening.WRITE, Opening.CREATE) and format_of(path) == 1:
         backup = path.with_name(f"{path.name}.format-1.tar")
         if not backup.exists():
-            from reconciler.control.statefile import write_backup
+            from reconciler.control.state.backup_file import write_backup
 
             write_backup(name, path, EvidenceFolder.of(path).folder, backup, datetime.now(UTC))
     memory = open_memory(path, opening=opening)

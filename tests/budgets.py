@@ -39,12 +39,12 @@ from reconciler.model import (
     Verb,
 )
 from reconciler.model.documents import BudgetPerDay, Budgets
-from reconciler.plan.budget import Allowance, cost, with_replica
-from reconciler.plan.cuts import with_ref
-from reconciler.plan.diff import Held, diff
-from reconciler.plan.order import order
-from reconciler.plan.ties import lost
-from reconciler.plan.values import DesiredGroup, DesiredState
+from reconciler.plan.desired.state import DesiredGroup, DesiredState
+from reconciler.plan.difference.cuts import with_ref
+from reconciler.plan.difference.dependencies import lost
+from reconciler.plan.difference.diff import Held, diff
+from reconciler.plan.rollout.budgets import Allowance, cost, with_replica
+from reconciler.plan.rollout.order import order
 from reconciler.protocols import Fence
 from reconciler.schedule.retain import Range, retain
 from tests.fakes import SetClock, first_use, group, machine_id

@@ -45,9 +45,9 @@ from reconciler.model.documents import (
 from reconciler.model.drift import DriftClass, DriftItem
 from reconciler.model.units import ClockTime
 from reconciler.plan import DesiredState, Proposal, Situation, desire, propose
-from reconciler.plan.agreed import agreed
-from reconciler.plan.direction import FIELDS, taking
-from reconciler.plan.drift import Sides, drift
+from reconciler.plan.drift.classify import Sides, drift
+from reconciler.plan.drift.convergence import agreed
+from reconciler.plan.fields import FIELDS, taking
 from reconciler.protocols import Fence
 from tests.fakes import SetClock, first_use
 from tests.worlds import NOW, by_tier, document, machine, policies

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from reconciler.cli import guard
+from reconciler.cli import errors
 from tests.fakes import DiskCluster
 from tests.kill.test_kill import write_policies
 
@@ -48,7 +48,7 @@ class Shop:
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     def act(*words: str) -> Said:
         capsys.readouterr()
-        code = guard.run(list(words))
+        code = errors.run(list(words))
         caught = capsys.readouterr()
         return Said(code, caught.out, caught.err)
 

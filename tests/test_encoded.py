@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import encoded
-from reconciler.control.statefile import Manifest
+from reconciler.control.state.backup_file import Manifest
 from reconciler.engines.embedded import copies, intent, packs, records
 from reconciler.inventory.layout import MachineJson
 from reconciler.model import Record, SavedPlan

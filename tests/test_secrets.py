@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli.options import Findings, Format, PlanFormat, Report
-from reconciler.control import saved
+from reconciler.control.planning import plan_file
 from reconciler.gitrepo.call import HANDED_ON
 from reconciler.secrets import holds_credentials, redacted
 from tests.shop import Said, Shop
@@ -313,9 +313,9 @@ def test_no_secret_is_said_or_kept(plant: Plant, monkeypatch: pytest.MonkeyPatch
 def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Environment(dict.fromkeys(CIS, "true"))
     for mark in CIS:
-        saved.ci_identity(Environment({mark: "true"}))
+        plan_file.ci_identity(Environment({mark: "true"}))
         only = Environment({mark: "true"})
-        saved.ci_identity(only)
+        plan_file.ci_identity(only)
         environment.reads |= only.reads
     names = {name for name, _ in environment.reads} | {"NO_COLOR", "FORCE_COLOR", "CI", *HANDED_ON}
     assert names == documented()
@@ -323,7 +323,7 @@ def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("plant", ["GITHUB_ACTIONS"], indirect=True)
 def test_the_search_finds_what_leaks(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved, "redacted", str)
+    monkeypatch.setattr(plan_file, "redacted", str)
     said = plant.shop("plan", *T1, "-o", str(plant.root / "plan.json"))
     assert plant.leaks([("plan", said)]) == ["plan.json"]
     shutil.copy(plant.key, plant.root / "copy")

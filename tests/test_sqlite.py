@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reconciler import sqlite
 from reconciler.errors import Damaged, Diagnostic, Refused, TemporaryError
 
-MIGRATIONS = "reconciler.store.sql"
+MIGRATIONS = "reconciler.state.sql"
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the terminal's encoding does not have is shown as an escape: nothing ends by it.
             stream.reconfigure(errors="backslashreplace")
-    from reconciler.cli.guard import run
+    from reconciler.cli.errors import run
 
     code = run([f"{word}=1/1" if word == _BARE_READ_DATA else word for word in words])
-    planning = sys.modules.get("reconciler.cli.planning")
+    planning = sys.modules.get("reconciler.cli.actions.plan_from_files")
     if planning is not None and planning.kept:
         # Nothing is open any more; to let go of every machine would take a tenth of the time.
         sys.stdout.flush()

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from reconciler.cli.screen import bars_wanted, out, paint_for
+from reconciler.cli.terminal import bars_wanted, out, paint_for
 from reconciler.model import JobRecord
 from reconciler.report import job_line
 from reconciler.report.escape import safe

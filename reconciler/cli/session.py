@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 from reconciler.cli.interrupts import listening
 from reconciler.control.clock import check_rehearsal
-from reconciler.control.policies import FOLDER, Policies, read_or_last_good
+from reconciler.control.policy_folder import FOLDER, Policies, read_or_last_good
 from reconciler.control.site import Site, Stop
 from reconciler.errors import UsageError
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock
-from reconciler.store import Opening
+from reconciler.state import Opening
 from reconciler.wiring import RehearsedClock, SystemClock, Trust, choose_site, open_site
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from reconciler.control.judging import last_applied
+from reconciler.control.approving.valid_approvals import last_applied
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity, UsageError

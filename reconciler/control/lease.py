@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from reconciler.control.evidence import record_lock, settle_evidence
+from reconciler.control.evidence.record import record_lock, settle_evidence
 from reconciler.control.site import Site
-from reconciler.control.stores import largest_token, note_stores
+from reconciler.control.state.known_stores import largest_token, note_stores
 from reconciler.errors import LockHeld, ReconcilerError
 from reconciler.protocols import Fence, Lease
 from reconciler.system_errors import cannot_write

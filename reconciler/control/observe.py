@@ -6,10 +6,10 @@ from datetime import datetime
 
 import msgspec
 
-from reconciler.control.bounds import Bounds
-from reconciler.control.moved import elsewhere_by_now
+from reconciler.control.approving.moved_endpoints import elsewhere_by_now
+from reconciler.control.error_boundary import Bounds
 from reconciler.control.site import Site
-from reconciler.control.stores import ReadAlone, StoreView, views
+from reconciler.control.state.known_stores import ReadAlone, StoreView, views
 from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
 

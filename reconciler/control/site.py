@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from reconciler.control.job_leases import JobLeases
+from reconciler.control.jobs.leases import JobLeases
 from reconciler.errors import Interrupted
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock, Engine, Inventory, Memory

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from reconciler.control.approving.site_guard import ANOTHER_SITE, another_site
 from reconciler.control.clock import ALARMS, HEARTBEAT, future_times
-from reconciler.control.evidence import evidence_trouble
+from reconciler.control.evidence.record import evidence_trouble
+from reconciler.control.jobs.unfinished_recoveries import HALF_DONE, UNKNOWN, recovery_findings
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
-from reconciler.control.propose import desired_now, not_ours_now, past_glass, state_lost
-from reconciler.control.securing import ANOTHER_SITE, another_site
+from reconciler.control.planning.propose import desired_now, not_ours_now, past_glass, state_lost
 from reconciler.control.site import Site
-from reconciler.control.unfinished import HALF_DONE, UNKNOWN, recovery_findings
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
 from reconciler.model.documents import PolicySet
 from reconciler.model.names import fold
 from reconciler.plan import AT_RISK, MachineCoverage, Seen, Standing, coverage
-from reconciler.plan.strangers import NOT_OURS, NOT_OWNED
+from reconciler.plan.difference.unowned_groups import NOT_OURS, NOT_OWNED
 from reconciler.report import GroupStatus, PointRow, ReplicaStatus, Status
 from reconciler.schedule import View, ahead, newest, next_job
 

@@ -11,7 +11,7 @@ import msgspec
 from reconciler.model import format_duration
 from reconciler.model.documents import GroupDocument, Placed
 from reconciler.model.encode import encode, inline
-from reconciler.plan.terms import short_term_of, zone_of
+from reconciler.plan.desired.defaults import short_term_of, zone_of
 
 Path = tuple[str | int, ...]
 

@@ -4,13 +4,13 @@ The steps do not know each other; `build` composes them: resolve (members), fit 
 diff (what differs), preflight (what will be refused), order (safest first), seal (hash).
 """
 
-from reconciler.plan.build import Proposal, Situation, check_all, desire, group_hash, propose, with_steps
-from reconciler.plan.compare import compare
+from reconciler.plan.checks.backup_refusals import refusals
+from reconciler.plan.checks.capacity import survey
+from reconciler.plan.checks.lint import lint
 from reconciler.plan.coverage import AT_RISK, MachineCoverage, Seen, Standing, coverage
-from reconciler.plan.lint import lint
-from reconciler.plan.preflight import refusals
-from reconciler.plan.survey import survey
-from reconciler.plan.values import IGNORABLE, DesiredGroup, DesiredState, Excused, Scope
+from reconciler.plan.desired.state import IGNORABLE, DesiredGroup, DesiredState, Excused, Scope
+from reconciler.plan.pipeline import Proposal, Situation, check_all, desire, group_hash, propose, with_steps
+from reconciler.plan.review.compare import compare
 
 __all__ = [
     "AT_RISK",

@@ -21,8 +21,8 @@ from reconciler.model import (
     VirtualMachine,
 )
 from reconciler.model.names import fold
-from reconciler.plan.preflight import refusals
-from reconciler.plan.values import DesiredState
+from reconciler.plan.checks.backup_refusals import refusals
+from reconciler.plan.desired.state import DesiredState
 from reconciler.schedule import ahead, until
 
 

@@ -105,7 +105,7 @@ def _card(step: Step, plan: Plan, zone: tzinfo) -> Card:
 
 def _settings(group: ProtectionGroup) -> tuple[tuple[str, str], ...]:
     """What is set of a group that comes, goes or is adopted, in the policy's words."""
-    from reconciler.plan.direction import FIELDS
+    from reconciler.plan.fields import FIELDS
 
     shown = [(field.path, field.show(field.get(group))) for field in FIELDS]
     return tuple((path, words.value(found)) for path, found in shown if found is not None and found is not False)

@@ -24,7 +24,7 @@ from reconciler.model import (
     format_duration,
     format_size,
 )
-from reconciler.plan import unagreed
+from reconciler.plan.approval import unapproved_documents
 from reconciler.report.escape import safe
 from reconciler.report.words import Tone, count, moment
 
@@ -196,7 +196,7 @@ def _row(field: FieldChange, names: dict[str, str]) -> Row:
 
 def waits(plan: Plan) -> bool:
     """Whether something that no step carries waits for a person."""
-    return unagreed.waits(plan.findings)
+    return unapproved_documents.waits(plan.findings)
 
 
 def headline(plan: Plan) -> str:

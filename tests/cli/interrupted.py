@@ -47,7 +47,9 @@ def stopped_child() -> None:
 def main(where: str, words: list[str]) -> None:
     from reconciler import cli, gitrepo
     from reconciler.cli import interrupts
-    from reconciler.control import lease, loop, statefile, status
+    from reconciler.control import lease, status
+    from reconciler.control.loop import loop
+    from reconciler.control.state import backup_file
     from reconciler.engines.embedded.engine import EmbeddedEngine
     from reconciler.inventory import directory
     from reconciler.staging import LocalStagedFile
@@ -68,9 +70,9 @@ def main(where: str, words: list[str]) -> None:
         case "inspect":
             setattr(directory, "inspect", blocked)  # noqa: B010
         case "backup":
-            statefile._sum = blocked
+            backup_file._sum = blocked
         case "copy":
-            setattr(statefile, "copy_database", busy)  # noqa: B010
+            setattr(backup_file, "copy_database", busy)  # noqa: B010
             interrupts.PATIENCE_SECONDS, interrupts.GONE_SECONDS = 2.0, 4.0
         case "staging":
             LocalStagedFile.write = blocked  # type: ignore[method-assign]

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.model import UpdateGroup
 from reconciler.protocols import Fence
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON
 from tests.shop import Said, Shop

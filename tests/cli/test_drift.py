@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from reconciler.control.lease import holding
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.control.site import Site
 from reconciler.model import UpdateGroup
 from reconciler.wiring import RehearsedClock, choose_site, open_site

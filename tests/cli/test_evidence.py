@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.auditing import protection
+from reconciler.control.evidence.audit import protection
 from reconciler.model import EvidenceKind
-from reconciler.store import EvidenceFolder
-from reconciler.store.export import README
+from reconciler.state import EvidenceFolder
+from reconciler.state.export import README
 from tests.fakes import machine_id, unpack
 from tests.shop import Shop
 

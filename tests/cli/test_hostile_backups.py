@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.statefile import read_backup
+from reconciler.control.state.backup_file import read_backup
 from reconciler.errors import ReconcilerError
 from tests.shop import Shop
 

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reconciler.control.importing import Source, import_groups
-from reconciler.control.statefile import read_backup
+from reconciler.control.authoring.import_groups import Source, import_groups
+from reconciler.control.state.backup_file import read_backup
 from reconciler.model import CatalogSnapshot, DataSource, ObservedGroup, ServerFacts
 from reconciler.parse.load import load
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.cli.test_hostile_backups import entry, manifest
 from tests.fakes import NOON, group, machine_id
 from tests.hostile import NAMES, harms

@@ -10,7 +10,7 @@ from xml.dom import minidom
 
 import pytest
 
-from reconciler.cli import guard
+from reconciler.cli import errors
 from tests import fakes
 from tests.fakes import DiskCluster, machine_id
 from tests.hostile import NAMES, harms
@@ -105,9 +105,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     newer = root / "policies" / "all.yaml"
     text = POLICIES.replace("retention: 14d", "retention: 20d").replace("::error::r", "::error::s")
     newer.write_text(text, encoding="utf-8")
-    assert guard.run(["plan", *at, "-o", str(root / "saved.json")]) == 0
-    assert guard.run(["apply", "--yes", *at]) == 0
-    assert guard.run(["run", "--once", *at]) == 0
+    assert errors.run(["plan", *at, "-o", str(root / "saved.json")]) == 0
+    assert errors.run(["apply", "--yes", *at]) == 0
+    assert errors.run(["run", "--once", *at]) == 0
     older = root / "old" / "policies"
     older.mkdir(parents=True)
     (older / "all.yaml").write_text(text, encoding="utf-8")
@@ -123,7 +123,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def act(root: Path, *words: str) -> tuple[int, str, str]:
         monkeypatch.chdir(root)
         capsys.readouterr()
-        code = guard.run(list(words))
+        code = errors.run(list(words))
         caught = capsys.readouterr()
         return code, caught.out, caught.err
 

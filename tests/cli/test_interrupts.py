@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.shop import Shop
 
 ROOT = Path(__file__).parent.parent.parent

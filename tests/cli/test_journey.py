@@ -15,7 +15,7 @@ import pytest
 
 from reconciler import files
 from reconciler.control import lease
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.fakes import machine_id
 from tests.shop import Shop
 
@@ -204,7 +204,7 @@ def test_two_processes_on_one_site(shop: Shop, monkeypatch: pytest.MonkeyPatch) 
     shop("run", "--until-idle", *T1)
     memory = open_memory(shop.root / "var" / "hq.db")
     held = memory.locks.acquire("site:hq", "elsewhere pid 7 started 1", lease.TTL)
-    monkeypatch.setattr("reconciler.control.loop.PATIENCE", lease.TTL * 0)
+    monkeypatch.setattr("reconciler.control.loop.loop.PATIENCE", lease.TTL * 0)
     said = shop("run", "--once", *T2)
     assert said.code == 8
     assert "elsewhere pid 7" in said.err

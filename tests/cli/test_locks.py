@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.model import EvidenceKind
 from reconciler.protocols import Run
-from reconciler.store import SqliteMemory, holder_identity, open_memory
+from reconciler.state import SqliteMemory, holder_identity, open_memory
 from tests.cli.test_terminal import _spawn
 from tests.fakes import NOON
 from tests.shop import Shop
@@ -68,7 +68,7 @@ def test_a_holder_elsewhere_is_shown_with_its_run(shop: Shop) -> None:
 
 
 def test_who_comes_second_is_told_who_and_where_to_look(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.cli.applying._PATIENCE", timedelta(0))
+    monkeypatch.setattr("reconciler.cli.actions.apply._PATIENCE", timedelta(0))
     with memory_of(shop) as memory:
         memory.locks.acquire("site:hq", ELSEWHERE, MINUTE)
     said = shop("apply", "--yes", *T1)
@@ -81,7 +81,7 @@ def test_a_holder_that_expired_or_died_is_said_to_be_over(shop: Shop) -> None:
     held_by(shop, ELSEWHERE, ago=2 * MINUTE)
     assert "which is over" in shop("lock", "show").out
     dead = subprocess.run(
-        [sys.executable, "-c", "from reconciler.store import holder_identity; print(holder_identity())"],
+        [sys.executable, "-c", "from reconciler.state import holder_identity; print(holder_identity())"],
         capture_output=True,
         text=True,
         check=True,

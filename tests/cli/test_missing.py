@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.model import EvidenceKind
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.cli.test_terminal import _spawn
 from tests.old_site import copy_old_site
 from tests.shop import Said, Shop

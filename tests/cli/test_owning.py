@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.model import CreateGroup, ExistingPoints, Ownership
 from reconciler.protocols import Fence
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, first_use, machine_id
 from tests.shop import Shop
@@ -92,7 +92,7 @@ def test_a_group_that_others_made_meanwhile_is_not_taken_by_a_saved_plan(shop: S
     site = open_site(shop.root, choose_site(policies, None), RehearsedClock(NOON))
     plan = json.loads(path.read_text())
     assert plan["plan"]["steps"][0]["action"]["action"] == "createGroup"
-    from reconciler.control.saved import read
+    from reconciler.control.planning.plan_file import read
 
     action = read(path).plan.steps[0].action
     assert isinstance(action, CreateGroup)
@@ -197,7 +197,7 @@ def test_old_states_are_read(tmp_path: Path) -> None:
     from importlib import resources
 
     path = tmp_path / "old.db"
-    first = resources.files("reconciler.store.sql").joinpath("0001_state.sql").read_text()
+    first = resources.files("reconciler.state.sql").joinpath("0001_state.sql").read_text()
     with sqlite3.connect(path) as old:
         old.executescript(first)
         old.execute("PRAGMA user_version=1")

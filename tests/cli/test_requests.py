@@ -16,20 +16,20 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-import reconciler.cli.recovery  # noqa: F401 - before a test patches what it takes from elsewhere
-from reconciler.control import locking
-from reconciler.control.dispatch import run_jobs
+import reconciler.cli.actions.recover  # noqa: F401 - before a test patches what it takes from elsewhere
+from reconciler.control import lease_admin
+from reconciler.control.jobs.dispatch import run_jobs
+from reconciler.control.jobs.recovery import Wish, prepare
+from reconciler.control.jobs.requests import ask, serve
 from reconciler.control.observe import observe
-from reconciler.control.policies import read_good
-from reconciler.control.recovery import Wish, prepare
-from reconciler.control.requests import ask, serve
+from reconciler.control.policy_folder import read_good
 from reconciler.control.site import Site
 from reconciler.engines.embedded import engine as embedded
 from reconciler.engines.embedded.backup import Work
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError
 from reconciler.model import EvidenceKind, Job, JobKind, JobRecord, JobResult, JobState, JobStatus
 from reconciler.protocols import Fence, RequestKind, RequestState
-from reconciler.store import SqliteMemory, open_memory
+from reconciler.state import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, SystemClock, choose_site, open_site, open_state
 from tests.fakes import machine_id
 from tests.shop import Shop
@@ -108,7 +108,7 @@ def test_a_request_that_nobody_takes_up_is_withdrawn_and_done_here(shop: Shop, m
     assert shop("cancel", "one").code == 64
     with memory_of(shop) as memory:
         memory.locks.acquire("loop:hq", ELSEWHERE, MINUTE)
-    monkeypatch.setattr("reconciler.control.requests.loop_of", lambda site: None)  # it is gone at the next look
+    monkeypatch.setattr("reconciler.control.jobs.requests.loop_of", lambda site: None)  # it is gone at the next look
     said = shop("check", "one")
     assert said.code == 0, said
     assert "the loop is gone and had not begun; it is done here" in said.err
@@ -143,7 +143,7 @@ def test_a_recovery_keeps_nobody_waiting_and_waits_for_its_own_machine_alone(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert shop("run", "--until-idle", *NOON).code == 0
-    monkeypatch.setattr("reconciler.control.dispatch.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("reconciler.control.jobs.dispatch.PATIENCE_SECONDS", 0.2)
     with memory_of(shop) as memory:
         memory.locks.acquire("site:hq", ELSEWHERE, MINUTE)
         jobs = [name for name in memory.locks.tokens() if name.startswith("job:")]
@@ -163,7 +163,7 @@ def test_a_recovery_whose_loop_is_gone_is_done_here(shop: Shop, monkeypatch: pyt
     shop.cluster.disk(1).write_bytes(b"ruined")
     with memory_of(shop) as memory:
         memory.locks.acquire("loop:hq", ELSEWHERE, MINUTE)
-    monkeypatch.setattr("reconciler.control.requests.loop_of", lambda site: None)
+    monkeypatch.setattr("reconciler.control.jobs.requests.loop_of", lambda site: None)
     said = shop("recover", "one", "--yes", *NOON)
     assert (said.code, "The loop is gone and had not begun" in said.err) == (0, True), said
     assert shop.cluster.disk(1).read_bytes() == wanted
@@ -281,7 +281,7 @@ def test_a_job_whose_process_is_gone_is_ended_by_whoever_cancels_it(shop: Shop, 
 
 def test_a_long_job_keeps_only_its_own_machine_waiting(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shop("run", "--until-idle", "--now", "2026-03-10T10:00Z").code == 0
-    monkeypatch.setattr("reconciler.control.dispatch.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("reconciler.control.jobs.dispatch.PATIENCE_SECONDS", 0.2)
     with memory_of(shop) as memory:
         names = [lease for lease in memory.locks.tokens() if lease.startswith("job:mabs-01:")]
         assert len(names) == 2
@@ -307,7 +307,7 @@ def take_away(site: Site) -> None:
     """As a person does: whoever finds that the lease changed hands while they looked, looks again."""
     while True:
         try:
-            locking.release(site, locking.look(site), "--yes")
+            lease_admin.release(site, lease_admin.look(site), "--yes")
         except LockHeld:
             time.sleep(0.01)
         else:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.cli.loop import opener
-from reconciler.control import loop
+from reconciler.cli.actions.run import opener
+from reconciler.control.loop import loop
+from reconciler.control.loop.tick import Tick
 from reconciler.control.site import Stop
-from reconciler.control.tick import Tick
 from reconciler.errors import Diagnostic
 from reconciler.model import JobRecord
 from reconciler.wiring import SystemClock

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.policies import read_good
-from reconciler.control.restoring import new_token
-from reconciler.control.statefile import read_backup
+from reconciler.control.policy_folder import read_good
+from reconciler.control.state.backup_file import read_backup
+from reconciler.control.state.restore import new_token
 from reconciler.errors import ReconcilerError, StaleFence
 from reconciler.model import CreateGroup, EvidenceKind
 from reconciler.protocols import Fence
-from reconciler.store import EvidenceFolder, SqliteMemory, copying, open_memory
+from reconciler.state import EvidenceFolder, SqliteMemory, copying, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.cli.test_terminal import _spawn
 from tests.fakes import NOON, unpack

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.fakes import NOON
 from tests.shop import Said, Shop
 

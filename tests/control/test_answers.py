@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.apply import Mandate, apply, begin, end
+from reconciler.control.applying.apply import Mandate, apply, begin, end
+from reconciler.control.applying.resume import unfinished
+from reconciler.control.applying.settle_interrupted import settle
 from reconciler.control.lease import holding
 from reconciler.control.observe import observe_whole
-from reconciler.control.propose import propose
-from reconciler.control.resuming import unfinished
-from reconciler.control.settle import settle
+from reconciler.control.planning.propose import propose
 from reconciler.engines.memory import MemoryEngine
 from reconciler.model import Action, CatalogSnapshot, ObservedGroup, OutcomeState
 from reconciler.protocols import Fence

@@ -10,23 +10,23 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from reconciler.control.apply import Mandate, apply, begin
-from reconciler.control.bounds import Bounds
-from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
+from reconciler.control.applying.apply import Mandate, apply, begin
+from reconciler.control.applying.ledger_update import refresh_ledger
+from reconciler.control.applying.settle_interrupted import settle
+from reconciler.control.approving.budget_gate import spent_today
+from reconciler.control.error_boundary import Bounds
+from reconciler.control.jobs.dispatch import jobs_due, poll, run_jobs, start
 from reconciler.control.lease import Holding, holding
+from reconciler.control.loop.tick import tick
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import Policies, read_good, read_or_last_good
-from reconciler.control.propose import check_state, propose
-from reconciler.control.remembering import refresh_ledger
-from reconciler.control.settle import settle
+from reconciler.control.planning.propose import check_state, propose
+from reconciler.control.policy_folder import Policies, read_good, read_or_last_good
 from reconciler.control.site import Site
-from reconciler.control.spending import spent_today
-from reconciler.control.tick import tick
 from reconciler.engines.memory import MemoryServer, open_engine
 from reconciler.errors import Interrupted, PolicyError, Refused, StaleFence
 from reconciler.model import CreateGroup, JobState, Outcome, OutcomeState, ProtectionGroup
 from reconciler.protocols import Fence
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from reconciler.wiring import choose_site
 from tests.fakes import DiskCluster, SetClock, first_use, setup_for
 from tests.kill.test_kill import write_policies

@@ -17,15 +17,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from reconciler.control import loop
-from reconciler.control.bounds import TRACES, Bounds
-from reconciler.control.dispatch import jobs_due, poll, run_jobs
+from reconciler.control.error_boundary import TRACES, Bounds
+from reconciler.control.jobs.dispatch import jobs_due, poll, run_jobs
 from reconciler.control.lease import holding
-from reconciler.control.loop import run_forever, run_once
+from reconciler.control.loop import loop
+from reconciler.control.loop.loop import run_forever, run_once
+from reconciler.control.loop.tick import Tick
 from reconciler.control.observe import observe
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.control.site import Site, Stop
-from reconciler.control.tick import Tick
 from reconciler.errors import Diagnostic, StaleFence
 from reconciler.model import JobKind, JobRecord, JobState
 from reconciler.model.documents import PolicySet
@@ -279,7 +279,7 @@ def test_a_server_that_raises_anything(desk: Desk, monkeypatch: pytest.MonkeyPat
 def test_policies_that_cannot_be_applied_keep_no_job_from_running(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     run_once(desk.site, desk.root, Ear())
     desk.clock.forward(timedelta(hours=2))
-    monkeypatch.setattr("reconciler.control.tick.propose", _raises(ZeroDivisionError("x")))
+    monkeypatch.setattr("reconciler.control.loop.tick.propose", _raises(ZeroDivisionError("x")))
     ear = Ear()
     summary = run_once(desk.site, desk.root, ear)
     assert "RCL9001" in ear.codes
@@ -289,7 +289,7 @@ def test_policies_that_cannot_be_applied_keep_no_job_from_running(desk: Desk, mo
 
 def test_schedules_that_fail_keep_nothing_else_from_running(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     with holding(desk.site):
-        monkeypatch.setattr("reconciler.control.dispatch.due", _raises(ValueError("x")))
+        monkeypatch.setattr("reconciler.control.jobs.dispatch.due", _raises(ValueError("x")))
         bounds = Bounds(desk.root)
         assert jobs_due(desk.site, observe(desk.site), bounds, prune=True) == ()
         assert [finding.code for finding in bounds.findings] == ["RCL9001"]
@@ -381,12 +381,12 @@ def test_nobody_listens_any_more(life: Life, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_policies_that_raise_anything_are_the_last_good_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.control import policies
+    from reconciler.control import policy_folder
 
-    good = policies.read_or_last_good(desk.root)
+    good = policy_folder.read_or_last_good(desk.root)
     assert good.current
-    monkeypatch.setattr(policies, "read_good", _raises(RuntimeError("odd")))
-    found = policies.read_or_last_good(desk.root)
+    monkeypatch.setattr(policy_folder, "read_good", _raises(RuntimeError("odd")))
+    found = policy_folder.read_or_last_good(desk.root)
     assert not found.current
     assert [each.code for each in found.diagnostics] == ["RCL9001"]
     assert found.policies.groups

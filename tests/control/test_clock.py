@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from reconciler.control import loop
 from reconciler.control.clock import ALARMS, doubt_of, future_times
-from reconciler.control.dispatch import poll
-from reconciler.control.flight import in_flight
+from reconciler.control.drift.in_flight import in_flight
+from reconciler.control.jobs.dispatch import poll
+from reconciler.control.loop import loop
+from reconciler.control.loop.tick import Tick
 from reconciler.control.observe import Observation, observe
 from reconciler.control.status import below_threshold, status
-from reconciler.control.tick import Tick
 from reconciler.errors import Diagnostic
 from reconciler.model import JobRecord, JobState
 from reconciler.schedule import ahead

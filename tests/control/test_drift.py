@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from reconciler.control.drift import drift_now, external_drift, settle_what_was_cut_off
-from reconciler.control.flight import in_flight
+from reconciler.control.drift.detect import drift_now, external_drift, settle_what_was_cut_off
+from reconciler.control.drift.in_flight import in_flight
+from reconciler.control.drift.sightings import learn_agreed, note_sightings
 from reconciler.control.lease import holding
+from reconciler.control.loop.tick import tick
 from reconciler.control.observe import Observation, observe, observe_whole
-from reconciler.control.propose import desired_now, propose
-from reconciler.control.sightings import learn_agreed, note_sightings
-from reconciler.control.tick import tick
+from reconciler.control.planning.propose import desired_now, propose
 from reconciler.errors import Unreachable
 from reconciler.model import CatalogSnapshot, LedgerEntry, Outcome, OutcomeState, Plan, ProtectionGroup, Sighting
 from reconciler.model.drift import Drift, DriftClass

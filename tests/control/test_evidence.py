@@ -14,10 +14,9 @@ import msgspec
 import pytest
 
 from reconciler import files
-from reconciler.control.auditing import protection, sources_of
-from reconciler.control.bounds import Bounds
-from reconciler.control.dispatch import jobs_due, poll, run_jobs, start
-from reconciler.control.evidence import (
+from reconciler.control.error_boundary import Bounds
+from reconciler.control.evidence.audit import protection, sources_of
+from reconciler.control.evidence.record import (
     job_recorded,
     record_approvals,
     record_drift,
@@ -29,10 +28,11 @@ from reconciler.control.evidence import (
     record_step,
     recorded,
 )
+from reconciler.control.jobs.dispatch import jobs_due, poll, run_jobs, start
+from reconciler.control.jobs.recovery import Wish, prepare, recover
 from reconciler.control.lease import Holding, holding
 from reconciler.control.observe import observe_whole
-from reconciler.control.propose import PlanWish, propose
-from reconciler.control.recovery import Wish, prepare, recover
+from reconciler.control.planning.propose import PlanWish, propose
 from reconciler.control.site import Site, actor
 from reconciler.control.status import names_of
 from reconciler.engines.embedded import open_engine
@@ -55,7 +55,7 @@ from reconciler.model import (
 from reconciler.model.plans import Direction
 from reconciler.plan import group_hash
 from reconciler.protocols import Lease, Run
-from reconciler.store import EvidenceFolder, check_chain
+from reconciler.state import EvidenceFolder, check_chain
 from tests.control.test_apply import Desk
 from tests.fakes import NOON, first_use, machine_id, setup_for
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.control.importing import Source, import_groups
+from reconciler.control.authoring.import_groups import Source, import_groups
 from reconciler.model import CatalogSnapshot, DataSource, ObservedGroup, ServerFacts
 from reconciler.parse import read_texts
 from tests.fakes import NOON, group, machine_id

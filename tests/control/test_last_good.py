@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.policies import read_or_last_good
+from reconciler.control.policy_folder import read_or_last_good
 from reconciler.errors import PolicyError
 from tests.shop import Shop, run, shop
 

@@ -21,11 +21,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reconciler.control.apply import Mandate, apply
+from reconciler.control.applying.apply import Mandate, apply
+from reconciler.control.applying.ledger_update import refresh_ledger
 from reconciler.control.lease import holding
 from reconciler.control.observe import observe_whole
-from reconciler.control.propose import PlanWish, propose
-from reconciler.control.remembering import refresh_ledger
+from reconciler.control.planning.propose import PlanWish, propose
 from reconciler.control.site import Site
 from reconciler.engines import EngineSetup
 from reconciler.engines.embedded import EmbeddedEngine
@@ -43,9 +43,9 @@ from reconciler.model import (
 from reconciler.model.documents import PolicySet
 from reconciler.parse.read import read_texts
 from reconciler.plan import Proposal
-from reconciler.plan.direction import FIELDS
+from reconciler.plan.fields import FIELDS
 from reconciler.protocols import Fence
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from reconciler.wiring import choose_site
 from tests.fakes import SetClock
 from tests.policy_strategies import Scene, Stage, histories

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft7Validator, FormatChecker
 
-from reconciler.control import saved
 from reconciler.control.observe import Observation
+from reconciler.control.planning import plan_file
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
     Action,
@@ -141,9 +141,9 @@ def full() -> SavedPlan:
 
 def test_a_plan_that_has_everything_fits_the_schema_and_comes_back(tmp_path: Path) -> None:
     plan = full()
-    saved.save(tmp_path / "p", plan.plan, plan.origin)
+    plan_file.save(tmp_path / "p", plan.plan, plan.origin)
     assert _wrong((tmp_path / "p").read_bytes()) == []
-    assert msgspec.structs.replace(saved.read(tmp_path / "p"), seal="") == plan
+    assert msgspec.structs.replace(plan_file.read(tmp_path / "p"), seal="") == plan
 
 
 def test_plans_that_chance_made_fit_the_schema(tmp_path: Path) -> None:
@@ -163,10 +163,10 @@ def test_plans_that_chance_made_fit_the_schema(tmp_path: Path) -> None:
         policies = read(scene)
         site = house.site(policies)
         plan = house.apply(site, policies).plan
-        origin = saved.origin_of(site, Observation(NOON, {}, {}, ()))
-        saved.save(tmp_path / "p", plan, origin)
+        origin = plan_file.origin_of(site, Observation(NOON, {}, {}, ()))
+        plan_file.save(tmp_path / "p", plan, origin)
         assert _wrong((tmp_path / "p").read_bytes()) == []
-        assert saved.read(tmp_path / "p").plan == plan
+        assert plan_file.read(tmp_path / "p").plan == plan
         told = json.loads((tmp_path / "p").read_bytes())
         assert told["seal"] == _sha256(told | {"seal": ""})
         assert told["plan"]["planHash"] == _sha256([step["action"] for step in told["plan"]["steps"]])
@@ -190,7 +190,7 @@ def test_plans_that_chance_made_fit_the_schema(tmp_path: Path) -> None:
 )
 def test_the_schema_refuses_what_is_no_plan(spoil: Any, tmp_path: Path) -> None:
     plan = full()
-    saved.save(tmp_path / "p", plan.plan, plan.origin)
+    plan_file.save(tmp_path / "p", plan.plan, plan.origin)
     told = json.loads((tmp_path / "p").read_bytes())
     spoil(told)
     assert _wrong(json.dumps(told))
@@ -236,7 +236,7 @@ def test_the_example_on_the_page_is_a_saved_plan(tmp_path: Path) -> None:
     example = PAGE.partition("```json\n")[2].partition("\n```")[0]
     assert _wrong(example) == []
     (tmp_path / "p").write_text(example, encoding="utf-8")
-    step = saved.read(tmp_path / "p").plan.steps[0]
+    step = plan_file.read(tmp_path / "p").plan.steps[0]
     told = json.loads(example)
     assert told["plan"]["planHash"] == _sha256([each["action"] for each in told["plan"]["steps"]])
     for held, value in ((step.base_hash, step.change.before), (step.desired_hash, step.change.after)):

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reconciler.control.machines import sources_called
+from reconciler.control.jobs.point_lookup import find_point
 from reconciler.control.observe import Observation
-from reconciler.control.recovery_points import find_point
 from reconciler.control.site import Site
+from reconciler.control.virtual_machines import sources_called
 from reconciler.errors import Refused, Unreachable, UsageError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, DataSource, Replica, ReplicaState
 from reconciler.model.catalog import ServerFacts

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control import saved
-from reconciler.control.rule_tests import run_cases
+from reconciler.control.authoring.guardrail_tests import run_cases
+from reconciler.control.planning import plan_file
 from reconciler.errors import ReconcilerError, Refused, UsageError
 from reconciler.model.documents import PolicySet
 from reconciler.snapshots import form, read_catalog, read_inventory
@@ -41,9 +41,9 @@ def test_a_line_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_saved_plan(huge: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved, "LARGEST_PLAN", 1 << 20)
+    monkeypatch.setattr(plan_file, "LARGEST_PLAN", 1 << 20)
     with pytest.raises(UsageError, match="larger than 1,048,576 bytes"):
-        saved.read(huge)
+        plan_file.read(huge)
 
 
 def test_cases_of_guardrails(huge: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.begun import begun, note_begun
 from reconciler.control.lease import holding
 from reconciler.control.site import Site
-from reconciler.control.stores import OurSide, Use, judge_store, largest_token, use_stores, views
+from reconciler.control.state.known_stores import OurSide, Use, judge_store, largest_token, use_stores, views
+from reconciler.control.state.root_note import begun, note_begun
 from reconciler.errors import ReconcilerError, Unreachable
 from reconciler.model import DataSource, EvidenceKind, KnownStore, LedgerEntry, Lineage, Presence, StoreLineage
 from reconciler.protocols import Fence
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.fakes import NOON, group
 from tests.support.bare import bare_site
 

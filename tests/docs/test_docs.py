@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.guard import COMMANDS
+from reconciler.cli.errors import COMMANDS
 from reconciler.cli.options import app
 from reconciler.demo import site as demo_site
 from reconciler.errors import ExitCode

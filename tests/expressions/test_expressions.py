@@ -24,7 +24,7 @@ from reconciler.model.documents import (
     Placed,
 )
 from reconciler.parse.decode import _durations
-from reconciler.plan.guard import Subject, denied, judge
+from reconciler.plan.approval.guardrails import Subject, denied, judge
 from reconciler.protocols import Answer, Question, evaluates_nothing
 from tests.worlds import Nowhere
 

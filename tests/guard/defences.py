@@ -15,29 +15,30 @@ from unittest.mock import patch
 import msgspec
 
 from reconciler import gitrepo
-from reconciler.cli import applying
-from reconciler.cli import evidence as evidence_command
-from reconciler.control import (
-    agreeing,
-    approvals,
+from reconciler.cli.actions import apply
+from reconciler.cli.actions import evidence as evidence_command
+from reconciler.control import policy_states
+from reconciler.control import review as comparing
+from reconciler.control.approving import (
+    agreement,
+    authors_by_field,
     authorship,
-    blame,
-    brought,
-    judging,
-    restoring,
-    securing,
-    states,
-    using,
+    rules,
+    site_guard,
+    used_approvals,
+    valid_approvals,
 )
-from reconciler.control import compare as comparing
-from reconciler.control import propose as proposing
+from reconciler.control.planning import propose as proposing
+from reconciler.control.state import committed_files, restore
 from reconciler.gitrepo import history
 from reconciler.model import Direction, Plan
 from reconciler.parse import policy_files, read, read_tree, text
 from reconciler.parse.load import load
-from reconciler.plan import anew, build, guard, rules, settled, signers
-from reconciler.plan.direction import FIELDS, of_release
-from reconciler.store import chain
+from reconciler.plan import pipeline
+from reconciler.plan.approval import guardrails, recompute
+from reconciler.plan.fields import FIELDS, of_release
+from reconciler.plan.review import field_rules, settled_guard, signers
+from reconciler.state import chain
 
 #: Takes it out for as long as the stack is open.
 Out = Callable[[ExitStack], None]
@@ -85,14 +86,14 @@ def _neutral(*words: Any) -> Direction:
 
 
 #: Whose act an approval is: it stands behind many others, so it is taken out with them.
-UNBROUGHT = both(*(put(door, "unbrought", lambda *words: "") for door in (comparing, judging)))
+UNBROUGHT = both(*(put(door, "unbrought", lambda *words: "") for door in (comparing, valid_approvals)))
 
 
 def unweighed(kind: str, path: str) -> Out:
     """The rule of one field: a change of it is neither stronger nor weaker."""
 
     def out(stack: ExitStack) -> None:
-        found = [rule for rule in rules.RULES[kind] if rule.path == path]
+        found = [rule for rule in field_rules.RULES[kind] if rule.path == path]
         if kind == "ProtectionGroup":
             found += [field for field in FIELDS if f"spec.{field.path}" == path]  # type: ignore[misc]
         assert found
@@ -125,7 +126,7 @@ def review_alone(out: Out) -> Out:
             out(stack)
             return real(*words)
 
-    return put(states, "read_tree", reading)
+    return put(policy_states, "read_tree", reading)
 
 
 def _names(*endings: str) -> Out:
@@ -190,18 +191,18 @@ AUTHORS = put(comparing, "wrote", lambda *words: _ROBOT)
 #: That an approval of what nobody wrote does not count.
 SOMEBODY = put(comparing, "wrote", lambda *words: _wrote(*words) or _ROBOT)
 #: Who brought an approval, and who changed just the document that it is about.
-BROUGHT = everywhere(blame.unbrought, lambda *words: "")
+BROUGHT = everywhere(authors_by_field.unbrought, lambda *words: "")
 #: That an approval which some commit removed counts no more.
-TAKEN_BACK = everywhere(blame.taken_back, lambda *words: "")
+TAKEN_BACK = everywhere(authors_by_field.taken_back, lambda *words: "")
 #: That an approval which stood in the settled commit covers nothing that was written since.
-SETTLED_COMMIT = put(judging, "_since", lambda *words: lambda approval: frozenset())
+SETTLED_COMMIT = put(valid_approvals, "_since", lambda *words: lambda approval: frozenset())
 #: That a branch which was set back behind the settled commit has nobody for its author.
-HISTORY = put(judging, "_check_history", lambda *words: None)
+HISTORY = put(valid_approvals, "_check_history", lambda *words: None)
 #: That those whom Git tells stay, whoever else is named.
-TOLD_BY_GIT = put(judging, "_authors", lambda *words: frozenset())
+TOLD_BY_GIT = put(valid_approvals, "_authors", lambda *words: frozenset())
 #: That a repository which cannot be read is not taken for none.
-THERE = put(judging, "_uncommitted", lambda *words: None)
-BLAMED = everywhere(blame.blame, lambda *words: None)
+THERE = put(valid_approvals, "_uncommitted", lambda *words: None)
+BLAMED = everywhere(authors_by_field.blame, lambda *words: None)
 _alone = authorship._approvals_alone
 OLDER_SIDE = both(put(authorship, "_approvals_alone", lambda older, newer: _alone(authorship.EMPTY, newer)), UNBROUGHT)
 MIXED_FILES = both(
@@ -212,7 +213,7 @@ MIXED_FILES = both(
     ),
     UNBROUGHT,
 )
-LETTER_CASE = put(approvals, "fold", lambda name: name)
+LETTER_CASE = put(rules, "fold", lambda name: name)
 COMMITTERS = _commits(lambda found, folder: [msgspec.structs.replace(each, committer=each.author) for each in found])
 CO_AUTHORS = _without(co_authors=())
 EVERY_COMMIT = _commits(_last_of_each)
@@ -240,21 +241,21 @@ def _as_git_tells(folder: Path, older: str, newer: str) -> list[gitrepo.Commit]:
 
 OWN_WORD = put(gitrepo, "commits", _as_git_tells)
 #: That what lies beside a database is a part of it, and that file systems take other names for ours.
-BESIDE = put(brought, "_means", lambda name, want: name == want.names[0])
+BESIDE = put(committed_files, "_means", lambda name, want: name == want.names[0])
 #: And who brought an approval, who is asked about one that is not committed too.
 WORK_TREE = both(put(gitrepo, "changed_files", lambda *words: set()), UNBROUGHT)
 
 
 # --- Signers, replay -------------------------------------------------------------------------------------------
 
-IN_FORCE = put(settled, "in_force", lambda before, after, agreed, path: after)
+IN_FORCE = put(settled_guard, "in_force", lambda before, after, agreed, path: after)
 _keys = signers.keys
 #: A line is told apart by more than the person that it is of.
 WHOLE_LINES = put(signers, "keys", lambda said: {line.split()[0]: line for line in _keys(said).values()})
 
 
 def _older_is_unknown(stack: ExitStack) -> None:
-    real = approvals.Court
+    real = rules.Court
 
     def court(*words: Any, **named: Any) -> Any:
         return real(*words, **named | {"older": frozenset()})
@@ -267,43 +268,43 @@ def _judging(older: Any) -> tuple[str, ...]:
     return tuple(each.document.metadata.name for each in older.sites if each.document.spec.approvals is not None)
 
 
-USE = both(put(using, "_use", lambda *words: None), SETTLED_COMMIT)
+USE = both(put(used_approvals, "_use", lambda *words: None), SETTLED_COMMIT)
 OLDER_APPROVALS = _older_is_unknown
-ELSEWHERE = both(put(approvals, "_elsewhere", lambda spec, court: ""), UNBROUGHT)
+ELSEWHERE = both(put(rules, "_elsewhere", lambda spec, court: ""), UNBROUGHT)
 #: That a site whose own approvers say nothing of a change is not spoken for by those of another.
 OWN_JUDGES = put(comparing, "judged_by", lambda change, older, newer: _judging(older))
-LASTING_AGREEMENT = put(applying, "AGREED_FOR", timedelta(days=3650))
+LASTING_AGREEMENT = put(apply, "AGREED_FOR", timedelta(days=3650))
 
 
 def _unused(stack: ExitStack) -> None:
     """What became of an approval is looked up by its id, whatever it is called."""
-    real = approvals.approved
+    real = rules.approved
 
     def approved(placed: Iterable[Any], court: Any) -> Any:
         return real(placed, msgspec.structs.replace(court, uses={}))
 
-    stack.enter_context(patch.object(judging, "approved", approved))
+    stack.enter_context(patch.object(valid_approvals, "approved", approved))
 
 
 def _each_by_itself(stack: ExitStack) -> None:
     """Two documents of one id are two approvals."""
-    real = approvals.approved
+    real = rules.approved
 
     def approved(placed: Iterable[Any], court: Any) -> Any:
         each = [real([one], court) for one in placed]
         return tuple(one for found, _ in each for one in found), tuple(one for _, found in each for one in found)
 
-    stack.enter_context(patch.object(judging, "approved", approved))
+    stack.enter_context(patch.object(valid_approvals, "approved", approved))
 
 
 def _never_over(stack: ExitStack) -> None:
-    real = approvals.Court
+    real = rules.Court
 
     def court(*words: Any, **named: Any) -> Any:
         made = real(*words, **named)
         return msgspec.structs.replace(made, today=made.today.replace(year=2000))
 
-    stack.enter_context(patch.object(judging, "Court", court))
+    stack.enter_context(patch.object(valid_approvals, "Court", court))
 
 
 USES_BY_ID = both(_unused, UNBROUGHT)
@@ -316,22 +317,22 @@ LAST_DAY = _never_over
 
 def _believing(stack: ExitStack) -> None:
     """That a step is told by its action, and that what the file tells is held against it: here no step weakens."""
-    stack.enter_context(patch.object(agreeing, "told_otherwise", lambda plan: ()))
-    real = anew._change
+    stack.enter_context(patch.object(agreement, "told_otherwise", lambda plan: ()))
+    real = recompute._change
 
     def change(action: Any) -> Any:
         found = real(action)
         fields = tuple(msgspec.structs.replace(each, direction=Direction.NEUTRAL) for each in found.fields)
         return msgspec.structs.replace(found, fields=fields, direction=Direction.NEUTRAL)
 
-    stack.enter_context(patch.object(anew, "_change", change))
+    stack.enter_context(patch.object(recompute, "_change", change))
 
 
 def _from_the_file(*names: str) -> Out:
     """The fields of a change are those of the file."""
 
     def out(stack: ExitStack) -> None:
-        real = anew.anew
+        real = recompute.anew
 
         def told(plan: Plan, *words: Any) -> Plan:
             found = real(plan, *words)
@@ -344,13 +345,13 @@ def _from_the_file(*names: str) -> Out:
                 steps.append(msgspec.structs.replace(step, change=msgspec.structs.replace(step.change, fields=fields)))
             return msgspec.structs.replace(found, steps=tuple(steps))
 
-        stack.enter_context(patch.object(agreeing, "anew", told))
+        stack.enter_context(patch.object(agreement, "anew", told))
 
     return out
 
 
 def _remembered_from_the_file(stack: ExitStack) -> None:
-    real = anew.anew
+    real = recompute.anew
 
     def told(plan: Plan, *words: Any) -> Plan:
         found = real(plan, *words)
@@ -360,21 +361,21 @@ def _remembered_from_the_file(stack: ExitStack) -> None:
         )
         return msgspec.structs.replace(found, steps=steps)
 
-    stack.enter_context(patch.object(agreeing, "anew", told))
+    stack.enter_context(patch.object(agreement, "anew", told))
 
 
 def _named_by_the_file(stack: ExitStack) -> None:
-    real = anew.anew
+    real = recompute.anew
     stack.enter_context(
         patch.object(
-            agreeing, "anew", lambda plan, *words: msgspec.structs.replace(real(plan, *words), names=plan.names)
+            agreement, "anew", lambda plan, *words: msgspec.structs.replace(real(plan, *words), names=plan.names)
         )
     )
 
 
 BY_ITS_ACTION = _believing
 OWN_HASHES = _from_the_file("change_hash")
-APPROVED_ANEW = both(_from_the_file("approved_by"), put(agreeing, "_approved", lambda plan, approvals: plan))
+APPROVED_ANEW = both(_from_the_file("approved_by"), put(agreement, "_approved", lambda plan, approvals: plan))
 REMEMBERED_ANEW = _remembered_from_the_file
 NAMED_ANEW = _named_by_the_file
 
@@ -387,12 +388,12 @@ LETTERS = both(put(text, "_REFUSED", _NOTHING), put(text, "_BLANK", _NOTHING))
 
 def _as_it_looks(stack: ExitStack) -> None:
     """Addresses are compared by what they look like."""
-    real = approvals.refusal
+    real = rules.refusal
 
     def refusal(spec: Any, court: Any) -> str:
         return real(msgspec.structs.replace(spec, approved_by=spec.approved_by.replace("\u0441", "c")), court)
 
-    stack.enter_context(patch.object(approvals, "refusal", refusal))
+    stack.enter_context(patch.object(rules, "refusal", refusal))
 
 
 def _unknown_fields_are_passed_over(stack: ExitStack) -> None:
@@ -412,20 +413,20 @@ UNKNOWN_FIELDS = _unknown_fields_are_passed_over
 # --- Guardrails, presets, evidence ------------------------------------------------------------------------------
 
 #: That what makes no step waits, and that a rule is asked by the labels that a group had.
-UNSTEPPED = put(build, "unstepped", lambda *words: ())
-LABELS_OF_BOTH = everywhere(guard.last_applied, lambda ledger: {})
-SETTLED_EXCLUSIONS = put(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
+UNSTEPPED = put(pipeline, "unstepped", lambda *words: ())
+LABELS_OF_BOTH = everywhere(guardrails.last_applied, lambda ledger: {})
+SETTLED_EXCLUSIONS = put(site_guard, "exclusions_now", lambda guard, policies, site: policies.exclusions)
 #: That a state which is restored knows what was used since.
 #: That approvals which come with a change of who may approve are judged by the rules from before it.
 #: That a server stays while a group on it is as it was; that a group with another name is not taken for a removed one.
-RESTORED = put(restoring, "_note_uses", lambda *words: None)
-COUNTED = put(securing, "still_counting", lambda *words: {})
-NEEDED = put(securing, "still_needed", lambda *words: {})
+RESTORED = put(restore, "_note_uses", lambda *words: None)
+COUNTED = put(site_guard, "still_counting", lambda *words: {})
+NEEDED = put(site_guard, "still_needed", lambda *words: {})
 LATER_NAMES = both(
-    put(securing, "owned_as", lambda *words: ""),
+    put(site_guard, "owned_as", lambda *words: ""),
     put(proposing, "spared", lambda *words: frozenset()),
 )
-SETTLED_GUARDRAILS = put(securing, "guardrails_now", lambda guard, policies: policies.guardrails)
+SETTLED_GUARDRAILS = put(site_guard, "guardrails_now", lambda guard, policies: policies.guardrails)
 
 
 def presets_as_they_were(preset: str) -> Out:

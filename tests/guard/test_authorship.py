@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from reconciler import gitrepo
-from reconciler.control import authorship, compare
+from reconciler.control import review
+from reconciler.control.approving import authorship
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, BOB, MALLORY, T1, Reviewed
 
@@ -169,7 +170,7 @@ def test_who_wrote_it_does_not_approve_it(site: Reviewed, way: str) -> None:
 @pytest.mark.parametrize("way", ["over_the_group_and_a_harmless_change"])
 def test_without_the_older_side_he_gets_through(site: Reviewed, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `_approvals_alone` looks at both sides; and who brought the file, which Bob did first."""
-    monkeypatch.setattr(compare, "unbrought", lambda *words: "")
+    monkeypatch.setattr(review, "unbrought", lambda *words: "")
     real = authorship._approvals_alone
     monkeypatch.setattr(authorship, "_approvals_alone", lambda older, newer: real(authorship.EMPTY, newer))
     WAYS[way](site)

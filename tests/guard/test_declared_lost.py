@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from reconciler.model import EvidenceKind
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.shop import Said, Shop
 from tests.support.reviewed import ALICE, BOB, BY, T1, Reviewed
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from reconciler.control import states
+from reconciler.control import policy_states
 from reconciler.parse import Before, Reading, read_tree
 from reconciler.protocols.tree import Tree
 from tests.support.reviewed import MALLORY, Reviewed, stopped
@@ -91,5 +91,5 @@ def test_without_what_links_lead_to_it_is_not_compared(divided: Reviewed, monkey
         assert found.policies is not None
         return msgspec.structs.replace(found, policies=msgspec.structs.replace(found.policies, exclusions=()))
 
-    monkeypatch.setattr(states, "read_tree", without_links)
+    monkeypatch.setattr(policy_states, "read_tree", without_links)
     assert divided("diff", "base", "HEAD").code == 0

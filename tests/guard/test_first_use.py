@@ -13,11 +13,11 @@ from typing import cast
 import pytest
 
 from reconciler import wiring
-from reconciler.control.begun import note_begun
-from reconciler.control.brought import check_not_brought
-from reconciler.control.loop import Summary, Watcher, _Worker
+from reconciler.control.loop.loop import Summary, Watcher, _Worker
+from reconciler.control.state.committed_files import check_not_brought
+from reconciler.control.state.root_note import note_begun
 from reconciler.errors import Refused
-from reconciler.store import Opening, open_memory
+from reconciler.state import Opening, open_memory
 from reconciler.wiring import RehearsedClock, open_site
 from tests.fakes import NOON
 from tests.shop import Shop

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import gitrepo
-from reconciler.control import judging
+from reconciler.control.approving import valid_approvals
 from reconciler.gitrepo import call
 from tests.shop import Said, Shop
 from tests.support.reviewed import ALICE, BOB, BY, MALLORY, T1, Reviewed, stopped
@@ -225,7 +225,7 @@ def test_whom_a_person_names_as_the_author_counts_where_git_cannot_tell(divided:
 
 def test_without_the_look_at_the_work_tree_it_counts(divided: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `changed_files` compares contents, whatever the index was told; and who brought the approval."""
-    monkeypatch.setattr(judging, "unbrought", lambda *words: "")
+    monkeypatch.setattr(valid_approvals, "unbrought", lambda *words: "")
     monkeypatch.setattr(gitrepo, "changed_files", lambda *words: set())
     divided.replace("gold.yaml", "retention: 5d", "retention: 3d")
     divided.commit("shorter", author=MALLORY)
@@ -345,7 +345,7 @@ def test_outside_of_every_repository_approvals_are_what_lies_there(below: Review
 
 def test_without_the_look_whether_it_is_there_it_counts(below: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `judging._uncommitted` asks whether a repository is there."""
-    monkeypatch.setattr(judging, "_uncommitted", lambda *words: None)
+    monkeypatch.setattr(valid_approvals, "_uncommitted", lambda *words: None)
     _no_head(below)
     assert below.tick().code == 0
 

@@ -183,7 +183,7 @@ def test_without_the_note_diff_and_run_judge_differently(
     shop: Shop, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The defence: `counted.still_counting`."""
-    monkeypatch.setattr("reconciler.control.securing.still_counting", lambda *words: {})
+    monkeypatch.setattr("reconciler.control.approving.site_guard.still_counting", lambda *words: {})
     site = divided_of(shop)
     both(site, keys, leaves)
     assert site("diff", "base", "HEAD").code == 0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.model import EvidenceKind
-from reconciler.store import EvidenceFolder
+from reconciler.state import EvidenceFolder
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, BOB, MALLORY, T1, Reviewed, divided_of
 

@@ -178,7 +178,7 @@ def test_what_was_approved_takes_no_other_machine_along(shop: Shop) -> None:
 
 def test_without_the_former_rules_it_does(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `former.still_meant`, by which the difference tells why each machine leaves."""
-    diff = sys.modules["reconciler.plan.diff"]
+    diff = sys.modules["reconciler.plan.difference.diff"]
     monkeypatch.setattr(diff, "still_meant", lambda entry, selectors, clusters: lambda source: True)
     site = _narrowed(shop)
     site("run", "--once", *T2)

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.control import judging, using
+from reconciler.control.approving import used_approvals, valid_approvals
 from reconciler.protocols import ApprovalUse
-from reconciler.store import open_memory
+from reconciler.state import open_memory
 from tests.fakes import NOON
 from tests.shop import Said, Shop
 from tests.support.reviewed import ALICE, BY, MALLORY, T1, Reviewed
@@ -151,11 +151,11 @@ def test_without_the_note_of_use_and_the_look_at_the_settled_commit_it_counts_ag
     site: Reviewed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The defences of the replay: `using._use`, by which the state knows, and `judging._since`, by which Git does."""
-    monkeypatch.setattr(using, "_use", lambda *args: None)
+    monkeypatch.setattr(used_approvals, "_use", lambda *args: None)
     _once(site)
     _weaken(site)
     assert site.apply().code == 5
-    monkeypatch.setattr(judging, "_since", lambda *args: lambda approval: frozenset())
+    monkeypatch.setattr(valid_approvals, "_since", lambda *args: lambda approval: frozenset())
     assert site.apply().code == 0
     assert site.groups() == {"gold": ("P3D", 2)}
 
@@ -207,7 +207,7 @@ def test_the_note_of_use_outlives_a_kill(site: Reviewed, monkeypatch: pytest.Mon
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("reconciler.control.apply.use_for_step", killed)
+        patched.setattr("reconciler.control.applying.apply.use_for_step", killed)
         with pytest.raises(Killed):
             site.apply()
     site.edit("retention: 3d", "retention: 5d")

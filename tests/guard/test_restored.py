@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from reconciler.control import restoring
-from reconciler.store import Opening, open_memory
+from reconciler.control.state import restore
+from reconciler.state import Opening, open_memory
 from tests.shop import Said, Shop
 from tests.support.reviewed import ALICE, BOB, MALLORY, Reviewed, divided_of
 
@@ -104,7 +104,7 @@ def test_what_the_backup_knows_is_not_doubted(shop: Shop) -> None:
 
 def test_without_the_note_it_is_used_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `restoring._note_uses`."""
-    monkeypatch.setattr(restoring, "_note_uses", lambda *words: None)
+    monkeypatch.setattr(restore, "_note_uses", lambda *words: None)
     site = divided_of(shop)
     used_since_the_backup(site)
     restored(site)

@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
-from reconciler.cli import guard
-from reconciler.control import agreeing
+from reconciler.cli import errors
+from reconciler.control.approving import agreement
 from reconciler.errors import Refused
 from reconciler.model import Direction
 from reconciler.model import Plan as ReadPlan
-from reconciler.plan import anew
+from reconciler.plan.approval import recompute
 from tests.shop import Said, Shop
 from tests.support.reviewed import ALICE, BY, T1, Reviewed, forge, sealed
 
@@ -150,7 +150,7 @@ def _renamed_and_told_so(file: Plan) -> None:
 
 def _told_anew(file: Plan) -> None:
     plan = msgspec.convert(file["plan"], ReadPlan)
-    file["plan"] = msgspec.to_builtins(anew.retold(plan))
+    file["plan"] = msgspec.to_builtins(recompute.retold(plan))
 
 
 def _a_group_of_its_own(file: Plan) -> None:
@@ -194,7 +194,7 @@ def test_what_no_policy_asks_for_is_not_done_by_yes_alone(site: Reviewed, way: s
 
 def test_a_person_may_do_it_nevertheless(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     path = forge(_saved(site, new="retention: 9d"), _renamed_and_told_so)
-    for module in ("reconciler.cli.applying.somebody_there", "reconciler.cli.applying.ask"):
+    for module in ("reconciler.cli.actions.apply.somebody_there", "reconciler.cli.actions.apply.ask"):
         monkeypatch.setattr(module, lambda *words: True)
     said = site("apply", str(path), *T1)
     assert said.code == 0, said.out + said.err
@@ -205,7 +205,7 @@ def test_a_person_may_do_it_nevertheless(site: Reviewed, monkeypatch: pytest.Mon
 def test_without_the_look_at_who_asks_for_it_it_is_done(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `anew.unasked`."""
     path = forge(_saved(site, new="retention: 9d"), _renamed_and_told_so)
-    monkeypatch.setattr(agreeing, "unasked", lambda *words: "")
+    monkeypatch.setattr(agreement, "unasked", lambda *words: "")
     assert site("apply", str(path), "--yes", *T1).code == 0
 
 
@@ -265,7 +265,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with a plan, for attempts of which none may change anything."""
 
     def by(*words: str) -> Said:
-        return Said(guard.run(list(words)), "", "")
+        return Said(errors.run(list(words)), "", "")
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -303,7 +303,7 @@ def test_any_value_in_a_plan_ends_in_a_clear_answer(
         )
     )
     (kept / "approval.yaml").unlink(missing_ok=True)
-    code = guard.run(list(command))
+    code = errors.run(list(command))
     said = capsys.readouterr()
     assert "RCL9001" not in said.out + said.err, said.err
     assert code in ((5, 6, 64) if command[0] == "apply" else (0, 6, 64)), (command, said.err)
@@ -355,7 +355,7 @@ def test_nor_a_name(site: Reviewed, name: str) -> None:
 def test_without_the_look_at_values_it_ends_in_a_trace(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `sound.wrong_value` and `sound.wrong_group`."""
     for name in ("wrong_value", "wrong_group"):
-        monkeypatch.setattr(anew, name, lambda *words: "")
+        monkeypatch.setattr(recompute, name, lambda *words: "")
 
     def huge(file: Plan) -> None:
         file["plan"]["steps"][0]["action"]["after"]["shortTerm"]["retention"] = "P99999999D"
@@ -456,17 +456,17 @@ def test_what_a_resumed_run_was_told_counts_a_day(site: Reviewed, monkeypatch: p
 def test_without_the_retelling_the_forger_gets_through(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence that the tests above rest on: `_change`, which tells a step by its action; and the look at what the
     file tells."""
-    monkeypatch.setattr(agreeing, "told_otherwise", lambda plan: ())
+    monkeypatch.setattr(agreement, "told_otherwise", lambda plan: ())
     path = forge(_saved(site), _relabelled)
     told = json.loads(path.read_text())["plan"]["steps"][0]["change"]
-    real = anew._change
+    real = recompute._change
 
     def believing(action: Any) -> Any:
         change = real(action)
         milder = tuple(msgspec.structs.replace(each, direction=Direction.STRENGTHENS) for each in change.fields)
         return msgspec.structs.replace(change, fields=milder, direction=Direction.STRENGTHENS, group=told["group"])
 
-    monkeypatch.setattr(anew, "_change", believing)
+    monkeypatch.setattr(recompute, "_change", believing)
     said = site("apply", str(path), "--yes", *T1)
     assert said.code == 0, said.err
     assert site.groups() == {"gold": ("P1D", 2)}

@@ -12,11 +12,11 @@ import pexpect
 import pytest
 
 from reconciler import wiring
-from reconciler.control import judging, securing
-from reconciler.control.policies import read_good
+from reconciler.control.approving import site_guard, valid_approvals
+from reconciler.control.policy_folder import read_good
 from reconciler.errors import Refused
-from reconciler.plan import settled
-from reconciler.store import Opening, open_memory
+from reconciler.plan.review import settled_guard
+from reconciler.state import Opening, open_memory
 from reconciler.wiring import choose_site
 from tests.cli.test_terminal import _spawn
 from tests.shop import Shop
@@ -195,7 +195,7 @@ def test_without_the_weighing_of_signers_he_gets_through(
     signed: Reviewed, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The defence: `settled.in_force`, by which an added line does not count."""
-    monkeypatch.setattr(settled, "in_force", lambda before, after, agreed, path: after)
+    monkeypatch.setattr(settled_guard, "in_force", lambda before, after, agreed, path: after)
     _forged(signed, keys, "added")
     signed.tick(*T1)
     _weaken(signed, keys)
@@ -393,14 +393,14 @@ def test_a_site_of_another_name_brings_no_approvers(site: Reviewed) -> None:
 
 def test_without_the_look_at_the_name_it_does(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `securing.renamed`, and that a Site that goes is held as it was."""
-    monkeypatch.setattr(securing, "renamed", lambda settled, written: False)
-    monkeypatch.setattr(settled, "_site", lambda old, new, held: new)
+    monkeypatch.setattr(site_guard, "renamed", lambda settled, written: False)
+    monkeypatch.setattr(settled_guard, "_site", lambda old, new, held: new)
     site.edit("name: hq", "name: hq2")
     site.edit("site: hq", "site: hq2")
     site.edit(f"approvers: [{ALICE}, {BOB}]", f"approvers: [{MALLORY}]")
     site.commit("a better name", author=MALLORY)
     site.tick(*T1)
-    known = judging.settled_guard(_told(site))
+    known = valid_approvals.settled_guard(_told(site))
     assert known is not None
     assert known.site.spec.approvals is not None
     assert known.site.spec.approvals.approvers == (MALLORY,)
@@ -457,7 +457,7 @@ def test_a_looser_budget_does_not_count_until_it_is_approved(shop: Shop, way: st
 
 def test_without_the_settled_site_a_raised_budget_is_used_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `_site`, by which a field that waits is as it was."""
-    monkeypatch.setattr(settled, "_site", lambda old, new, held: new)
+    monkeypatch.setattr(settled_guard, "_site", lambda old, new, held: new)
     shop.policy("[one, two]", "[one]")
     site = Reviewed(shop, BUDGETS)
     site.edit("[one]", "[one, two]")
@@ -541,7 +541,7 @@ def test_a_guardrail_that_goes_still_denies(shop: Shop, loosen: Callable[[Review
 
 def test_without_the_settled_guardrails_it_is_let_through(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `guardrails_now`."""
-    monkeypatch.setattr(securing, "guardrails_now", lambda guard, policies: policies.guardrails)
+    monkeypatch.setattr(site_guard, "guardrails_now", lambda guard, policies: policies.guardrails)
     site = Reviewed(shop, files={"policies/rule.yaml": RULE})
     site.edit("retention: 5d", "retention: 2d")
     site.commit("shorter", author=MALLORY)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.control import compare as comparing
+from reconciler.control import review as comparing
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, BY, MALLORY, T1, Reviewed, divided_of
 

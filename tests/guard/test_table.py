@@ -23,8 +23,8 @@ from reconciler.engines.embedded.engine import EmbeddedEngine
 from reconciler.errors import Refused
 from reconciler.model import ProtectionGroup, Record, record_line
 from reconciler.model.documents import PolicySet
-from reconciler.plan import rules
-from reconciler.plan.direction import FIELDS
+from reconciler.plan.fields import FIELDS
+from reconciler.plan.review import field_rules
 from reconciler.wiring import RehearsedClock, open_site
 from tests.fakes import NOON
 from tests.guard import (
@@ -718,7 +718,7 @@ _WEIGHED = {
     "renamed and shorter": ("the rule of retention", defences.RETENTION),
     "removed and made anew": (
         "direction.of_release, rules.REMOVED",
-        both(defences.RELEASES, made("ProtectionGroup", rules.REMOVED)),
+        both(defences.RELEASES, made("ProtectionGroup", field_rules.REMOVED)),
     ),
     "two steps at once": _RARER,
 }
@@ -729,7 +729,7 @@ DIRECTION = [
 # Where it is done it is refused as well: a member that is excluded is a contradiction (RCL3003).
 _EXCLUDED = _change(test_direction.WAYS["an exclusion"], _unseen)
 DIRECTION.append(
-    Way("direction", "an exclusion", _EXCLUDED, "rules.CREATED of exclusions", made("Exclusion", rules.CREATED))
+    Way("direction", "an exclusion", _EXCLUDED, "rules.CREATED of exclusions", made("Exclusion", field_rules.CREATED))
 )
 
 
@@ -890,7 +890,7 @@ GUARDRAILS = [
         "gone by rule",
         _ruled(test_security_inputs._gone),
         "rules.REMOVED",
-        made("Guardrail", rules.REMOVED),
+        made("Guardrail", field_rules.REMOVED),
     ),
 ]
 

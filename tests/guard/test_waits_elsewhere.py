@@ -10,8 +10,8 @@ from contextlib import ExitStack, closing
 import msgspec
 import pytest
 
-from reconciler.cli import applying
-from reconciler.store import Opening, open_memory
+from reconciler.cli.actions import apply
+from reconciler.state import Opening, open_memory
 from tests.guard import defences
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, BY, MALLORY, Reviewed, divided_of
@@ -115,8 +115,8 @@ def test_a_server_that_a_person_took_out_is_in_no_plan(shop: Shop, monkeypatch: 
     ignores(site)
     site.commit("one server", author=MALLORY)
     answers = iter([True, False])
-    monkeypatch.setattr(applying, "somebody_there", lambda: True)
-    monkeypatch.setattr(applying, "ask", lambda question: next(answers))
+    monkeypatch.setattr(apply, "somebody_there", lambda: True)
+    monkeypatch.setattr(apply, "ask", lambda question: next(answers))
     assert site("apply", *T[1]).code == 5
     monkeypatch.undo()
     assert servers_of(site) == ["mabs-01"]

@@ -11,16 +11,17 @@ import msgspec
 import pytest
 
 from reconciler import gitrepo
-from reconciler.control import blame as blaming
-from reconciler.control import compare, judging
-from reconciler.control.blame import Blame, blame, taken_back
-from reconciler.control.states import Shared, State, changed, read_commit
+from reconciler.control import review
+from reconciler.control.approving import authors_by_field as blaming
+from reconciler.control.approving import valid_approvals
+from reconciler.control.approving.authors_by_field import Blame, blame, taken_back
+from reconciler.control.policy_states import Shared, State, changed, read_commit
 from reconciler.errors import ConsentNeeded
 from reconciler.model import Direction
 from reconciler.model.comparison import DocumentChange, DocumentVerb
 from reconciler.model.documents import ApprovalSpec
-from reconciler.plan import site_rules
-from reconciler.plan.site_rules import WEAKENS
+from reconciler.plan.review import site_rules
+from reconciler.plan.review.site_rules import WEAKENS
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, BOB, BY, MALLORY, T1, Reviewed
 
@@ -629,14 +630,14 @@ def test_who_brought_it_cannot_be_told_in_a_shallow_clone(
         gitrepo.brought(clone, "HEAD", name)
 
 
-@pytest.mark.parametrize("door", [compare, judging])
+@pytest.mark.parametrize("door", [review, valid_approvals])
 def test_without_the_look_at_who_brought_it_it_counts(
     site: Reviewed, door: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "unbrought", lambda *words: "")
     _set(site, "gold", 4, CAROL)
     _typed_by_another(site)
-    assert (site("diff", "base", "HEAD").code, site.tick().code) == ((0, 5) if door is compare else (5, 0))
+    assert (site("diff", "base", "HEAD").code, site.tick().code) == ((0, 5) if door is review else (5, 0))
 
 
 # --- Who merges, and who takes it back ---------------------------------------------------------------------------
@@ -919,7 +920,7 @@ def test_it_was_taken_back_on_the_other_side(site: Reviewed) -> None:
     assert site.tick().code == 5
 
 
-@pytest.mark.parametrize("door", [compare, judging])
+@pytest.mark.parametrize("door", [review, valid_approvals])
 def test_without_the_look_at_what_was_removed_it_counts_again(
     site: Reviewed, door: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -927,7 +928,7 @@ def test_without_the_look_at_what_was_removed_it_counts_again(
     _set(site, "gold", 4, CAROL)
     _approved(site, "base", "HEAD", by=ALICE)
     _removed(site)
-    assert (site("diff", "base", "HEAD").code, site.tick().code) == ((0, 5) if door is compare else (5, 0))
+    assert (site("diff", "base", "HEAD").code, site.tick().code) == ((0, 5) if door is review else (5, 0))
 
 
 def test_whether_it_was_taken_back_cannot_be_told_in_a_shallow_clone(
@@ -997,9 +998,9 @@ def test_a_list_of_nobody_that_was_settled_counts_as_none() -> None:
             "approvals": {"approvers": []},
         },
     }
-    assert judging.site_as_told(told).spec.approvals is None
+    assert valid_approvals.site_as_told(told).spec.approvals is None
     told["spec"]["approvals"]["approvers"] = ["", ALICE]  # type: ignore[index]
-    rules = judging.site_as_told(told).spec.approvals
+    rules = valid_approvals.site_as_told(told).spec.approvals
     assert rules is not None
     assert rules.approvers == (ALICE,)
     longer = rules.__class__((ALICE, BOB))

@@ -9,10 +9,10 @@ from contextlib import closing
 
 import pytest
 
-from reconciler.cli import applying
-from reconciler.control import securing
-from reconciler.plan import build
-from reconciler.store import open_memory
+from reconciler.cli.actions import apply
+from reconciler.control.approving import site_guard
+from reconciler.plan import pipeline
+from reconciler.state import open_memory
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, MALLORY, Reviewed
 
@@ -150,13 +150,13 @@ def test_where_nobody_approves_a_person_in_a_terminal_does(shop: Shop, monkeypat
     assert site("apply", "--yes", *T2).code == 5
     assert document_of(site) == before
     asked: list[str] = []
-    monkeypatch.setattr(applying, "somebody_there", lambda: True)
+    monkeypatch.setattr(apply, "somebody_there", lambda: True)
 
     def yes(question: str) -> bool:
         asked.append(question)
         return True
 
-    monkeypatch.setattr(applying, "ask", yes)
+    monkeypatch.setattr(apply, "ask", yes)
     assert site("apply", *T3).code == 0
     assert len(asked) == 1
     assert document_of(site) != before
@@ -166,7 +166,7 @@ def test_where_nobody_approves_a_person_in_a_terminal_does(shop: Shop, monkeypat
 @pytest.mark.parametrize("way", WAYS)
 def test_without_the_door_it_is_taken_over_unseen(shop: Shop, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `unagreed.unstepped`."""
-    monkeypatch.setattr(build, "unstepped", lambda *words: ())
+    monkeypatch.setattr(pipeline, "unstepped", lambda *words: ())
     site = labelled(shop)
     before = document_of(site)
     WAYS[way](site)
@@ -270,7 +270,7 @@ def test_a_state_that_knows_no_exclusions_begins_with_those_that_are_there(shop:
 
 def test_without_the_settled_exclusions_one_counts_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The defence: `settled.exclusions_now`."""
-    monkeypatch.setattr(securing, "exclusions_now", lambda guard, policies, site: policies.exclusions)
+    monkeypatch.setattr(site_guard, "exclusions_now", lambda guard, policies, site: policies.exclusions)
     site = Reviewed(shop)
     shop.cluster.add(3, "three")
     excluded(site)

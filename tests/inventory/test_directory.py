@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from reconciler.errors import Refused, Severity, Unreachable
 from reconciler.model import DiskKind
-from reconciler.plan.preflight import refusals
+from reconciler.plan.checks.backup_refusals import refusals
 from tests.fakes import DiskCluster, SetClock, machine_id
 
 #: A name that is none, by its length.

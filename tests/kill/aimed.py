@@ -20,12 +20,12 @@ import sys
 from datetime import datetime, timedelta
 
 from reconciler import files
-from reconciler.cli import guard
+from reconciler.cli import errors
 from reconciler.control import lease
 from reconciler.engines.embedded import EmbeddedEngine
 from reconciler.model import Action
 from reconciler.protocols import Fence
-from reconciler.store.memory import SqliteJournal
+from reconciler.state.memory import SqliteJournal
 
 SIGNALS = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "stop": signal.SIGSTOP}
 
@@ -89,7 +89,7 @@ def main() -> int:
     EmbeddedEngine.apply = sent  # type: ignore[method-assign]
     SqliteJournal.started = noted  # type: ignore[method-assign]
     with files.watch(aim.step):
-        code = guard.run(sys.argv[4:])
+        code = errors.run(sys.argv[4:])
     sys.stdout.write(f"COMMITTED {aim.committed} DURABLE {aim.counts['durable']}\n")
     return code
 

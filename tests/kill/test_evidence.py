@@ -13,10 +13,10 @@ import pytest
 
 from reconciler import files
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.errors import Severity
 from reconciler.model import EvidenceKind
-from reconciler.store import SUMS, EvidenceFolder, check_chain, read_sums
+from reconciler.state import SUMS, EvidenceFolder, check_chain, read_sums
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster
 from tests.kill.test_kill import FIRST, PROVE, SECOND, sample, stamp, steps_of, victim, write_policies

@@ -22,12 +22,12 @@ from typing import Any
 import pytest
 
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import read_good
-from reconciler.control.propose import propose
+from reconciler.control.planning.propose import propose
+from reconciler.control.policy_folder import read_good
 from reconciler.engines.embedded import EmbeddedEngine
 from reconciler.model import JobState, Recovery, RecoveryTarget
 from reconciler.protocols import Fence
-from reconciler.store import SqliteMemory, open_memory
+from reconciler.state import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster, machine_id, recovery_of
 from tests.support.dying import killed

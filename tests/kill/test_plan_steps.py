@@ -20,8 +20,8 @@ import msgspec
 import pytest
 
 from reconciler.control.observe import observe_whole
-from reconciler.control.policies import read_good
-from reconciler.control.propose import propose
+from reconciler.control.planning.propose import propose
+from reconciler.control.policy_folder import read_good
 from reconciler.model import OutcomeState
 from reconciler.protocols import Memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site

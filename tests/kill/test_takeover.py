@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.errors import StaleFence
 from reconciler.model import CreateGroup, EvidenceKind, OutcomeState, Record
 from reconciler.protocols import Fence, Journal
-from reconciler.store import SqliteMemory, open_memory
+from reconciler.state import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster
 from tests.kill.test_kill import PROVE, ROOT, memory_of

@@ -8,8 +8,9 @@ import signal
 import sys
 
 from reconciler import files
-from reconciler.cli import guard, progress
-from reconciler.control import dispatch, loop
+from reconciler.cli import errors, progress
+from reconciler.control.jobs import dispatch
+from reconciler.control.loop import loop
 from reconciler.model import JobRecord, JobState
 
 
@@ -39,7 +40,7 @@ def main() -> int:
 
     progress.JobsOnScreen.show = told  # type: ignore[method-assign]
     with files.watch(reaper):
-        code = guard.run(sys.argv[2:])
+        code = errors.run(sys.argv[2:])
     sys.stdout.write(f"STEPS {reaper.count}\n")
     return code
 

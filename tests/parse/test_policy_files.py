@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler import gitrepo
-from reconciler.control.policies import FOLDER, fingerprint, read_or_last_good
+from reconciler.control.policy_folder import FOLDER, fingerprint, read_or_last_good
 from reconciler.errors import PolicyError
 from reconciler.parse import FolderTree, PolicyFiles, find_policy_files, read_one, read_policy_files
 from reconciler.protocols.tree import Tree

@@ -23,9 +23,9 @@ from reconciler.model import (
 )
 from reconciler.model.documents import BudgetPerDay, Budgets
 from reconciler.parse import read_policies
-from reconciler.plan.budget import Allowance, cost, fits, limits, with_replica
-from reconciler.plan.spread import Spread, spread
-from reconciler.plan.ties import gained, lost
+from reconciler.plan.difference.dependencies import gained, lost
+from reconciler.plan.rollout.budgets import Allowance, cost, fits, limits, with_replica
+from reconciler.plan.rollout.waves import Spread, spread
 from tests.budgets import BERLIN, SERVER, Site, allowance, source
 from tests.fakes import group
 from tests.plan.test_windows import allow, deny

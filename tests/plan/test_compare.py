@@ -21,7 +21,7 @@ from reconciler.parse.load import load
 from reconciler.parse.schema import KINDS
 from reconciler.parse.validate import typed
 from reconciler.plan import compare
-from reconciler.plan.rules import RULES
+from reconciler.plan.review.field_rules import RULES
 from tests.worlds import Nowhere
 
 WHOLE = Path(__file__).parent.parent / "parse" / "whole.yaml"
@@ -341,7 +341,7 @@ def test_every_field_has_one_rule(kind: str) -> None:
         if leaf in ("apiVersion", "kind", "metadata.name"):
             continue
         covering = [rule for rule in rules if leaf == rule or leaf.startswith(f"{rule}.")]
-        assert len(covering) == 1, f"{kind} {leaf}: write a rule in plan/rules.py"
+        assert len(covering) == 1, f"{kind} {leaf}: write a rule in plan/review/field_rules.py"
 
 
 def test_every_rule_is_in_one_of_the_tables() -> None:

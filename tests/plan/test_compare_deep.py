@@ -17,7 +17,7 @@ import pytest
 
 from reconciler.parse.schema import KINDS
 from reconciler.plan import compare
-from reconciler.plan.rules import RULES
+from reconciler.plan.review.field_rules import RULES
 from tests.plan.test_compare import _base, _set
 
 _HYPERV = {"endpoint": "https://n1:5986", "transport": "kerberos", "credential": "env:A"}

@@ -27,7 +27,7 @@ from reconciler.model import (
     VirtualDisk,
 )
 from reconciler.plan import AT_RISK, DesiredGroup, DesiredState, Seen, Standing, coverage
-from reconciler.plan.values import Excused
+from reconciler.plan.desired.state import Excused
 from tests.fakes import NOON, group, machine_id
 from tests.worlds import Nowhere, machine
 

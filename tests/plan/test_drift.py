@@ -14,7 +14,7 @@ from reconciler.errors import Severity
 from reconciler.model import Direction, Sighting
 from reconciler.model.documents import IgnoreRule
 from reconciler.model.drift import DriftClass, DriftItem
-from reconciler.plan.drift import Sides, drift
+from reconciler.plan.drift.classify import Sides, drift
 from tests.drifting import (
     CHURN,
     EXTERNAL,

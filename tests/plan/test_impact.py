@@ -24,8 +24,8 @@ from reconciler.model import (
     ReplicaState,
     Weekday,
 )
-from reconciler.plan.ends import Rule, ends, newest_first
-from reconciler.plan.impact import Past, impact, moved
+from reconciler.plan.impact.expiry import Rule, ends, newest_first
+from reconciler.plan.impact.impact import Past, impact, moved
 from reconciler.schedule import Range, point_slots, retain
 from tests.fakes import NOON, group
 from tests.plan.pruned import SERVER, SOURCES, ZONE, Server, catalog, change, point, term

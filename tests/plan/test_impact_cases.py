@@ -24,8 +24,8 @@ from reconciler.model import (
     Verb,
     VolumeImpact,
 )
-from reconciler.plan.hazards import hazards, no_room, volumes
-from reconciler.plan.impact import Past, impact, moved
+from reconciler.plan.impact.hazards import hazards, no_room, volumes
+from reconciler.plan.impact.impact import Past, impact, moved
 from tests.fakes import NOON, group
 from tests.plan.pruned import SERVER, SOURCES, ZONE, catalog, change, point, term
 

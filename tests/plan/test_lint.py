@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.offline import Sight, lint_all
+from reconciler.control.planning.without_servers import Sight, lint_all
 from reconciler.errors import Severity
 from reconciler.model import ClusterSnapshot, VirtualDisk, VirtualMachine
 from reconciler.parse import read_texts

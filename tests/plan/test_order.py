@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Change, DataSource, Direction, ProtectionGroup, Reason, Verb
-from reconciler.plan.order import order
-from reconciler.plan.ties import gained, lost, names_freed, names_taken
+from reconciler.plan.difference.dependencies import gained, lost, names_freed, names_taken
+from reconciler.plan.rollout.order import order
 from tests.fakes import group, machine_id
 
 

@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from reconciler.model import DiskKind, Replication, ReplicationMode, VirtualDisk
-from reconciler.plan import preflight
-from reconciler.plan.resolve import Sight, resolve
+from reconciler.plan.checks import backup_refusals
+from reconciler.plan.desired.resolve import Sight, resolve
 from tests.worlds import NOW, by_name, cluster, document, machine, policies
 
 _FLAGS: tuple[bool | UnsetType, ...] = (True, False, UNSET)
@@ -28,8 +28,12 @@ def test_what_is_found_quickly_is_what_is_there(
 ) -> None:
     for disks in [(), *((disk,) for disk in _DISKS), *((_FINE, disk) for disk in _DISKS)]:
         seen = replace(machine(1, "one"), checkpoints=checkpoints, disks=disks, replication=replication)
-        every = (*preflight._checkpoints(seen), *preflight._replication(seen), *preflight._disks(seen))
-        assert preflight.refusals(seen) == every
+        every = (
+            *backup_refusals._checkpoints(seen),
+            *backup_refusals._replication(seen),
+            *backup_refusals._disks(seen),
+        )
+        assert backup_refusals.refusals(seen) == every
 
 
 def test_members_are_told_at_their_group_and_others_not() -> None:
@@ -37,6 +41,6 @@ def test_members_are_told_at_their_group_and_others_not() -> None:
     seen = cluster(fine, replace(machine(2, "two"), checkpoints=("c",)), replace(machine(3, "out"), checkpoints=("c",)))
     wanted = policies([document("g", by_name("one", "two"))])
     desired = resolve(wanted, "hq", Sight({"hci-01": seen}, (), NOW.date()))
-    found = preflight.refused_members(desired, {"hci-01": seen})
+    found = backup_refusals.refused_members(desired, {"hci-01": seen})
     assert {(each.code, each.subject) for each in found} == {("RCL2101", "two"), ("RCL2107", "two")}
     assert {each.location for each in found} == {desired.groups[0].place("members")}

@@ -31,9 +31,9 @@ from reconciler.model import (
 from reconciler.model.documents import HostSelector, MemberRule, Placed, SiteDocument
 from reconciler.model.preflight import Check, CheckState
 from reconciler.parse.validate import typed
-from reconciler.plan.machine_checks import Verdicts, machine_checks
-from reconciler.plan.prerequisites import prerequisites, unmet
-from reconciler.plan.resolve import Sight, resolve
+from reconciler.plan.checks.machine_prerequisites import Verdicts, machine_checks
+from reconciler.plan.checks.prerequisites import prerequisites, unmet
+from reconciler.plan.desired.resolve import Sight, resolve
 from tests.fakes import machine_id
 from tests.worlds import NOW, Nowhere, by_name, document, policies
 

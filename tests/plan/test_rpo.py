@@ -11,9 +11,9 @@ import msgspec
 from reconciler.model import Direction, Duration
 from reconciler.model.documents import GroupDocument, ShortTermPolicy
 from reconciler.parse import read_texts
-from reconciler.plan.compare import compare
-from reconciler.plan.guard import compared
-from reconciler.plan.terms import short_term_of, with_rpo, zones_of
+from reconciler.plan.approval.guardrails import compared
+from reconciler.plan.desired.defaults import short_term_of, with_rpo, zones_of
+from reconciler.plan.review.compare import compare
 from tests.worlds import Game, by_tier, cluster, document, machine, policies
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -10,9 +10,9 @@ import pytest
 from reconciler.model import Direction
 from reconciler.model.documents import GuardrailDocument, Metadata, Placed, PolicySet, SiteDocument, SiteSpec
 from reconciler.model.encode import decode
-from reconciler.plan.compare import compare
-from reconciler.plan.consent import AsApplied
-from reconciler.plan.settled import Guard, weigh_guard
+from reconciler.plan.approval.change_hashes import AsApplied
+from reconciler.plan.review.compare import compare
+from reconciler.plan.review.settled_guard import Guard, weigh_guard
 
 SPEC: dict[str, Any] = {
     "timeZone": "Europe/Berlin",

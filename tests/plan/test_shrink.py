@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from reconciler.model import Change, Direction, FieldChange, Reason, Verb
 from reconciler.plan import Situation, desire
-from reconciler.plan.diff import Held, diff
-from reconciler.plan.shrink import shrunk, without_removals
+from reconciler.plan.checks.vanished_policies import shrunk, without_removals
+from reconciler.plan.difference.diff import Held, diff
 from tests.fakes import group
 from tests.worlds import Game, by_name, cluster, document, machine, policies
 

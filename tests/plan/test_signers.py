@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.plan.signers import in_force, in_use, keys, signer_changes
+from reconciler.plan.review.signers import in_force, in_use, keys, signer_changes
 from reconciler.signing import sign, verify
 
 ALICE, SPACE = "alice@corp.example", "reconciler-approval"

@@ -19,12 +19,12 @@ from reconciler.model import (
     format_duration,
 )
 from reconciler.model.documents import BudgetPerDay, Budgets, ChangeWindow
-from reconciler.plan.budget import NAMES, amounts, fits, limits
-from reconciler.plan.cuts import joined
-from reconciler.plan.order import order
-from reconciler.plan.spread import spread
-from reconciler.plan.ties import gained, lost
-from reconciler.plan.windows import next_open, open_now
+from reconciler.plan.difference.cuts import joined
+from reconciler.plan.difference.dependencies import gained, lost
+from reconciler.plan.rollout.budgets import NAMES, amounts, fits, limits
+from reconciler.plan.rollout.order import order
+from reconciler.plan.rollout.waves import spread
+from reconciler.schedule.change_windows import next_open, open_now
 from tests.budgets import BERLIN, Site, allowance, budgets, local_midnight_after, sites, source
 from tests.fakes import group
 from tests.plan.test_windows import allow, deny

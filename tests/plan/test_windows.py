@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.model import ClockTime, Weekday
 from reconciler.model.documents import ChangeWindow, WindowRule
-from reconciler.plan.windows import next_open, open_now
+from reconciler.schedule.change_windows import next_open, open_now
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)

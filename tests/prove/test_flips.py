@@ -25,7 +25,7 @@ from typing import NamedTuple
 import pytest
 from typer import main
 
-from reconciler.cli import guard
+from reconciler.cli import errors
 from reconciler.engines.embedded import open_engine
 from reconciler.errors import ReconcilerError
 from reconciler.model import DataSource, Job, JobState, Recovery, RecoveryTarget
@@ -72,7 +72,7 @@ class Place:
     def command(self, *words: str) -> tuple[int, str]:
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            code = guard.run([*words, "-C", str(self.root)])
+            code = errors.run([*words, "-C", str(self.root)])
         return code, out.getvalue()
 
     def reset(self) -> None:
@@ -146,7 +146,7 @@ class Place:
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     # Building the command line's parser takes longer than all the rest.
-    monkeypatch.setattr("reconciler.cli.guard.get_command", functools.cache(main.get_command))
+    monkeypatch.setattr("reconciler.cli.errors.get_command", functools.cache(main.get_command))
     folder = tempfile.mkdtemp(dir=IN_MEMORY if IN_MEMORY.is_dir() else None)
     yield Place(Path(folder))
     shutil.rmtree(folder)

@@ -46,7 +46,7 @@ from reconciler.model import (
     UpdateGroup,
     Verb,
 )
-from reconciler.plan.impact import Past, impact, moved
+from reconciler.plan.impact.impact import Past, impact, moved
 from reconciler.protocols import Fence
 from reconciler.schedule import Range, View, due, point_slots, retain
 from tests.fakes import DiskCluster, SetClock, first_use, group, setup_for

@@ -19,7 +19,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler import __version__
 from reconciler.cli.options import PlanFormat
-from reconciler.cli.sinks import render
+from reconciler.cli.report_files import render
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
     Change,

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from reconciler import files
 from reconciler.errors import Damaged, Severity, TemporaryError
 from reconciler.model import ChainCheck, EvidenceKind, Record, record_line
-from reconciler.store import SUMS, EvidenceFolder, check_chain, read_sums
+from reconciler.state import SUMS, EvidenceFolder, check_chain, read_sums
 from tests.fakes import NOON
 
 KIND = EvidenceKind.LOCK
@@ -97,7 +97,7 @@ def test_segments_end_at_a_size_and_when_sealed_and_the_chain_goes_on(tmp_path: 
 
 def test_several_processes_take_turns(evidence: EvidenceFolder) -> None:
     code = (
-        "import sys; from pathlib import Path; from reconciler.store import EvidenceFolder;"
+        "import sys; from pathlib import Path; from reconciler.state import EvidenceFolder;"
         "from tests.fakes import NOON; from reconciler.model import EvidenceKind;"
         "e = EvidenceFolder(Path(sys.argv[1]), 2000);"
         "[e.append(EvidenceKind.LOCK, NOON, '', {'who': sys.argv[2], 'number': n}) for n in range(25)]"
@@ -372,7 +372,7 @@ def test_other_spellings_of_a_record_are_none(sealed: EvidenceFolder) -> None:
 
 
 def test_a_line_longer_than_any_record_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.store.evidence.LONGEST_LINE", 1000)
+    monkeypatch.setattr("reconciler.state.evidence.LONGEST_LINE", 1000)
     evidence = chain(tmp_path / "hq.evidence", 3)
     with (evidence.folder / "000001.jsonl").open("ab") as file:
         file.write(b"x" * 200_000)
@@ -386,7 +386,7 @@ def test_a_record_that_could_not_be_read_again_is_not_written(
     evidence: EvidenceFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(evidence, 2)
-    monkeypatch.setattr("reconciler.store.evidence.LONGEST_LINE", 1000)
+    monkeypatch.setattr("reconciler.state.evidence.LONGEST_LINE", 1000)
     with pytest.raises(TemporaryError, match="too long"):
         evidence.append(KIND, NOON, "", {"word": "x" * 1000})
     assert checked(evidence).records == 2

@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from reconciler.errors import LockHeld
-from reconciler.store import ProcessIdentity, holder_identity, lives, open_memory
+from reconciler.state import ProcessIdentity, holder_identity, lives, open_memory
 
-CODE = "from reconciler.store import holder_identity; print(holder_identity(), flush=True)"
+CODE = "from reconciler.state import holder_identity; print(holder_identity(), flush=True)"
 TTL = timedelta(seconds=60)
 
 

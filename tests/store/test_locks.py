@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.errors import LockHeld, StaleFence
 from reconciler.protocols import Lease
-from reconciler.store import SqliteMemory, holder_identity, lives, open_memory
+from reconciler.state import SqliteMemory, holder_identity, lives, open_memory
 from tests.fakes import NOON
 
 NAME, TTL = "site:hq", timedelta(seconds=60)

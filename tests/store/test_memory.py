@@ -25,7 +25,7 @@ from reconciler.model import (
     Plan,
 )
 from reconciler.protocols import Run
-from reconciler.store import SqliteMemory, holder_identity, open_memory
+from reconciler.state import SqliteMemory, holder_identity, open_memory
 from tests.fakes import NOON, group, job
 
 ONE, TWO = DataSource("c", "1"), DataSource("c", "2")
@@ -120,7 +120,7 @@ def test_one_holder_and_a_token_that_only_grows(memory: SqliteMemory, hands: Han
 
 
 def test_a_holder_that_died_here_is_noticed_at_once(memory: SqliteMemory) -> None:
-    code = "from reconciler.store import holder_identity; print(holder_identity())"
+    code = "from reconciler.state import holder_identity; print(holder_identity())"
     dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     memory.locks.acquire("site:hq", dead, TTL)
     assert memory.locks.holder("site:hq") is None
@@ -130,7 +130,7 @@ def test_a_holder_that_died_here_is_noticed_at_once(memory: SqliteMemory) -> Non
 def test_another_process_reads_while_this_one_writes(memory: SqliteMemory, tmp_path: Path) -> None:
     memory.marks.write("seen", NOON)
     code = (
-        "import sys; from pathlib import Path; from reconciler.store import open_memory;"
+        "import sys; from pathlib import Path; from reconciler.state import open_memory;"
         "print(open_memory(Path(sys.argv[1])).marks.read('seen'))"
     )
     path = str(tmp_path / "var" / "hq.db")

@@ -28,7 +28,7 @@ from reconciler.model import (
 )
 from reconciler.protocols import ApprovalUse, Request, RequestKind, RequestState, Run
 from reconciler.sqlite import connect as sqlite_connect
-from reconciler.store import EvidenceFolder, Opening, SqliteMemory, format_of, open_memory
+from reconciler.state import EvidenceFolder, Opening, SqliteMemory, format_of, open_memory
 from tests.fakes import NOON, group, job
 
 PROVE = bool(os.environ.get("RECONCILER_PROVE"))
@@ -242,7 +242,7 @@ def test_a_state_of_version_0_1_is_read_as_it_is_and_upgraded_by_who_writes(firs
 
 def test_an_upgrade_that_was_killed_is_finished_by_the_next_writer(first: Path) -> None:
     """Between the new schema and the digests the state is read as that of version 0.1."""
-    sqlite_connect(first, migrations="reconciler.store.sql").close()
+    sqlite_connect(first, migrations="reconciler.state.sql").close()
     old = open_memory(first, opening=Opening.READ)
     assert old.lineage() is None
     assert old.ledger.entries()

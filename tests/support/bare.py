@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.control.site import Site
 from reconciler.protocols import Engine
-from reconciler.store import holder_identity, open_memory
+from reconciler.state import holder_identity, open_memory
 from reconciler.wiring import choose_site
 from tests.fakes import SetClock
 from tests.kill.test_kill import write_policies

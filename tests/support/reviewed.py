@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from reconciler.control.policies import read_good
+from reconciler.control.policy_folder import read_good
 from reconciler.model.documents import PolicySet
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON

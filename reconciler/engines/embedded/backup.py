@@ -37,8 +37,8 @@ from reconciler.model import (
     format_duration,
 )
 from reconciler.model.names import alike
-from reconciler.plan.preflight import refusals
-from reconciler.plan.replication import REPLICAS
+from reconciler.plan.checks.backup_refusals import refusals
+from reconciler.plan.checks.replica_prerequisites import REPLICAS
 from reconciler.protocols import Clock, Disks
 from reconciler.schedule.retain import LEAST_POINTS, Range, retain
 

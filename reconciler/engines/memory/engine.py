@@ -59,7 +59,7 @@ from reconciler.model import (
     UpdateGroup,
     VirtualMachine,
 )
-from reconciler.plan.preflight import refusals
+from reconciler.plan.checks.backup_refusals import refusals
 from reconciler.protocols import Fence, Target
 from reconciler.schedule.retain import Range, retain
 from reconciler.staging import LocalTarget

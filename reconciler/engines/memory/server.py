@@ -18,7 +18,7 @@ from reconciler.model import (
     Replica,
     ShortTerm,
 )
-from reconciler.plan.direction import FIELDS
+from reconciler.plan.fields import FIELDS
 from reconciler.protocols import FileFacts
 
 #: What a field that cannot be read back is shown as.

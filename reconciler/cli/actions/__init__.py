@@ -1,0 +1,1 @@
+"""ACTIONS: what each command does."""

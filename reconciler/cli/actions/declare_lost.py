@@ -1,0 +1,115 @@
+"""store declare-lost, evidence declare-lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from reconciler.cli.session import find_root, session
+from reconciler.cli.terminal import ask, note, out, somebody_there, tell
+from reconciler.control.approving.valid_approvals import wants_approvers
+from reconciler.control.lease import holding, keeping_quietly
+from reconciler.control.policy_folder import read_or_last_good
+from reconciler.control.site import Site
+from reconciler.control.state.declare_lost import (
+    LostMachine,
+    approvals_of,
+    declare_lost,
+    evidence_lost,
+    loss_of,
+    lost_with,
+)
+from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
+from reconciler.model import Approved
+from reconciler.model.documents import PolicySet
+from reconciler.report.escape import safe
+from reconciler.report.words import count, moment
+from reconciler.state import Opening
+
+_PATIENCE = timedelta(seconds=30)
+
+
+def store_lost(root: Path | None, name: str | None, server: str, volume: str | None, reason: str, yes: bool) -> int:
+    """Names what is given up, asks, does it."""
+    _check_reason(reason)
+    place = find_root(root)
+    policies = read_or_last_good(place)
+    with session(place, name, None, policies, opening=Opening.WRITE) as site:
+        lost = lost_with(site, server, volume)
+        what = called(server, volume)
+        out(loss_text(site, what, lost))
+        approvals = _approved(site, policies.policies, server, volume) if wants_approvers(site) else ()
+        question = f"\nDeclare {safe(what)} lost? Nothing of it can be recovered from then on."
+        consent = "--yes" if yes and approvals else _agreed(site, yes, question)
+        with holding(site, _PATIENCE) as held:
+            run = declare_lost(site, server, volume, reason, lost, held, consent, approvals)
+    note(f"Declared lost (run {run}). `reconciler plan` shows what is made anew.")
+    return ExitCode.SUCCESS
+
+
+def called(server: str, volume: str | None) -> str:
+    """What is given up, in words."""
+    return f"the volume {volume} of {server}" if volume else f"the store of {server}"
+
+
+def loss_text(site: Site, what: str, lost: tuple[LostMachine, ...]) -> str:
+    """Which virtual machines lose their points, for people."""
+    lines = [f"Given up with {safe(what)}: the points of {count(len(lost), 'virtual machine')}.\n"]
+    for each in lost:
+        newest = moment(each.newest, site.zone) if each.newest is not None else "no point on record"
+        lines.append(f"  {safe(each.name)}: newest point {newest}\n")
+    return "".join(lines)
+
+
+def _approved(site: Site, policies: PolicySet, server: str, volume: str | None) -> tuple[Approved, ...]:
+    """The approvals of this loss that count. Raises `ConsentNeeded`, RCL5049, where there is none."""
+    verdict = approvals_of(site, policies, loss_of(site, server, volume))
+    if verdict.approvals:
+        return verdict.approvals
+    tell(verdict.findings)
+    words = f"{server} --volume {volume}" if volume else server
+    raise ConsentNeeded(
+        "RCL5049",
+        f"giving up {called(server, volume)} destroys recovery points, and no approval that counts names it",
+        f"An approver runs: reconciler approve --lost {words} --by EMAIL --reason TEXT --until DATE. Commit what it "
+        "writes, and run this again.",
+        subject=server,
+    )
+
+
+def chain_lost(root: Path | None, name: str | None, reason: str, yes: bool) -> int:
+    """Says what is lost of the evidence, asks, begins a new chain."""
+    _check_reason(reason)
+    with session(find_root(root), name, None, opening=Opening.WRITE) as site:
+        trouble = site.memory.evidence.trouble()
+        if trouble is None:
+            raise Refused(
+                "RCL5048",
+                f"the evidence in {site.memory.evidence.folder} is the one that the state wrote: nothing of it is lost",
+                "See `reconciler evidence verify`.",
+                subject=str(site.memory.evidence.folder),
+            )
+        out(f"{safe(trouble.diagnostic.message)}\n")
+        consent = _agreed(site, yes, "\nDeclare it lost, and begin a new chain that says so?")
+        with keeping_quietly(site, _PATIENCE) as held:
+            aside = evidence_lost(site, reason, held, consent)
+    kept = f" What was left of the old one is in {aside}." if aside is not None else ""
+    note(f"A new chain begins in {site.memory.evidence.folder}.{kept}")
+    return ExitCode.SUCCESS
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("RCL0003", "--reason is empty", "Say why it is lost: the evidence keeps it.")
+
+
+def _agreed(site: Site, yes: bool, question: str) -> str:
+    """How somebody agreed. Where the site names approvers a person has to answer: --yes counts for nothing there."""
+    if yes and not wants_approvers(site):
+        return "--yes"
+    if not somebody_there():
+        remedy = "Answer in a terminal." if wants_approvers(site) else "Give --yes where nobody can answer."
+        raise ConsentNeeded("RCL5049", "this gives recovery points up, and nobody is there to confirm it", remedy)
+    if not ask(question):
+        raise ConsentNeeded("RCL5049", "nothing was declared lost", "Run it again when it is certain.")
+    return "asked in a terminal"

@@ -1,0 +1,73 @@
+"""lock show, lock release."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.cli.options import Format
+from reconciler.cli.session import find_root
+from reconciler.cli.terminal import ask, note, out, paint_for, somebody_there
+from reconciler.control import lease_admin
+from reconciler.control.policy_folder import read_or_last_good
+from reconciler.control.site import Site
+from reconciler.errors import ConsentNeeded, ExitCode
+from reconciler.report import LeaseView, json_text, lease_text
+from reconciler.state import Opening
+from reconciler.wiring import SystemClock, choose_site, open_state
+
+
+def show(root: Path | None, name: str | None, output: Format) -> int:
+    """Shows the lease."""
+    with _opened(find_root(root), name, Opening.READ) as (site, shown):
+        out(json_text(shown) + "\n" if output is Format.json else lease_text(shown, site.zone, paint_for(sys.stdout)))
+    return ExitCode.SUCCESS
+
+
+def release(root: Path | None, name: str | None, yes: bool) -> int:
+    """Names the holder, asks, takes the lease away."""
+    with _opened(find_root(root), name, Opening.WRITE) as (site, shown):
+        out(lease_text(shown, site.zone, paint_for(sys.stdout)))
+        if shown.lease is None and not shown.others:
+            return ExitCode.SUCCESS
+        consent = "nobody held it any more"
+        if shown.held or shown.others:
+            note(_warning(shown))
+            consent = _agreed(yes)
+        run = lease_admin.release(site, shown, consent)
+    holders = sorted({lease.holder for lease in (shown.lease, *shown.others) if lease is not None})
+    note(f"Released (run {run}). The tokens of {', '.join(holders)} are too old now.")
+    return ExitCode.SUCCESS
+
+
+def _warning(shown: LeaseView) -> str:
+    if shown.alive:
+        return (
+            "Its process lives on this machine. It is not ended, but whatever it still tries to write is refused, and "
+            "its run stays unfinished until `reconciler resume`. To end it by itself, stop it with Ctrl-C or SIGTERM."
+        )
+    return "Make sure that it is not at work: whatever it still tries to write is refused from then on."
+
+
+def _agreed(yes: bool) -> str:
+    """How somebody said yes."""
+    if yes:
+        return "--yes"
+    if not somebody_there():
+        raise ConsentNeeded("RCL5007", "nobody is there to say yes", "Give --yes where nobody can answer.")
+    if not ask("\nTake the lease away from it?"):
+        raise ConsentNeeded("RCL5007", "the lease stays where it is", "Run it again when it is wanted.")
+    return "asked in a terminal"
+
+
+@contextmanager
+def _opened(root: Path, name: str | None, opening: Opening) -> Iterator[tuple[Site, LeaseView]]:
+    """The site's memory alone and its lease: servers and clusters need not answer."""
+    document = choose_site(read_or_last_good(root, reading=True).policies, name)
+    site = open_state(root, document, SystemClock(), opening=opening)
+    try:
+        yield site, lease_admin.look(site)
+    finally:
+        site.close()

@@ -1,0 +1,194 @@
+"""schema, fmt, init, import: files that people go on to edit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from reconciler import files
+from reconciler.cli.session import find_root, session
+from reconciler.cli.terminal import note, out, somebody_there, tell
+from reconciler.control.authoring.import_groups import Source, import_groups
+from reconciler.control.authoring.starter_policies import HEADER, Answers, first_policies
+from reconciler.control.observe import observe_whole
+from reconciler.control.policy_folder import FOLDER, read_good
+from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError
+from reconciler.model.names import fold
+from reconciler.parse import FolderTree, find_policy_files, read_texts
+from reconciler.parse.explain import explained
+from reconciler.parse.fmt import formatted
+from reconciler.parse.load import LARGEST_FILE
+from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
+from reconciler.plan.desired.defaults import zones_of
+from reconciler.report.words import count
+from reconciler.state import Opening
+
+
+def schema(kind: str | None) -> int:
+    """The JSON Schema of a kind, or of any policy document."""
+    if kind is None:
+        out(json.dumps(bundled_schema(), indent=2, sort_keys=True) + "\n")
+        return ExitCode.SUCCESS
+    kinds = (*KINDS, SAVED_PLAN)
+    known = {fold(each): each for each in kinds}
+    if fold(kind) not in known:
+        raise UsageError("RCL0003", f"there is no kind {kind!r}", f"One of {', '.join(kinds)}.")
+    named = known[fold(kind)]
+    found = plan_schema() if named == SAVED_PLAN else schema_of(named)
+    out(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    return ExitCode.SUCCESS
+
+
+def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> int:
+    """Lays files out; 2 with `check` when one is not laid out so."""
+    if explain:
+        return _explain(find_root(root))
+    chosen = _chosen(root, paths)
+    changed: list[Path] = []
+    found: list[Diagnostic] = []
+    for path in chosen:
+        before = files.read_regular(path, LARGEST_FILE)
+        after, wrong = formatted(str(path), before)
+        found += wrong
+        if after != before:
+            changed.append(path)
+            if not check:
+                files.write_whole(path, after, path.stat().st_mode & 0o777)
+    for path in changed:
+        out(f"{path}\n")
+    tell(found)
+    verb = "would be laid out anew" if check else "laid out anew"
+    note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
+    if any(finding.severity is Severity.ERROR for finding in found):
+        return ExitCode.INVALID_POLICY
+    return ExitCode.CHANGES_PENDING if check and changed else ExitCode.SUCCESS
+
+
+def _chosen(root: Path | None, paths: list[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths or [find_root(root) / FOLDER]:
+        if not path.exists():
+            raise UsageError("RCL0003", f"there is no {path}", "Name files or folders, or none for all policies.")
+        if path.is_dir():
+            above = path.absolute().parent
+            below = find_policy_files(FolderTree(above), path.absolute().name)
+            tell([each for each in below.diagnostics if each.severity is Severity.ERROR])
+            found += [_seen_from_here(above / each.name) for each in below.files]
+        else:
+            found.append(path.resolve() if path.is_symlink() else path)
+    return found
+
+
+def _seen_from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _explain(place: Path) -> int:
+    policies = read_good(place).policies
+    for placed in policies.groups:
+        out(explained(placed, zones_of(policies)) + "\n")
+    return ExitCode.SUCCESS
+
+
+def starting(asked: dict[str, str], prune: bool | None) -> Answers | None:
+    """The answers that the command line gives; None where somebody is to be asked."""
+    if prune is None:
+        return None
+    filled: dict[str, str] = {}
+    for name, text in asked.items():
+        filled[name] = _filled(text, filled)
+    machines = tuple(word.strip() for word in filled.pop("machines").split(",") if word.strip())
+    return Answers(machines=machines, prune=prune, **filled)
+
+
+def _filled(text: str, told: dict[str, str]) -> str:
+    """The text with the names in braces that were told; other braces stay."""
+    for name, value in told.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def init(folder: Path, given: Answers | None, asked: dict[str, str]) -> int:
+    """Writes the first policies. `given` None: somebody answers at the terminal, `asked` are the defaults."""
+    answers = given or _ask(asked)
+    texts = first_policies(answers)
+    reading = read_texts({f"{FOLDER}/{name}": text.encode() for name, text in texts.items()}, str(folder))
+    if reading.policies is None:
+        raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR])
+    target = folder / FOLDER
+    if target.exists():
+        nothing = Diagnostic("RCL0006", Severity.ERROR, f"{target} is already there", "Name another folder.")
+        raise UsageError(nothing.code, nothing.message, nothing.remedy, subject=str(target))
+    files.make_folder(target, 0o755)
+    for name, text in texts.items():
+        files.write_whole(target / name, text.encode(), 0o644)
+    files.make_folder(folder / "schemas", 0o755)
+    for name, text in rendered().items():
+        files.write_whole(folder / "schemas" / name, text.encode(), 0o644)
+    note(f"Written: {', '.join(f'{FOLDER}/{name}' for name in texts)}, and schemas/ for your editor.")
+    note(f"Next: reconciler validate -C {folder}")
+    return ExitCode.SUCCESS
+
+
+def _ask(defaults: dict[str, str]) -> Answers:
+    if not somebody_there():
+        raise UsageError(
+            "RCL0003",
+            "--prune or --no-prune is missing",
+            "Say whether a group that vanishes from Git may be stopped; there is no default.",
+        )
+    import typer
+
+    questions = {
+        "site": "What is the site called",
+        "time_zone": "In which time zone are schedules read",
+        "cluster": "What is the cluster called",
+        "inventory": "Where is the cluster's folder, from here",
+        "server": "What is the backup server called",
+        "store": "Where does it keep its store, from here",
+        "volume": "What is its volume called",
+        "capacity": "How much may the volume hold",
+        "group": "What is the first protection group called",
+        "machines": "Which machines does it protect, by name (* and ? are wildcards, commas between)",
+        "retention": "How long are points kept",
+        "synchronization": "How often are changes taken",
+    }
+    told: dict[str, str] = {}
+    for name, question in questions.items():
+        told[name] = typer.prompt(question, default=_filled(defaults[name], told))
+    prune = typer.confirm("May a group that vanishes from these files be stopped (after consent)", default=None)
+    machines = tuple(word.strip() for word in told.pop("machines").split(",") if word.strip())
+    return Answers(machines=machines, prune=bool(prune), **told)
+
+
+def import_policies(root: Path | None, name: str | None, server: str | None, output: Path | None) -> int:
+    """Writes what a server holds and nobody owns as policies."""
+    place = find_root(root)
+    policies = read_good(place)
+    with session(place, name, None, policies, Opening.READ) as site:
+        observation = observe_whole(site)
+        known = sorted(observation.catalogs)
+        if server is not None and server not in known:
+            raise UsageError("RCL0003", f"there is no server {server!r}", f"One of {', '.join(known)}.")
+        target = output or place / FOLDER / "imported"
+        owned = {(entry.server, entry.ref) for entry in observation.ledger}
+        written = 0
+        for each in [server] if server is not None else known:
+            catalog = observation.catalogs[each]
+            groups = [seen for seen in catalog.groups if (each, seen.ref) not in owned]
+            source = Source(site.name, each, catalog, groups, site.engines[each].capabilities.unreadable, site.zone)
+            found = import_groups(source, observation.clusters, HEADER.replace("../", "../../"))
+            for called in found.files:
+                path = target / called
+                if path.exists():
+                    raise UsageError("RCL0003", f"{path} is already there", "Give another folder with --output.")
+            files.make_folder(target, 0o755)
+            for called, text in found.files.items():
+                files.write_whole(target / called, text.encode(), 0o644)
+                out(f"{target / called}\n")
+            written += len(groups)
+            for doubt in found.doubts:
+                note(f"To be looked at: {doubt}")
+    note(f"{count(written, 'group')} imported. Take them over with `reconciler apply --adopt GROUP`, or '*' for all.")
+    return ExitCode.SUCCESS

@@ -1,0 +1,266 @@
+"""diff, approve: what a change of the policies does, and somebody's yes to it."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from reconciler import files
+from reconciler.cli.actions.declare_lost import called, loss_text
+from reconciler.cli.options import Report
+from reconciler.cli.session import find_root, session, target
+from reconciler.cli.terminal import ask, note, out, paint_for, somebody_there, tell
+from reconciler.control.approving.rules import NAMESPACE, payload
+from reconciler.control.planning.plan_file import read, shown
+from reconciler.control.policy_folder import FOLDER, read_good
+from reconciler.control.policy_states import State, judges_of, read_state
+from reconciler.control.review import Asked, compare, judged_by
+from reconciler.control.state.declare_lost import loss_of, lost_with
+from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
+from reconciler.model.comparison import Comparison
+from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Ceilings, Metadata
+from reconciler.model.encode import encode
+from reconciler.parse.write import yaml_text
+from reconciler.plan.approval.change_hashes import own_hash
+from reconciler.plan.approval.guardrails import denied, wants_approval
+from reconciler.plan.checks.lint import lint
+from reconciler.report import comparison_html, comparison_markdown, comparison_text, json_text, plan_text
+from reconciler.report.words import count
+from reconciler.signing import sign
+from reconciler.snapshots import read_inventory
+from reconciler.state import Opening
+from reconciler.wiring import choose_site
+
+_WORKING = "."
+
+
+class Consent(NamedTuple):
+    """Who approves what, why, until when; the key to sign with; where to write it."""
+
+    by: str
+    reason: str
+    until: str
+    changes: tuple[str, ...]
+    key: Path | None
+    output: Path | None
+
+
+def diff(
+    root: Path | None,
+    older: str,
+    newer: str,
+    output: Report,
+    inventory: Path | None,
+    authors: tuple[str, ...],
+    *,
+    guard: bool,
+    detailed: bool,
+) -> int:
+    """Shows what differs; 5 where what weakens is not approved, 4 where a guardrail denies."""
+    place = find_root(root)
+    before, after = _states(place, older, newer)
+    clusters = read_inventory(inventory) if inventory is not None else None
+    found = compare(place, before, after, Asked(authors, clusters))
+    match output:
+        case Report.text:
+            out(comparison_text(found, paint_for(sys.stdout)))
+        case Report.json:
+            said = {"formatVersion": "1.0", "kind": "Comparison", "comparison": found, "direction": found.direction}
+            out(json_text(said) + "\n")
+        case Report.markdown:
+            out(comparison_markdown(found))
+        case Report.html:
+            out(comparison_html(found))
+    return _exit_code(found, older, newer, guard=guard, detailed=detailed)
+
+
+def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes: bool) -> int:
+    """Writes an Approval document for what weakens and is not approved yet."""
+    place = find_root(root)
+    if consent.output is not None:
+        target(consent.output)
+    before, after = _states(place, older, newer)
+    found = compare(place, before, after, Asked())
+    wanted = [field.change_hash for _, field in found.unapproved]
+    unknown = sorted(set(consent.changes) - set(wanted))
+    if unknown:
+        what = f"{unknown[0]} is no change of {older} -> {newer or _WORKING} that needs an approval"
+        raise UsageError("RCL0003", what, "See `reconciler diff` for the hashes.")
+    chosen = frozenset(consent.changes) or frozenset(wanted)
+    if not chosen:
+        note("Nothing needs an approval.")
+        return ExitCode.SUCCESS
+    judges = judges_of(before)
+    mine: dict[str, set[str]] = {}
+    silent: set[str] = set()
+    for change, field in found.unapproved:
+        sites = judged_by(change, before.policies, after.policies) or ("",)
+        speaking = [each for each in sites if each in judges]
+        silent |= set(sites) - set(speaking) if speaking else set()
+        for site in speaking or sites:
+            mine.setdefault(site, set()).update({field.change_hash} & chosen)
+    specs = tuple(
+        _spec(judges.get(site), f"{before.called}, site {site}", consent, tuple(sorted(hashes)), site)
+        for site, hashes in sorted(mine.items())
+        if hashes
+    )
+    out(comparison_text(found, paint_for(sys.stdout)))
+    for site in sorted(silent):
+        note(f"The site {site} names no approvers: `diff` goes on asking; a person says yes in a terminal.")
+    return _written(place, specs, consent, yes=yes)
+
+
+def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) -> int:
+    """Writes an Approval document for what a saved plan still needs somebody's yes to, with the loss that it shows as
+    the ceiling."""
+    place = find_root(root)
+    if consent.output is not None:
+        target(consent.output)
+    plan = shown(read(file).plan)
+    site = choose_site(read_good(place).policies, plan.site)
+    fields = [
+        (step.change, field)
+        for step in plan.steps
+        for field in step.change.fields
+        if field.direction.needs_consent and not field.approved_by
+    ]
+    by_file = {field.change_hash: own_hash(change, field) for change, field in fields}
+    wanted = set(by_file.values())
+    consent = consent._replace(changes=tuple(by_file.get(each, each) for each in consent.changes))
+    unknown = sorted(set(consent.changes) - wanted)
+    if unknown:
+        raise UsageError("RCL0003", f"{unknown[0]} is no change of {file} that needs an approval", "See `show`.")
+    chosen = tuple(sorted(set(consent.changes) or wanted))
+    if not chosen:
+        note("Nothing needs an approval.")
+        return ExitCode.SUCCESS
+    lost = sum(
+        step.impact.expires_now
+        for step in plan.steps
+        if step.impact is not None and any(own_hash(step.change, f) in chosen for f in step.change.fields)
+    )
+    spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, Ceilings(lost))
+    out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
+    return _written(place, (spec,), consent, yes=yes)
+
+
+def approve_lost(
+    root: Path | None, name: str | None, server: str, volume: str | None, consent: Consent, *, yes: bool
+) -> int:
+    """Writes an Approval document for giving up a store, or a volume of it, that is gone for good."""
+    place = find_root(root)
+    if consent.output is not None:
+        target(consent.output)
+    with session(place, name, None, opening=Opening.READ) as site:
+        lost = lost_with(site, server, volume)
+        rules = site.document.spec.approvals
+        spec = _spec(rules, f"site {site.name}", consent, (loss_of(site, server, volume),), site.name)
+        out(loss_text(site, called(server, volume), lost))
+    return _written(place, (spec,), consent, yes=yes)
+
+
+def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, yes: bool) -> int:
+    """Asks, and writes the documents, one for each site."""
+    many = len({change for spec in specs for change in spec.changes})
+    if not yes:
+        if not somebody_there():
+            raise ConsentNeeded("RCL3016", "nobody is there to say yes", "Give --yes where nobody can answer.")
+        if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
+            raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
+    path = _write(place, specs, consent)
+    how = (
+        "Commit it"
+        if consent.key is not None
+        else f"Commit it as {consent.by}, without a signature nothing else counts"
+    )
+    note(f"Written: {path}. {how}; it approves these changes and no other.")
+    return ExitCode.SUCCESS
+
+
+def _spec(
+    rules: Approvals | None,
+    where: str,
+    consent: Consent,
+    chosen: tuple[str, ...],
+    site: str,
+    ceilings: Ceilings | None = None,
+) -> ApprovalSpec:
+    for option, text in (("--by", consent.by), ("--reason", consent.reason), ("--until", consent.until)):
+        if not text.strip():
+            raise UsageError("RCL0003", f"{option} is missing", "An approval says who, why and until when.")
+    try:
+        until = date.fromisoformat(consent.until)
+    except ValueError:
+        raise UsageError("RCL0003", f"--until: {consent.until!r} is no date", "Write it as 2027-03-01.") from None
+    if rules is None or consent.by not in rules.approvers:
+        known = ", ".join(rules.approvers) if rules else "nobody: the site has no `approvals`"
+        raise UsageError("RCL0003", f"{consent.by} may not approve", f"Approvers of {where}: {known}.")
+    if rules.allowed_signers is not None and consent.key is None:
+        what = "the site names allowed signers, so an approval is signed"
+        raise UsageError("RCL0003", what, "Give --key with your SSH key.")
+    spec = ApprovalSpec(chosen, consent.by, consent.reason, until, ceilings, id=secrets.token_hex(16), site=site)
+    if consent.key is None:
+        return spec
+    return msgspec.structs.replace(spec, signature=sign(payload(spec), consent.key, NAMESPACE))
+
+
+def _write(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y-%m-%d")
+    names = [f"approval-{stamp}-{spec.id[:12]}" for spec in specs]
+    path = consent.output or place / FOLDER / "approvals" / f"{names[0]}.yaml"
+    documents = [
+        ApprovalDocument("reconciler/v1", "Approval", Metadata(name), spec)
+        for name, spec in zip(names, specs, strict=True)
+    ]
+    files.make_folder(path.parent, 0o755)
+    if path.exists():
+        raise UsageError("RCL0003", f"{path} is already there", "Give another name with --output.")
+    text = "---\n".join(yaml_text(encode(document)) for document in documents)
+    files.write_whole(path, text.encode(), 0o644)
+    return path
+
+
+_NOT_RIGHT = "The policies of {} are not right, so nothing was compared:"
+
+
+def _states(place: Path, older: str, newer: str) -> tuple[State, State]:
+    states = []
+    for what in (older, newer or _WORKING):
+        try:
+            states.append(read_state(place, what, may_be_empty=what == older))
+        except PolicyError:
+            note(_NOT_RIGHT.format(what))
+            raise
+    wrong = [each for each in lint(states[1].policies, datetime.now(UTC).date()) if each.severity is Severity.ERROR]
+    if wrong:  # of what needs no inventory: nothing of it would ever be done
+        note(_NOT_RIGHT.format(newer or _WORKING))
+        raise PolicyError(wrong)
+    return states[0], states[1]
+
+
+def _exit_code(found: Comparison, older: str, newer: str, *, guard: bool, detailed: bool) -> int:
+    codes = [ExitCode.CHANGES_PENDING] if detailed and found.changes else []
+    if not guard:
+        return worst(codes)
+    said: list[Diagnostic] = []
+    if any(finding.severity is Severity.ERROR for finding in found.findings) or denied(found.findings):
+        codes.append(ExitCode.GUARDRAIL_DENIED)
+    if found.unapproved:
+        codes.append(ExitCode.CONSENT_NEEDED)
+        names = ", ".join(sorted({change.name for change, _ in found.unapproved}))
+        what = (
+            f"{count(len(found.unapproved), 'change weakens', 'changes weaken')} protection without approval: {names}"
+        )
+        words = f"{older} {newer}".strip()
+        remedy = f"An approver runs: reconciler approve {words} --by EMAIL --reason TEXT --until DATE"
+        said.append(Diagnostic("RCL3036", Severity.ERROR, what, remedy, subject=f"{older} -> {newer or _WORKING}"))
+    if any(not found.is_approved(finding.subject) for finding in wants_approval(found.findings)):
+        codes.append(ExitCode.CONSENT_NEEDED)
+    tell(said)
+    return worst(codes)

@@ -1,0 +1,1 @@
+"""COMMANDS: arguments and help; cheap to import."""

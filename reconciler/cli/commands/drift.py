@@ -1,0 +1,29 @@
+"""The command for drift: its arguments and help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.options import Format, Now, Output, Root, SiteName, app
+
+
+@app.command()
+def drift(
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    classes: Annotated[
+        str | None,
+        typer.Option("--class", metavar="CLASS,...", help="Only external, pending, normalisation or churn."),
+    ] = None,
+    now: Now = None,
+) -> None:
+    """Show where policies, servers and machines do not agree, and who is ahead. Changes no server.
+
+    Exits 3 when somebody changed a server behind our back (external drift), with --class only if that is asked for.
+    """
+    from reconciler.cli.actions.drift import drift
+
+    raise typer.Exit(drift(root, site, output, classes, now))

@@ -1,0 +1,282 @@
+"""The commands that work on a site: their arguments and help. Each body is in a module of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reconciler.cli.options import (
+    Adopts,
+    Authors,
+    Catalog,
+    Format,
+    Groups,
+    Inventory,
+    Machine,
+    Machines,
+    MaxBytes,
+    Now,
+    Only,
+    Output,
+    PlanFormat,
+    PlanOutput,
+    Reports,
+    Root,
+    Servers,
+    SiteName,
+    Yes,
+    app,
+    store_app,
+)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version, and nothing else.")] = False,
+) -> None:
+    if version:
+        from reconciler import __version__
+
+        typer.echo(f"reconciler {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def plan(
+    root: Root = None,
+    site: SiteName = None,
+    output: PlanOutput = PlanFormat.text,
+    now: Now = None,
+    report: Reports = None,
+    only: Only = "",
+    max_bytes: MaxBytes = 65_536,
+    detailed: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 when there is something to do.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Every value of the groups too, and where it comes from.")
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Save the plan, to apply just that later.")
+    ] = None,
+    adopt: Adopts = None,
+    server: Servers = None,
+    group: Groups = None,
+    author: Authors = None,
+    inventory: Inventory = None,
+    catalog: Catalog = None,
+) -> None:
+    """Show what apply would do, and why. Changes nothing.
+
+    With --inventory and --catalog neither a cluster nor a server is asked, and no state is opened.
+    """
+    from reconciler.cli.actions.plan import Look, plan
+    from reconciler.cli.actions.plan_from_files import Exported, plan_exported
+    from reconciler.cli.plan_request import wish
+    from reconciler.cli.report_files import Choice, Reporter, reported
+
+    asked, look = wish(adopt, server, group, author), Look(detailed, explain, save)
+
+    def act(to: Reporter) -> int:
+        if inventory is not None or catalog is not None:
+            return plan_exported(root, site, to, now, Exported(inventory, catalog), look, asked)
+        return plan(root, site, to, now, look, asked)
+
+    raise typer.Exit(reported(Choice(output, tuple(report or ()), only, max_bytes), act))
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `reconciler plan --out` wrote.")],
+    output: PlanOutput = PlanFormat.text,
+    report: Reports = None,
+    only: Only = "",
+    max_bytes: MaxBytes = 65_536,
+) -> None:
+    """Show a saved plan, and where it comes from."""
+    from reconciler.cli.actions.plan import show
+    from reconciler.cli.report_files import Choice, reported
+
+    choice = Choice(output, tuple(report or ()), only, max_bytes)
+    raise typer.Exit(reported(choice, lambda to: show(file, to)))
+
+
+@app.command()
+def apply(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A saved plan: just its steps are done, nothing is planned.")
+    ] = None,
+    root: Root = None,
+    site: SiteName = None,
+    now: Now = None,
+    yes: Yes = False,
+    adopt: Adopts = None,
+    server: Servers = None,
+    group: Groups = None,
+    author: Authors = None,
+    glass: Annotated[
+        str,
+        typer.Option(
+            "--break-glass",
+            metavar="REASON",
+            help="Pass over approvals, budgets, windows; every later plan says so.",
+        ),
+    ] = "",
+    report: Reports = None,
+) -> None:
+    """Make the servers as the policies say: plan, show, ask, do.
+
+    --yes answers for changes that strengthen protection, are neutral, or are approved. What else weakens it is asked
+    for in a terminal, or waits for an Approval where the site names approvers.
+    """
+    from reconciler.cli.actions.apply import Consent, apply, apply_saved
+    from reconciler.cli.plan_request import wish
+    from reconciler.cli.report_files import Choice, Reporter, reported
+
+    asked, consent = wish(adopt, server, group, author), Consent(yes, glass)
+
+    def act(to: Reporter) -> int:
+        if file is None:
+            return apply(root, site, now, consent, asked, to)
+        return apply_saved(root, file, now, consent, asked, to)
+
+    raise typer.Exit(reported(Choice(report=tuple(report or ())), act))
+
+
+@app.command()
+def resume(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run's id; else the latest.")] = None,
+    root: Root = None,
+    site: SiteName = None,
+    now: Now = None,
+) -> None:
+    """Finish an apply that ended with steps left: just those, as they were agreed to then."""
+    from reconciler.cli.actions.apply import resume
+
+    raise typer.Exit(resume(root, site, now, run))
+
+
+@app.command()
+def run(
+    root: Root = None,
+    site: SiteName = None,
+    now: Now = None,
+    once: Annotated[bool, typer.Option("--once", help="One tick and its jobs, then end.")] = False,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Until nothing is due, then end.")] = False,
+    confirm_clock: Annotated[
+        bool, typer.Option("--confirm-clock", help="The clock is right: points may expire.")
+    ] = False,
+) -> None:
+    """Keep it so: apply what needs no consent, run the jobs that are due, again and again until Ctrl-C."""
+    from reconciler.cli.actions.run import run
+
+    raise typer.Exit(run(root, site, now, once=once, until_idle=until_idle, confirm_clock=confirm_clock))
+
+
+@app.command()
+def status(
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    now: Now = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 9 when a machine is late or the loop has stopped.")
+    ] = False,
+    heartbeat: Annotated[str, typer.Option(metavar="DURATION", help="How old the loop's last run may be.")] = "1h",
+) -> None:
+    """Show groups, replicas, jobs, volumes, and for every machine whether it is protected."""
+    from reconciler.cli.actions.status import status
+
+    raise typer.Exit(status(root, site, output, now, heartbeat if check else None))
+
+
+@app.command()
+def jobs(
+    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this machine.")] = None,
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many, newest first.")] = 30,
+) -> None:
+    """Show which jobs ran, and what came of them."""
+    from reconciler.cli.actions.status import jobs
+
+    raise typer.Exit(jobs(root, site, output, machine, limit))
+
+
+@app.command()
+def points(
+    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this machine.")] = None,
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+) -> None:
+    """Show the recovery points, by machine and day."""
+    from reconciler.cli.actions.status import points
+
+    raise typer.Exit(points(root, site, output, machine))
+
+
+@app.command()
+def recover(
+    machine: Machine,
+    root: Root = None,
+    site: SiteName = None,
+    point: Annotated[str, typer.Option("--point", metavar="ID", help="This recovery point. Else the newest.")] = "",
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest point not after TIME.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Into a folder, not the original place.")
+    ] = None,
+    disk: Annotated[
+        list[str] | None, typer.Option("--disk", metavar="NAME", help="Only this disk. May be repeated.")
+    ] = None,
+    keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep what is replaced beside it.")] = False,
+    go_on: Annotated[bool, typer.Option("--continue", help="Finish a recovery that is half done.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to what was there before it.")] = False,
+    yes: Yes = False,
+    now: Now = None,
+) -> None:
+    """Bring a virtual machine back: to its original place, or to a folder.
+
+    Shows the virtual machine, the point and its age, and what is destroyed, before it asks.
+    """
+    from reconciler.cli.actions.recover import Options, recover, step_of
+
+    options = Options(machine, point, at, to, tuple(disk or ()), keep_original, step_of(go_on, undo))
+    raise typer.Exit(recover(root, site, now, options, yes=yes))
+
+
+@app.command()
+def check(machines: Machines = None, root: Root = None, site: SiteName = None, now: Now = None) -> None:
+    """Consistency check: compare replicas with their sources, and store anew what is not right."""
+    from reconciler.cli.actions.recover import check
+
+    raise typer.Exit(check(root, site, now, machines or []))
+
+
+@store_app.command("check")
+def store_check(
+    root: Root = None,
+    site: SiteName = None,
+    output: Output = Format.text,
+    read_data: Annotated[
+        str | None,
+        typer.Option("--read-data", metavar="[=n/m]", help="Read and hash the data too, or the n-th part of m of it."),
+    ] = None,
+) -> None:
+    """Check the stores: catalogs, packs and maps against each other. Changes nothing."""
+    from reconciler.cli.actions.recover import store_check
+
+    raise typer.Exit(store_check(root, site, output, read_data))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or one that an earlier demo made.")],
+) -> None:
+    """Build a site with real disk images, protect it, damage it, bring it back, and prove it."""
+    from reconciler.demo import play
+
+    raise typer.Exit(play(folder))

@@ -1,0 +1,1 @@
+"""APPLYING: a plan -> steps that are journalled, done and looked at again."""

@@ -1,0 +1,1 @@
+"""AUTHORING: first policies, groups that were there, and tests of guardrails."""

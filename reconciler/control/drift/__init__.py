@@ -1,0 +1,1 @@
+"""DRIFT: a site -> what does not agree, since when, and what is being changed just now."""

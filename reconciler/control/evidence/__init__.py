@@ -1,0 +1,1 @@
+"""EVIDENCE: what was done -> records, their anchor, and the answers to an auditor."""

@@ -1,0 +1,1 @@
+"""THE LOOP: tick after tick, until somebody asks to stop."""

@@ -1,0 +1,106 @@
+"""One tick: observe, do what may be done without asking, start what is due. Trusts only what it sees."""
+
+from __future__ import annotations
+
+import msgspec
+
+from reconciler.control.applying.apply import Applied, apply
+from reconciler.control.applying.ledger_update import note_taken, refresh_ledger
+from reconciler.control.approving.agreement import mandate_of
+from reconciler.control.approving.budget_gate import kept_by_time, spent_today
+from reconciler.control.approving.site_guard import record_site, settle_guard
+from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
+from reconciler.control.drift.detect import note_and_record
+from reconciler.control.drift.sightings import learn_agreed
+from reconciler.control.error_boundary import Bounds
+from reconciler.control.evidence.record import hold_evidence
+from reconciler.control.jobs.dispatch import jobs_due, last_decision
+from reconciler.control.lease import Holding
+from reconciler.control.observe import Observation, observe
+from reconciler.control.planning.propose import check_state, propose
+from reconciler.control.policy_folder import Policies
+from reconciler.control.site import Site
+from reconciler.errors import Diagnostic, ReconcilerError, Severity
+from reconciler.model import Cost, Job, Plan
+from reconciler.plan.approval.unapproved_documents import waits
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """What one tick saw and did. `pending` are the steps that wait for consent, `jobs` what is due now, `troubles` what
+    kept the policies from being applied, or a server's jobs from being found; `decided` is the run that was the newest
+    then."""
+
+    observation: Observation
+    jobs: tuple[Job, ...]
+    applied: Applied | None = None
+    pending: Plan | None = None
+    findings: tuple[Diagnostic, ...] = ()
+    troubles: tuple[ReconcilerError, ...] = ()
+    decided: str = ""
+
+    @property
+    def waits_for_consent(self) -> bool:
+        return waits(self.findings) or (self.pending is not None and bool(self.pending.steps))
+
+
+def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool = False) -> Tick:
+    """Brings the site as near to its policies as may be without asking, and says which jobs are due."""
+    now = site.now()
+    bounds = Bounds(site.folder)
+    findings = list(policies.diagnostics)
+    prune = trust_clock(site, now, confirm_clock)
+    if prune is not None:
+        findings.append(prune)
+    observation = observe(site)
+    with bounds.about("the record of drift"):
+        note_and_record(site, observation)
+    applied, pending = None, None
+    on_record = False
+    with bounds.about("the evidence"):
+        hold_evidence(site)
+        on_record = True
+    if policies.current and observation.whole and on_record:
+        with bounds.about("applying the policies"):
+            applied, pending = _converge(site, policies, held, observation, findings)
+        if applied is not None:
+            observation = observe(site)
+            with bounds.about("the record of drift"):
+                note_and_record(site, observation)
+    findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
+    if confirm_clock:
+        acknowledge(site, observation)
+    findings += future_times(site, observation)
+    site.memory.marks.write(HEARTBEAT, now)
+    jobs = jobs_due(site, observation, bounds, prune=prune is None)
+    findings += bounds.findings
+    said = tuple(dict.fromkeys(findings))
+    return Tick(observation, jobs, applied, pending, said, tuple(bounds.troubles), last_decision(site))
+
+
+def _converge(
+    site: Site, policies: Policies, held: Holding, observation: Observation, findings: list[Diagnostic]
+) -> tuple[Applied | None, Plan]:
+    check_state(observation)
+    settle_guard(site, policies.policies)
+    proposal = propose(site, policies.policies, observation)
+    findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
+    refresh_ledger(site, proposal)
+    learn_agreed(site, proposal.desired, observation)
+    mild = proposal.permitted
+    spent = spent_today(site) if mild.steps else Cost()
+    open_now = any(not kept_by_time(site, mild, step, spent)[0] for step in mild.steps)
+    applied = apply(site, mild, held, mandate_of(site, "run", "by itself")) if open_now else None
+    if applied is not None:
+        findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
+        findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
+    nothing_waits = not (mild.steps if applied is None else applied.left)
+    agreed = not proposal.waiting and mild.plan_hash == proposal.plan.plan_hash
+    record_site(site, policies.policies, settled=nothing_waits and agreed)
+    note_taken(site, proposal)
+    permitted = {step.action for step in proposal.permitted.steps}
+    harsh = tuple(step for step in proposal.plan.steps if step.action not in permitted)
+    return applied, msgspec.structs.replace(proposal.plan, steps=harsh)
+
+
+def _failure(code: str, step: str, reason: str) -> Diagnostic:
+    return Diagnostic(code, Severity.ERROR, f"step {step} was not done: {reason}", "It is tried again.", subject=step)

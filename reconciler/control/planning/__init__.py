@@ -1,0 +1,1 @@
+"""PLANNING: a site, or files of one -> the plan."""

@@ -1,0 +1,1 @@
+"""APPROVAL: changes -> the hashes that an approval names, and what guardrails say of them."""

@@ -1,0 +1,1 @@
+"""DESIRED: policies and clusters as seen -> who should be protected, how, and where."""

@@ -1,0 +1,1 @@
+"""DIFFERENCE: desired groups, groups as seen, the ledger -> changes, and parts of a change."""

@@ -1,0 +1,1 @@
+"""ROLLOUT: changes, budgets, windows -> in which order, and on which day."""

@@ -1,0 +1,143 @@
+"""Weighing: ordered changes, what there is, what the site allows -> cost, impact and wave of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from reconciler.errors import Diagnostic
+from reconciler.model import (
+    Capabilities,
+    CatalogSnapshot,
+    Change,
+    ClusterSnapshot,
+    Cost,
+    DataSource,
+    Impact,
+    LedgerEntry,
+    VolumeImpact,
+    Wave,
+)
+from reconciler.model.documents import PolicySet, SiteSpec
+from reconciler.plan.checks.sizing import size_of
+from reconciler.plan.difference.dependencies import gained
+from reconciler.plan.impact.hazards import hazards, volumes
+from reconciler.plan.impact.impact import Past, impact, moved
+from reconciler.plan.rollout.budgets import Allowance, cost, with_replica
+from reconciler.plan.rollout.waves import spread
+
+
+class World(msgspec.Struct, frozen=True):
+    """What changes are weighed in: clusters, catalogs and capabilities by name, what we own, the time (UTC), the
+    site's zone, and what of today's budgets is used up."""
+
+    clusters: Mapping[str, ClusterSnapshot]
+    catalogs: Mapping[str, CatalogSnapshot]
+    capabilities: Mapping[str, Capabilities]
+    ledger: Sequence[LedgerEntry]
+    now: datetime
+    zone: ZoneInfo
+    spent: Cost
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A change, or a part of one that is over a budget. `whole`: nothing of it comes later."""
+
+    change: Change
+    wave: int
+    whole: bool
+    cost: Cost
+    impact: Impact | None
+    hazards: tuple[Diagnostic, ...]
+
+
+class Weighed(msgspec.Struct, frozen=True):
+    """The parts in the order in which they are done, their waves, the volumes that they fill or free, and what was
+    found on the way."""
+
+    parts: tuple[Part, ...] = ()
+    waves: tuple[Wave, ...] = ()
+    volumes: tuple[VolumeImpact, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
+
+
+def spec_of(policies: PolicySet, site: str) -> SiteSpec | None:
+    """The site's own settings; None where no document has them."""
+    found = (placed.document for placed in policies.sites if placed.document.metadata.name == site)
+    document = next(found, None)
+    return document.spec if document is not None else None
+
+
+def impacts(changes: Iterable[Change], world: World) -> tuple[tuple[Change, Impact | None], ...]:
+    """Each change with what it does to recovery points."""
+    everything = tuple(changes)
+    past = _past(everything, world)
+    return tuple((change, impact(change, past)) for change in everything)
+
+
+def weigh(ordered: Sequence[Change], world: World, spec: SiteSpec | None) -> Weighed:
+    """The changes in waves, each with what it costs and does."""
+    if not ordered:
+        return Weighed()
+    past = _past(ordered, world)
+    copied = with_replica(world.catalogs)
+
+    def weight(change: Change) -> tuple[Cost, Impact | None]:
+        found = impact(change, past)
+        return cost(change, past.sizes, found, copied), found
+
+    planned = spread(ordered, allowance(world, spec), weight)
+    parts = []
+    for place, (wave, change) in enumerate(planned.parts):
+        costs, found = weight(change)
+        whole = place not in planned.unfinished
+        parts.append(Part(change, wave, whole, costs, found, hazards(change, found, past)))
+    filled = volumes(((part.change, part.impact) for part in parts), past)
+    return Weighed(tuple(parts), planned.waves, filled, planned.findings)
+
+
+def weigh_as_is(changes: Sequence[Change], world: World) -> Weighed:
+    """The changes as they are, one part each, in one wave: none is cut."""
+    past = _past(changes, world)
+    copied = with_replica(world.catalogs)
+    parts = []
+    for change in changes:
+        found = impact(change, past)
+        costs = cost(change, past.sizes, found, copied)
+        parts.append(Part(change, 1, True, costs, found, hazards(change, found, past)))
+    return Weighed(tuple(parts), (), volumes(((part.change, part.impact) for part in parts), past))
+
+
+def allowance(world: World, spec: SiteSpec | None) -> Allowance:
+    """What the site allows at this moment."""
+    return Allowance(
+        budgets=spec.budgets if spec is not None else None,
+        windows=spec.change_windows if spec is not None else (),
+        zone=world.zone,
+        now=world.now,
+        spent=world.spent,
+        population=sum(len(entry.applied.members) for entry in world.ledger),
+        whole_days=frozenset(name for name, able in world.capabilities.items() if able.schedules == "engine"),
+    )
+
+
+def _past(changes: Sequence[Change], world: World) -> Past:
+    return Past(world.catalogs, world.capabilities, world.now, world.zone, _sizes(changes, world), moved(changes))
+
+
+def _sizes(changes: Sequence[Change], world: World) -> dict[DataSource, int]:
+    """Bytes of a first copy of the machines that a change takes in."""
+    wanted: dict[DataSource, list[DataSource]] = {}
+    for change in changes:
+        for source in gained(change):
+            wanted.setdefault(source.home, []).append(source)
+    sizes: dict[DataSource, int] = {}
+    for cluster in {source.cluster for source in wanted}:
+        seen = world.clusters.get(cluster)
+        for machine in seen.machines if seen is not None else ():
+            for source in wanted.get(machine.source(cluster), ()):
+                sizes[source] = size_of(machine)
+    return sizes
