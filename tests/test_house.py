@@ -27,7 +27,7 @@ ROOMS = [
     "schedule",
     "report",
     "snapshots",
-    "store",
+    "state",
     "images",
     "engines.embedded",
     "engines.memory",
