@@ -25,8 +25,8 @@ from reconciler.model import (
     ServerFacts,
 )
 from reconciler.model.cluster import ClusterVolume, DiskKind, Node, Replication, VirtualDisk, VirtualMachine
-from reconciler.plan import DesiredGroup, desire
-from reconciler.snapshots import HeldThen, write_catalog, write_inventory
+from reconciler.plan import DesiredGroup, desired_state
+from reconciler.snapshots import ExportedCatalog, write_catalog, write_inventory
 from reconciler.wiring import choose_site
 
 NOW = datetime(2026, 3, 10, 20, 0, tzinfo=UTC)
@@ -140,17 +140,17 @@ def _machine(number: int, groups: int) -> VirtualMachine:
     )
 
 
-def _held(root: Path, cluster: ClusterSnapshot) -> HeldThen:
+def _held(root: Path, cluster: ClusterSnapshot) -> ExportedCatalog:
     """What the servers hold when everything was applied to what the cluster shows."""
     policies = read_good(root).policies
     document = choose_site(policies, None)
     observation = Observation(NOW, {cluster.name: cluster}, {}, ())
-    desired = desire(policies, situation_then(document, observation))
+    desired = desired_state(policies, situation_then(document, observation))
     by_server: dict[str, list[DesiredGroup]] = {server.name: [] for server in document.spec.servers}
     for group in desired.groups:
         by_server[group.server].append(group)
     catalogs = {server: _catalog(server, groups) for server, groups in by_server.items()}
-    return HeldThen("hq", catalogs, tuple(_entry(group) for group in desired.groups))
+    return ExportedCatalog("hq", catalogs, tuple(_entry(group) for group in desired.groups))
 
 
 def _catalog(server: str, groups: list[DesiredGroup]) -> CatalogSnapshot:

@@ -41,7 +41,7 @@ from reconciler.model import (
 from reconciler.model.documents import BudgetPerDay, Budgets
 from reconciler.plan.desired.state import DesiredGroup, DesiredState
 from reconciler.plan.difference.cuts import with_ref
-from reconciler.plan.difference.dependencies import lost
+from reconciler.plan.difference.dependencies import members_removed
 from reconciler.plan.difference.diff import Held, diff
 from reconciler.plan.rollout.budgets import Allowance, cost, with_replica
 from reconciler.plan.rollout.order import order
@@ -133,7 +133,7 @@ class Site:
             assert before is not None
             going = self._expired(points, before)
             existing = (after or before).existing_points
-            if machine in lost(change):
+            if machine in members_removed(change):
                 then = {each.id for each in points} if existing is ExistingPoints.EXPIRE_NOW else going
             else:
                 assert after is not None

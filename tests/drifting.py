@@ -44,7 +44,7 @@ from reconciler.model.documents import (
 )
 from reconciler.model.drift import DriftClass, DriftItem
 from reconciler.model.units import ClockTime
-from reconciler.plan import DesiredState, Proposal, Situation, desire, propose
+from reconciler.plan import DesiredState, PlanInputs, Proposal, desired_state, propose
 from reconciler.plan.drift.classify import Sides, drift
 from reconciler.plan.drift.convergence import agreed
 from reconciler.plan.fields import FIELDS, taking
@@ -124,8 +124,8 @@ class Play:
         machines = tuple(sorted(self.machines.values(), key=lambda each: each.id))
         return ClusterSnapshot(name="hci-01", taken_at=NOW, machines=machines, volumes=self.volumes, unseen=self.unseen)
 
-    def situation(self) -> Situation:
-        return Situation(
+    def situation(self) -> PlanInputs:
+        return PlanInputs(
             site="hq",
             now=self.clock.now(),
             zone=ZoneInfo("UTC"),
@@ -140,7 +140,7 @@ class Play:
         return propose(policies(self.documents.values()), self.situation())
 
     def desired(self) -> DesiredState:
-        return desire(policies(self.documents.values()), self.situation())
+        return desired_state(policies(self.documents.values()), self.situation())
 
     def items(self) -> tuple[DriftItem, ...]:
         seen = self.situation()

@@ -38,7 +38,7 @@ from reconciler.model.documents import (
     ShortTermPolicy,
     StoragePreference,
 )
-from reconciler.plan import Proposal, Situation, propose
+from reconciler.plan import PlanInputs, Proposal, propose
 from reconciler.protocols import Fence
 from tests.fakes import SetClock, first_use, machine_id
 
@@ -118,8 +118,8 @@ class Game:
         first_use(self.engine)
         self.ledger: dict[str, LedgerEntry] = {}
 
-    def situation(self, seen: ClusterSnapshot, *, prune: bool = True) -> Situation:
-        return Situation(
+    def situation(self, seen: ClusterSnapshot, *, prune: bool = True) -> PlanInputs:
+        return PlanInputs(
             site="hq",
             now=NOW,
             zone=ZoneInfo("UTC"),

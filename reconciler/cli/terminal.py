@@ -54,7 +54,7 @@ def trace(error: BaseException) -> None:
     sys.stderr.flush()
 
 
-def somebody_there() -> bool:
+def is_interactive() -> bool:
     """Whether a question can be asked: a terminal on both sides, and no CI."""
     return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
 

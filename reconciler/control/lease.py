@@ -23,7 +23,7 @@ SITE_LEASES, LOOP_LEASES = "site:", "loop:"
 _ASK_AGAIN = 0.5
 
 
-class Holding:
+class HeldLease:
     """The lease as held. `fence` raises once it is lost: then somebody else is at work, or was."""
 
     def __init__(self, site: Site, lease: Lease) -> None:
@@ -74,7 +74,7 @@ class Holding:
 
 
 @contextmanager
-def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
+def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[HeldLease]:
     """Holds the site's lease. Raises `LockHeld` when another process is still at work on it after `wait`."""
     with keeping(site, _acquire(site, wait)) as held:
         if held.took_over:
@@ -84,7 +84,7 @@ def holding(site: Site, wait: timedelta = timedelta(0)) -> Iterator[Holding]:
         note_stores(site, held.fence)
 
 
-def where_it_can_be(site: Site, act: Callable[[Holding], None]) -> ReconcilerError | OSError | None:
+def where_it_can_be(site: Site, act: Callable[[HeldLease], None]) -> ReconcilerError | OSError | None:
     """Runs `act`, which notes what was seen, under the lease; returns why that could not be: somebody else is at work,
     or nothing can be written. What only reads is done without."""
     if not site.memory.writable:
@@ -100,14 +100,14 @@ def where_it_can_be(site: Site, act: Callable[[Holding], None]) -> ReconcilerErr
 
 
 @contextmanager
-def keeping_quietly(site: Site, wait: timedelta) -> Iterator[Holding]:
+def keeping_quietly(site: Site, wait: timedelta) -> Iterator[HeldLease]:
     """As `holding`, without a word in the evidence: for what mends it."""
     with keeping(site, _acquire(site, wait)) as held:
         yield held
 
 
 @contextmanager
-def holding_instead(site: Site, of: Lease) -> Iterator[Holding]:
+def take_over_lease(site: Site, of: Lease) -> Iterator[HeldLease]:
     """Takes the lease `of` away from its holder and holds it. Its token is too old from then on. Raises `LockHeld`
     when meanwhile somebody else has it."""
     with keeping(site, site.memory.locks.acquire(lease_name(site), site.holder, TTL, taken_from=of.token)) as held:
@@ -116,9 +116,9 @@ def holding_instead(site: Site, of: Lease) -> Iterator[Holding]:
 
 
 @contextmanager
-def keeping(site: Site, lease: Lease) -> Iterator[Holding]:
+def keeping(site: Site, lease: Lease) -> Iterator[HeldLease]:
     """Goes on holding a lease that this process already has, and releases it at the end."""
-    held = Holding(site, lease)
+    held = HeldLease(site, lease)
     try:
         yield held
     finally:

@@ -6,7 +6,7 @@ from reconciler.control.applying.apply import begin, end
 from reconciler.control.approving.agreement import mandate_of
 from reconciler.control.evidence.record import record_lock
 from reconciler.control.jobs.leases import JOB_LEASES
-from reconciler.control.lease import LOOP_LEASES, TTL, holding, holding_instead, lease_name
+from reconciler.control.lease import LOOP_LEASES, TTL, holding, lease_name, take_over_lease
 from reconciler.control.site import Site
 from reconciler.report import LeaseView
 from reconciler.state import lives
@@ -43,7 +43,7 @@ def release(site: Site, shown: LeaseView, consent: str) -> str:
     """
     holder = shown.lease.holder if shown.lease is not None else None
     taken = [each for each in shown.others if holder is None or each.holder == holder]
-    with holding_instead(site, shown.lease) if shown.lease is not None else holding(site) as held:
+    with take_over_lease(site, shown.lease) if shown.lease is not None else holding(site) as held:
         run = begin(site, None, held, mandate_of(site, "lock release", consent))
         for lease in taken:
             ours = site.memory.locks.acquire(lease.name, site.holder, TTL, taken_from=lease.token)

@@ -12,7 +12,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.control.approving.authors_by_field import Blame, blame, lazily, onward, taken_back, unbrought
 from reconciler.control.approving.authorship import wrote
-from reconciler.control.approving.rules import Court, approved, besides, covering, removals
+from reconciler.control.approving.rules import ApprovalRules, approved, besides, covering, removals
 from reconciler.control.planning.without_servers import Sight, desired_offline
 from reconciler.control.policy_folder import checked_out, names_of
 from reconciler.control.policy_states import State, changed, judges_of, side_of, text_of
@@ -23,11 +23,11 @@ from reconciler.model import ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
 from reconciler.model.documents import ApprovalDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
 from reconciler.plan.approval.guardrails import compared, guard, guard_documents
-from reconciler.plan.review.compare import deletions, shifts
+from reconciler.plan.review.compare import coverage_shifts, deletions
 from reconciler.plan.review.signers import KIND, in_use
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ComparisonOptions(msgspec.Struct, frozen=True):
     """What a comparison looks at besides the two states."""
 
     authors: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
     today: date | None = None
 
 
-def compare(root: Path, older: State, newer: State, asked: Asked) -> Comparison:
+def compare(root: Path, older: State, newer: State, asked: ComparisonOptions) -> Comparison:
     """Everything that differs. Raises `Refused`, RCL3110, where the newer commit, or the one that is
     checked out, brings what is kept, not written."""
     for placed in (*older.policies.sites, *newer.policies.sites):
@@ -79,7 +79,9 @@ class _Judged(msgspec.Struct, frozen=True):
     findings: tuple[Diagnostic, ...]
 
 
-def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Sequence[DocumentChange]) -> _Judged:
+def _judged(
+    root: Path, older: State, newer: State, asked: ComparisonOptions, changes: Sequence[DocumentChange]
+) -> _Judged:
     """Judged by the rules of the older state, of each site by its own: a change cannot bring its own judge. What stood
     in the older state approves nothing that was changed since."""
     today = asked.today or datetime.now(UTC).date()
@@ -92,7 +94,7 @@ def _judged(root: Path, older: State, newer: State, asked: Asked, changes: Seque
     for site, rules in judges.items():
         signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
         signing = in_use(text_of(signers))
-        court = Court(
+        court = ApprovalRules(
             site,
             rules,
             signing.encode() if signing is not None else None,
@@ -170,7 +172,7 @@ _UNKNOWN = Diagnostic(
 )
 
 
-def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[str] | None:
+def _authors(root: Path, older: State, newer: State, asked: ComparisonOptions) -> frozenset[str] | None:
     """Who wrote the change: by its commits, and whom the command names; without commits whom it names, else whoever is
     at work."""
     own = gitrepo.identity(root)
@@ -182,7 +184,7 @@ def _authors(root: Path, older: State, newer: State, asked: Asked) -> frozenset[
 
 
 def _wrote(
-    root: Path, older: State, newer: State, asked: Asked, changes: Iterable[DocumentChange]
+    root: Path, older: State, newer: State, asked: ComparisonOptions, changes: Iterable[DocumentChange]
 ) -> Callable[[str], frozenset[str] | None]:
     """Who wrote a change, by its hash; None where that cannot be told."""
     by_hash = {field.change_hash: (change, field.field) for change in changes for field in change.fields}
@@ -257,7 +259,7 @@ def _shifts(
         today = now.astimezone(ZoneInfo(base.spec.time_zone)).date()
         before = desired_offline(older, Sight(old or base, seen, now, today))
         after = desired_offline(newer, Sight(new or base, seen, now, today))
-        found += shifts(before, after, here)
+        found += coverage_shifts(before, after, here)
     return tuple(found)
 
 

@@ -10,13 +10,13 @@ from reconciler.control.evidence.record import evidence_trouble
 from reconciler.control.jobs.unfinished_recoveries import HALF_DONE, UNKNOWN, recovery_findings
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
-from reconciler.control.planning.propose import desired_now, not_ours_now, past_glass, state_lost
+from reconciler.control.planning.propose import break_glass_history, desired_now, not_ours_now, state_lost
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
 from reconciler.model.documents import PolicySet
 from reconciler.model.names import fold
-from reconciler.plan import AT_RISK, MachineCoverage, Seen, Standing, coverage
+from reconciler.plan import AT_RISK, CoverageInputs, CoverageState, MachineCoverage, coverage
 from reconciler.plan.difference.unowned_groups import NOT_OURS, NOT_OWNED
 from reconciler.report import GroupStatus, PointRow, ReplicaStatus, Status
 from reconciler.schedule import View, ahead, newest, next_job
@@ -33,7 +33,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
     are another site's."""
     foreign = another_site(site)
     desired = desired_now(site, policies, observation) if policies is not None and not foreign else None
-    machines = coverage(Seen(observation.at, observation.clusters, observation.catalogs, desired))
+    machines = coverage(CoverageInputs(observation.at, observation.clusters, observation.catalogs, desired))
     names = {row.source: row.name for row in machines}
     lease = held_by(site)
     replicas = [
@@ -58,7 +58,7 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
             *_lost(observation),
             *(not_ours_now(site, policies, observation) if policies is not None and not foreign else ()),
             *future_times(site, observation),
-            *past_glass(site),
+            *break_glass_history(site),
             *recovery_findings(site),
             *((unfit,) if (unfit := evidence_trouble(site)) is not None else ()),
         ),
@@ -79,7 +79,7 @@ def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnosti
             "RCL6015", Severity.ERROR, _told(row), "See `reconciler status` and `reconciler jobs`.", None, row.name
         )
         for row in now.machines
-        if row.standing in _FAILING or (row.standing is Standing.PENDING and row.newest is None)
+        if row.standing in _FAILING or (row.standing is CoverageState.PENDING and row.newest is None)
     ]
     alarms = ALARMS | EVIDENCE | {HALF_DONE, UNKNOWN, ANOTHER_SITE}
     found += [each for each in now.findings if each.code in alarms and each.severity is Severity.ERROR]
@@ -93,7 +93,7 @@ def below_threshold(now: Status, oldest_heartbeat: timedelta) -> tuple[Diagnosti
 
 
 #: A machine that nobody means to protect is for `coverage --max-unprotected` to count, not for the loop's health.
-_FAILING = AT_RISK - {Standing.UNPROTECTED}
+_FAILING = AT_RISK - {CoverageState.UNPROTECTED}
 
 
 def _told(row: MachineCoverage) -> str:

@@ -7,9 +7,9 @@ diff (what differs), preflight (what will be refused), order (safest first), sea
 from reconciler.plan.checks.backup_refusals import refusals
 from reconciler.plan.checks.capacity import survey
 from reconciler.plan.checks.lint import lint
-from reconciler.plan.coverage import AT_RISK, MachineCoverage, Seen, Standing, coverage
-from reconciler.plan.desired.state import IGNORABLE, DesiredGroup, DesiredState, Excused, Scope
-from reconciler.plan.pipeline import Proposal, Situation, check_all, desire, group_hash, propose, with_steps
+from reconciler.plan.coverage import AT_RISK, CoverageInputs, CoverageState, MachineCoverage, coverage
+from reconciler.plan.desired.state import IGNORABLE, DesiredGroup, DesiredState, ExcludedMachine, Scope
+from reconciler.plan.pipeline import PlanInputs, Proposal, check_all, desired_state, group_hash, propose, with_steps
 from reconciler.plan.review.compare import compare
 
 __all__ = [
@@ -17,17 +17,17 @@ __all__ = [
     "IGNORABLE",
     "DesiredGroup",
     "DesiredState",
-    "Excused",
+    "ExcludedMachine",
     "MachineCoverage",
     "Proposal",
     "Scope",
-    "Seen",
-    "Situation",
-    "Standing",
+    "CoverageInputs",
+    "PlanInputs",
+    "CoverageState",
     "check_all",
     "compare",
     "coverage",
-    "desire",
+    "desired_state",
     "group_hash",
     "lint",
     "propose",

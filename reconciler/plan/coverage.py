@@ -26,7 +26,7 @@ from reconciler.plan.desired.state import DesiredState
 from reconciler.schedule import ahead, until
 
 
-class Standing(StrEnum):
+class CoverageState(StrEnum):
     """Exactly one for every machine, from good to bad.
 
     Protected: a valid replica, and a point within the RPO. Excluded: by a document, with a reason. Pending: desired,
@@ -44,7 +44,7 @@ class Standing(StrEnum):
 
 
 #: What `--max-unprotected` counts: machines that nobody may count on being able to recover as they should be.
-AT_RISK = frozenset({Standing.LATE, Standing.DAMAGED, Standing.UNSEEN, Standing.UNPROTECTED})
+AT_RISK = frozenset({CoverageState.LATE, CoverageState.DAMAGED, CoverageState.UNSEEN, CoverageState.UNPROTECTED})
 
 
 class MachineCoverage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -55,7 +55,7 @@ class MachineCoverage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
 
     source: DataSource
     name: str
-    standing: Standing
+    standing: CoverageState
     level: Level = Level.HOST
     levels: tuple[Level, ...] = ()
     why: str = ""
@@ -68,7 +68,7 @@ class MachineCoverage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     ahead: int = 0
 
 
-class Seen(msgspec.Struct, frozen=True):
+class CoverageInputs(msgspec.Struct, frozen=True):
     """What coverage looks at. `desired` None: the policies cannot be read, so only what is applied is known. A server
     that is not in `catalogs` could not be read, unless none was `asked`."""
 
@@ -79,14 +79,14 @@ class Seen(msgspec.Struct, frozen=True):
     asked: bool = True
 
 
-def coverage(seen: Seen) -> tuple[MachineCoverage, ...]:
+def coverage(seen: CoverageInputs) -> tuple[MachineCoverage, ...]:
     """Every machine of the clusters, those that are there but cannot be read too, and every member that its cluster
     does not show; by cluster and name."""
     return _Coverage(seen).all()
 
 
 class _Coverage:
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: CoverageInputs) -> None:
         self.seen = seen
         desired = seen.desired
         self.excused = {each.source: each for each in desired.excused} if desired else {}
@@ -134,7 +134,7 @@ class _Coverage:
         """One row for a machine, however many of its parts are wanted: it stands as the one that stands worst."""
         if len(sources) == 1:
             return self._one(sources[0], machine)
-        order = list(Standing)
+        order = list(CoverageState)
         rows = [self._one(source, machine) for source in sources]
         wanted = [row for row in rows if row.group]
         if not wanted:
@@ -169,42 +169,42 @@ class _Coverage:
             ahead=self.ahead.get((server, source), 0),
         )
 
-    def _without_group(self, source: DataSource) -> tuple[Standing, str]:
+    def _without_group(self, source: DataSource) -> tuple[CoverageState, str]:
         if source in self.unseen:
-            return Standing.UNSEEN, f"cannot be read: {self.unseen[source]}"
+            return CoverageState.UNSEEN, f"cannot be read: {self.unseen[source]}"
         excused, lapsed = self.excused.get(source), self.lapsed.get(source)
         if excused is not None:
-            return Standing.EXCLUDED, f"{excused.exclusion}: {excused.reason}"
+            return CoverageState.EXCLUDED, f"{excused.exclusion}: {excused.reason}"
         if lapsed is not None:
-            return Standing.UNPROTECTED, f"its exclusion {lapsed.exclusion} ended on {lapsed.until}"
+            return CoverageState.UNPROTECTED, f"its exclusion {lapsed.exclusion} ended on {lapsed.until}"
         if self.seen.desired is None:
-            return Standing.UNPROTECTED, "no applied group protects it; what the policies say is not known"
-        return Standing.UNPROTECTED, "no group and no exclusion matches it"
+            return CoverageState.UNPROTECTED, "no applied group protects it; what the policies say is not known"
+        return CoverageState.UNPROTECTED, "no group and no exclusion matches it"
 
-    def _in_group(self, source: DataSource, machine: VirtualMachine | None, *, late: bool) -> tuple[Standing, str]:
+    def _in_group(self, source: DataSource, machine: VirtualMachine | None, *, late: bool) -> tuple[CoverageState, str]:
         """How a member stands: first whether it could be seen, then its replica, then the age of its points."""
         server, _ = self.applied.get(source) or self.wanted[source]
         key = (server, source)
         unseen = self._unseen(source, server, machine)
         if unseen:
-            return Standing.UNSEEN, unseen
+            return CoverageState.UNSEEN, unseen
         replica, newest = self.replicas.get(key), self.newest.get(key)
         damage = self._damage(server, replica)
         if damage:
-            return Standing.DAMAGED, damage
+            return CoverageState.DAMAGED, damage
         waits = self._waits(source, machine)
         if late and newest is not None:
             why = f"late: the newest point is {_age(self.seen.now - newest)} old"
-            return Standing.LATE, why + (f"; {waits}" if waits else "")
+            return CoverageState.LATE, why + (f"; {waits}" if waits else "")
         if newest is None and self.ahead.get(key):
-            return Standing.LATE, "late: all of its points lie in the future"
+            return CoverageState.LATE, "late: all of its points lie in the future"
         if source not in self.applied:
-            return Standing.PENDING, waits
+            return CoverageState.PENDING, waits
         if replica is None or replica.state is ReplicaState.PENDING:
-            return Standing.PENDING, waits or "initial replica pending"
+            return CoverageState.PENDING, waits or "initial replica pending"
         if newest is None:
-            return Standing.PENDING, waits or "no recovery point yet"
-        return Standing.PROTECTED, waits
+            return CoverageState.PENDING, waits or "no recovery point yet"
+        return CoverageState.PROTECTED, waits
 
     def _unseen(self, source: DataSource, server: str, machine: VirtualMachine | None) -> str:
         """Why nothing is known of the machine or its replica; "" where both could be read."""

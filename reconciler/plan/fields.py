@@ -29,7 +29,7 @@ _DAY = timedelta(days=1)
 _STEADY = ZoneInfo("UTC")
 
 
-class Field(msgspec.Struct, frozen=True):
+class ComparedField(msgspec.Struct, frozen=True):
     """A compared field: its path in the policy, how to read and replace it, how to show it, how to weigh it.
 
     `note` says what follows from a change, where that is not plain from the values.
@@ -123,7 +123,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _short_term(name: str, show: Callable[[Any], Any], weigh: Weigh) -> Field:
+def _short_term(name: str, show: Callable[[Any], Any], weigh: Weigh) -> ComparedField:
     path = "shortTerm." + msgspec.structs.fields(ShortTerm)[ShortTerm.__struct_fields__.index(name)].encode_name
 
     def get(group: ProtectionGroup) -> Any:
@@ -132,14 +132,14 @@ def _short_term(name: str, show: Callable[[Any], Any], weigh: Weigh) -> Field:
     def put(group: ProtectionGroup, value: Any) -> ProtectionGroup:
         return msgspec.structs.replace(group, short_term=msgspec.structs.replace(group.short_term, **{name: value}))
 
-    return Field(path, get, put, show, weigh)
+    return ComparedField(path, get, put, show, weigh)
 
 
-def _plain(path: str, name: str, show: Callable[[Any], Any], weigh: Weigh, note: str = "") -> Field:
+def _plain(path: str, name: str, show: Callable[[Any], Any], weigh: Weigh, note: str = "") -> ComparedField:
     def put(group: ProtectionGroup, value: Any) -> ProtectionGroup:
         return msgspec.structs.replace(group, **{name: value})
 
-    return Field(path, lambda group: getattr(group, name), put, show, weigh, note)
+    return ComparedField(path, lambda group: getattr(group, name), put, show, weigh, note)
 
 
 def _put_when_inconsistent(group: ProtectionGroup, value: Any) -> ProtectionGroup:
@@ -152,7 +152,7 @@ def _put_schedule(group: ProtectionGroup, value: Any) -> ProtectionGroup:
     return msgspec.structs.replace(group, consistency_check=check)
 
 
-FIELDS: tuple[Field, ...] = (
+FIELDS: tuple[ComparedField, ...] = (
     _plain("displayName", "display_name", _same, _neutral),
     _short_term("retention", format_duration, _more_is_stronger),
     _short_term("minimum_points", _same, _more_is_stronger),
@@ -160,14 +160,14 @@ FIELDS: tuple[Field, ...] = (
     _short_term("synchronization", _show_interval, _interval),
     _short_term("express_full", _show_recurrence, _recurrence),
     _short_term("recovery_points", _show_recurrence, _recurrence),
-    Field(
+    ComparedField(
         "consistencyCheck.whenInconsistent",
         lambda group: group.consistency_check.when_inconsistent,
         _put_when_inconsistent,
         _same,
         _more_is_stronger,
     ),
-    Field(
+    ComparedField(
         "consistencyCheck.schedule",
         lambda group: (group.consistency_check.time, group.consistency_check.max_hours),
         _put_schedule,
@@ -186,7 +186,7 @@ FIELDS: tuple[Field, ...] = (
 )
 
 
-def told_apart(one: ProtectionGroup, other: ProtectionGroup) -> list[tuple[str, Any, Any]]:
+def differing_fields(one: ProtectionGroup, other: ProtectionGroup) -> list[tuple[str, Any, Any]]:
     """(field, value in the one, value in the other) of everything that differs, in the policy's units."""
     found = [
         (field.path, field.show(field.get(one)), field.show(field.get(other)))

@@ -12,9 +12,7 @@ from reconciler.plan.globs import glob_matches
 def guards(policies: PolicySet, document: Any) -> list[str]:
     """The names of the guardrails that look at the document, or at changes of it."""
     return [
-        placed.document.metadata.name
-        for placed in policies.guardrails
-        if looks_at(placed.document.spec.match, document)
+        placed.document.metadata.name for placed in policies.guardrails if matches(placed.document.spec.match, document)
     ]
 
 
@@ -33,7 +31,7 @@ def read_by(policies: PolicySet, before: Any, after: Any, changed: Sequence[str]
     return [
         placed.document.metadata.name
         for placed in policies.guardrails
-        if looks_at(placed.document.spec.match, before)
+        if matches(placed.document.spec.match, before)
         and any(
             ("metadata" in rule.expression and any(word in rule.expression for word in words))
             or any(path.rpartition(".")[2] in rule.expression for path in changed)
@@ -42,7 +40,7 @@ def read_by(policies: PolicySet, before: Any, after: Any, changed: Sequence[str]
     ]
 
 
-def looks_at(match: GuardrailMatch, document: Any) -> bool:
+def matches(match: GuardrailMatch, document: Any) -> bool:
     """By kind, labels and name; the operations are not looked at."""
     metadata = document.metadata
     if document.kind not in match.kinds or not match.labels.items() <= metadata.labels.items():

@@ -32,8 +32,8 @@ from reconciler.model import (
 )
 from reconciler.model.documents import PolicySet
 from reconciler.model.preflight import Check
-from reconciler.plan.approval.change_hashes import approve, guarded, within_ceilings
-from reconciler.plan.approval.change_hashes import hashed as hashed_changes
+from reconciler.plan.approval.change_hashes import approve, groups_awaiting_approval, within_ceilings
+from reconciler.plan.approval.change_hashes import with_change_hashes as hashed_changes
 from reconciler.plan.approval.guardrails import guard, guard_documents, last_applied, planned, wants_approval
 from reconciler.plan.approval.unapproved_documents import (
     Unstepped,
@@ -55,11 +55,11 @@ from reconciler.plan.desired.resolve import Sight, resolve
 from reconciler.plan.desired.state import DesiredState, Scope
 from reconciler.plan.difference.diff import Held, diff
 from reconciler.plan.difference.leaving_servers import possible
-from reconciler.plan.difference.narrow import without_consent, without_held
+from reconciler.plan.difference.narrow import drop_members_protected_elsewhere, unattended_changes
 from reconciler.plan.difference.owned_groups import lasting
 from reconciler.plan.difference.unowned_groups import NOT_OURS, NOT_OWNED
 from reconciler.plan.review.settled_guard import without_kept
-from reconciler.plan.rollout.assess import Part, Weighed, World, impacts, spec_of, weigh
+from reconciler.plan.rollout.assess import Rollout, RolloutPart, World, impacts, spec_of, weigh
 from reconciler.plan.rollout.budgets import MINIMUM_POPULATION
 from reconciler.plan.rollout.order import order
 from reconciler.protocols import Evaluate, evaluates_nothing
@@ -69,7 +69,7 @@ Known = Mapping[tuple[str, str], Remembrance]
 Ends = Mapping[tuple[str, str, Verb], ProtectionGroup | None]
 
 
-class Situation(msgspec.Struct, frozen=True):
+class PlanInputs(msgspec.Struct, frozen=True):
     """What was read of one site at one moment: the input of a plan besides the policies.
 
     Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
@@ -115,7 +115,7 @@ class Proposal(msgspec.Struct, frozen=True):
     taken: tuple[Unstepped, ...] = ()
 
 
-def propose(policies: PolicySet, situation: Situation) -> Proposal:
+def propose(policies: PolicySet, situation: PlanInputs) -> Proposal:
     """What should be done. Pure: the same input gives the same plan, in whatever order it came. A group in whose
     document something weakens without a step goes on by its document as it was last applied until that is agreed to.
     """
@@ -149,7 +149,7 @@ def propose(policies: PolicySet, situation: Situation) -> Proposal:
     return _taking(_waiting(kept, more, (*held, *removed)), taken, situation)
 
 
-def _unagreed(found: Iterable[Unstepped], situation: Situation) -> tuple[Unstepped, ...]:
+def _unagreed(found: Iterable[Unstepped], situation: PlanInputs) -> tuple[Unstepped, ...]:
     """What of it nobody said yes to."""
     said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}
     return tuple(each for each in found if not situation.glass and each.field.change_hash not in said)
@@ -163,7 +163,7 @@ def _waiting(proposal: Proposal, found: tuple[Diagnostic, ...], waiting: tuple[U
     return msgspec.structs.replace(proposal, plan=plan, permitted=permitted, waiting=waiting)
 
 
-def _taking(proposal: Proposal, taken: tuple[Unstepped, ...], situation: Situation) -> Proposal:
+def _taking(proposal: Proposal, taken: tuple[Unstepped, ...], situation: PlanInputs) -> Proposal:
     """The proposal with what was agreed to, and the approvals that say so."""
     hashes = {each.field.change_hash for each in taken}
 
@@ -185,9 +185,9 @@ def _with(plan: Plan, found: tuple[Diagnostic, ...]) -> Plan:
     return msgspec.structs.replace(plan, findings=tuple(sorted({*plan.findings, *found}, key=sort_key)))
 
 
-def _propose(policies: PolicySet, situation: Situation) -> Proposal:
+def _propose(policies: PolicySet, situation: PlanInputs) -> Proposal:
     """The plan of the policies as they are given."""
-    desired = desire(policies, situation)
+    desired = desired_state(policies, situation)
     unreadable = {name: able.unreadable for name, able in situation.capabilities.items()}
     held = Held(
         situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt, situation.clusters
@@ -199,7 +199,7 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
     world = world_of(situation)
     judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
     believed, shrunk = _believed(judged, policies, situation, desired)
-    hashed, held_back = without_held(believed, situation.catalogs, desired.names)
+    hashed, held_back = drop_members_protected_elsewhere(believed, situation.catalogs, desired.names)
     findings = [
         *lint(policies, situation.today),
         *desired.findings,
@@ -215,7 +215,7 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
         *guard_documents(policies, situation.evaluate, last_applied(situation.ledger if policies.guardrails else ())),
         *guard(policies.guardrails, planned(hashed, policies, desired.names, situation.ledger), situation.evaluate),
     ]
-    waiting = guarded(hashed, wants_approval(findings))
+    waiting = groups_awaiting_approval(hashed, wants_approval(findings))
     asks = waiting or any(change.needs_consent for change in hashed)
     known = {
         (each.server, each.group.name): Remembrance(each.known, each.selectors, each.labels, each.document)
@@ -235,11 +235,11 @@ def _propose(policies: PolicySet, situation: Situation) -> Proposal:
     plan = _seal(head, weigh(order(hashed), world, spec), known, ends)
     if not asks:
         return Proposal(plan, plan, desired)
-    mild = without_consent(change for change in hashed if change.group not in waiting)
+    mild = unattended_changes(change for change in hashed if change.group not in waiting)
     return Proposal(plan, _seal(head, weigh(order(mild), world, spec), known, ends), desired)
 
 
-def world_of(situation: Situation) -> World:
+def world_of(situation: PlanInputs) -> World:
     """What the changes of the site are weighed in."""
     return World(
         situation.clusters,
@@ -253,7 +253,7 @@ def world_of(situation: Situation) -> World:
 
 
 def _approved(
-    changes: tuple[Change, ...], situation: Situation, world: World
+    changes: tuple[Change, ...], situation: PlanInputs, world: World
 ) -> tuple[tuple[Change, ...], tuple[Approved, ...], tuple[Diagnostic, ...]]:
     """The changes with the approvals that cover them, as far as those allow the loss."""
     covered = approve(changes, situation.approvals)
@@ -264,7 +264,7 @@ def _approved(
 
 
 def _believed(
-    changes: tuple[Change, ...], policies: PolicySet, situation: Situation, desired: DesiredState
+    changes: tuple[Change, ...], policies: PolicySet, situation: PlanInputs, desired: DesiredState
 ) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
     """The changes, without stopping what a lost or half-copied policy folder seems to stop; unless somebody who broke
     the glass says that it is so."""
@@ -292,7 +292,7 @@ def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
     )
 
 
-def desire(policies: PolicySet, situation: Situation) -> DesiredState:
+def desired_state(policies: PolicySet, situation: PlanInputs) -> DesiredState:
     """What should be: the members of every group, and its server."""
     ledger = lasting(situation.ledger, policies.sites)
     desired = resolve(policies, situation.site, Sight(situation.clusters, ledger, situation.today))
@@ -310,7 +310,7 @@ def with_steps(plan: Plan, steps: Sequence[Step]) -> Plan:
     return msgspec.structs.replace(plan, steps=tuple(steps), plan_hash=_hash(steps))
 
 
-def _seal(plan: Plan, weighed: Weighed, known: Known, ends: Ends) -> Plan:
+def _seal(plan: Plan, weighed: Rollout, known: Known, ends: Ends) -> Plan:
     """The plan with these parts as steps; the hash covers the steps' actions alone, so that a later plan can be
     compared. `ends` tells what each whole change leaves."""
     steps = tuple(_step(number, part, known, ends) for number, part in enumerate(weighed.parts, start=1))
@@ -330,7 +330,7 @@ def _hash(steps: Sequence[Step]) -> str:
     return hashlib.sha256(msgspec.json.encode([step.action for step in steps], order="sorted")).hexdigest()
 
 
-def _step(number: int, part: Part, known: Known, ends: Ends) -> Step:
+def _step(number: int, part: RolloutPart, known: Known, ends: Ends) -> Step:
     change = part.change
     remember = known.get((change.server, change.group), Remembrance())
     whole = part.whole and ends.get((change.server, change.group, change.verb), change.after) == change.after
@@ -371,7 +371,7 @@ def _sources(change: Change) -> set[object]:
     return {member.source for group in groups for member in group.members}
 
 
-def _in_working_hours(situation: Situation, changes: Sequence[Change]) -> list[Diagnostic]:
+def _in_working_hours(situation: PlanInputs, changes: Sequence[Change]) -> list[Diagnostic]:
     """First copies that would be made now, while people work."""
     if not working_hours(situation.now.astimezone(situation.zone)):
         return []
@@ -386,7 +386,7 @@ def _in_working_hours(situation: Situation, changes: Sequence[Change]) -> list[D
     return found
 
 
-def check_all(policies: PolicySet, situation: Situation, desired: DesiredState) -> tuple[Check, ...]:
+def check_all(policies: PolicySet, situation: PlanInputs, desired: DesiredState) -> tuple[Check, ...]:
     """Every prerequisite of what is desired."""
     for placed in policies.sites:
         if placed.document.metadata.name == situation.site:
@@ -397,7 +397,7 @@ def check_all(policies: PolicySet, situation: Situation, desired: DesiredState) 
     return ()
 
 
-def _unmet(policies: PolicySet, situation: Situation, desired: DesiredState) -> list[Diagnostic]:
+def _unmet(policies: PolicySet, situation: PlanInputs, desired: DesiredState) -> list[Diagnostic]:
     """The prerequisites that fail; and in one line how many could not be checked."""
     for placed in policies.sites:
         if placed.document.metadata.name == situation.site:

@@ -7,18 +7,18 @@ from datetime import tzinfo
 
 import msgspec
 
-from reconciler.plan import MachineCoverage, Standing
+from reconciler.plan import CoverageState, MachineCoverage
 from reconciler.report.escape import safe
 from reconciler.report.words import Paint, Tone, called_apart, count, moment, table
 
-_TONES: dict[Standing, Tone] = {
-    Standing.PROTECTED: "good",
-    Standing.EXCLUDED: "quiet",
-    Standing.PENDING: "change",
-    Standing.LATE: "bad",
-    Standing.DAMAGED: "bad",
-    Standing.UNSEEN: "bad",
-    Standing.UNPROTECTED: "bad",
+_TONES: dict[CoverageState, Tone] = {
+    CoverageState.PROTECTED: "good",
+    CoverageState.EXCLUDED: "quiet",
+    CoverageState.PENDING: "change",
+    CoverageState.LATE: "bad",
+    CoverageState.DAMAGED: "bad",
+    CoverageState.UNSEEN: "bad",
+    CoverageState.UNPROTECTED: "bad",
 }
 
 
@@ -47,14 +47,14 @@ def coverage_text(
     machines: Sequence[MachineCoverage], zone: tzinfo, paint: Paint, *, every: bool, catalog_seen: bool
 ) -> str:
     """The sums, then the machines that are not simply protected; with `every` all of them."""
-    counts = {standing: sum(row.standing is standing for row in machines) for standing in Standing}
+    counts = {standing: sum(row.standing is standing for row in machines) for standing in CoverageState}
     lines = [
         f"{count(len(machines), 'machine')}: "
         + ", ".join(paint(f"{number} {standing}", _TONES[standing]) for standing, number in counts.items())
     ]
     if not catalog_seen:
         lines.append("What the servers hold was not looked at: every machine of a group counts as pending.")
-    shown = [row for row in machines if every or row.standing is not Standing.PROTECTED]
+    shown = [row for row in machines if every or row.standing is not CoverageState.PROTECTED]
     names = called_apart((row.source, row.name) for row in machines)
     if shown:
         rows = [
@@ -68,7 +68,7 @@ def coverage_text(
                 row.why or "-",
             )
             for row in sorted(
-                shown, key=lambda row: (-list(Standing).index(row.standing), row.source.cluster, row.name)
+                shown, key=lambda row: (-list(CoverageState).index(row.standing), row.source.cluster, row.name)
             )
         ]
         lines += ["", *table(("standing", "machine", "cluster", "level", "group", "newest point", "why"), rows, paint)]

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from reconciler.errors import Diagnostic
 from reconciler.model import DataSource, JobKind, PoolVolume, ReplicaState, format_size
-from reconciler.plan import MachineCoverage, Standing
+from reconciler.plan import CoverageState, MachineCoverage
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import KINDS
@@ -21,14 +21,14 @@ _REPLICA = {
     ReplicaState.VALID: "valid",
     ReplicaState.INCONSISTENT: "inconsistent",
 }
-_TONES: dict[Standing, Tone] = {
-    Standing.PROTECTED: "good",
-    Standing.EXCLUDED: "quiet",
-    Standing.PENDING: "change",
-    Standing.LATE: "bad",
-    Standing.DAMAGED: "bad",
-    Standing.UNSEEN: "bad",
-    Standing.UNPROTECTED: "bad",
+_TONES: dict[CoverageState, Tone] = {
+    CoverageState.PROTECTED: "good",
+    CoverageState.EXCLUDED: "quiet",
+    CoverageState.PENDING: "change",
+    CoverageState.LATE: "bad",
+    CoverageState.DAMAGED: "bad",
+    CoverageState.UNSEEN: "bad",
+    CoverageState.UNPROTECTED: "bad",
 }
 
 
@@ -114,7 +114,7 @@ def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
     ]
     lines = table(("MACHINE", "STANDING", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
     standings = [row.standing for row in status.machines]
-    parts = [paint(f"{standings.count(each)} {each}", _TONES[each]) for each in Standing]
+    parts = [paint(f"{standings.count(each)} {each}", _TONES[each]) for each in CoverageState]
     return [*lines, f"{count(len(standings), 'machine')}: " + ", ".join(parts)]
 
 

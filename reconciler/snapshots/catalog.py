@@ -24,7 +24,7 @@ from reconciler.snapshots.sharing import Shared
 SORT = Sort("Catalog", "1.0", "catalog snapshot", unreadable="RCL2022", wrong="RCL2023")
 
 
-class HeldThen(msgspec.Struct, frozen=True):
+class ExportedCatalog(msgspec.Struct, frozen=True):
     """What the servers of `site` held, by name, and what its state said of it: the ledger, when its groups were last
     seen as we left them, and the Site as it was last applied (None: nothing was)."""
 
@@ -71,7 +71,7 @@ class _Server(msgspec.Struct):
         return msgspec.structs.replace(self.head, **parts)
 
 
-def catalog_parts(held: HeldThen, *, lines: bool) -> Iterator[bytes]:
+def catalog_parts(held: ExportedCatalog, *, lines: bool) -> Iterator[bytes]:
     """The bytes of the file, in parts."""
     servers = [held.catalogs[name] for name in sorted(held.catalogs)]
     if not lines:
@@ -101,23 +101,23 @@ def catalog_parts(held: HeldThen, *, lines: bool) -> Iterator[bytes]:
         yield line(CatalogLine(site_document=held.site_document))
 
 
-def write_catalog(path: Path, held: HeldThen) -> None:
+def write_catalog(path: Path, held: ExportedCatalog) -> None:
     """Writes the file, whole or not at all."""
     files.write_parts(path, catalog_parts(held, lines=as_lines(path)))
 
 
-def read_catalog(path: Path) -> HeldThen:
+def read_catalog(path: Path) -> ExportedCatalog:
     """What a file holds. Raises `Unreachable` where it is not there, `Refused` where it is none, or not all of
     one."""
     with SnapshotFile(path, SORT) as file:
         if file.header is None:
             found = file.document(CatalogDocument)
             catalogs = {each.server: each for each in found.servers}
-            return HeldThen(found.site, catalogs, found.ledger, found.sightings, found.site_document)
+            return ExportedCatalog(found.site, catalogs, found.ledger, found.sightings, found.site_document)
         return _of_lines(file, file.header.site)
 
 
-def _of_lines(file: SnapshotFile, site: str) -> HeldThen:
+def _of_lines(file: SnapshotFile, site: str) -> ExportedCatalog:
     servers: dict[str, _Server] = {}
     here: _Server | None = None
     ledger: list[LedgerEntry] = []
@@ -145,4 +145,4 @@ def _of_lines(file: SnapshotFile, site: str) -> HeldThen:
             elif not (file.newer and each == CatalogLine()):
                 raise file.refused("has a line that is no part of a catalog, or out of its place")
     catalogs = {name: server.whole for name, server in servers.items()}
-    return HeldThen(site, catalogs, tuple(ledger), tuple(sightings), document)
+    return ExportedCatalog(site, catalogs, tuple(ledger), tuple(sightings), document)

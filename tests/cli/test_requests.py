@@ -19,7 +19,7 @@ import pytest
 import reconciler.cli.actions.recover  # noqa: F401 - before a test patches what it takes from elsewhere
 from reconciler.control import lease_admin
 from reconciler.control.jobs.dispatch import run_jobs
-from reconciler.control.jobs.recovery import Wish, prepare
+from reconciler.control.jobs.recovery import RecoveryRequest, prepare
 from reconciler.control.jobs.requests import ask, serve
 from reconciler.control.observe import observe
 from reconciler.control.policy_folder import read_good
@@ -176,7 +176,7 @@ def asking(shop: Shop) -> Iterator[tuple[Site, Job]]:
     """Somebody who has agreed to a recovery of `one`, as it was shown."""
     site = open_site(shop.root, choose_site(read_good(shop.root).policies, None), RehearsedClock(NOW))
     try:
-        yield site, prepare(site, observe(site), Wish("one")).job
+        yield site, prepare(site, observe(site), RecoveryRequest("one")).job
     finally:
         site.close()
 

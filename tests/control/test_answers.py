@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.control.applying.apply import Mandate, apply, begin, end
+from reconciler.control.applying.apply import Authority, apply, begin, end
 from reconciler.control.applying.resume import unfinished
 from reconciler.control.applying.settle_interrupted import settle
 from reconciler.control.lease import holding
@@ -74,7 +74,9 @@ def test_a_step_that_was_not_done_is_looked_at_before_it_is_sent_again(desk: Des
         left = unfinished(desk.site, None).left
         assert len(left.steps) == 1
         assert calls.count("sent") == 1
-        assert [each.state for each in apply(desk.site, left, held, Mandate("resume")).outcomes] == [OutcomeState.DONE]
+        assert [each.state for each in apply(desk.site, left, held, Authority("resume")).outcomes] == [
+            OutcomeState.DONE
+        ]
     assert calls.count("sent") == 2
     second = [place for place, call in enumerate(calls) if call == "sent"][1]
     assert calls[second - 1] == "looked"
@@ -87,7 +89,7 @@ def test_what_a_person_applied_is_found_however_often_the_loop_tried_since(desk:
         assert desk.apply(held) == [OutcomeState.UNKNOWN]
         asked = unfinished(desk.site, None)
         for _ in range(300):
-            end(desk.site, begin(desk.site, None, held, Mandate("run", "by itself")), "partial")
+            end(desk.site, begin(desk.site, None, held, Authority("run", "by itself")), "partial")
     assert unfinished(desk.site, None) == asked
     assert unfinished(desk.site, asked.run.id) == asked
 
@@ -104,7 +106,7 @@ def test_an_answer_lost_by_a_process_that_died_is_looked_up_by_the_next(desk: De
     desk.server.behaviour.lose_answers = 1
     with holding(desk.site) as held:
         with pytest.raises(KeyboardInterrupt):
-            apply(desk.site, plan, held, Mandate("apply"))
+            apply(desk.site, plan, held, Authority("apply"))
         desk.site.memory.journal.finished = real  # type: ignore[method-assign]
         assert calls.count("sent") == 1
         (run,) = settle(desk.site)

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from reconciler.control.applying.apply import Mandate, apply, begin
+from reconciler.control.applying.apply import Authority, apply, begin
 from reconciler.control.applying.ledger_update import refresh_ledger
 from reconciler.control.applying.settle_interrupted import settle
 from reconciler.control.approving.budget_gate import spent_today
 from reconciler.control.error_boundary import Bounds
 from reconciler.control.jobs.dispatch import jobs_due, poll, run_jobs, start
-from reconciler.control.lease import Holding, holding
+from reconciler.control.lease import HeldLease, holding
 from reconciler.control.loop.tick import tick
 from reconciler.control.observe import observe_whole
 from reconciler.control.planning.propose import check_state, propose
@@ -64,9 +64,9 @@ class Desk:
     def plan(self) -> int:
         return len(propose(self.site, self.policies().policies, observe_whole(self.site)).plan.steps)
 
-    def apply(self, held: Holding) -> list[OutcomeState]:
+    def apply(self, held: HeldLease) -> list[OutcomeState]:
         proposal = propose(self.site, self.policies().policies, observe_whole(self.site))
-        return [each.state for each in apply(self.site, proposal.plan, held, Mandate("apply")).outcomes]
+        return [each.state for each in apply(self.site, proposal.plan, held, Authority("apply")).outcomes]
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_what_a_server_makes_of_a_value_is_told_at_once_and_not_planned_for_ever
     desk.server.behaviour.rounds = weeks
     with holding(desk.site) as held:
         proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
-        applied = apply(desk.site, proposal.plan, held, Mandate("apply"))
+        applied = apply(desk.site, proposal.plan, held, Authority("apply"))
     (outcome,) = applied.unheld
     assert outcome.code == "RCL3048"
     assert "shortTerm.retention was applied as 5d, and is shown as 7d" in outcome.reason
@@ -129,7 +129,7 @@ def test_a_stale_object_keeps_the_whole_plan_from_being_begun(desk: Desk) -> Non
         first_use(desk.site.engines["mabs-01"], desk.site.memory.lineage())
         desk.site.engines["mabs-01"].apply(CreateGroup("mabs-01", mine), held.fence)
         with pytest.raises(Refused) as refused:
-            apply(desk.site, plan, held, Mandate("apply"))
+            apply(desk.site, plan, held, Authority("apply"))
     assert (refused.value.exit_code, refused.value.diagnostic.code) == (6, "RCL3010")
     assert "displayName is Made by hand, the plan would make it silver" in refused.value.diagnostic.message
     assert [each.group.name for each in desk.site.engines["mabs-01"].observe().groups] == ["silver"]
@@ -139,7 +139,7 @@ def test_a_stale_object_keeps_the_whole_plan_from_being_begun(desk: Desk) -> Non
 def test_a_run_is_on_record_from_its_commit_to_what_the_server_showed(desk: Desk) -> None:
     with holding(desk.site) as held:
         plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
-        apply(desk.site, plan, held, Mandate("apply", "--yes", commit="c0ffee"))
+        apply(desk.site, plan, held, Authority("apply", "--yes", commit="c0ffee"))
     run, first, step, ended = desk.site.memory.evidence.records()
     assert [each.kind for each in (run, first, step, ended)] == ["run", "state", "step", "runEnded"]
     assert first.body["what"] == "firstUse"
@@ -165,7 +165,7 @@ def test_what_a_server_cannot_show_is_compared_with_what_was_applied(desk: Desk)
 def test_a_run_that_died_is_settled_by_what_the_server_shows(desk: Desk, applied: bool) -> None:
     with holding(desk.site) as held:
         proposal = propose(desk.site, desk.policies().policies, observe_whole(desk.site))
-        run = begin(desk.site, proposal.plan, held, Mandate("apply"))
+        run = begin(desk.site, proposal.plan, held, Authority("apply"))
         (step,) = proposal.plan.steps
         desk.site.memory.journal.started(run, step.id, desk.clock.now())
         if applied:
@@ -286,14 +286,14 @@ def test_a_step_that_waits_for_a_yes_is_not_done_and_none_that_builds_on_it(desk
         plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
         releases, gains = plan.steps
         assert (releases.change.group, gains.change.group) == ("gold", "silver")
-        asked = Mandate("apply", withheld=frozenset({releases.id}))
+        asked = Authority("apply", withheld=frozenset({releases.id}))
         kept = apply(desk.site, plan, held, asked)
         assert kept.outcomes == ()
         assert [each.because for each in kept.waiting] == [
             "it waits for somebody's yes",
             f"step {releases.id} comes first, and was not done",
         ]
-        assert [each.state for each in apply(desk.site, plan, held, Mandate("apply")).outcomes] == [
+        assert [each.state for each in apply(desk.site, plan, held, Authority("apply")).outcomes] == [
             OutcomeState.DONE,
             OutcomeState.DONE,
         ]
@@ -305,7 +305,7 @@ def test_a_run_over_midnight_spends_of_each_day_what_it_did_on_it(desk: Desk) ->
     desk.clock.at = desk.clock.at.replace(hour=23, minute=50)
     with holding(desk.site) as held:
         plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
-        run = begin(desk.site, plan, held, Mandate("apply"))
+        run = begin(desk.site, plan, held, Authority("apply"))
         for step in plan.steps:
             desk.site.memory.journal.started(run, step.id, desk.clock.now())
             desk.site.memory.journal.finished(run, Outcome(step.id, OutcomeState.DONE, desk.clock.now(), "ref"))

@@ -29,10 +29,10 @@ from reconciler.control.evidence.record import (
     recorded,
 )
 from reconciler.control.jobs.dispatch import jobs_due, poll, run_jobs, start
-from reconciler.control.jobs.recovery import Wish, prepare, recover
-from reconciler.control.lease import Holding, holding
+from reconciler.control.jobs.recovery import RecoveryRequest, prepare, recover
+from reconciler.control.lease import HeldLease, holding
 from reconciler.control.observe import observe_whole
-from reconciler.control.planning.propose import PlanWish, propose
+from reconciler.control.planning.propose import PlanRequest, propose
 from reconciler.control.site import Site, actor
 from reconciler.control.status import names_of
 from reconciler.engines.embedded import open_engine
@@ -92,12 +92,12 @@ class Life(Desk):
         )
         path.write_text(head + (body if names else ""), encoding="utf-8")
 
-    def act(self, held: Holding, approvals: tuple[Approved, ...] = (), glass: str = "") -> Run:
+    def act(self, held: HeldLease, approvals: tuple[Approved, ...] = (), glass: str = "") -> Run:
         """Plans and does everything, by hand: what is shown here is the calls, not apply."""
         self.runs += 1
         site, seen = self.site, observe_whole(self.site)
         policies = self.policies().policies
-        plan = propose(site, policies, seen, PlanWish(glass=True)).plan  # the last group goes too
+        plan = propose(site, policies, seen, PlanRequest(glass=True)).plan  # the last group goes too
         run = Run(f"run-{self.runs}", "apply", "ann", "vault", site.now(), 1, commit=f"c0ffee{self.runs}", glass=glass)
         record_run(site, run, plan.plan_hash, "terminal")
         if glass:
@@ -118,7 +118,7 @@ class Life(Desk):
         record_end(site, run.id, "done", len(plan.steps), 0)
         return run
 
-    def live(self, held: Holding, hours: int) -> None:
+    def live(self, held: HeldLease, hours: int) -> None:
         for _ in range(hours):
             self.clock.forward(HOUR)
             while jobs := jobs_due(self.site, observe_whole(self.site), Bounds(self.site.folder), prune=True):
@@ -298,7 +298,7 @@ def test_points_recoveries_and_checks_are_told(life: Life, tmp_path: Path) -> No
             assert datetime.fromisoformat(record.body["time"]) == point.time
             assert (record.body["group"], record.body["kind"]) == ("gold", "initialReplica")
             assert record.body["name"] == point.machine_name
-        prepared = prepare(life.site, seen, Wish("one", folder=str(tmp_path / "out")))
+        prepared = prepare(life.site, seen, RecoveryRequest("one", folder=str(tmp_path / "out")))
         assert recover(life.site, prepared, "r9", lambda record: None).status.state is JobState.SUCCEEDED
         told, ended = life.records()[-2:]
         assert (told.kind, told.run, told.body["state"]) == (EvidenceKind.RECOVERY, "r9", "succeeded")
@@ -318,7 +318,7 @@ def test_a_recovery_that_failed_is_told_too(life: Life) -> None:
     with holding(life.site) as held:
         life.act(held)
         life.live(held, 1)
-        prepared = prepare(life.site, observe_whole(life.site), Wish("one"))
+        prepared = prepare(life.site, observe_whole(life.site), RecoveryRequest("one"))
         life.cluster.role(1, power="running")
         assert recover(life.site, prepared, "r9", lambda record: None).status.state is JobState.FAILED
     (told,) = (each for each in life.records() if each.kind is EvidenceKind.RECOVERY)

@@ -21,11 +21,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from reconciler.control.applying.apply import Mandate, apply
+from reconciler.control.applying.apply import Authority, apply
 from reconciler.control.applying.ledger_update import refresh_ledger
 from reconciler.control.lease import holding
 from reconciler.control.observe import observe_whole
-from reconciler.control.planning.propose import PlanWish, propose
+from reconciler.control.planning.propose import PlanRequest, propose
 from reconciler.control.site import Site
 from reconciler.engines import EngineSetup
 from reconciler.engines.embedded import EmbeddedEngine
@@ -115,7 +115,7 @@ class Theatre:
         )
 
     def propose(self, site: Site, policies: PolicySet) -> Proposal:
-        return propose(site, policies, observe_whole(site), PlanWish(glass=True))
+        return propose(site, policies, observe_whole(site), PlanRequest(glass=True))
 
     def apply(self, site: Site, policies: PolicySet) -> Proposal:
         """One apply, with everybody's consent."""
@@ -123,7 +123,7 @@ class Theatre:
             self.token = held.fence.token
             proposal = self.propose(site, policies)
             refresh_ledger(site, proposal)
-            applied = apply(site, proposal.plan, held, Mandate("apply"))
+            applied = apply(site, proposal.plan, held, Authority("apply"))
         assert not applied.failed, [each.reason for each in applied.failed]
         return proposal
 

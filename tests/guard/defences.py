@@ -255,12 +255,12 @@ WHOLE_LINES = put(signers, "keys", lambda said: {line.split()[0]: line for line 
 
 
 def _older_is_unknown(stack: ExitStack) -> None:
-    real = rules.Court
+    real = rules.ApprovalRules
 
     def court(*words: Any, **named: Any) -> Any:
         return real(*words, **named | {"older": frozenset()})
 
-    stack.enter_context(patch.object(comparing, "Court", court))
+    stack.enter_context(patch.object(comparing, "ApprovalRules", court))
 
 
 def _judging(older: Any) -> tuple[str, ...]:
@@ -298,13 +298,13 @@ def _each_by_itself(stack: ExitStack) -> None:
 
 
 def _never_over(stack: ExitStack) -> None:
-    real = rules.Court
+    real = rules.ApprovalRules
 
     def court(*words: Any, **named: Any) -> Any:
         made = real(*words, **named)
         return msgspec.structs.replace(made, today=made.today.replace(year=2000))
 
-    stack.enter_context(patch.object(valid_approvals, "Court", court))
+    stack.enter_context(patch.object(valid_approvals, "ApprovalRules", court))
 
 
 USES_BY_ID = both(_unused, UNBROUGHT)

@@ -115,7 +115,7 @@ def test_a_server_that_a_person_took_out_is_in_no_plan(shop: Shop, monkeypatch: 
     ignores(site)
     site.commit("one server", author=MALLORY)
     answers = iter([True, False])
-    monkeypatch.setattr(apply, "somebody_there", lambda: True)
+    monkeypatch.setattr(apply, "is_interactive", lambda: True)
     monkeypatch.setattr(apply, "ask", lambda question: next(answers))
     assert site("apply", *T[1]).code == 5
     monkeypatch.undo()

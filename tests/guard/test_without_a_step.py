@@ -150,7 +150,7 @@ def test_where_nobody_approves_a_person_in_a_terminal_does(shop: Shop, monkeypat
     assert site("apply", "--yes", *T2).code == 5
     assert document_of(site) == before
     asked: list[str] = []
-    monkeypatch.setattr(apply, "somebody_there", lambda: True)
+    monkeypatch.setattr(apply, "is_interactive", lambda: True)
 
     def yes(question: str) -> bool:
         asked.append(question)

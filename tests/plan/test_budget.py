@@ -23,8 +23,8 @@ from reconciler.model import (
 )
 from reconciler.model.documents import BudgetPerDay, Budgets
 from reconciler.parse import read_policies
-from reconciler.plan.difference.dependencies import gained, lost
-from reconciler.plan.rollout.budgets import Allowance, cost, fits, limits, with_replica
+from reconciler.plan.difference.dependencies import members_added, members_removed
+from reconciler.plan.rollout.budgets import Allowance, cost, limits, why_blocked, with_replica
 from reconciler.plan.rollout.waves import Spread, spread
 from tests.budgets import BERLIN, SERVER, Site, allowance, source
 from tests.fakes import group
@@ -132,15 +132,15 @@ LIMITED = Budgets(BudgetPerDay(Size(2 * 10**12), 20, 50), "20%")
     ],
 )
 def test_what_fits(spent: Cost, takes: Cost, said: str) -> None:
-    assert fits(takes, Allowance(LIMITED, (), BERLIN, NOW, spent, 40)) == said
+    assert why_blocked(takes, Allowance(LIMITED, (), BERLIN, NOW, spent, 40)) == said
 
 
 def test_nothing_fits_outside_the_windows() -> None:
     windows = (allow("08:00", "12:00"), deny(dates=(date(2026, 3, 11),)))
     closed = Allowance(None, windows, BERLIN, NOW)
-    assert fits(Cost(), closed) == "no change window is open now; it opens at 2026-03-12 08:00"
-    assert fits(Cost(), Allowance(None, windows, BERLIN, NOW - timedelta(hours=2))) == ""
-    assert fits(Cost(), Allowance(None, (deny(),), BERLIN, NOW)) == "no change window is open now"
+    assert why_blocked(Cost(), closed) == "no change window is open now; it opens at 2026-03-12 08:00"
+    assert why_blocked(Cost(), Allowance(None, windows, BERLIN, NOW - timedelta(hours=2))) == ""
+    assert why_blocked(Cost(), Allowance(None, (deny(),), BERLIN, NOW)) == "no change window is open now"
 
 
 # --- How it is cut -----------------------------------------------------------------------------------------------
@@ -270,7 +270,9 @@ def test_a_part_waits_only_for_the_budget_that_it_takes_of() -> None:
     before = group("b", *map(source, range(5)))
     wanted = [group("b", source(0), source(90)), group("c", *map(source, range(10, 20)))]
     done = planned(Site([before], wanted), Budgets(BudgetPerDay(new_members=2), "20%"))
-    assert [(wave, len(lost(part)), len(gained(part))) for wave, part in done.parts if part.group == "b"] == [
+    assert [
+        (wave, len(members_removed(part)), len(members_added(part))) for wave, part in done.parts if part.group == "b"
+    ] == [
         (1, 1, 0),
         (2, 1, 0),
         (3, 1, 0),
@@ -286,8 +288,8 @@ def test_a_machine_that_moves_does_not_wait_for_new_ones() -> None:
     site.sizes = {source(number): 100 for number in range(40)}
     done = planned(site, Budgets(BudgetPerDay(new_members=9, initial_replication=Size(900)), "20%"))
     moves = [source(number) for number in range(51, 55)]
-    left = {each: wave for wave, part in done.parts for each in lost(part)}
-    taken = {each: wave for wave, part in done.parts for each in gained(part)}
+    left = {each: wave for wave, part in done.parts for each in members_removed(part)}
+    taken = {each: wave for wave, part in done.parts for each in members_added(part)}
     assert [left[each] for each in moves] == [1, 2, 3, 4]
     assert [taken[each] for each in moves] == [1, 2, 3, 4]
 

@@ -26,8 +26,8 @@ from reconciler.model import (
     Unseen,
     VirtualDisk,
 )
-from reconciler.plan import AT_RISK, DesiredGroup, DesiredState, Seen, Standing, coverage
-from reconciler.plan.desired.state import Excused
+from reconciler.plan import AT_RISK, CoverageInputs, CoverageState, DesiredGroup, DesiredState, coverage
+from reconciler.plan.desired.state import ExcludedMachine
 from tests.fakes import NOON, group, machine_id
 from tests.worlds import Nowhere, machine
 
@@ -47,25 +47,25 @@ class Case(msgspec.Struct, frozen=True):
     refused: bool = False
 
 
-def standing_by_definition(case: Case, *, server: bool, cluster: bool) -> Standing:
+def standing_by_definition(case: Case, *, server: bool, cluster: bool) -> CoverageState:
     """Settled: protected, excluded, pending, late, damaged, unseen, unprotected, in words for one machine."""
     member = case.role in ("applied", "wanted")
     readable = cluster and case.shown == "read"
     if not member:
         if not readable:
-            return Standing.UNSEEN
-        return Standing.EXCLUDED if case.role == "excluded" else Standing.UNPROTECTED
+            return CoverageState.UNSEEN
+        return CoverageState.EXCLUDED if case.role == "excluded" else CoverageState.UNPROTECTED
     if not readable or not server:
-        return Standing.UNSEEN
+        return CoverageState.UNSEEN
     if case.state is ReplicaState.INCONSISTENT or (case.damaged and case.state is not None):
-        return Standing.DAMAGED
+        return CoverageState.DAMAGED
     come = [age for age in case.ages if age >= 0]
     if come and min(come) > 2:
-        return Standing.LATE
+        return CoverageState.LATE
     if case.ages and not come:
-        return Standing.LATE
+        return CoverageState.LATE
     never_valid = case.state in (None, ReplicaState.PENDING) or not come
-    return Standing.PENDING if never_valid or case.role == "wanted" else Standing.PROTECTED
+    return CoverageState.PENDING if never_valid or case.role == "wanted" else CoverageState.PROTECTED
 
 
 cases = st.builds(
@@ -79,7 +79,7 @@ cases = st.builds(
 )
 
 
-def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> Seen:
+def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> CoverageInputs:
     there, unseen, points, replicas, findings = [], [], [], [], []
     sources = {number: DataSource(CLUSTER, machine_id(number)) for number in range(1, len(made) + 1)}
     for number, case in enumerate(made, start=1):
@@ -106,7 +106,7 @@ def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> S
     wish = group("gold", *members["applied"], *members["wanted"], short_term=TERM)
     excused = {
         role: tuple(
-            Excused(sources[n], role, "rebuilt nightly", "team", date(2026, 1, 31))
+            ExcludedMachine(sources[n], role, "rebuilt nightly", "team", date(2026, 1, 31))
             for n, case in enumerate(made, 1)
             if case.role == role and case.shown == "read" and cluster
         )
@@ -119,7 +119,7 @@ def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> S
         SERVER, NOON, ServerFacts("test"), (applied,), tuple(replicas), tuple(points), findings=tuple(findings)
     )
     snapshot = ClusterSnapshot(name=CLUSTER, taken_at=NOON, machines=tuple(there), unseen=tuple(unseen))
-    return Seen(NOON, {CLUSTER: snapshot} if cluster else {}, {SERVER: catalog} if server else {}, desired)
+    return CoverageInputs(NOON, {CLUSTER: snapshot} if cluster else {}, {SERVER: catalog} if server else {}, desired)
 
 
 @settings(max_examples=400)
@@ -138,32 +138,32 @@ def test_every_machine_is_in_exactly_one_state_and_the_states_add_up(
         assert (row is not None) == known
         if row is not None:
             assert row.standing is standing_by_definition(case, server=server, cluster=cluster), (case, row)
-            assert row.why or row.standing is Standing.PROTECTED
+            assert row.why or row.standing is CoverageState.PROTECTED
     assert not by_id
-    assert sum(sum(row.standing is each for row in rows) for each in Standing) == len(rows)
+    assert sum(sum(row.standing is each for row in rows) for each in CoverageState) == len(rows)
 
 
 @pytest.mark.parametrize(
     ("case", "standing", "why"),
     [
-        (Case(), Standing.PROTECTED, ""),
-        (Case(refused=True), Standing.PROTECTED, "refused: "),
-        (Case(ages=(3,), refused=True), Standing.LATE, "late: the newest point is 3 h 0 min old; refused: "),
-        (Case(ages=(-9, 5)), Standing.LATE, "late: the newest point is 5 h 0 min old"),
-        (Case(ages=(-9,)), Standing.LATE, "late: all of its points lie in the future"),
-        (Case(role="wanted", state=None, ages=()), Standing.PENDING, "not applied yet"),
-        (Case(state=ReplicaState.PENDING, ages=()), Standing.PENDING, "initial replica pending"),
-        (Case(state=ReplicaState.INCONSISTENT), Standing.DAMAGED, "inconsistent: a consistency check is needed"),
-        (Case(damaged=True), Standing.DAMAGED, "2 blocks are lost"),
-        (Case(shown="unreadable"), Standing.UNSEEN, "cannot be read: not JSON"),
-        (Case(shown="unreadable", role="nothing"), Standing.UNSEEN, "cannot be read: not JSON"),
-        (Case(shown="absent"), Standing.UNSEEN, "hci-01 does not show it"),
-        (Case(role="excluded"), Standing.EXCLUDED, "excluded: rebuilt nightly"),
-        (Case(role="lapsed"), Standing.UNPROTECTED, "its exclusion lapsed ended on 2026-01-31"),
-        (Case(role="nothing"), Standing.UNPROTECTED, "no group and no exclusion matches it"),
+        (Case(), CoverageState.PROTECTED, ""),
+        (Case(refused=True), CoverageState.PROTECTED, "refused: "),
+        (Case(ages=(3,), refused=True), CoverageState.LATE, "late: the newest point is 3 h 0 min old; refused: "),
+        (Case(ages=(-9, 5)), CoverageState.LATE, "late: the newest point is 5 h 0 min old"),
+        (Case(ages=(-9,)), CoverageState.LATE, "late: all of its points lie in the future"),
+        (Case(role="wanted", state=None, ages=()), CoverageState.PENDING, "not applied yet"),
+        (Case(state=ReplicaState.PENDING, ages=()), CoverageState.PENDING, "initial replica pending"),
+        (Case(state=ReplicaState.INCONSISTENT), CoverageState.DAMAGED, "inconsistent: a consistency check is needed"),
+        (Case(damaged=True), CoverageState.DAMAGED, "2 blocks are lost"),
+        (Case(shown="unreadable"), CoverageState.UNSEEN, "cannot be read: not JSON"),
+        (Case(shown="unreadable", role="nothing"), CoverageState.UNSEEN, "cannot be read: not JSON"),
+        (Case(shown="absent"), CoverageState.UNSEEN, "hci-01 does not show it"),
+        (Case(role="excluded"), CoverageState.EXCLUDED, "excluded: rebuilt nightly"),
+        (Case(role="lapsed"), CoverageState.UNPROTECTED, "its exclusion lapsed ended on 2026-01-31"),
+        (Case(role="nothing"), CoverageState.UNPROTECTED, "no group and no exclusion matches it"),
     ],
 )
-def test_each_state_says_why(case: Case, standing: Standing, why: str) -> None:
+def test_each_state_says_why(case: Case, standing: CoverageState, why: str) -> None:
     (row,) = coverage(seen_of([case]))
     assert row.standing is standing
     assert row.why.startswith(why)
@@ -177,13 +177,13 @@ def test_what_cannot_be_read_is_unseen() -> None:
 
 def test_offline_no_server_was_asked_and_members_are_pending() -> None:
     seen = msgspec.structs.replace(seen_of([Case(role="wanted")], server=False), asked=False)
-    assert [row.standing for row in coverage(seen)] == [Standing.PENDING]
+    assert [row.standing for row in coverage(seen)] == [CoverageState.PENDING]
 
 
 def test_a_point_of_the_future_is_counted_and_not_believed() -> None:
     (row,) = coverage(seen_of([Case(ages=(-9, -8, 1))]))
-    assert (row.standing, row.newest, row.ahead) == (Standing.PROTECTED, NOON - HOUR, 2)
+    assert (row.standing, row.newest, row.ahead) == (CoverageState.PROTECTED, NOON - HOUR, 2)
 
 
 def test_what_max_unprotected_counts() -> None:
-    assert {Standing.LATE, Standing.DAMAGED, Standing.UNSEEN, Standing.UNPROTECTED} == AT_RISK
+    assert {CoverageState.LATE, CoverageState.DAMAGED, CoverageState.UNSEEN, CoverageState.UNPROTECTED} == AT_RISK

@@ -30,7 +30,7 @@ from reconciler.model.documents import (
 )
 from reconciler.model.groups import Weekday
 from reconciler.model.units import ClockTime
-from reconciler.plan import Seen, Standing, coverage, desire
+from reconciler.plan import CoverageInputs, CoverageState, coverage, desired_state
 from reconciler.protocols import Fence
 from tests.fakes import machine_id
 from tests.worlds import NOW, Game, by_name, by_tier, cluster, document, machine, policies
@@ -236,13 +236,13 @@ def test_every_machine_stands_in_exactly_one_place() -> None:
     seen = cluster(A, B, C, iron)
     proposal = game.propose(wanted, seen)
     rows = coverage(
-        Seen(datetime(2026, 3, 10, tzinfo=UTC), {"hci-01": seen}, {"mabs-01": game.held()}, proposal.desired)
+        CoverageInputs(datetime(2026, 3, 10, tzinfo=UTC), {"hci-01": seen}, {"mabs-01": game.held()}, proposal.desired)
     )
     assert {row.name: row.standing for row in rows} == {
-        "vm-a": Standing.PENDING,
-        "vm-b": Standing.EXCLUDED,
-        "vm-c": Standing.UNPROTECTED,
-        "vm-z": Standing.UNPROTECTED,
+        "vm-a": CoverageState.PENDING,
+        "vm-b": CoverageState.EXCLUDED,
+        "vm-c": CoverageState.UNPROTECTED,
+        "vm-z": CoverageState.UNPROTECTED,
     }
     assert next(row for row in rows if row.name == "vm-a").why == "not applied yet"
     assert all(row.source == DataSource("hci-01", row.source.machine) for row in rows)
@@ -255,16 +255,16 @@ def test_both_levels_of_one_machine_are_different_data() -> None:
     seen = cluster(machine(1, "one"), machine(2, "two"))
     inside = msgspec.structs.replace(by_name("one"), level="guest", protect=ProtectedParts(volumes=("E:", "D:")))
     wanted = policies([document("hosts", by_name("one")), document("guests", inside)])
-    desired = desire(wanted, Game().situation(seen))
+    desired = desired_state(wanted, Game().situation(seen))
     assert not desired.findings
     sources = {each.group.name: [member.source for member in each.group.members] for each in desired.groups}
     assert [(source.level, source.protect) for source in sources["guests"]] == [(Level.GUEST, "volumes=D:,E:")]
-    rows = {row.name: row for row in coverage(Seen(NOW, {"hci-01": seen}, {}, desired, asked=False))}
-    assert rows["one"].standing is Standing.PENDING
+    rows = {row.name: row for row in coverage(CoverageInputs(NOW, {"hci-01": seen}, {}, desired, asked=False))}
+    assert rows["one"].standing is CoverageState.PENDING
     assert rows["one"].levels == (Level.GUEST, Level.HOST)
-    assert rows["two"].standing is Standing.UNPROTECTED
+    assert rows["two"].standing is CoverageState.UNPROTECTED
     twice = policies([document("a", inside), document("b", inside)])
-    assert [finding.code for finding in desire(twice, Game().situation(seen)).findings] == ["RCL3004"]
+    assert [finding.code for finding in desired_state(twice, Game().situation(seen)).findings] == ["RCL3004"]
 
 
 def test_a_guest_that_is_gone_stays_a_member() -> None:

@@ -24,7 +24,7 @@ from reconciler.model import (
     ReplicaState,
     Weekday,
 )
-from reconciler.plan.impact.expiry import Rule, ends, newest_first
+from reconciler.plan.impact.expiry import ExpiryRule, ends, newest_first
 from reconciler.plan.impact.impact import Past, impact, moved
 from reconciler.schedule import Range, point_slots, retain
 from tests.fakes import NOON, group
@@ -57,7 +57,7 @@ def test_a_point_is_gone_when_its_end_says_so(
     newer = [msgspec.structs.replace(each, id=f"new-{each.id}") for each in newer]
     expired = retain([*made, *newer], Range(age * HOUR, minimum), now).expire
     ordered = newest_first(made)
-    found = ends(ordered, Rule(age * HOUR, NOON, max(3, minimum)))
+    found = ends(ordered, ExpiryRule(age * HOUR, NOON, max(3, minimum)))
     told = {p.id for p, end in zip(ordered, found, strict=True) if _over(p, end.by_age, end.needs, now, new)}
     assert told == {each.id for each in expired if each in made}
 

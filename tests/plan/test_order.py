@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Change, DataSource, Direction, ProtectionGroup, Reason, Verb
-from reconciler.plan.difference.dependencies import gained, lost, names_freed, names_taken
+from reconciler.plan.difference.dependencies import members_added, members_removed, names_freed, names_taken
 from reconciler.plan.rollout.order import order
 from tests.fakes import group, machine_id
 
@@ -27,7 +27,7 @@ def change(before: ProtectionGroup | None, after: ProtectionGroup | None, direct
     named = after or before
     assert named is not None
     made = Change("mabs-01", named.name, verb, Reason.POLICY_CHANGED, Direction.NEUTRAL, before=before, after=after)
-    given_direction = direction or (Direction.WEAKENS if lost(made) else Direction.STRENGTHENS)
+    given_direction = direction or (Direction.WEAKENS if members_removed(made) else Direction.STRENGTHENS)
     return msgspec.structs.replace(made, direction=given_direction, ref="" if before is None else f"ref-{before.name}")
 
 
@@ -92,9 +92,9 @@ def test_no_machine_is_ever_in_two_groups(changes: list[Change], chance: object)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     assert order(shuffled) == ordered
     for place, each in enumerate(ordered):
-        wanted = gained(each) | names_taken(each)
+        wanted = members_added(each) | names_taken(each)
         for later in ordered[place + 1 :]:
-            assert not wanted & (lost(later) | names_freed(later))
+            assert not wanted & (members_removed(later) | names_freed(later))
 
 
 def test_what_strengthens_comes_first() -> None:

@@ -14,7 +14,7 @@ from reconciler.model import CatalogSnapshot, ClusterSnapshot, DataSource, DiskK
 from reconciler.model.cluster import Replication, ReplicationMode
 from reconciler.model.documents import MachineSelector, Placed, SiteDocument
 from reconciler.parse.validate import typed
-from reconciler.plan import desire
+from reconciler.plan import desired_state
 from reconciler.plan.globs import glob_within, globs_meet
 from reconciler.plan.selectors import Candidate, Population, matches, remembered, unmet
 from tests.fakes import machine_id
@@ -166,7 +166,7 @@ def _placed(
         capabilities=dict.fromkeys(servers, able),
         catalogs={name: CatalogSnapshot(name, NOW, situation.catalogs["mabs-01"].facts) for name in servers},
     )
-    found = desire(wanted, situation)
+    found = desired_state(wanted, situation)
     return {each.group.name: each.server for each in found.groups}, [finding.code for finding in found.findings]
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model import Change, Direction, FieldChange, Reason, Verb
-from reconciler.plan import Situation, desire
-from reconciler.plan.checks.vanished_policies import shrunk, without_removals
+from reconciler.plan import PlanInputs, desired_state
+from reconciler.plan.checks.vanished_policies import too_many_policies_missing, without_removals
 from reconciler.plan.difference.diff import Held, diff
 from tests.fakes import group
 from tests.worlds import Game, by_name, cluster, document, machine, policies
@@ -40,19 +40,19 @@ def names(count: int) -> set[str]:
     ],
 )
 def test_how_many_are_too_many(owned: int, left: int, too_many: bool) -> None:
-    assert shrunk(names(owned), names(left)) is too_many
-    with_new_ones = shrunk(names(owned), names(left) | {"new-1", "new-2"})
+    assert too_many_policies_missing(names(owned), names(left)) is too_many
+    with_new_ones = too_many_policies_missing(names(owned), names(left) | {"new-1", "new-2"})
     assert with_new_ones is (too_many and owned >= 5)  # few groups may all be replaced by others
 
 
 def test_the_site_says_from_how_many_groups_on_half_counts() -> None:
-    assert not shrunk(names(8), names(2), minimum_population=10)
-    assert shrunk(names(2), names(1), minimum_population=2)
+    assert not too_many_policies_missing(names(8), names(2), minimum_population=10)
+    assert too_many_policies_missing(names(2), names(1), minimum_population=2)
 
 
 def test_a_group_that_was_renamed_is_not_gone() -> None:
-    assert not shrunk(names(2), {"x", "y"}, formerly=names(2))
-    assert not shrunk(names(6), {"g-0", "g-1", "g-2", "x"}, formerly={"g-3"})
+    assert not too_many_policies_missing(names(2), {"x", "y"}, formerly=names(2))
+    assert not too_many_policies_missing(names(6), {"g-0", "g-1", "g-2", "x"}, formerly={"g-3"})
 
 
 def stop(name: str, *approved: str) -> Change:
@@ -91,9 +91,9 @@ def test_either_few_are_gone_or_none_is_stopped(owned: set[str], desired: set[st
         assert desired
         assert len(owned) < least or 2 * len(gone) < len(owned)
     assert bool(findings) == (bool(gone) and not kept)
-    if shrunk(owned, desired, minimum_population=least):
+    if too_many_policies_missing(owned, desired, minimum_population=least):
         for name in sorted(desired & owned):  # with one file fewer it is not believed either
-            assert shrunk(owned, desired - {name}, minimum_population=least)
+            assert too_many_policies_missing(owned, desired - {name}, minimum_population=least)
 
 
 # --- Every shape, through the steps of a plan ------------------------------------------------------------------------
@@ -111,8 +111,8 @@ DOCUMENTS = [document(f"g-{number}", by_name(f"vm-{number}")) for number in rang
 def test_files_that_are_gone(count: int, stopped: int, first: Callable[[list[object], int], list[object]]) -> None:
     game = Game()
     game.apply(game.propose(policies(DOCUMENTS), SEEN))
-    situation: Situation = game.situation(SEEN)
-    desired = desire(policies(first(DOCUMENTS, count)), situation)  # type: ignore[arg-type]
+    situation: PlanInputs = game.situation(SEEN)
+    desired = desired_state(policies(first(DOCUMENTS, count)), situation)  # type: ignore[arg-type]
     changes = diff(desired, Held(situation.catalogs, {}, tuple(situation.ledger), True)).changes
     assert len(changes) == 6 - count
     owned = {entry.group for entry in situation.ledger}

@@ -20,8 +20,8 @@ from reconciler.model import (
 )
 from reconciler.model.documents import BudgetPerDay, Budgets, ChangeWindow
 from reconciler.plan.difference.cuts import joined
-from reconciler.plan.difference.dependencies import gained, lost
-from reconciler.plan.rollout.budgets import NAMES, amounts, fits, limits
+from reconciler.plan.difference.dependencies import members_added, members_removed
+from reconciler.plan.rollout.budgets import NAMES, amounts, limits, why_blocked
 from reconciler.plan.rollout.order import order
 from reconciler.plan.rollout.waves import spread
 from reconciler.schedule.change_windows import next_open, open_now
@@ -100,12 +100,12 @@ def test_no_day_takes_more_than_it_may(site: Site, limited: Budgets, spent: Cost
 def _cannot_be_cut(part: Change, budget: int, site: Site) -> None:
     """Only one machine takes of the budget, or a setting that counts for all of them."""
     if budget in (0, 1):
-        paying = [each for each in gained(part) if budget == 0 or site.sizes[each]]
+        paying = [each for each in members_added(part) if budget == 0 or site.sizes[each]]
         held = {each.source for each in site.observe().replicas}
         assert len([each for each in paying if each not in held]) == 1
     elif budget == 3:
         settings_change = any(each.path != "members" and each.direction.needs_consent for each in part.fields)
-        assert settings_change or len(lost(part)) == 1
+        assert settings_change or len(members_removed(part)) == 1
 
 
 @proven
@@ -135,9 +135,9 @@ def test_a_machine_that_moves_is_taken_on_the_day_on_which_it_is_let_go_of(site:
     changes = site.changes()
     assume(len(changes) == len(site.difference()))
     done = spread(changes, allowance(site, limited), site.weigh)
-    left = {machine: wave for wave, part in done.parts for machine in lost(part)}
+    left = {machine: wave for wave, part in done.parts for machine in members_removed(part)}
     for wave, part in done.parts:
-        for machine in gained(part):
+        for machine in members_added(part):
             assert left.get(machine, wave) == wave
 
 
@@ -222,7 +222,7 @@ def live(site: Site, limited: Budgets, windows: tuple[ChangeWindow, ...] = ()) -
         assert done.waves[0].opens_at == site.clock.at
         for part in of(1, done.parts):
             takes = site.weigh(part)[0]
-            assert fits(takes, allowed) == ""
+            assert why_blocked(takes, allowed) == ""
             site.do(part)
             allowed = msgspec.structs.replace(allowed, spent=allowed.spent + takes)
         for machine in site.server.replicas:

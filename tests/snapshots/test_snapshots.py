@@ -29,7 +29,7 @@ from reconciler.model import (
     Sighting,
 )
 from reconciler.model.cluster import DiskKind, VirtualDisk
-from reconciler.snapshots import HeldThen, read_catalog, read_inventory, write_catalog, write_inventory
+from reconciler.snapshots import ExportedCatalog, read_catalog, read_inventory, write_catalog, write_inventory
 from tests.fakes import group
 from tests.worlds import NOW, cluster, machine
 
@@ -52,7 +52,7 @@ def _clusters(draw: st.DrawFn) -> list[ClusterSnapshot]:
 
 
 @st.composite
-def _held(draw: st.DrawFn) -> HeldThen:
+def _held(draw: st.DrawFn) -> ExportedCatalog:
     catalogs, ledger, sightings = {}, [], []
     for server in draw(st.lists(st.sampled_from(["mabs-01", "mabs-02"]), unique=True)):
         groups, replicas, points = [], [], []
@@ -78,7 +78,7 @@ def _held(draw: st.DrawFn) -> HeldThen:
             (PoolVolume("vol-a", 10, 5),),
         )
     document = draw(st.none() | st.dictionaries(_words, st.integers(), max_size=2))
-    return HeldThen("hq", catalogs, tuple(ledger), tuple(sightings), document)
+    return ExportedCatalog("hq", catalogs, tuple(ledger), tuple(sightings), document)
 
 
 _few = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -95,7 +95,7 @@ def test_an_inventory_reads_back_the_same(tmp_path: Path, clusters: list[Cluster
 
 @_few
 @given(_held())
-def test_a_catalog_reads_back_the_same(tmp_path: Path, held: HeldThen) -> None:
+def test_a_catalog_reads_back_the_same(tmp_path: Path, held: ExportedCatalog) -> None:
     for form in FORMS:
         path = tmp_path / f"catalog.{form}"
         write_catalog(path, held)
@@ -113,7 +113,7 @@ def test_what_is_said_twice_is_kept_once(tmp_path: Path) -> None:
     )
     replica = Replica(source, "vol-a", ReplicaState.VALID, "gold")
     held = CatalogSnapshot("mabs-01", NOW, ServerFacts("embedded"), (ObservedGroup("ref", seen),), (replica,))
-    write_catalog(path, HeldThen("hq", {"mabs-01": held}, entries))
+    write_catalog(path, ExportedCatalog("hq", {"mabs-01": held}, entries))
     read = read_catalog(path)
     (there,) = read.catalogs["mabs-01"].groups
     first, second = read.ledger
@@ -138,7 +138,7 @@ def _written(tmp_path: Path, form: str) -> tuple[Path, Path]:
     write_inventory(inventory, [cluster(machine(1, "one"), machine(2, "two"))])
     source = machine(1, "one").source("hci-01")
     held = CatalogSnapshot("mabs-01", NOW, ServerFacts("embedded"), (ObservedGroup("ref", group("gold", source)),))
-    write_catalog(catalog, HeldThen("hq", {"mabs-01": held}))
+    write_catalog(catalog, ExportedCatalog("hq", {"mabs-01": held}))
     return inventory, catalog
 
 

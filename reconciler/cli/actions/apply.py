@@ -12,8 +12,8 @@ import msgspec
 from reconciler.cli.plan_request import only_authors
 from reconciler.cli.report_files import Reporter
 from reconciler.cli.session import clock_for, find_root, session
-from reconciler.cli.terminal import ask, note, out, paint_for, somebody_there, tell
-from reconciler.control.applying.apply import Applied, Mandate
+from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
+from reconciler.control.applying.apply import ApplyResult, Authority
 from reconciler.control.applying.apply import apply as apply_plan
 from reconciler.control.applying.ledger_update import note_taken, refresh_ledger
 from reconciler.control.applying.resume import unfinished
@@ -30,7 +30,7 @@ from reconciler.control.lease import holding, where_it_can_be
 from reconciler.control.observe import Observation, observe_whole
 from reconciler.control.planning.other_sites import runs_this
 from reconciler.control.planning.plan_file import read
-from reconciler.control.planning.propose import PlanWish, check_state, propose, waiting_of
+from reconciler.control.planning.propose import PlanRequest, check_state, propose, waiting_of
 from reconciler.control.policy_folder import Policies, read_good, read_or_last_good
 from reconciler.control.site import Site
 from reconciler.errors import (
@@ -66,7 +66,9 @@ class Consent(NamedTuple):
     glass: str
 
 
-def apply(root: Path | None, name: str | None, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:
+def apply(
+    root: Path | None, name: str | None, now: str | None, consent: Consent, wish: PlanRequest, to: Reporter
+) -> int:
     """Plans, shows, asks, does."""
     wish = msgspec.structs.replace(wish, glass=bool(consent.glass))
     place = find_root(root)
@@ -79,7 +81,7 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         _first(site)
         if adopting:
             runs_this(place, policies.policies, site.name)
-        tidy(site)
+        settle_interrupted_runs(site)
         _, proposal = _propose(site, policies, wish)
         if proposal.waiting and _takes_documents(site, proposal, consent):
             wish = msgspec.structs.replace(wish, agreed=frozenset(each.field.change_hash for each in proposal.waiting))
@@ -112,13 +114,15 @@ def apply(root: Path | None, name: str | None, now: str | None, consent: Consent
         return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
 
 
-def _waits_beside(proposal: Proposal, wish: PlanWish) -> ExitCode:
+def _waits_beside(proposal: Proposal, wish: PlanRequest) -> ExitCode:
     """What is said of policies that no step carries: that they wait, or are not in force."""
     left_out = wish.scope == Scope() and not_in_force(proposal.plan.findings)
     return ExitCode.CONSENT_NEEDED if proposal.waiting or left_out else ExitCode.SUCCESS
 
 
-def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanWish, to: Reporter) -> int:
+def apply_saved(
+    root: Path | None, file: Path, now: str | None, consent: Consent, wish: PlanRequest, to: Reporter
+) -> int:
     """Does the steps of a saved plan, and no other."""
     authors = only_authors(wish)
     place = find_root(root)
@@ -126,7 +130,7 @@ def apply_saved(root: Path | None, file: Path, now: str | None, consent: Consent
     policies = read_or_last_good(place)
     with session(place, saved.plan.site, now, policies, trust=Trust.FIRST, changing=True) as site:
         _first(site)
-        tidy(site)
+        settle_interrupted_runs(site)
         agreement = agree_saved(site, policies.policies, saved.plan, authors)
         to.show(msgspec.structs.replace(saved, plan=agreement.plan), site.zone)
         if not agreement.plan.steps:
@@ -140,7 +144,7 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
     place = find_root(root)
     policies = read_or_last_good(place)
     with session(place, name, now, policies, Opening.WRITE) as site:
-        tidy(site)
+        settle_interrupted_runs(site)
         found = unfinished(site, run)
         if not found.left.steps:
             note(f"The run {found.run.id} left nothing.")
@@ -189,7 +193,7 @@ def _takes_over(site: Site, secured: Secured, consent: Consent) -> bool:
     asked in a terminal."""
     if consent.glass.strip():
         return True
-    if consent.yes or wants_approvers(site) or not somebody_there():
+    if consent.yes or wants_approvers(site) or not is_interactive():
         return False
     tell(waiting_of(site, secured))
     return ask("\nThe site's own rules, or what it opens, are weakened as shown. Take that over?")
@@ -198,13 +202,13 @@ def _takes_over(site: Site, secured: Secured, consent: Consent) -> bool:
 def _takes_documents(site: Site, proposal: Proposal, consent: Consent) -> bool:
     """Whether somebody who is asked in a terminal, where the site names no approvers, says yes to what weakens in
     documents without a step."""
-    if consent.yes or consent.glass or wants_approvers(site) or not somebody_there():
+    if consent.yes or consent.glass or wants_approvers(site) or not is_interactive():
         return False
     tell(each for each in proposal.plan.findings if each.code == WAITS)
     return ask("\nDocuments of groups are weakened as shown, though no step shows it. Take that over?")
 
 
-def tidy(site: Site) -> None:
+def settle_interrupted_runs(site: Site) -> None:
     """Brings our own memory in line with what a process that died had done; nothing to do while another is at work."""
     if site.memory.writable and site.memory.journal.open_runs():
         left = where_it_can_be(site, lambda held: _settle(site))
@@ -212,7 +216,7 @@ def tidy(site: Site) -> None:
             note(left.diagnostic.message if isinstance(left, ReconcilerError) else str(left))
 
 
-def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Mandate) -> ExitCode:
+def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Authority) -> ExitCode:
     """Does the steps of a plan that came from a file or a run under the lease, and shows what came of them. The site
     counts as settled where the policies as they are ask for nothing more."""
     if not agreement.as_written:
@@ -237,7 +241,7 @@ def _nothing_more(site: Site, policies: Policies) -> bool:
         return False
 
 
-def _propose(site: Site, policies: Policies, wish: PlanWish) -> tuple[Observation, Proposal]:
+def _propose(site: Site, policies: Policies, wish: PlanRequest) -> tuple[Observation, Proposal]:
     observation = observe_whole(site)
     check_state(observation, wish)
     return observation, propose(site, policies.policies, observation, wish)
@@ -252,7 +256,7 @@ def _settle(site: Site) -> None:
     poll(site)
 
 
-def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanWish) -> None:
+def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanRequest) -> None:
     """Keeps in mind what members are called now; whoever is at work on the site does it as well."""
     try:
         with holding(site):
@@ -267,7 +271,7 @@ def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanWish
 # --- Agreeing --------------------------------------------------------------------------------------------------
 
 
-def _mandate(site: Site, agreement: Agreement, consent: Consent, authors: tuple[str, ...] = ()) -> Mandate:
+def _mandate(site: Site, agreement: Agreement, consent: Consent, authors: tuple[str, ...] = ()) -> Authority:
     said = "--break-glass" if consent.glass else "--yes" if consent.yes else "asked in a terminal"
     return mandate_of(site, "apply", said, glass=consent.glass, withheld=agreement.withheld, authors=authors)
 
@@ -328,7 +332,7 @@ def _broken(agreement: Agreement, consent: Consent) -> Agreement:
 
 
 def _asked(agreement: Agreement, question: str) -> Agreement:
-    if not somebody_there():
+    if not is_interactive():
         raise ConsentNeeded(
             "RCL3016",
             "nobody is there to say yes",
@@ -359,7 +363,7 @@ def _still_asked(plan: Plan, said: tuple[str, str, str] | None = None) -> ExitCo
 # --- What came of it -------------------------------------------------------------------------------------------
 
 
-def _told(site: Site, applied: Applied) -> ExitCode:
+def _told(site: Site, applied: ApplyResult) -> ExitCode:
     """Shows the outcomes; the code that they come to."""
     paint = paint_for(sys.stdout)
     rows = [(each.step.id, each.because, each.opens_at) for each in applied.waiting]
@@ -374,7 +378,7 @@ def _told(site: Site, applied: Applied) -> ExitCode:
     return ExitCode.SUCCESS
 
 
-def _perpetual(site: Site, policies: Policies, wish: PlanWish, applied: Applied) -> ExitCode:
+def _perpetual(site: Site, policies: Policies, wish: PlanRequest, applied: ApplyResult) -> ExitCode:
     """Observes and plans again: what was just done must not be wanted once more."""
     if applied.left or not applied.done or applied.unheld:
         return ExitCode.SUCCESS

@@ -21,7 +21,7 @@ from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
 from reconciler.model.documents import SiteDocument
 from reconciler.model.preflight import CheckState
 from reconciler.model.units import parse_share
-from reconciler.plan import AT_RISK, MachineCoverage, Seen, Standing
+from reconciler.plan import AT_RISK, CoverageInputs, CoverageState, MachineCoverage
 from reconciler.plan import coverage as covered
 from reconciler.report import coverage_text, json_text, members_text, preflight_text
 from reconciler.report.words import count
@@ -72,12 +72,12 @@ def coverage(
             raise UsageError("RCL0003", what, "Leave one of them out; --max-unprotected works with both.")
         sight = _sight(place, document, inventory)
         desired = without_servers.desired_offline(policies.policies, sight)
-        rows = covered(Seen(sight.now, sight.clusters, {}, desired, asked=False))
+        rows = covered(CoverageInputs(sight.now, sight.clusters, {}, desired, asked=False))
         codes: list[ExitCode] = []
     else:
         rows, codes = _as_held(place, name, policies, now)
     if output is Format.json:
-        counts = {str(standing): sum(row.standing is standing for row in rows) for standing in Standing}
+        counts = {str(standing): sum(row.standing is standing for row in rows) for standing in CoverageState}
         said = {"formatVersion": "1.0", "kind": "Coverage", "counts": counts, "machines": rows}
         out(json_text(said) + "\n")
     else:
@@ -133,7 +133,7 @@ def _as_held(
         observation = observe(site)
         foreign = another_site(site)
         desired = desired_now(site, policies.policies, observation) if not foreign else None
-        rows = covered(Seen(observation.at, observation.clusters, observation.catalogs, desired))
+        rows = covered(CoverageInputs(observation.at, observation.clusters, observation.catalogs, desired))
         tell([*foreign, *(error.diagnostic for error in observation.troubles)])
         return rows, [error.exit_code for error in observation.troubles]
 
@@ -160,15 +160,15 @@ def _share(text: str | None) -> float | None:
 
 
 def _below(rows: Sequence[MachineCoverage], least: float | None, most: int | None) -> list[Diagnostic]:
-    counted = [row for row in rows if row.standing is not Standing.EXCLUDED]
-    protected = sum(row.standing is Standing.PROTECTED for row in counted)
+    counted = [row for row in rows if row.standing is not CoverageState.EXCLUDED]
+    protected = sum(row.standing is CoverageState.PROTECTED for row in counted)
     at_risk = [row.standing for row in counted if row.standing in AT_RISK]
     found = []
     if least is not None and counted and protected / len(counted) < least:
         what = f"{protected} of {len(counted)} machines are protected, {protected / len(counted):.1%}, not {least:.0%}"
         found.append(Diagnostic("RCL6017", Severity.ERROR, what, "See the machines above.", subject="coverage"))
     if most is not None and len(at_risk) > most:
-        parts = ", ".join(f"{at_risk.count(each)} {each}" for each in Standing if each in at_risk)
+        parts = ", ".join(f"{at_risk.count(each)} {each}" for each in CoverageState if each in at_risk)
         many = count(len(at_risk), "virtual machine is", "virtual machines are")
         what = f"{many} not protected ({parts}), more than {most}"
         remedy = "Protect the unprotected ones, or exclude them with a reason; for the others see the reasons above."

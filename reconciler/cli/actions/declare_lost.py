@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import ask, note, out, somebody_there, tell
+from reconciler.cli.terminal import ask, is_interactive, note, out, tell
 from reconciler.control.approving.valid_approvals import wants_approvers
 from reconciler.control.lease import holding, keeping_quietly
 from reconciler.control.policy_folder import read_or_last_good
@@ -107,7 +107,7 @@ def _agreed(site: Site, yes: bool, question: str) -> str:
     """How somebody agreed. Where the site names approvers a person has to answer: --yes counts for nothing there."""
     if yes and not wants_approvers(site):
         return "--yes"
-    if not somebody_there():
+    if not is_interactive():
         remedy = "Answer in a terminal." if wants_approvers(site) else "Give --yes where nobody can answer."
         raise ConsentNeeded("RCL5049", "this gives recovery points up, and nobody is there to confirm it", remedy)
     if not ask(question):

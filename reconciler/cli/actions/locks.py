@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.cli.options import Format
 from reconciler.cli.session import find_root
-from reconciler.cli.terminal import ask, note, out, paint_for, somebody_there
+from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for
 from reconciler.control import lease_admin
 from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.site import Site
@@ -55,7 +55,7 @@ def _agreed(yes: bool) -> str:
     """How somebody said yes."""
     if yes:
         return "--yes"
-    if not somebody_there():
+    if not is_interactive():
         raise ConsentNeeded("RCL5007", "nobody is there to say yes", "Give --yes where nobody can answer.")
     if not ask("\nTake the lease away from it?"):
         raise ConsentNeeded("RCL5007", "the lease stays where it is", "Run it again when it is wanted.")

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from reconciler.cli.actions.apply import tidy
+from reconciler.cli.actions.apply import settle_interrupted_runs
 from reconciler.cli.options import PlanFormat
 from reconciler.cli.report_files import Reporter
 from reconciler.cli.session import find_root, session, target
 from reconciler.cli.terminal import note, out
 from reconciler.control.observe import observe_whole
 from reconciler.control.planning.plan_file import origin_of, read, save, shown
-from reconciler.control.planning.propose import PlanWish, check_state, propose
+from reconciler.control.planning.propose import PlanRequest, check_state, propose
 from reconciler.control.policy_folder import read_good
 from reconciler.errors import ExitCode
 from reconciler.parse.explain import explained
@@ -32,14 +32,14 @@ class Look(NamedTuple):
     save: Path | None
 
 
-def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, look: Look, wish: PlanWish) -> int:
+def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, look: Look, wish: PlanRequest) -> int:
     """Shows the difference; 2 with `detailed` when there is one."""
     place = find_root(root)
     if look.save is not None:
         target(look.save)
     policies = read_good(place)
     with session(place, name, now, policies, Opening.NOTE) as site:
-        tidy(site)
+        settle_interrupted_runs(site)
         observation = observe_whole(site)
         check_state(observation, wish)
         proposal = propose(site, policies.policies, observation, wish)

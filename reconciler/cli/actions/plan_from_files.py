@@ -17,9 +17,9 @@ from reconciler.cli.report_files import Reporter
 from reconciler.cli.session import clock_for, find_root, session, target
 from reconciler.cli.terminal import note, out
 from reconciler.control.observe import Observation
-from reconciler.control.planning.from_files import Then, held_now, observed_then, propose_exported
+from reconciler.control.planning.from_files import ExportedSite, held_now, observed_then, propose_exported
 from reconciler.control.planning.plan_file import origin_for, save
-from reconciler.control.planning.propose import PlanWish
+from reconciler.control.planning.propose import PlanRequest
 from reconciler.control.policy_folder import Policies, read_good
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
@@ -29,7 +29,7 @@ from reconciler.plan.desired.defaults import zones_of
 from reconciler.report.escape import safe
 from reconciler.report.plan_words import waits
 from reconciler.report.words import count, moment
-from reconciler.snapshots import HeldThen, catalog_parts, read_catalog, read_inventory, write_catalog
+from reconciler.snapshots import ExportedCatalog, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.state import Opening
 from reconciler.wiring import SystemClock, Trust, choose_site, look
 
@@ -47,7 +47,7 @@ class Exported(NamedTuple):
 
 
 def plan_exported(
-    root: Path | None, name: str | None, to: Reporter, now: str | None, exported: Exported, how: Look, wish: PlanWish
+    root: Path | None, name: str | None, to: Reporter, now: str | None, exported: Exported, how: Look, wish: PlanRequest
 ) -> int:
     """Shows the difference by what the files say; 2 with `detailed` when there is one. No server and no state is
     opened where both files are given."""
@@ -97,7 +97,7 @@ def catalog_snapshot(root: Path | None, name: str | None, output: Path | None) -
 
 def _then(
     place: Path, policies: Policies, document: SiteDocument, exported: Exported, now: str | None, at: datetime | None
-) -> Then:
+) -> ExportedSite:
     """What the files say; the other side is looked at where only one is given."""
     if exported.inventory is not None and exported.catalog is not None:
         return observed_then(document, read_inventory(exported.inventory), read_catalog(exported.catalog), at)
@@ -117,7 +117,7 @@ def _clusters(place: Path, document: SiteDocument) -> dict[str, ClusterSnapshot]
     return clusters
 
 
-def _held(place: Path, policies: Policies, document: SiteDocument, inventory: Path, now: str | None) -> HeldThen:
+def _held(place: Path, policies: Policies, document: SiteDocument, inventory: Path, now: str | None) -> ExportedCatalog:
     """What the servers hold now. Their clusters are those of the file: no other is opened."""
     source = InventorySource(snapshot=SnapshotInventory(str(inventory.resolve())))
     clusters = tuple(msgspec.structs.replace(each, inventory=source) for each in document.spec.clusters)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler import files
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import note, out, somebody_there, tell
+from reconciler.cli.terminal import is_interactive, note, out, tell
 from reconciler.control.authoring.import_groups import Source, import_groups
 from reconciler.control.authoring.starter_policies import HEADER, Answers, first_policies
 from reconciler.control.observe import observe_whole
@@ -132,7 +132,7 @@ def init(folder: Path, given: Answers | None, asked: dict[str, str]) -> int:
 
 
 def _ask(defaults: dict[str, str]) -> Answers:
-    if not somebody_there():
+    if not is_interactive():
         raise UsageError(
             "RCL0003",
             "--prune or --no-prune is missing",

@@ -15,14 +15,14 @@ from reconciler.cli.actions.requests import asked_of_loop
 from reconciler.cli.options import Format
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.session import find_root, parse_time, session
-from reconciler.cli.terminal import ask, note, out, paint_for, somebody_there, tell
+from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
 from reconciler.control.applying.settle_interrupted import settle
 from reconciler.control.approving.agreement import mandate_of
 from reconciler.control.evidence.record import evidence_trouble, record_end
 from reconciler.control.jobs.dispatch import poll, run_jobs
 from reconciler.control.jobs.recovery import (
     Prepared,
-    Wish,
+    RecoveryRequest,
     asked_for,
     prepare,
     prepare_unfinished,
@@ -211,7 +211,7 @@ def _check_step(options: Options) -> None:
 def _prepare(site: Site, observation: Observation, options: Options) -> Prepared:
     if options.step is not RecoveryStep.RECOVER:
         return prepare_unfinished(site, observation, options.machine, options.step)
-    wish = Wish(
+    wish = RecoveryRequest(
         machine=options.machine,
         at=parse_time(options.at, site.zone) if options.at else None,
         point=options.point,
@@ -309,7 +309,7 @@ def _refuse(prepared: Prepared) -> None:
 def _consent(yes: bool, step: RecoveryStep) -> None:
     if yes:
         return
-    if not somebody_there():
+    if not is_interactive():
         raise ConsentNeeded("RCL7011", "nobody is there to say yes", "Give --yes where nobody can answer.")
     if not ask(_QUESTIONS[step]):
         raise ConsentNeeded("RCL7011", "nothing was recovered", "Run it again when it is wanted.")

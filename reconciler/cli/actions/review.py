@@ -15,12 +15,12 @@ from reconciler import files
 from reconciler.cli.actions.declare_lost import called, loss_text
 from reconciler.cli.options import Report
 from reconciler.cli.session import find_root, session, target
-from reconciler.cli.terminal import ask, note, out, paint_for, somebody_there, tell
+from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
 from reconciler.control.approving.rules import NAMESPACE, payload
 from reconciler.control.planning.plan_file import read, shown
 from reconciler.control.policy_folder import FOLDER, read_good
 from reconciler.control.policy_states import State, judges_of, read_state
-from reconciler.control.review import Asked, compare, judged_by
+from reconciler.control.review import ComparisonOptions, compare, judged_by
 from reconciler.control.state.declare_lost import loss_of, lost_with
 from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
 from reconciler.model.comparison import Comparison
@@ -66,7 +66,7 @@ def diff(
     place = find_root(root)
     before, after = _states(place, older, newer)
     clusters = read_inventory(inventory) if inventory is not None else None
-    found = compare(place, before, after, Asked(authors, clusters))
+    found = compare(place, before, after, ComparisonOptions(authors, clusters))
     match output:
         case Report.text:
             out(comparison_text(found, paint_for(sys.stdout)))
@@ -86,7 +86,7 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
     if consent.output is not None:
         target(consent.output)
     before, after = _states(place, older, newer)
-    found = compare(place, before, after, Asked())
+    found = compare(place, before, after, ComparisonOptions())
     wanted = [field.change_hash for _, field in found.unapproved]
     unknown = sorted(set(consent.changes) - set(wanted))
     if unknown:
@@ -169,7 +169,7 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
     """Asks, and writes the documents, one for each site."""
     many = len({change for spec in specs for change in spec.changes})
     if not yes:
-        if not somebody_there():
+        if not is_interactive():
             raise ConsentNeeded("RCL3016", "nobody is there to say yes", "Give --yes where nobody can answer.")
         if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
             raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from reconciler.cli.session import find_root, target
-from reconciler.cli.terminal import ask, note, out, somebody_there
+from reconciler.cli.terminal import ask, is_interactive, note, out
 from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.state.backup_file import write_backup
 from reconciler.control.state.committed_files import check_not_brought
@@ -113,7 +113,7 @@ _ANOTHER = (
 
 def _check_meant(file: Path, another: bool, yes: bool) -> None:
     """Raises `Refused`, RCL5054, where nobody said that another state is meant, and nobody can be asked."""
-    if another or (not yes and somebody_there()):
+    if another or (not yes and is_interactive()):
         return
     raise Refused(
         "RCL5054",
@@ -128,7 +128,7 @@ def _agreed(yes: bool) -> str:
     """How somebody said yes."""
     if yes:
         return "--yes"
-    if not somebody_there():
+    if not is_interactive():
         raise ConsentNeeded("RCL5011", "nobody is there to say yes", "Give --yes where nobody can answer.")
     if not ask("\nPut the backup's state in the place of the present one?"):
         raise ConsentNeeded("RCL5011", "nothing was restored", "Run it again when it is wanted.")

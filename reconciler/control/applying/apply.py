@@ -11,8 +11,16 @@ from uuid import uuid4
 import msgspec
 
 from reconciler.control.applying.ledger_update import remember_step
-from reconciler.control.applying.step_status import Stands, groups_on, object_of, resolved, shown_by, stands, told_stale
-from reconciler.control.approving.budget_gate import kept_by_time, spent_today
+from reconciler.control.applying.step_status import (
+    StepStatus,
+    describe_stale,
+    groups_on,
+    object_of,
+    resolved,
+    shown_by,
+    stands,
+)
+from reconciler.control.approving.budget_gate import blocked_until, spent_today
 from reconciler.control.approving.used_approvals import use_for_step
 from reconciler.control.evidence.record import (
     hold_evidence,
@@ -22,7 +30,7 @@ from reconciler.control.evidence.record import (
     record_run,
     record_step,
 )
-from reconciler.control.lease import Holding
+from reconciler.control.lease import HeldLease
 from reconciler.control.site import Site, actor
 from reconciler.control.state.known_stores import use_stores
 from reconciler.errors import OutcomeUnknown, ReconcilerError, Refused, StaleFence
@@ -38,11 +46,11 @@ from reconciler.model import (
     Step,
     Verb,
 )
-from reconciler.plan.fields import told_apart
+from reconciler.plan.fields import differing_fields
 from reconciler.protocols import Run
 
 
-class Mandate(msgspec.Struct, frozen=True):
+class Authority(msgspec.Struct, frozen=True):
     """On whose word a plan is applied: the command, how somebody agreed, the policies' commit and whether there was
     more than it, the CI job, the reason for passing over approvals, budgets and windows ("" for keeping them), the
     ids of the steps that wait for somebody's yes, and whom somebody named as authors besides those that Git tells."""
@@ -57,7 +65,7 @@ class Mandate(msgspec.Struct, frozen=True):
     authors: tuple[str, ...] = ()
 
 
-class Waiting(msgspec.Struct, frozen=True, rename="camel"):
+class DeferredStep(msgspec.Struct, frozen=True, rename="camel"):
     """A step that was not tried, why, and when it may be (UTC); None where that is no matter of time."""
 
     step: Step
@@ -65,13 +73,13 @@ class Waiting(msgspec.Struct, frozen=True, rename="camel"):
     opens_at: datetime | None = None
 
 
-class Applied(msgspec.Struct, frozen=True, rename="camel"):
+class ApplyResult(msgspec.Struct, frozen=True, rename="camel"):
     """What came of a plan: the run's id, the outcome of every step that was tried, in order, and what waits."""
 
     run: str
     plan: Plan
     outcomes: tuple[Outcome, ...]
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[DeferredStep, ...] = ()
 
     @property
     def done(self) -> tuple[Outcome, ...]:
@@ -92,7 +100,7 @@ class Applied(msgspec.Struct, frozen=True, rename="camel"):
         return len(self.plan.steps) - len(self.done)
 
 
-def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
+def apply(site: Site, plan: Plan, held: HeldLease, mandate: Authority) -> ApplyResult:
     """Does the steps of the plan that may be done now, safest first.
 
     Nothing is done where an object of the plan is neither as it was seen nor as it would be left: `Refused`, RCL3010,
@@ -103,11 +111,11 @@ def apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
         return _apply(site, plan, held, mandate)
 
 
-def _apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
-    past = passed(site, plan)
+def _apply(site: Site, plan: Plan, held: HeldLease, mandate: Authority) -> ApplyResult:
+    past = superseded_steps(site, plan)
     run = begin(site, plan, held, mandate, first=True)
     outcomes: list[Outcome] = []
-    waiting: list[Waiting] = []
+    waiting: list[DeferredStep] = []
     stuck: list[Step] = []
     spent = spent_today(site)
     adopting = any(isinstance(step.action, Adopt) for step in plan.steps)
@@ -128,21 +136,21 @@ def _apply(site: Site, plan: Plan, held: Holding, mandate: Mandate) -> Applied:
             spent += step.cost if outcome.state is OutcomeState.DONE else Cost()
             stuck += [step] if outcome.state in (OutcomeState.FAILED, OutcomeState.UNKNOWN) else []
     except ReconcilerError as error:
-        end(site, run, error.diagnostic.code, Applied(run, plan, tuple(outcomes)))
+        end(site, run, error.diagnostic.code, ApplyResult(run, plan, tuple(outcomes)))
         raise
-    applied = Applied(run, plan, tuple(outcomes), tuple(waiting))
+    applied = ApplyResult(run, plan, tuple(outcomes), tuple(waiting))
     end(site, run, "done" if not applied.left else "partial", applied)
     return applied
 
 
-def end(site: Site, run: str, ended_as: str, applied: Applied | None = None) -> None:
+def end(site: Site, run: str, ended_as: str, applied: ApplyResult | None = None) -> None:
     """Closes a run, in the evidence and in the journal."""
     done, left = (len(applied.done), applied.left) if applied is not None else (0, 0)
     record_end(site, run, ended_as, done, left)
     site.memory.journal.end(run, site.now(), ended_as)
 
 
-def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate, *, first: bool = False) -> str:
+def begin(site: Site, plan: Plan | None, held: HeldLease, mandate: Authority, *, first: bool = False) -> str:
     """Opens a run in the journal, and tells the evidence; returns its id. With `first` the run does nothing unless the
     evidence could take all that was told before, and this: raises `Unreachable` or `TemporaryError` else."""
     if first:
@@ -156,7 +164,7 @@ def begin(site: Site, plan: Plan | None, held: Holding, mandate: Mandate, *, fir
     return run.id
 
 
-def new_run(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> Run:
+def new_run(site: Site, plan: Plan | None, held: HeldLease, mandate: Authority) -> Run:
     """A run that begins now; nobody has written it down yet."""
     now = site.now()
     return Run(
@@ -175,7 +183,7 @@ def new_run(site: Site, plan: Plan | None, held: Holding, mandate: Mandate) -> R
     )
 
 
-def passed(site: Site, plan: Plan) -> frozenset[str]:
+def superseded_steps(site: Site, plan: Plan) -> frozenset[str]:
     """The ids of steps of which a later step of the same object is done already.
 
     Raises `Refused`: RCL3010, naming every object that is neither as the plan saw it nor as one of its steps would
@@ -191,11 +199,11 @@ def passed(site: Site, plan: Plan) -> frozenset[str]:
     for (server, _), chain in chains.items():
         steps = [resolved(site, step, groups[server]) for step in chain]
         standing = [stands(site, step, groups[server]) for step in steps]
-        done = [place for place, each in enumerate(standing) if each is Stands.AFTER]
+        done = [place for place, each in enumerate(standing) if each is StepStatus.AFTER]
         if done:
             found |= {step.id for step in chain[: done[-1]]}
-        elif standing[0] is Stands.NEITHER:
-            stale.append(told_stale(site, steps[0], groups[server]))
+        elif standing[0] is StepStatus.NEITHER:
+            stale.append(describe_stale(site, steps[0], groups[server]))
         elif not isinstance(steps[0].action, CreateGroup | Adopt) and (server, steps[0].action.ref) not in owned:
             raise Refused(
                 "RCL3008",
@@ -213,26 +221,26 @@ def passed(site: Site, plan: Plan) -> frozenset[str]:
     return frozenset(found)
 
 
-def _kept_from(step: Step, mandate: Mandate, stuck: Sequence[Step]) -> Waiting | None:
+def _kept_from(step: Step, mandate: Authority, stuck: Sequence[Step]) -> DeferredStep | None:
     """Why the step is not tried: nobody said yes to it, or it builds on one that was not done."""
     if step.id in mandate.withheld:
-        return Waiting(step, "it waits for somebody's yes")
+        return DeferredStep(step, "it waits for somebody's yes")
     gains = _members(step.change.after) - _members(step.change.before)
     for other in stuck:
         if other.action.server != step.action.server:
             continue
         releases = _members(other.change.before) - _members(other.change.after)
         if object_of(other) == object_of(step) or gains & releases:
-            return Waiting(step, f"step {other.id} comes first, and was not done")
+            return DeferredStep(step, f"step {other.id} comes first, and was not done")
     return None
 
 
-def _not_yet(site: Site, plan: Plan, step: Step, mandate: Mandate, spent: Cost) -> Waiting | None:
+def _not_yet(site: Site, plan: Plan, step: Step, mandate: Authority, spent: Cost) -> DeferredStep | None:
     """Why the step is not done now: its wave opens later, or the day's budget is used up."""
     if mandate.glass:
         return None
-    because, opens_at = kept_by_time(site, plan, step, spent)
-    return Waiting(step, because, opens_at) if because else None
+    because, opens_at = blocked_until(site, plan, step, spent)
+    return DeferredStep(step, because, opens_at) if because else None
 
 
 def _members(group: ProtectionGroup | None) -> frozenset[object]:
@@ -248,7 +256,7 @@ def _already(site: Site, step: Step, run: str) -> Outcome:
     return outcome
 
 
-def _one(site: Site, step: Step, held: Holding, of: tuple[str, Plan], mandate: Mandate) -> Outcome:
+def _one(site: Site, step: Step, held: HeldLease, of: tuple[str, Plan], mandate: Authority) -> Outcome:
     run, plan = of
     site.memory.journal.started(run, step.id, site.now())
     outcome, shown = _do(site, step, held, run, mandate)
@@ -259,29 +267,31 @@ def _one(site: Site, step: Step, held: Holding, of: tuple[str, Plan], mandate: M
     return outcome
 
 
-def _do(site: Site, step: Step, held: Holding, run: str, mandate: Mandate) -> tuple[Outcome, ProtectionGroup | None]:
+def _do(
+    site: Site, step: Step, held: HeldLease, run: str, mandate: Authority
+) -> tuple[Outcome, ProtectionGroup | None]:
     """The outcome, and the group as the server shows it after a step that was done."""
     engine = site.engines[step.action.server]
     try:
         groups = groups_on(site, step.action.server)
         step = resolved(site, step, groups)
         standing = stands(site, step, groups)
-        if standing is Stands.NEITHER:
-            what = told_stale(site, step, groups)
+        if standing is StepStatus.NEITHER:
+            what = describe_stale(site, step, groups)
             return Outcome(step.id, OutcomeState.FAILED, site.now(), code="RCL3010", reason=what), None
-        if standing is Stands.AFTER and isinstance(step.action, CreateGroup) and not _ours(site, step, run):
+        if standing is StepStatus.AFTER and isinstance(step.action, CreateGroup) and not _ours(site, step, run):
             raise Refused(
                 "RCL3008",
                 f"{step.action.server} has the group {step.change.group} already, and this product did not make it",
                 f"Take it over with --adopt {step.change.group}.",
             )
-        ref = shown_by(step, groups) if standing is Stands.AFTER else engine.apply(step.action, held.fence)
-        state = OutcomeState.ALREADY if standing is Stands.AFTER else OutcomeState.DONE
+        ref = shown_by(step, groups) if standing is StepStatus.AFTER else engine.apply(step.action, held.fence)
+        state = OutcomeState.ALREADY if standing is StepStatus.AFTER else OutcomeState.DONE
     except StaleFence:
         raise
     except OutcomeUnknown as error:
         seen = _look(site, step)
-        if seen is None or stands(site, step, seen) is not Stands.AFTER:
+        if seen is None or stands(site, step, seen) is not StepStatus.AFTER:
             return _failed(step, site.now(), error, OutcomeState.UNKNOWN), None
         ref, state = shown_by(step, seen), OutcomeState.ALREADY
     except ReconcilerError as error:
@@ -326,6 +336,6 @@ def _not_held(step: Step, shown: ProtectionGroup | None) -> tuple[str, str]:
     if shown is None or after is None or shown == after:
         return "", ""
     told = "; ".join(
-        f"{path} was applied as {old}, and is shown as {new}" for path, old, new in told_apart(after, shown)
+        f"{path} was applied as {old}, and is shown as {new}" for path, old, new in differing_fields(after, shown)
     )
     return "RCL3048", f"{step.action.server} does not hold {step.change.group} as it was applied: {told}"

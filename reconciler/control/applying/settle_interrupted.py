@@ -6,7 +6,7 @@ A process may die between a change on a server and our note of it. What the serv
 from __future__ import annotations
 
 from reconciler.control.applying.ledger_update import remember_step
-from reconciler.control.applying.step_status import Stands, groups_on, resolved, shown_by, stands
+from reconciler.control.applying.step_status import StepStatus, groups_on, resolved, shown_by, stands
 from reconciler.control.approving.used_approvals import use_for_step
 from reconciler.control.evidence.record import record_end, record_step, recorded
 from reconciler.control.site import Site
@@ -49,4 +49,4 @@ def done_as(site: Site, step: Step) -> str | None:
     """The reference of the group if it is as the step would leave it, None if it is not."""
     groups = groups_on(site, step.action.server)
     step = resolved(site, step, groups)
-    return shown_by(step, groups) if stands(site, step, groups) is Stands.AFTER else None
+    return shown_by(step, groups) if stands(site, step, groups) is StepStatus.AFTER else None

@@ -18,10 +18,10 @@ from reconciler.model import (
     UpdateGroup,
 )
 from reconciler.plan.difference.cuts import with_ref
-from reconciler.plan.fields import taking, told_apart
+from reconciler.plan.fields import differing_fields, taking
 
 
-class Stands(Enum):
+class StepStatus(Enum):
     """How the object of a step is now: as the plan saw it, as the step would leave it, or neither."""
 
     BEFORE = "before"
@@ -60,25 +60,25 @@ def _before(action: UpdateGroup | RenameGroup | StopProtection | Adopt) -> Prote
     return action.group if isinstance(action, Adopt) else action.before
 
 
-def stands(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> Stands:
+def stands(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> StepStatus:
     """How the step's object is among these groups. Fields that the engine cannot show are taken to be right."""
     action = step.action
     seen = _object(step, groups)
     match action:
         case CreateGroup(group=group):
-            return Stands.BEFORE if seen is None else _is(site, step, seen, group, Stands.AFTER)
+            return StepStatus.BEFORE if seen is None else _is(site, step, seen, group, StepStatus.AFTER)
         case StopProtection(before=before):
-            return Stands.AFTER if seen is None else _is(site, step, seen, before, Stands.BEFORE)
+            return StepStatus.AFTER if seen is None else _is(site, step, seen, before, StepStatus.BEFORE)
         case Adopt(group=group):
-            if seen is None or _is(site, step, seen, group, Stands.BEFORE) is Stands.NEITHER:
-                return Stands.NEITHER
+            if seen is None or _is(site, step, seen, group, StepStatus.BEFORE) is StepStatus.NEITHER:
+                return StepStatus.NEITHER
             owned = any((each.server, each.ref) == (action.server, action.ref) for each in site.memory.ledger.entries())
-            return Stands.AFTER if owned else Stands.BEFORE
+            return StepStatus.AFTER if owned else StepStatus.BEFORE
         case UpdateGroup(before=before, after=after) | RenameGroup(before=before, after=after):
             if seen is None:
-                return Stands.NEITHER
-            done = _is(site, step, seen, after, Stands.AFTER)
-            return done if done is Stands.AFTER else _is(site, step, seen, before, Stands.BEFORE)
+                return StepStatus.NEITHER
+            done = _is(site, step, seen, after, StepStatus.AFTER)
+            return done if done is StepStatus.AFTER else _is(site, step, seen, before, StepStatus.BEFORE)
 
 
 def shown_by(step: Step, groups: tuple[ObservedGroup, ...]) -> str:
@@ -94,7 +94,7 @@ def shown_after(site: Site, step: Step, ref: str) -> ProtectionGroup | None:
     return seen if seen is None or after is None else taking(seen, after, _unreadable(site, step))
 
 
-def told_stale(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> str:
+def describe_stale(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> str:
     """The object, and every value that is neither as it was seen nor as it would be left."""
     name, server = step.change.group, step.action.server
     seen = _object(step, groups)
@@ -103,13 +103,15 @@ def told_stale(site: Site, step: Step, groups: tuple[ObservedGroup, ...]) -> str
     before, after = step.change.before, step.change.after
     if before is None:
         assert after is not None
-        told = [f"{path} is {now}, the plan would make it {then}" for path, now, then in told_apart(seen.group, after)]
+        told = [
+            f"{path} is {now}, the plan would make it {then}" for path, now, then in differing_fields(seen.group, after)
+        ]
         return f"a group {name} was made on {server} meanwhile: {'; '.join(told)}"
     shown = taking(seen.group, before, _unreadable(site, step))
-    ends = {path: then for path, _, then in told_apart(shown, after)} if after is not None else {}
-    kept = {path for path, _, _ in told_apart(before, after)} if after is not None else set()
+    ends = {path: then for path, _, then in differing_fields(shown, after)} if after is not None else {}
+    kept = {path for path, _, _ in differing_fields(before, after)} if after is not None else set()
     told = []
-    for path, now, saw in told_apart(shown, before):
+    for path, now, saw in differing_fields(shown, before):
         if path == "members":
             told.append(f"it has {len(shown.sources)} members, the plan saw {len(before.sources)}")
             continue
@@ -125,8 +127,8 @@ def _object(step: Step, groups: tuple[ObservedGroup, ...]) -> ObservedGroup | No
     return next((each for each in groups if each.ref == action.ref), None)
 
 
-def _is(site: Site, step: Step, seen: ObservedGroup, wanted: ProtectionGroup, then: Stands) -> Stands:
-    return then if taking(seen.group, wanted, _unreadable(site, step)) == wanted else Stands.NEITHER
+def _is(site: Site, step: Step, seen: ObservedGroup, wanted: ProtectionGroup, then: StepStatus) -> StepStatus:
+    return then if taking(seen.group, wanted, _unreadable(site, step)) == wanted else StepStatus.NEITHER
 
 
 def _unreadable(site: Site, step: Step) -> frozenset[str]:

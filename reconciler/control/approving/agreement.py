@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from reconciler.control.applying.apply import Mandate
+from reconciler.control.applying.apply import Authority
 from reconciler.control.approving.budget_gate import spent_today
 from reconciler.control.approving.site_guard import as_secured, secure
 from reconciler.control.approving.valid_approvals import bench_of, judge
 from reconciler.control.observe import observe_whole
 from reconciler.control.planning.plan_file import ci_identity
-from reconciler.control.planning.propose import past_glass, situation_now
+from reconciler.control.planning.propose import break_glass_history, situation_now
 from reconciler.control.policy_folder import noted_commit
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, GuardrailDenied, Refused, Severity
@@ -22,7 +22,7 @@ from reconciler.model import Approved, Plan, Step, StopProtection
 from reconciler.model.documents import PolicySet
 from reconciler.plan import DesiredState
 from reconciler.plan import propose as plan_propose
-from reconciler.plan.approval.change_hashes import approve, guarded, within_ceilings
+from reconciler.plan.approval.change_hashes import approve, groups_awaiting_approval, within_ceilings
 from reconciler.plan.approval.guardrails import denied, guard, planned, wants_approval
 from reconciler.plan.approval.recompute import Unsound, anew, asked_for, told_otherwise, unasked
 from reconciler.plan.pipeline import world_of
@@ -69,13 +69,21 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     guarding = guard(usable.guardrails, subjects, evaluate)
     if forbidden := denied(guarding):
         raise GuardrailDenied(list(forbidden))
-    held = guarded(changes, wants_approval(guarding))
+    held = groups_awaiting_approval(changes, wants_approval(guarding))
     shielded = {step.id for step in judged.steps if _shielded(step)}
     strange = _strange(judged, live.plan, live.desired)
     otherwise = told_otherwise(plan)
     found = tuple(
         dict.fromkeys(
-            (*otherwise, *strange, *verdict.findings, *excess, *guarding, *_deletions(judged.steps), *past_glass(site))
+            (
+                *otherwise,
+                *strange,
+                *verdict.findings,
+                *excess,
+                *guarding,
+                *_deletions(judged.steps),
+                *break_glass_history(site),
+            )
         )
     )
     covering = {field.approved_by for step in judged.steps for field in step.change.fields}
@@ -145,10 +153,10 @@ def mandate_of(
     glass: str = "",
     withheld: frozenset[str] = frozenset(),
     authors: tuple[str, ...] = (),
-) -> Mandate:
+) -> Authority:
     """On whose word a plan of the policies as they are now is applied."""
     commit, differing = noted_commit(site.folder, (site.document.spec.approvals,))
-    return Mandate(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld, authors)
+    return Authority(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld, authors)
 
 
 def _approved(plan: Plan, approvals: Iterable[Approved]) -> Plan:

@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 
 from reconciler.control.approving.rules import digest
-from reconciler.control.approving.valid_approvals import Bench, judge, open_hashes, settled_guard
+from reconciler.control.approving.valid_approvals import ApprovalContext, judge, open_hashes, settled_guard
 from reconciler.model.documents import PolicySet
 from reconciler.plan.review.settled_guard import Guard
 
 
-def still_counting(bench: Bench, policies: PolicySet, told: Mapping[str, Any]) -> dict[str, Any]:
+def still_counting(bench: ApprovalContext, policies: PolicySet, told: Mapping[str, Any]) -> dict[str, Any]:
     """What to note beside `told`, which is to be what was last settled: by id of an approval its digest, and the
     changes for which it counts until all of the change is settled; JSON values."""
     was, now = settled_guard(bench.told), settled_guard(dict(told))
@@ -46,6 +46,6 @@ def _judges(guard: Guard) -> tuple[object, object]:
     return guard.site.spec.approvals, guard.signers
 
 
-def _changes(bench: Bench, policies: PolicySet) -> dict[str, frozenset[str]]:
+def _changes(bench: ApprovalContext, policies: PolicySet) -> dict[str, frozenset[str]]:
     """The changes for which each approval counts, by its id."""
     return {each.id: frozenset(each.changes) for each in judge(bench, policies).approvals}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from reconciler.control.site import Site
 from reconciler.model import Cost, OutcomeState, Plan, Step
 from reconciler.plan.rollout.assess import World, allowance
-from reconciler.plan.rollout.budgets import fits
+from reconciler.plan.rollout.budgets import why_blocked
 from reconciler.schedule.change_windows import next_open, open_now
 
 
@@ -25,14 +25,14 @@ def spent_today(site: Site) -> Cost:
     return total
 
 
-def kept_by_time(site: Site, plan: Plan, step: Step, spent: Cost) -> tuple[str, datetime | None]:
+def blocked_until(site: Site, plan: Plan, step: Step, spent: Cost) -> tuple[str, datetime | None]:
     """Why the step may not be done now, and when it may (UTC; None: not within a year); "" where it may."""
     wave = next((each for each in plan.waves if each.number == step.wave), None)
     now = site.now()
     if wave is not None and wave.opens_at > now:
         return wave.because or "its wave opens later", wave.opens_at
     world = World({}, {}, {}, site.memory.ledger.entries(), now, site.zone, spent)
-    because = fits(step.cost, allowance(world, site.document.spec))
+    because = why_blocked(step.cost, allowance(world, site.document.spec))
     if not because:
         return "", None
     windows = site.document.spec.change_windows

@@ -53,7 +53,7 @@ def _nothing_since(approval: str) -> frozenset[str]:
     return frozenset()
 
 
-class Court(msgspec.Struct, frozen=True):
+class ApprovalRules(msgspec.Struct, frozen=True):
     """By what approvals are judged: the site, the rules and the signers of the *older* state, the authors of the
     change, the day. `authors` None: nobody knows who wrote it, and `unknown` is why. `uncommitted` are files that Git
     does not have as they are: where something is done by an approval, it stands in a commit. `uses` tells what became
@@ -86,7 +86,7 @@ class Court(msgspec.Struct, frozen=True):
 
 
 def approved(
-    placed: Iterable[Placed[ApprovalDocument]], court: Court
+    placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules
 ) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
     """The approvals that count, with what is left of them; and those that do not, with the reason."""
     counting: list[Approved] = []
@@ -117,7 +117,7 @@ def approved(
     return tuple(counting), tuple(found)
 
 
-def _as_counted(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]) -> tuple[str, ...]:
+def _as_counted(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Container[str]) -> tuple[str, ...]:
     """The changes for which it counts by the rules from before they were changed: what came with a change of the rules
     is judged by those alone. Who approves, how that is signed and
     who brought it was judged then; whether it was used up, has ended or was taken back since is asked each time."""
@@ -139,7 +139,7 @@ _ANEW = "Have it approved anew: `reconciler approve`."
 _NO_ADDRESS = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
 
 
-def _against(placed: Placed[ApprovalDocument], court: Court, ids: Container[str]) -> tuple[str, str]:
+def _against(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Container[str]) -> tuple[str, str]:
     """Why an approval does not count, and what to do; "" where it does."""
     spec = placed.document.spec
     why = refusal(spec, court)
@@ -174,7 +174,7 @@ def _nobody_knows(why: Diagnostic) -> str:
     return f"nobody knows who wrote the change: {why.message}"
 
 
-def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: Court) -> str:
+def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: ApprovalRules) -> str:
     """Who may approve what the approver of an approval may not; where nobody may, the ways that are left."""
     assert court.rules is not None
     changes = tuple(barred)
@@ -196,7 +196,7 @@ def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: Court) -> st
     )
 
 
-def _left(name: str, spec: ApprovalSpec, court: Court, barred: Mapping[str, str]) -> Approved:
+def _left(name: str, spec: ApprovalSpec, court: ApprovalRules, barred: Mapping[str, str]) -> Approved:
     """The approval without the changes that it was used up for, those that its approver may not approve, and those that
     were written after the site was settled with it."""
     use, later = court.uses.get(spec.id), court.since(spec.id)
@@ -209,7 +209,7 @@ def _left(name: str, spec: ApprovalSpec, court: Court, barred: Mapping[str, str]
     )
 
 
-def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
+def _barred(spec: ApprovalSpec, court: ApprovalRules) -> dict[str, str]:
     """The changes that its approver may not approve, with the reason: what he wrote, and what takes him off the list,
     unless nobody else could approve that."""
     assert court.rules is not None
@@ -227,7 +227,7 @@ def _barred(spec: ApprovalSpec, court: Court) -> dict[str, str]:
     return found
 
 
-def _writers(change: str, by: str, court: Court) -> frozenset[str]:
+def _writers(change: str, by: str, court: ApprovalRules) -> frozenset[str]:
     """Who wrote the change: looked up only where it decides something."""
     everybody = court.authors or frozenset()
     if by not in _folded(everybody) and "" not in everybody and change not in court.removals:
@@ -260,7 +260,7 @@ def covering(approvals: Iterable[Approved]) -> dict[str, str]:
     return covered
 
 
-def refusal(spec: ApprovalSpec, court: Court) -> str:
+def refusal(spec: ApprovalSpec, court: ApprovalRules) -> str:
     """Why an approval does not count; "" if it does."""
     done = _used_up(spec, court)
     if done is not None:
@@ -294,13 +294,13 @@ def refusal(spec: ApprovalSpec, court: Court) -> str:
     return ""
 
 
-def _used_up(spec: ApprovalSpec, court: Court) -> datetime | None:
+def _used_up(spec: ApprovalSpec, court: ApprovalRules) -> datetime | None:
     """When all that it allowed was done; nothing is wrong with it then, and it counts for no change made again."""
     use = court.uses.get(spec.id) if spec.id else None
     return use.used_up_at if use is not None else None
 
 
-def _elsewhere(spec: ApprovalSpec, court: Court) -> str:
+def _elsewhere(spec: ApprovalSpec, court: ApprovalRules) -> str:
     """Why it was meant for something else: another site, or a change that somebody looked at without it."""
     if not spec.id or not spec.site:
         return "it was written by version 0.1, without an id and a site, and could be used again and elsewhere"

@@ -15,7 +15,7 @@ import msgspec
 from reconciler.control.approving.approvals_across_rules import still_counting
 from reconciler.control.approving.used_approvals import use_for_changes
 from reconciler.control.approving.valid_approvals import (
-    Bench,
+    ApprovalContext,
     bench_of,
     judge,
     settled_guard,
@@ -51,7 +51,7 @@ class Secured(msgspec.Struct, frozen=True):
     first: bool = False
 
 
-def secure(bench: Bench, policies: PolicySet, *, everything: bool = False) -> Secured:
+def secure(bench: ApprovalContext, policies: PolicySet, *, everything: bool = False) -> Secured:
     """What may be opened and what counts. With `everything` somebody has agreed to all of it."""
     written = written_guard(bench, policies)
     settled = settled_guard(bench.told)
@@ -236,7 +236,7 @@ def may_open(
     Before the first apply nothing outside of the root is opened, RCL3104, unless this is it (`first_use`)."""
     told = memory.ledger.site_document()
     today = clock.now().astimezone(zone_of(told, document)).date()
-    bench = Bench(root, document, told, today, memory.approvals.all(), memory.ledger.entries)
+    bench = ApprovalContext(root, document, told, today, memory.approvals.all(), memory.ledger.entries)
     settled = settled_guard(bench.told)
     if settled is not None and renamed(settled, document):
         return settled.site

@@ -18,7 +18,7 @@ import msgspec
 from reconciler import files, gitrepo
 from reconciler.control.approving.authors_by_field import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.approving.authorship import EMPTY, Side, wrote
-from reconciler.control.approving.rules import Court, approved, as_noted, besides, removals
+from reconciler.control.approving.rules import ApprovalRules, approved, as_noted, besides, removals
 from reconciler.control.policy_folder import checked_out, names_of, policy_files
 from reconciler.control.policy_states import State, read_commit, side_of
 from reconciler.control.site import Site
@@ -45,7 +45,7 @@ from reconciler.plan.review.signers import in_use
 from reconciler.protocols import ApprovalUse
 
 
-class Known(msgspec.Struct, frozen=True, rename="camel"):
+class LastAppliedSite(msgspec.Struct, frozen=True, rename="camel"):
     """The site as it was last applied, the commit of its policies, and the text of its allowed signers."""
 
     document: SiteDocument
@@ -53,14 +53,14 @@ class Known(msgspec.Struct, frozen=True, rename="camel"):
     signers: str | None
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ValidApprovals(msgspec.Struct, frozen=True):
     """The approvals that count, and what was found of those that do not."""
 
     approvals: tuple[Approved, ...]
     findings: tuple[Diagnostic, ...]
 
 
-class Bench(msgspec.Struct, frozen=True):
+class ApprovalContext(msgspec.Struct, frozen=True):
     """What is judged from: the root, the site as it is written now, what the ledger has of the site as it was last
     applied, the day in its zone, what became of approvals, by id, and what gives the ledger's groups."""
 
@@ -72,12 +72,12 @@ class Bench(msgspec.Struct, frozen=True):
     entries: Callable[[], Iterable[LedgerEntry]] = tuple
 
 
-def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> Verdict:
+def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] = ()) -> ValidApprovals:
     """Which approvals count now. `authors` are named as having written the change too: besides those that Git tells,
     in their stead only where there is no Git."""
     known = _known(bench.told)
     if not policies.approvals:
-        return Verdict((), ())
+        return ValidApprovals((), ())
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
     signers = known.signers if known is not None else signers_text(bench.root, rules)
     blind = None
@@ -92,7 +92,7 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     signing = in_use(signers)
     name = bench.document.metadata.name
     changes = _changes(bench, policies)
-    court = Court(
+    court = ApprovalRules(
         name,
         rules,
         signing.encode() if signing is not None else None,
@@ -112,15 +112,15 @@ def judge(bench: Bench, policies: PolicySet, authors: tuple[str, ...] = ()) -> V
     others = {each.document.metadata.name for each in policies.sites} - {name}  # judged where they are run
     mine = (each for each in policies.approvals if each.document.spec.site not in others)
     counting, found = approved(mine, court)
-    return Verdict(counting, found)
+    return ValidApprovals(counting, found)
 
 
-def open_hashes(bench: Bench, policies: PolicySet) -> frozenset[str]:
+def open_hashes(bench: ApprovalContext, policies: PolicySet) -> frozenset[str]:
     """The hashes of what is written otherwise than it was last applied."""
     return frozenset(field.change_hash for change in _changes(bench, policies)() for field in change.fields)
 
 
-def _changes(bench: Bench, policies: PolicySet) -> Callable[[], tuple[DocumentChange, ...]]:
+def _changes(bench: ApprovalContext, policies: PolicySet) -> Callable[[], tuple[DocumentChange, ...]]:
     """How the documents differ from those that were last applied, with the hashes that approvals name."""
 
     @lru_cache(maxsize=1)
@@ -132,13 +132,13 @@ def _changes(bench: Bench, policies: PolicySet) -> Callable[[], tuple[DocumentCh
     return look
 
 
-def _of_the_guard(bench: Bench, policies: PolicySet) -> tuple[DocumentChange, ...]:
+def _of_the_guard(bench: ApprovalContext, policies: PolicySet) -> tuple[DocumentChange, ...]:
     settled = settled_guard(bench.told)
     return guard_changes(settled, written_guard(bench, policies)) if settled is not None else ()
 
 
 def _wrote(
-    bench: Bench,
+    bench: ApprovalContext,
     policies: PolicySet,
     since: str,
     uncommitted: frozenset[str] | None,
@@ -191,7 +191,7 @@ def _taken_back(
 
 
 def _since(
-    bench: Bench, policies: PolicySet, commit: str, changes: Callable[[], tuple[DocumentChange, ...]]
+    bench: ApprovalContext, policies: PolicySet, commit: str, changes: Callable[[], tuple[DocumentChange, ...]]
 ) -> Callable[[str], frozenset[str]]:
     """What was written only after the site was settled at the commit, for an approval that stood in it: nothing waited
     then, so that what the approval was for had been done, or taken back."""
@@ -235,12 +235,12 @@ def _paths(root: Path, placed: Placed[ApprovalDocument]) -> frozenset[str]:
     return names_of(each for each in policy_files(root) if each.name == name) or frozenset({name})
 
 
-def bench_of(site: Site) -> Bench:
+def bench_of(site: Site) -> ApprovalContext:
     """Where approvals are judged for a site that is open."""
     ledger, document = site.memory.ledger, site.written or site.document
     told = ledger.site_document()
     today = site.now().astimezone(zone_of(told, document)).date()
-    return Bench(site.folder, document, told, today, site.memory.approvals.all(), ledger.entries)
+    return ApprovalContext(site.folder, document, told, today, site.memory.approvals.all(), ledger.entries)
 
 
 def zone_of(told: dict[str, Any] | None, document: SiteDocument) -> ZoneInfo:
@@ -262,15 +262,15 @@ def settled_commit(site: Site) -> str:
     return known.commit if known is not None else ""
 
 
-def last_applied(site: Site) -> Known | None:
+def last_applied(site: Site) -> LastAppliedSite | None:
     """The site as it was last applied; None before the first apply."""
     return _known(site.memory.ledger.site_document())
 
 
-def _known(told: dict[str, Any] | None) -> Known | None:
+def _known(told: dict[str, Any] | None) -> LastAppliedSite | None:
     if told is None:
         return None
-    return Known(site_as_told(told["document"]), told["commit"], told["signers"])
+    return LastAppliedSite(site_as_told(told["document"]), told["commit"], told["signers"])
 
 
 def site_as_told(told: dict[str, Any]) -> SiteDocument:
@@ -295,7 +295,7 @@ def settled_guard(told: dict[str, Any] | None) -> Guard | None:
     return Guard(site_as_told(told["document"]), guardrails, told["signers"], exclusions)
 
 
-def written_guard(bench: Bench, policies: PolicySet) -> Guard:
+def written_guard(bench: ApprovalContext, policies: PolicySet) -> Guard:
     """What the guard depends on, as it is written now."""
     rules = tuple(placed.document for placed in policies.guardrails)
     name = bench.document.metadata.name

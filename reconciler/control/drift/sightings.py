@@ -13,7 +13,7 @@ from reconciler.control.site import Site
 from reconciler.model import LedgerEntry, ProtectionGroup, Sighting
 from reconciler.plan import DesiredState
 from reconciler.plan.drift.convergence import agreed
-from reconciler.plan.drift.group_drift import as_left
+from reconciler.plan.drift.group_drift import unchanged_since_apply
 from reconciler.schedule import ahead
 
 #: How old a note of a group that is as we left it may get before it is written anew.
@@ -54,7 +54,7 @@ def _sighting(
     at = observation.catalogs[entry.server].taken_at
     if last is not None and (last.group != entry.group or last.as_left_at < entry.applied_at):
         last = None  # of a time before the group was applied
-    if as_left(live, entry, unreadable(site).get(entry.server, frozenset())):
+    if unchanged_since_apply(live, entry, unreadable(site).get(entry.server, frozenset())):
         fresh = last is not None and not ahead(last.as_left_at, at) and at - last.as_left_at < FRESH
         settled = fresh and last is not None and last.differs_since is None
         return None if settled else Sighting(entry.server, entry.ref, entry.group, at)

@@ -12,7 +12,7 @@ from reconciler.control.clock import doubt_of
 from reconciler.control.error_boundary import Bounds, explained
 from reconciler.control.evidence.record import end_recorded, job_recorded, record_end, record_job
 from reconciler.control.jobs.leases import fence_of, running_here
-from reconciler.control.lease import TTL, Holding
+from reconciler.control.lease import TTL, HeldLease
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError, Refused, StaleFence, TemporaryError
@@ -68,7 +68,7 @@ def last_decision(site: Site) -> str:
     return runs[0].id if runs else ""
 
 
-def start(site: Site, job: Job, held: Holding | None, run: str, decided: str | None = None) -> JobRecord:
+def start(site: Site, job: Job, held: HeldLease | None, run: str, decided: str | None = None) -> JobRecord:
     """Starts a job under the lease of its replica store, and records it; the record is written before the engine is
     asked, so nothing runs unknown. A job that cannot be started, whatever the reason, has failed. Raises `LockHeld`
     where another process is at that replica store. `held` is the site's lease where it is held: jobs do not need it. A
@@ -151,7 +151,7 @@ def _called(job: Job) -> str:
 def run_jobs(
     site: Site,
     jobs: Iterable[Job],
-    held: Holding | None,
+    held: HeldLease | None,
     run: str,
     watch: Watcher = lambda record: None,
     decided: str | None = None,
@@ -163,7 +163,7 @@ def run_jobs(
 
 
 def _run_jobs(
-    site: Site, jobs: Iterable[Job], held: Holding | None, run: str, watch: Watcher, decided: str | None
+    site: Site, jobs: Iterable[Job], held: HeldLease | None, run: str, watch: Watcher, decided: str | None
 ) -> tuple[JobRecord, ...]:
     waiting = list(jobs)
     ended: list[JobRecord] = []

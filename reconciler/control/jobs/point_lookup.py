@@ -13,7 +13,7 @@ from reconciler.control.site import Site
 from reconciler.control.virtual_machines import find_machine, short, sources_called
 from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
 from reconciler.model import DataSource, RecoveryPoint
-from reconciler.plan import Seen, coverage
+from reconciler.plan import CoverageInputs, coverage
 
 #: A point with the server that has it, and what is to be said of the choice.
 Found = tuple[str, RecoveryPoint, Diagnostic | None]
@@ -101,6 +101,6 @@ def _why_none(site: Site, observation: Observation, source: DataSource) -> str:
         desired = desired_now(site, read_or_last_good(site.folder).policies, observation)
     except ReconcilerError:
         return ""
-    rows = coverage(Seen(observation.at, observation.clusters, observation.catalogs, desired))
+    rows = coverage(CoverageInputs(observation.at, observation.clusters, observation.catalogs, desired))
     row = next((row for row in rows if row.source == source), None)
     return f"; it is {row.standing}: {row.why}" if row is not None and row.why else ""

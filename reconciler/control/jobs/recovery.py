@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from reconciler.control.applying.apply import Mandate
+from reconciler.control.applying.apply import Authority
 from reconciler.control.approving.moved_endpoints import elsewhere_by_now
 from reconciler.control.evidence.record import record_end, record_run
 from reconciler.control.jobs.dispatch import POLL_SECONDS, Watcher, run_jobs
@@ -50,7 +50,7 @@ from reconciler.protocols import Fence, RecoveryPreview, Run, UnfinishedRecovery
 AGREED_FOR = timedelta(hours=24)
 
 
-class Wish(msgspec.Struct, frozen=True):
+class RecoveryRequest(msgspec.Struct, frozen=True):
     """What a person asks for. `machine` is a name or an id; `at` the latest time the point may have, `point` its
     id; neither means the newest. `folder` "" means the original place. `disks` empty means the whole machine."""
 
@@ -70,7 +70,7 @@ class Prepared(msgspec.Struct, frozen=True):
     warning: Diagnostic | None = None
 
 
-def prepare(site: Site, observation: Observation, wish: Wish) -> Prepared:
+def prepare(site: Site, observation: Observation, wish: RecoveryRequest) -> Prepared:
     """Finds the machine and the point. Raises `UsageError` where the wish is not clear, `Refused` where it cannot
     be done; the reasons why the engine would refuse are in the preview."""
     if wish.folder:
@@ -213,7 +213,7 @@ def _said(error: ReconcilerError) -> str:
     return error.diagnostic.message
 
 
-def asked_for(site: Site, mandate: Mandate) -> str:
+def asked_for(site: Site, mandate: Authority) -> str:
     """Puts on record who asks for a recovery, and how they agreed; returns the id of the run. Its end is on record with
     the recovery's own, by whoever carries it out. No lease is needed to ask, so it has no token."""
     now = site.now()

@@ -20,7 +20,7 @@ from reconciler.control.jobs.dispatch import JOBS_AT_ONCE, POLL_SECONDS, poll, r
 from reconciler.control.jobs.leases import running_here
 from reconciler.control.jobs.requests import claim_loop, serve
 from reconciler.control.jobs.unfinished_recoveries import resume_recoveries
-from reconciler.control.lease import Holding, holding
+from reconciler.control.lease import HeldLease, holding
 from reconciler.control.loop.tick import Tick, tick
 from reconciler.control.planning.other_sites import beside
 from reconciler.control.policy_folder import FOLDER, fingerprint, read_or_last_good
@@ -223,7 +223,7 @@ class _Worker:
                     self.note(record)
         self._before = bounds.findings
 
-    def tick(self, held: Holding, confirm_clock: bool = False) -> Tick:
+    def tick(self, held: HeldLease, confirm_clock: bool = False) -> Tick:
         self._read = fingerprint(self.root)  # before reading, so that no change falls between
         policies = read_or_last_good(self.root)
         done = tick(self.site, policies, held, confirm_clock=confirm_clock)

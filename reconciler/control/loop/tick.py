@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from reconciler.control.applying.apply import Applied, apply
+from reconciler.control.applying.apply import ApplyResult, apply
 from reconciler.control.applying.ledger_update import note_taken, refresh_ledger
 from reconciler.control.approving.agreement import mandate_of
-from reconciler.control.approving.budget_gate import kept_by_time, spent_today
+from reconciler.control.approving.budget_gate import blocked_until, spent_today
 from reconciler.control.approving.site_guard import record_site, settle_guard
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
 from reconciler.control.drift.detect import note_and_record
@@ -15,7 +15,7 @@ from reconciler.control.drift.sightings import learn_agreed
 from reconciler.control.error_boundary import Bounds
 from reconciler.control.evidence.record import hold_evidence
 from reconciler.control.jobs.dispatch import jobs_due, last_decision
-from reconciler.control.lease import Holding
+from reconciler.control.lease import HeldLease
 from reconciler.control.observe import Observation, observe
 from reconciler.control.planning.propose import check_state, propose
 from reconciler.control.policy_folder import Policies
@@ -32,7 +32,7 @@ class Tick(msgspec.Struct, frozen=True):
 
     observation: Observation
     jobs: tuple[Job, ...]
-    applied: Applied | None = None
+    applied: ApplyResult | None = None
     pending: Plan | None = None
     findings: tuple[Diagnostic, ...] = ()
     troubles: tuple[ReconcilerError, ...] = ()
@@ -43,7 +43,7 @@ class Tick(msgspec.Struct, frozen=True):
         return waits(self.findings) or (self.pending is not None and bool(self.pending.steps))
 
 
-def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool = False) -> Tick:
+def tick(site: Site, policies: Policies, held: HeldLease, *, confirm_clock: bool = False) -> Tick:
     """Brings the site as near to its policies as may be without asking, and says which jobs are due."""
     now = site.now()
     bounds = Bounds(site.folder)
@@ -78,8 +78,8 @@ def tick(site: Site, policies: Policies, held: Holding, *, confirm_clock: bool =
 
 
 def _converge(
-    site: Site, policies: Policies, held: Holding, observation: Observation, findings: list[Diagnostic]
-) -> tuple[Applied | None, Plan]:
+    site: Site, policies: Policies, held: HeldLease, observation: Observation, findings: list[Diagnostic]
+) -> tuple[ApplyResult | None, Plan]:
     check_state(observation)
     settle_guard(site, policies.policies)
     proposal = propose(site, policies.policies, observation)
@@ -88,7 +88,7 @@ def _converge(
     learn_agreed(site, proposal.desired, observation)
     mild = proposal.permitted
     spent = spent_today(site) if mild.steps else Cost()
-    open_now = any(not kept_by_time(site, mild, step, spent)[0] for step in mild.steps)
+    open_now = any(not blocked_until(site, mild, step, spent)[0] for step in mild.steps)
     applied = apply(site, mild, held, mandate_of(site, "run", "by itself")) if open_now else None
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)

@@ -12,24 +12,24 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler.control.approving.site_guard import as_secured, secure, waiting_findings
-from reconciler.control.approving.valid_approvals import Bench, judge, settled_guard, zone_of
+from reconciler.control.approving.valid_approvals import ApprovalContext, judge, settled_guard, zone_of
 from reconciler.control.observe import Observation
-from reconciler.control.planning.propose import EVERYTHING, PlanWish, check_names, checked, held_back, said_too
+from reconciler.control.planning.propose import EVERYTHING, PlanRequest, check_names, checked, held_back, with_findings
 from reconciler.control.planning.without_servers import capabilities_of
 from reconciler.control.site import Site
 from reconciler.errors import Refused
 from reconciler.expressions import evaluate
 from reconciler.model import CatalogSnapshot, ClusterSnapshot
 from reconciler.model.documents import PolicySet, SiteDocument
-from reconciler.plan import Proposal, Situation
+from reconciler.plan import PlanInputs, Proposal
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.difference.owned_groups import spared
-from reconciler.snapshots import HeldThen
+from reconciler.snapshots import ExportedCatalog
 
 T = TypeVar("T")
 
 
-class Then(msgspec.Struct, frozen=True):
+class ExportedSite(msgspec.Struct, frozen=True):
     """What the files say, and the site as it was last applied (JSON values; None: nothing was)."""
 
     observation: Observation
@@ -37,8 +37,8 @@ class Then(msgspec.Struct, frozen=True):
 
 
 def observed_then(
-    document: SiteDocument, clusters: Mapping[str, ClusterSnapshot], held: HeldThen, at: datetime | None
-) -> Then:
+    document: SiteDocument, clusters: Mapping[str, ClusterSnapshot], held: ExportedCatalog, at: datetime | None
+) -> ExportedSite:
     """What the files say of the site, as an observation at `at` (UTC), else at the latest moment that one of them
     shows. Raises `Refused`, RCL2024, where they lack a cluster or a server of the site, or are another site's."""
     if held.site != document.metadata.name:
@@ -46,7 +46,7 @@ def observed_then(
     seen = {each.name: _of(document, clusters, each.name, "cluster", "inventory") for each in document.spec.clusters}
     then = {each.name: _of(document, held.catalogs, each.name, "server", "catalog") for each in document.spec.servers}
     moments = [each.taken_at for each in seen.values()] + [each.taken_at for each in then.values()]
-    return Then(Observation(at or max(moments), seen, then, held.ledger), held.site_document)
+    return ExportedSite(Observation(at or max(moments), seen, then, held.ledger), held.site_document)
 
 
 def _of(document: SiteDocument, found: Mapping[str, T], name: str, what: str, file: str) -> T:
@@ -61,22 +61,22 @@ def _lacks(document: SiteDocument, what: str, file: str) -> Refused:
     return Refused("RCL2024", f"a plan of the site {site!r} cannot be made: the exported {file} {what}", remedy)
 
 
-def held_now(site: Site) -> HeldThen:
+def held_now(site: Site) -> ExportedCatalog:
     """What the servers of the site hold and what its state says of them: what is exported. Raises the error of the
     first server that cannot be seen."""
     catalogs: dict[str, CatalogSnapshot] = {name: engine.observe() for name, engine in site.engines.items()}
     ledger = site.memory.ledger
-    return HeldThen(site.name, catalogs, ledger.entries(), ledger.sightings(), ledger.site_document())
+    return ExportedCatalog(site.name, catalogs, ledger.entries(), ledger.sightings(), ledger.site_document())
 
 
 def propose_exported(
-    root: Path, policies: PolicySet, document: SiteDocument, then: Then, wish: PlanWish = EVERYTHING
+    root: Path, policies: PolicySet, document: SiteDocument, then: ExportedSite, wish: PlanRequest = EVERYTHING
 ) -> Proposal:
     """What should be done, by what the files say. Raises what `propose` raises."""
     observation = then.observation
     check_names(document, policies, observation, wish)
     today = observation.at.astimezone(zone_of(then.site_document, document)).date()
-    bench = Bench(root, document, then.site_document, today, entries=lambda: then.observation.ledger)
+    bench = ApprovalContext(root, document, then.site_document, today, entries=lambda: then.observation.ledger)
     verdict = judge(bench, policies, wish.authors)
     secured = secure(bench, policies)
     usable = as_secured(secured, policies, observation.ledger)
@@ -93,12 +93,12 @@ def propose_exported(
         scope=wish.scope,
         spared=spared(policies, usable, observation.ledger),
     )
-    return said_too(checked(plan_propose(usable, situation)), (*verdict.findings, *waits))
+    return with_findings(checked(plan_propose(usable, situation)), (*verdict.findings, *waits))
 
 
-def situation_then(document: SiteDocument, observation: Observation) -> Situation:
+def situation_then(document: SiteDocument, observation: Observation) -> PlanInputs:
     """The input of the plan; what each engine can hold is known by its kind."""
-    return Situation(
+    return PlanInputs(
         site=document.metadata.name,
         now=observation.at,
         zone=ZoneInfo(document.spec.time_zone),

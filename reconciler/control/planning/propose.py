@@ -16,7 +16,7 @@ from reconciler.expressions import evaluate
 from reconciler.model import Plan
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
-from reconciler.plan import DesiredState, Proposal, Scope, Situation, check_all, desire
+from reconciler.plan import DesiredState, PlanInputs, Proposal, Scope, check_all, desired_state
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.approval.guardrails import denied
 from reconciler.plan.approval.unapproved_documents import WAITS, rewritten
@@ -24,7 +24,7 @@ from reconciler.plan.difference.diff import Held, not_ours
 from reconciler.plan.difference.owned_groups import spared
 
 
-class PlanWish(msgspec.Struct, frozen=True):
+class PlanRequest(msgspec.Struct, frozen=True):
     """What a person asks of a plan: groups to adopt (patterns), servers and groups to keep to, and who wrote the
     policies, where Git cannot tell; with `glass` broken a policy folder is believed even where it shrank. `agreed` are
     the hashes of changes that somebody said yes to in a terminal."""
@@ -37,10 +37,10 @@ class PlanWish(msgspec.Struct, frozen=True):
 
 
 #: The whole site, nothing adopted.
-EVERYTHING = PlanWish()
+EVERYTHING = PlanRequest()
 
 
-def propose(site: Site, policies: PolicySet, observation: Observation, wish: PlanWish = EVERYTHING) -> Proposal:
+def propose(site: Site, policies: PolicySet, observation: Observation, wish: PlanRequest = EVERYTHING) -> Proposal:
     """What should be done on the site. Raises `PolicyError` where the policies contradict themselves or what the
     servers can hold, with every such finding; `UsageError` for a scope that names nothing."""
     check_names(site.document, policies, observation, wish)
@@ -62,8 +62,8 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     held = held_back(site.name, policies, usable)
     proposal = checked(plan_propose(usable, situation))
     first = (*first, *first_volumes(observation.stores, proposal.plan.volumes))
-    found = (*verdict.findings, *waiting_of(site, secured), *held, *past_glass(site), *first, *later)
-    return said_too(proposal, found)
+    found = (*verdict.findings, *waiting_of(site, secured), *held, *break_glass_history(site), *first, *later)
+    return with_findings(proposal, found)
 
 
 def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:
@@ -100,7 +100,7 @@ def checked(proposal: Proposal) -> Proposal:
     return proposal
 
 
-def said_too(proposal: Proposal, found: tuple[Diagnostic, ...]) -> Proposal:
+def with_findings(proposal: Proposal, found: tuple[Diagnostic, ...]) -> Proposal:
     """The proposal with these findings besides."""
 
     def more(plan: Plan) -> Plan:
@@ -116,7 +116,7 @@ def desired_now(site: Site, policies: PolicySet, observation: Observation) -> De
     bench = bench_of(site)
     usable = as_secured(secure(bench, policies), policies, observation.ledger)
     situation = situation_now(site, observation)
-    desired = desire(usable, situation)
+    desired = desired_state(usable, situation)
     if not rewritten(usable, desired, observation.ledger):
         return desired
     return plan_propose(usable, msgspec.structs.replace(situation, approvals=judge(bench, policies).approvals)).desired
@@ -131,12 +131,12 @@ def not_ours_now(site: Site, policies: PolicySet, observation: Observation) -> t
         return ()
     usable = as_secured(secure(bench_of(site), policies), policies, observation.ledger)
     held = Held(observation.readable, {}, observation.ledger, prune=False)
-    return not_ours(desire(usable, situation_now(site, observation)), held)
+    return not_ours(desired_state(usable, situation_now(site, observation)), held)
 
 
-def situation_now(site: Site, observation: Observation) -> Situation:
+def situation_now(site: Site, observation: Observation) -> PlanInputs:
     """The input of a plan besides the policies."""
-    return Situation(
+    return PlanInputs(
         site=site.name,
         now=observation.at,
         zone=site.zone,
@@ -150,7 +150,7 @@ def situation_now(site: Site, observation: Observation) -> Situation:
     )
 
 
-def check_names(document: SiteDocument, policies: PolicySet, observation: Observation, wish: PlanWish) -> None:
+def check_names(document: SiteDocument, policies: PolicySet, observation: Observation, wish: PlanRequest) -> None:
     """Raises `UsageError`, RCL3046, for a server or group that nobody knows: a slip must not plan nothing. What is to
     be adopted has a policy, unless it is a pattern."""
     site = document.metadata.name
@@ -168,7 +168,7 @@ def check_names(document: SiteDocument, policies: PolicySet, observation: Observ
                 raise UsageError("RCL3046", what, f"Known: {', '.join(sorted(known)) or 'none'}.", subject=name)
 
 
-def past_glass(site: Site) -> tuple[Diagnostic, ...]:
+def break_glass_history(site: Site) -> tuple[Diagnostic, ...]:
     """Every run that passed over approvals, budgets or windows: said in every plan from then on."""
     return tuple(
         Diagnostic(
@@ -186,10 +186,10 @@ def past_glass(site: Site) -> tuple[Diagnostic, ...]:
 def checks_now(site: Site, policies: PolicySet, observation: Observation) -> tuple[Check, ...]:
     """Every prerequisite of what is desired, as it stands now."""
     situation = situation_now(site, observation)
-    return check_all(policies, situation, desire(policies, situation))
+    return check_all(policies, situation, desired_state(policies, situation))
 
 
-def check_state(observation: Observation, wish: PlanWish = EVERYTHING) -> None:
+def check_state(observation: Observation, wish: PlanRequest = EVERYTHING) -> None:
     """Refuses to change servers that hold groups when our own memory is empty, or whose stores it has never used, since
     it may be the wrong one; unless groups are to be adopted."""
     lost = state_lost(observation)

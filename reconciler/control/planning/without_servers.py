@@ -12,7 +12,7 @@ from reconciler.errors import Diagnostic, Severity, UsageError
 from reconciler.model import ENGINES, Capabilities, ClusterSnapshot
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
-from reconciler.plan import DesiredState, Situation, check_all, desire, lint, survey
+from reconciler.plan import DesiredState, PlanInputs, check_all, desired_state, lint, survey
 from reconciler.plan.selectors import Candidate, Population, reasons, unmet
 from reconciler.report import MemberRow, NearMiss
 
@@ -28,7 +28,7 @@ class Sight(msgspec.Struct, frozen=True):
 
 def desired_offline(policies: PolicySet, sight: Sight) -> DesiredState:
     """What should be, by the policies and the clusters alone: nobody was ever a member before."""
-    return desire(policies, situation(sight))
+    return desired_state(policies, situation(sight))
 
 
 def checks_offline(policies: PolicySet, sight: Sight) -> tuple[Check, ...]:
@@ -36,9 +36,9 @@ def checks_offline(policies: PolicySet, sight: Sight) -> tuple[Check, ...]:
     return check_all(policies, situation(sight), desired_offline(policies, sight))
 
 
-def situation(sight: Sight) -> Situation:
+def situation(sight: Sight) -> PlanInputs:
     """The input of a plan, without servers and without memory."""
-    return Situation(
+    return PlanInputs(
         site=sight.site.metadata.name,
         now=sight.now,
         zone=ZoneInfo(sight.site.spec.time_zone),

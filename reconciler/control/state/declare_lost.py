@@ -14,9 +14,9 @@ from reconciler import files, gitrepo
 from reconciler.control.applying.apply import begin, end
 from reconciler.control.approving.agreement import mandate_of
 from reconciler.control.approving.used_approvals import use_for_changes
-from reconciler.control.approving.valid_approvals import Verdict, bench_of, judge
+from reconciler.control.approving.valid_approvals import ValidApprovals, bench_of, judge
 from reconciler.control.evidence.record import record_approvals, record_state
-from reconciler.control.lease import Holding
+from reconciler.control.lease import HeldLease
 from reconciler.control.site import Site
 from reconciler.control.state.known_stores import OlderCopy, StoreView, Use, views
 from reconciler.errors import ReconcilerError, Refused, UsageError
@@ -79,12 +79,12 @@ def loss_of(site: Site, server: str, volume: str | None) -> str:
     return change_hash("Store", server, "declareLost", before, None, Direction.DESTROYS)
 
 
-def approvals_of(site: Site, policies: PolicySet, loss: str) -> Verdict:
+def approvals_of(site: Site, policies: PolicySet, loss: str) -> ValidApprovals:
     """The approvals that count for this loss now, and why others do not. Whoever declares it, as Git knows them, does
     not approve it."""
     verdict = judge(bench_of(site), policies, tuple(filter(None, (gitrepo.identity(site.folder),))))
     counting = tuple(each for each in verdict.approvals if loss in each.changes)
-    return Verdict(counting, verdict.findings)
+    return ValidApprovals(counting, verdict.findings)
 
 
 def declare_lost(
@@ -93,7 +93,7 @@ def declare_lost(
     volume: str | None,
     reason: str,
     lost: tuple[LostMachine, ...],
-    held: Holding,
+    held: HeldLease,
     consent: str,
     approvals: tuple[Approved, ...] = (),
 ) -> str:
@@ -164,7 +164,7 @@ def _readable(memory: Memory) -> list[Record]:
 # --- The evidence ----------------------------------------------------------------------------------------------
 
 
-def evidence_lost(site: Site, reason: str, held: Holding, consent: str) -> Path | None:
+def evidence_lost(site: Site, reason: str, held: HeldLease, consent: str) -> Path | None:
     """Begins a new chain, whose first records say that the one before is lost, how long it was and where what is left
     of it lies: returned, None where nothing is."""
     evidence = site.memory.evidence

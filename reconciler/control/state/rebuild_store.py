@@ -7,7 +7,7 @@ from functools import partial
 from reconciler.control.applying.apply import begin, end
 from reconciler.control.approving.agreement import mandate_of
 from reconciler.control.evidence.record import record_state
-from reconciler.control.lease import Holding
+from reconciler.control.lease import HeldLease
 from reconciler.control.site import Site
 from reconciler.control.state.known_stores import NOT_THERE, keeper_of, largest_token, tell, views
 from reconciler.control.state.points_on_record import note_points
@@ -38,7 +38,7 @@ def is_left(site: Site, server: str) -> bool:
     return False
 
 
-def rebuild(site: Site, server: str, source: DataSource | None, held: Holding, *, sound_too: bool) -> StoreRebuild:
+def rebuild(site: Site, server: str, source: DataSource | None, held: HeldLease, *, sound_too: bool) -> StoreRebuild:
     """Makes the server's database and every damaged catalog anew, or the one catalog of `source`. Raises `UsageError`,
     RCL5047, for a server that is not the site's or keeps no store of its own; what keeps the store that stands there
     from being taken for the one on record (another one, an older copy); what the engine raises."""

@@ -49,7 +49,9 @@ class AsApplied:
         return self.at(*path)
 
 
-def hashed(changes: Iterable[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]) -> tuple[Change, ...]:
+def with_change_hashes(
+    changes: Iterable[Change], policies: PolicySet, ledger: Iterable[LedgerEntry]
+) -> tuple[Change, ...]:
     """The changes with a hash on every field."""
     everything = tuple(changes)
     if not everything:
@@ -187,7 +189,7 @@ def within_ceilings(
     return tuple(kept), tuple(found)
 
 
-def guarded(changes: Iterable[Change], wanted: Iterable[Diagnostic]) -> frozenset[str]:
+def groups_awaiting_approval(changes: Iterable[Change], wanted: Iterable[Diagnostic]) -> frozenset[str]:
     """The groups that a guardrail wants approved and that are not: a group counts as approved once every field that
     changes, and that needs consent if any does, is covered."""
     subjects = {finding.subject for finding in wanted}

@@ -28,7 +28,7 @@ from reconciler.model.encode import decode
 from reconciler.model.units import ClockTime, Duration
 from reconciler.plan.desired.defaults import with_rpo, zones_of
 from reconciler.plan.globs import glob_matches
-from reconciler.plan.matching import looks_at
+from reconciler.plan.matching import matches
 from reconciler.protocols import Answer, Evaluate, Question
 
 _CODES = {"deny": "RCL3031", "approve": "RCL3032", "warn": "RCL3033"}
@@ -177,7 +177,7 @@ def _matches(match: GuardrailMatch, subject: Subject) -> bool:
         return False
     documents = [each for each in (subject.document, subject.older, subject.known_as) if each is not None]
     if documents:
-        return any(looks_at(match, document) for document in documents)
+        return any(matches(match, document) for document in documents)
     named = not match.names or any(glob_matches(name, subject.name) for name in match.names)
     return named and (subject.labels is None or match.labels.items() <= subject.labels.items())
 

@@ -15,7 +15,7 @@ TOO_MANY_GONE = "RCL3062"
 _SHOWN = 5
 
 
-def shrunk(
+def too_many_policies_missing(
     owned: AbstractSet[str],
     desired: AbstractSet[str],
     formerly: AbstractSet[str] = frozenset(),
@@ -43,7 +43,7 @@ def without_removals(
     """The changes without those that stop a group which has no policy any more, where the policies shrank too much
     (`shrunk`), and a finding that says so. A stop that is approved in all its fields stays."""
     everything = tuple(changes)
-    if not shrunk(owned, desired, formerly, minimum_population):
+    if not too_many_policies_missing(owned, desired, formerly, minimum_population):
         return everything, ()
     gone = owned - desired - formerly
     kept = tuple(change for change in everything if not _unapproved_stop(change, gone))

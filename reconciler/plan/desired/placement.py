@@ -19,7 +19,7 @@ from reconciler.plan.desired.state import AUTO, DesiredGroup, DesiredState
 _NOTHING: dict[str, int] = {}
 
 
-class Room(msgspec.Struct, frozen=True):
+class ServerCapacity(msgspec.Struct, frozen=True):
     """What placing looks at: the rules, the bytes that each server's volumes hold, how many machines it may have,
     how large each machine is by cluster and id, where each group of ours is now, by name, and what each server's
     volumes are called.
@@ -38,11 +38,11 @@ def room_of(
     clusters: Mapping[str, ClusterSnapshot],
     capabilities: Mapping[str, Capabilities],
     ledger: Sequence[LedgerEntry],
-) -> Room:
+) -> ServerCapacity:
     """The room that a site's servers have."""
     spec = site.spec
     sizes = {name: {machine.id: size_of(machine) for machine in seen.machines} for name, seen in clusters.items()}
-    return Room(
+    return ServerCapacity(
         spec.placement,
         {server.name: sum(volume.capacity for volume in server.volumes) for server in spec.servers},
         {server.name: able.most_machines for server in spec.servers if (able := capabilities.get(server.name))},
@@ -52,7 +52,7 @@ def room_of(
     )
 
 
-def place(desired: DesiredState, room: Room) -> DesiredState:
+def place(desired: DesiredState, room: ServerCapacity) -> DesiredState:
     """The desired state with a server for every group. Groups are looked at by name, so the order never matters."""
     used: dict[str, int] = defaultdict(int)
     for group in desired.groups:
@@ -70,7 +70,7 @@ def place(desired: DesiredState, room: Room) -> DesiredState:
     return msgspec.structs.replace(desired, groups=groups, findings=findings)
 
 
-def _homeless(groups: Sequence[DesiredGroup], room: Room) -> list[Diagnostic]:
+def _homeless(groups: Sequence[DesiredGroup], room: ServerCapacity) -> list[Diagnostic]:
     """Groups that were placed where a volume that they prefer is not."""
     found = []
     for group in groups:
@@ -82,7 +82,7 @@ def _homeless(groups: Sequence[DesiredGroup], room: Room) -> list[Diagnostic]:
     return found
 
 
-def _server(group: DesiredGroup, room: Room, used: Mapping[str, int]) -> str:
+def _server(group: DesiredGroup, room: ServerCapacity, used: Mapping[str, int]) -> str:
     for name in (group.group.name, *group.formerly):
         if room.homes.get(name) in room.capacity:
             return room.homes[name]
@@ -93,13 +93,13 @@ def _server(group: DesiredGroup, room: Room, used: Mapping[str, int]) -> str:
     return max(able or sorted(room.capacity), key=lambda server: room.capacity[server] - used[server])
 
 
-def _lacking(group: DesiredGroup, server: str, room: Room) -> list[str]:
+def _lacking(group: DesiredGroup, server: str, room: ServerCapacity) -> list[str]:
     """The volumes that members prefer and the server has not."""
     wanted = {member.volume for member in group.group.members if member.volume is not None}
     return sorted(wanted - room.volumes[server]) if server in room.volumes else []
 
 
-def _bytes(group: DesiredGroup, room: Room) -> int:
+def _bytes(group: DesiredGroup, room: ServerCapacity) -> int:
     """Bytes of the group's whole machines; how large a part of one is is not known."""
     total = 0
     for member in group.group.members:
@@ -114,7 +114,7 @@ def _machines(groups: Sequence[DesiredGroup]) -> int:
     return len({(member.source.cluster, member.source.machine) for each in groups for member in each.group.members})
 
 
-def _overfull(groups: Sequence[DesiredGroup], room: Room, used: Mapping[str, int]) -> list[Diagnostic]:
+def _overfull(groups: Sequence[DesiredGroup], room: ServerCapacity, used: Mapping[str, int]) -> list[Diagnostic]:
     by_server: dict[str, list[DesiredGroup]] = defaultdict(list)
     for group in groups:
         by_server[group.server].append(group)

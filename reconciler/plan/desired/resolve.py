@@ -29,7 +29,7 @@ from reconciler.model.names import fold
 from reconciler.plan.checks.unreadable_machines import unread
 from reconciler.plan.desired.claims import Claim, data_source
 from reconciler.plan.desired.defaults import group_of, in_other_sites, selectors_hash, zone_of, zones_of
-from reconciler.plan.desired.state import AUTO, IGNORABLE, DesiredGroup, DesiredState, Excused
+from reconciler.plan.desired.state import AUTO, IGNORABLE, DesiredGroup, DesiredState, ExcludedMachine
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
 
 
@@ -75,7 +75,7 @@ class _Resolver:
         self.claims: dict[DataSource, Claim] = {}
         self.rivals: dict[DataSource, list[Claim]] = {}
         self.parts: dict[DataSource, list[Claim]] = defaultdict(list)
-        self.lapsed: list[Excused] = []
+        self.lapsed: list[ExcludedMachine] = []
 
     def resolve(self) -> DesiredState:
         desired = self._given_up(tuple(self._group(placed) for placed in self.groups))
@@ -274,9 +274,9 @@ class _Resolver:
 
     # --- Exclusions --------------------------------------------------------------------------------------
 
-    def _excused(self) -> tuple[Excused, ...]:
+    def _excused(self) -> tuple[ExcludedMachine, ...]:
         """The machines of each exclusion, by machine; those of exclusions that have ended are put into `lapsed`."""
-        excused: dict[DataSource, Excused] = {}
+        excused: dict[DataSource, ExcludedMachine] = {}
         for placed in self.exclusions:
             spec = placed.document.spec
             ended = spec.until < self.sight.today
@@ -284,7 +284,7 @@ class _Resolver:
             seen = self.now.get(cluster)
             for candidate in seen.select(spec.virtual_machines) if seen else ():
                 source, name = candidate.source, placed.document.metadata.name
-                found = Excused(source, name, spec.reason, spec.owner, spec.until)
+                found = ExcludedMachine(source, name, spec.reason, spec.owner, spec.until)
                 if ended:
                     self.lapsed.append(found)
                     continue

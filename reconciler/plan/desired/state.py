@@ -87,7 +87,7 @@ class Scope(msgspec.Struct, frozen=True):
         return mine and (not self.servers or server in self.servers)
 
 
-class Excused(msgspec.Struct, frozen=True):
+class ExcludedMachine(msgspec.Struct, frozen=True):
     """A machine that is unprotected on purpose: the name of the exclusion, its reason, its owner, and its last day."""
 
     source: DataSource
@@ -107,8 +107,8 @@ class DesiredState(msgspec.Struct, frozen=True):
     """
 
     groups: tuple[DesiredGroup, ...]
-    excused: tuple[Excused, ...] = ()
-    lapsed: tuple[Excused, ...] = ()
+    excused: tuple[ExcludedMachine, ...] = ()
+    lapsed: tuple[ExcludedMachine, ...] = ()
     incomplete: frozenset[str] = frozenset()
     names: dict[str, str] = {}
     findings: tuple[Diagnostic, ...] = ()

@@ -47,7 +47,7 @@ def releasing_settings(change: Change) -> ProtectionGroup:
     return msgspec.structs.replace(settings, existing_points=change.after.existing_points)
 
 
-def part_of(change: Change, settings: ProtectionGroup, lose: Sources = (), gain: Sources = ()) -> Change:
+def split(change: Change, settings: ProtectionGroup, lose: Sources = (), gain: Sources = ()) -> Change:
     """The part of a change that brings the group to these settings, lets go of some of the members that the change
     lets go of, and takes in some of those that it takes in."""
     before, after = change.before, change.after
@@ -65,7 +65,7 @@ def part_of(change: Change, settings: ProtectionGroup, lose: Sources = (), gain:
     )
 
 
-def rest_of(change: Change, part: Change) -> Change | None:
+def remainder(change: Change, part: Change) -> Change | None:
     """What is left of a change once a part of it was done; None for nothing.
 
     The rest of a group that the part creates has no `ref` yet: the step before it gives the group one.
@@ -129,7 +129,7 @@ def released(change: Change, sources: Sources) -> Change:
     chosen = frozenset(sources)
     settings = releasing_settings(change)
     before = _with_members(settings, [each for each in change.before.members if each.source in chosen])
-    return part_of(msgspec.structs.replace(change, before=before), settings, lose=chosen)
+    return split(msgspec.structs.replace(change, before=before), settings, lose=chosen)
 
 
 def taken_in(change: Change, sources: Sources) -> Change:
@@ -137,8 +137,8 @@ def taken_in(change: Change, sources: Sources) -> Change:
     assert change.after is not None
     settings = mild_settings(change)
     if change.before is None:
-        return part_of(change, settings, gain=sources)
-    return part_of(msgspec.structs.replace(change, before=_with_members(settings, ())), settings, gain=sources)
+        return split(change, settings, gain=sources)
+    return split(msgspec.structs.replace(change, before=_with_members(settings, ())), settings, gain=sources)
 
 
 def with_ref(action: Action, ref: str) -> Action:
@@ -148,7 +148,7 @@ def with_ref(action: Action, ref: str) -> Action:
     return msgspec.structs.replace(action, ref=ref)
 
 
-class Ladder:
+class RetentionSteps:
     """Settings on the way from `start` to `goal` that let points expire bit by bit: first the retention is shortened,
     by a `unit` at a time, then the least number of points. Whatever else the goal weakens is done with the first."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from reconciler.model import Change, DataSource, ProtectionGroup, Verb
 
 
-def lost(change: Change) -> frozenset[DataSource]:
+def members_removed(change: Change) -> frozenset[DataSource]:
     """The data sources that the change takes out of its group."""
     return _sources(change.before) - _sources(_after(change))
 
 
-def gained(change: Change) -> frozenset[DataSource]:
+def members_added(change: Change) -> frozenset[DataSource]:
     """The data sources that the change takes into its group."""
     return _sources(_after(change)) - _sources(change.before)
 

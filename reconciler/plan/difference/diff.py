@@ -29,10 +29,10 @@ from reconciler.plan.desired.defaults import is_default_rpo
 from reconciler.plan.desired.state import DesiredGroup, DesiredState
 from reconciler.plan.difference.name_conflicts import naming
 from reconciler.plan.difference.owned_groups import moved_to
-from reconciler.plan.difference.server_rounding import Rounded, as_held, rounded
+from reconciler.plan.difference.server_rounding import Rounded, rounded, with_server_values
 from reconciler.plan.difference.unowned_groups import not_owned
 from reconciler.plan.drift.previous_rules import still_meant
-from reconciler.plan.fields import FIELDS, Field, of_release, taking, worst
+from reconciler.plan.fields import FIELDS, ComparedField, of_release, taking, worst
 from reconciler.plan.globs import glob_matches
 
 #: Which reason names a change that has several: what a person did comes before what the world did.
@@ -144,7 +144,9 @@ class _Differ:
         desired = _with_ignored(desired, before)
         kept = rounded(entry, before, desired.group)
         self._rounded(desired, kept)
-        asked = msgspec.structs.replace(desired, group=as_held(desired.group, before, kept)) if kept else desired
+        asked = (
+            msgspec.structs.replace(desired, group=with_server_values(desired.group, before, kept)) if kept else desired
+        )
         fields = _fields(before, entry.applied, asked, assumed)
         fields += _members(before.members, entry, asked, still_meant(entry, desired.selectors, self.held.clusters))
         renamed = before.name != desired.group.name
@@ -339,7 +341,7 @@ def _fields(
     return changes
 
 
-def _same_default(field: Field, before: ProtectionGroup, desired: DesiredGroup) -> bool:
+def _same_default(field: ComparedField, before: ProtectionGroup, desired: DesiredGroup) -> bool:
     """Whether only the default RPO of the same schedule is counted anew, by the clocks of the site's zone."""
     old, new = before.short_term, desired.group.short_term
     written = desired.document.get("spec", {"shortTerm": {"rpo": ""}})["shortTerm"].get("rpo")

@@ -14,7 +14,7 @@ from reconciler.model import CatalogSnapshot, Change, DataSource, Direction, Fie
 from reconciler.plan.fields import FIELDS, worst
 
 
-def without_consent(changes: Iterable[Change]) -> tuple[Change, ...]:
+def unattended_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The mild part of the changes. A machine is not taken into a group while another one still holds it."""
     asked = tuple(changes)
     adopted = tuple(change for change in asked if change.verb is Verb.ADOPT)
@@ -45,7 +45,7 @@ def _joined(changes: Iterable[Change]) -> tuple[Change, ...]:
     return tuple(whole.values())
 
 
-def without_held(
+def drop_members_protected_elsewhere(
     changes: Iterable[Change], catalogs: Mapping[str, CatalogSnapshot], names: Mapping[str, str]
 ) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
     """The changes without the machines that another group of the server keeps: one that is not ours, is not pruned,

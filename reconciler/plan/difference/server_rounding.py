@@ -37,7 +37,7 @@ def rounded(entry: LedgerEntry, live: ProtectionGroup, wanted: ProtectionGroup) 
     return (*found, *_volumes(entry.applied.members, left.members, live.members, wanted.members))
 
 
-def as_held(wanted: ProtectionGroup, live: ProtectionGroup, kept: tuple[Rounded, ...]) -> ProtectionGroup:
+def with_server_values(wanted: ProtectionGroup, live: ProtectionGroup, kept: tuple[Rounded, ...]) -> ProtectionGroup:
     """The group as wanted, but for what the server rounds: that as it holds it. What compares equal to it needs no
     change."""
     paths = {each.path for each in kept}

@@ -17,7 +17,7 @@ from reconciler.plan.drift.group_drift import claims
 from reconciler.plan.fields import taking
 
 
-class Agreed(msgspec.Struct, frozen=True):
+class Convergence(msgspec.Struct, frozen=True):
     """Entries as they are now, and those of groups that neither a policy wants nor the server has any more."""
 
     entries: tuple[LedgerEntry, ...] = ()
@@ -30,7 +30,7 @@ def agreed(
     catalogs: Mapping[str, CatalogSnapshot],
     unreadable: Mapping[str, frozenset[str]],
     now: datetime,
-) -> Agreed:
+) -> Convergence:
     """What the ledger is to learn. Only of servers that could be seen; what cannot be read back has to be as it was
     last applied."""
     owned = tuple(ledger)
@@ -58,4 +58,4 @@ def agreed(
                     observed=None,
                 )
             )
-    return Agreed(tuple(entries), tuple(over))
+    return Convergence(tuple(entries), tuple(over))

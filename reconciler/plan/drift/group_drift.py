@@ -10,14 +10,14 @@ import msgspec
 from reconciler.model import DataSource, Direction, LedgerEntry, ProtectionGroup, Sighting
 from reconciler.model.drift import DriftClass, DriftItem
 from reconciler.plan.desired.state import DesiredGroup
-from reconciler.plan.fields import FIELDS, Field, taking
+from reconciler.plan.fields import FIELDS, ComparedField, taking
 
 
 def _put_name(group: ProtectionGroup, value: Any) -> ProtectionGroup:
     return msgspec.structs.replace(group, name=value)
 
 
-_NAME = Field("name", lambda group: group.name, _put_name, str, lambda before, after: Direction.NEUTRAL)
+_NAME = ComparedField("name", lambda group: group.name, _put_name, str, lambda before, after: Direction.NEUTRAL)
 COMPARED = (_NAME, *FIELDS)
 
 _STAYS = "write what the server holds, or this stays"
@@ -87,12 +87,12 @@ def claims(desired: Iterable[DesiredGroup], ledger: Iterable[LedgerEntry]) -> di
     return found
 
 
-def as_left(live: ProtectionGroup | None, entry: LedgerEntry, unreadable: frozenset[str]) -> bool:
+def unchanged_since_apply(live: ProtectionGroup | None, entry: LedgerEntry, unreadable: frozenset[str]) -> bool:
     """Whether the server shows the group as it did after we last touched it, as far as it can be read."""
     return live is not None and (live == entry.left or taking(live, entry.left, unreadable) == entry.left)
 
 
-def field_drift(group: Owned, field: Field) -> Iterator[DriftItem]:
+def field_drift(group: Owned, field: ComparedField) -> Iterator[DriftItem]:
     """What one field of the group is in: none of the classes, one, or several."""
     if group.ignores(field.path):
         return

@@ -41,7 +41,7 @@ from reconciler.schedule import (
 _FAR = timedelta(days=366 * 20)
 
 
-class End(NamedTuple):
+class Expiry(NamedTuple):
     """When a point expires: at the first pruning after `by_age`, once `needs` newer points were made. `at` is when
     that is by the calendar (UTC). `by_age` None: never by age; `at` None: not as long as nothing else changes."""
 
@@ -50,7 +50,7 @@ class End(NamedTuple):
     at: datetime | None
 
 
-class Rule(msgspec.Struct, frozen=True):
+class ExpiryRule(msgspec.Struct, frozen=True):
     """What the points of a replica live under.
 
     `age` None keeps them for ever, `destroyed` lets all of them go whatever their age. The newest `floor` stay, and
@@ -69,16 +69,16 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 #: Nothing prunes the points of a data source that has no replica.
-UNTOUCHED = Rule(None, None)
+UNTOUCHED = ExpiryRule(None, None)
 
-_NEVER = End(None, 0, None)
+_NEVER = Expiry(None, 0, None)
 
 
-def ends(points: Sequence[RecoveryPoint], rule: Rule) -> list[End]:
+def ends(points: Sequence[RecoveryPoint], rule: ExpiryRule) -> list[Expiry]:
     """The end of each point; `points` are from new to old, and so are the ends."""
     start, age, floor, made = rule.prunes_from, rule.age, rule.floor, rule.made
     if rule.destroyed:
-        return [End(point.time, 0, start) for point in points]
+        return [Expiry(point.time, 0, start) for point in points]
     if age is None:
         return [_NEVER] * len(points)
     early = _early(points, rule.now) if rule.now is not None else 0
@@ -92,9 +92,9 @@ def ends(points: Sequence[RecoveryPoint], rule: Rule) -> list[End]:
         by_age = point.time + age
         needs = max(0, floor - place)
         if start is None or needs > len(made):
-            found.append(End(by_age, needs, None))
+            found.append(Expiry(by_age, needs, None))
             continue
-        found.append(End(by_age, needs, max(start, by_age, made[needs - 1]) if needs else max(start, by_age)))
+        found.append(Expiry(by_age, needs, max(start, by_age, made[needs - 1]) if needs else max(start, by_age)))
     return found
 
 
@@ -111,22 +111,22 @@ def newest_first(points: Sequence[RecoveryPoint]) -> list[RecoveryPoint]:
 # --- Rules -----------------------------------------------------------------------------------------------------
 
 
-def of_inactive(replica: Replica, existing: ExistingPoints, now: datetime) -> Rule:
+def of_inactive(replica: Replica, existing: ExistingPoints, now: datetime) -> ExpiryRule:
     """The rule of a replica that no group protects. It gets no new points, so what the floor holds it holds for
     good."""
     floor = max(LEAST_POINTS, replica.minimum_points)
     match existing:
         case ExistingPoints.KEEP_FOREVER:
-            return Rule(None, now, floor)
+            return ExpiryRule(None, now, floor)
         case ExistingPoints.EXPIRE_NOW:
-            return Rule(None, now, floor, destroyed=True)
+            return ExpiryRule(None, now, floor, destroyed=True)
         case ExistingPoints.RETAIN:
-            return Rule(replica.retention, now, floor, now=now)
+            return ExpiryRule(replica.retention, now, floor, now=now)
 
 
 def of_member(
     group: ProtectionGroup, replica: Replica, points: Sequence[RecoveryPoint], now: datetime, zone: ZoneInfo
-) -> Rule:
+) -> ExpiryRule:
     """The rule of a member's replica, which has these points.
 
     An inconsistent replica gets no points, and none of it are pruned, until a consistency check repairs it.
@@ -136,15 +136,15 @@ def of_member(
     there = Made(replica, points, now)
     if replica.state is not ReplicaState.INCONSISTENT:
         made = _made(term, zone, now, floor, owed=_owed(term, there, zone, now))
-        return Rule(term.retention, now, floor, made=made, now=now)
+        return ExpiryRule(term.retention, now, floor, made=made, now=now)
     repaired = _repaired_at(group, there, zone)
     if repaired is None:
-        return Rule(term.retention, None, floor, now=now)
+        return ExpiryRule(term.retention, None, floor, now=now)
     made = _made(term, zone, repaired, floor, owed=_owed(term, there, zone, repaired))
-    return Rule(term.retention, repaired, floor, made=made, now=now)
+    return ExpiryRule(term.retention, repaired, floor, made=made, now=now)
 
 
-def by_age_alone(rule: Rule) -> Rule:
+def by_age_alone(rule: ExpiryRule) -> ExpiryRule:
     """The rule of a server that prunes by itself and knows no floors."""
     return msgspec.structs.replace(rule, floor=0, keeps_verified=False)
 

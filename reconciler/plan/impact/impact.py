@@ -23,7 +23,16 @@ from reconciler.model import (
     Replica,
     Verb,
 )
-from reconciler.plan.impact.expiry import UNTOUCHED, End, Rule, by_age_alone, ends, newest_first, of_inactive, of_member
+from reconciler.plan.impact.expiry import (
+    UNTOUCHED,
+    Expiry,
+    ExpiryRule,
+    by_age_alone,
+    ends,
+    newest_first,
+    of_inactive,
+    of_member,
+)
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -138,7 +147,7 @@ class _Rules(msgspec.Struct, frozen=True):
     source: DataSource
     points: tuple[RecoveryPoint, ...]
 
-    def without(self) -> Rule:
+    def without(self) -> ExpiryRule:
         replica = self._replica
         if replica is None:
             return UNTOUCHED
@@ -150,7 +159,7 @@ class _Rules(msgspec.Struct, frozen=True):
             return self._member(group, replica)
         return self._fit(of_inactive(replica, replica.existing_points, self.past.now))
 
-    def after(self) -> Rule:
+    def after(self) -> ExpiryRule:
         change, replica = self.change, self._replica
         if replica is None:
             return UNTOUCHED
@@ -168,10 +177,10 @@ class _Rules(msgspec.Struct, frozen=True):
             return replica
         return msgspec.structs.replace(replica, retention=before.short_term.retention)
 
-    def _member(self, group: ProtectionGroup, replica: Replica) -> Rule:
+    def _member(self, group: ProtectionGroup, replica: Replica) -> ExpiryRule:
         return self._fit(of_member(group, replica, self.points, self.past.now, self.past.zone))
 
-    def _fit(self, rule: Rule) -> Rule:
+    def _fit(self, rule: ExpiryRule) -> ExpiryRule:
         return by_age_alone(rule) if self._by_itself else rule
 
     @property
@@ -183,7 +192,7 @@ class _Rules(msgspec.Struct, frozen=True):
 
 
 def _weigh(
-    points: tuple[RecoveryPoint, ...], without: list[End], after: list[End], now: datetime, fates: list[PointFate]
+    points: tuple[RecoveryPoint, ...], without: list[Expiry], after: list[Expiry], now: datetime, fates: list[PointFate]
 ) -> MachineImpact:
     """Compares the two ends of each point; those that move are added to `fates`, from old to new."""
     at_once = sooner = later = freed = 0

@@ -23,7 +23,7 @@ from reconciler.plan.desired.defaults import with_rpo, zones_of
 from reconciler.plan.desired.state import DesiredState
 from reconciler.plan.fields import of_release
 from reconciler.plan.matching import guards, read_by
-from reconciler.plan.review.field_rules import CREATED, REMOVED, RULES, Rule
+from reconciler.plan.review.field_rules import CREATED, REMOVED, RULES, FieldRule
 from reconciler.plan.review.guardrail_rules import still_asked
 from reconciler.plan.review.site_rules import worst
 
@@ -150,7 +150,7 @@ def _asked_elsewhere(change: DocumentChange, older: PolicySet, newer: PolicySet)
     return msgspec.structs.replace(change, direction=worst(field.direction for field in fields), fields=fields)
 
 
-def _compared(kind: str, rule: Rule, before: Placed[Any], after: Placed[Any]) -> DocumentField | None:
+def _compared(kind: str, rule: FieldRule, before: Placed[Any], after: Placed[Any]) -> DocumentField | None:
     old, new = rule.get(before.document), rule.get(after.document)
     if old == new:
         return None
@@ -220,7 +220,7 @@ def deletions(changes: tuple[DocumentChange, ...], older: PolicySet) -> tuple[Di
 # --- Coverage --------------------------------------------------------------------------------------------------
 
 
-def shifts(older: DesiredState, newer: DesiredState, machines: Mapping[str, str]) -> tuple[CoverageShift, ...]:
+def coverage_shifts(older: DesiredState, newer: DesiredState, machines: Mapping[str, str]) -> tuple[CoverageShift, ...]:
     """Machines whose place changes. `machines` gives the names of all there are, by data source as text."""
     before, after = _places(older), _places(newer)
     found = []

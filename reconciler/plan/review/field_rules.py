@@ -38,7 +38,7 @@ from reconciler.schedule.change_windows import minutes_of
 Weigh = Callable[[Any, Any], Direction]
 
 
-class Rule(msgspec.Struct, frozen=True):
+class FieldRule(msgspec.Struct, frozen=True):
     """A field: its path in the document, how to read what counts of it, how to weigh a change, how to show it."""
 
     path: str
@@ -251,27 +251,29 @@ def _at(path: str) -> Callable[[Any], Any]:
     return get
 
 
-def _rule(path: str, weigh: Weigh, note: str = "") -> Rule:
-    return Rule(path, _at(path), weigh, note)
+def _rule(path: str, weigh: Weigh, note: str = "") -> FieldRule:
+    return FieldRule(path, _at(path), weigh, note)
 
 
 def _effective(document: GroupDocument) -> Any:
     return group_of(document, (), _ANY)  # its RPO is written out: see `compare`
 
 
-def _group_fields() -> tuple[Rule, ...]:
+def _group_fields() -> tuple[FieldRule, ...]:
     """The fields that servers hold too, weighed as a plan weighs them, with their defaults filled in."""
 
     def reading(field: Any) -> Callable[[GroupDocument], Any]:
         return lambda document: field.get(_effective(document))
 
-    return tuple(Rule(f"spec.{field.path}", reading(field), field.weigh, field.note, field.show) for field in FIELDS)
+    return tuple(
+        FieldRule(f"spec.{field.path}", reading(field), field.weigh, field.note, field.show) for field in FIELDS
+    )
 
 
 _LOOKED_AT = "no rule can weigh this; a person does"
 _OPENED = "what differs is not opened before it is approved"
 
-RULES: dict[str, tuple[Rule, ...]] = {
+RULES: dict[str, tuple[FieldRule, ...]] = {
     "ProtectionGroup": (
         _rule("metadata.labels", _neutral),
         _rule("extends", _neutral),
@@ -302,8 +304,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _rule("spec.rehearsal", _true_is_weaker),
         _rule("spec.prune", _true_is_weaker),
         _rule("spec.state", _weakens, "another memory: what is owned must be adopted again"),
-        Rule("spec.clusters", lambda document: _by_name(document.spec.clusters), site_rules.clusters, _OPENED),
-        Rule("spec.servers", lambda document: _by_name(document.spec.servers), site_rules.servers, _OPENED),
+        FieldRule("spec.clusters", lambda document: _by_name(document.spec.clusters), site_rules.clusters, _OPENED),
+        FieldRule("spec.servers", lambda document: _by_name(document.spec.servers), site_rules.servers, _OPENED),
         _rule("spec.placement", _neutral, "groups that have a server stay there"),
         _rule("spec.approvals", site_rules.approvals, "approvals are judged by it from the next change on"),
         _rule("spec.budgets", site_rules.budgets),
@@ -315,7 +317,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _rule("spec.match", guardrail_rules.match, _LOOKED_AT),
         _rule("spec.params", _weakens, _LOOKED_AT),
         _rule("spec.validations", guardrail_rules.validations, _LOOKED_AT),
-        Rule(
+        FieldRule(
             "spec.enforce",
             lambda document: guardrail_rules.ENFORCE.index(document.spec.enforce),
             lambda before, after: order(before, after, more=STRENGTHENS),

@@ -23,7 +23,7 @@ from reconciler.model import (
 )
 from reconciler.model.documents import PolicySet, SiteSpec
 from reconciler.plan.checks.sizing import size_of
-from reconciler.plan.difference.dependencies import gained
+from reconciler.plan.difference.dependencies import members_added
 from reconciler.plan.impact.hazards import hazards, volumes
 from reconciler.plan.impact.impact import Past, impact, moved
 from reconciler.plan.rollout.budgets import Allowance, cost, with_replica
@@ -43,7 +43,7 @@ class World(msgspec.Struct, frozen=True):
     spent: Cost
 
 
-class Part(msgspec.Struct, frozen=True):
+class RolloutPart(msgspec.Struct, frozen=True):
     """A change, or a part of one that is over a budget. `whole`: nothing of it comes later."""
 
     change: Change
@@ -54,11 +54,11 @@ class Part(msgspec.Struct, frozen=True):
     hazards: tuple[Diagnostic, ...]
 
 
-class Weighed(msgspec.Struct, frozen=True):
+class Rollout(msgspec.Struct, frozen=True):
     """The parts in the order in which they are done, their waves, the volumes that they fill or free, and what was
     found on the way."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[RolloutPart, ...] = ()
     waves: tuple[Wave, ...] = ()
     volumes: tuple[VolumeImpact, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
@@ -78,10 +78,10 @@ def impacts(changes: Iterable[Change], world: World) -> tuple[tuple[Change, Impa
     return tuple((change, impact(change, past)) for change in everything)
 
 
-def weigh(ordered: Sequence[Change], world: World, spec: SiteSpec | None) -> Weighed:
+def weigh(ordered: Sequence[Change], world: World, spec: SiteSpec | None) -> Rollout:
     """The changes in waves, each with what it costs and does."""
     if not ordered:
-        return Weighed()
+        return Rollout()
     past = _past(ordered, world)
     copied = with_replica(world.catalogs)
 
@@ -94,12 +94,12 @@ def weigh(ordered: Sequence[Change], world: World, spec: SiteSpec | None) -> Wei
     for place, (wave, change) in enumerate(planned.parts):
         costs, found = weight(change)
         whole = place not in planned.unfinished
-        parts.append(Part(change, wave, whole, costs, found, hazards(change, found, past)))
+        parts.append(RolloutPart(change, wave, whole, costs, found, hazards(change, found, past)))
     filled = volumes(((part.change, part.impact) for part in parts), past)
-    return Weighed(tuple(parts), planned.waves, filled, planned.findings)
+    return Rollout(tuple(parts), planned.waves, filled, planned.findings)
 
 
-def weigh_as_is(changes: Sequence[Change], world: World) -> Weighed:
+def weigh_as_is(changes: Sequence[Change], world: World) -> Rollout:
     """The changes as they are, one part each, in one wave: none is cut."""
     past = _past(changes, world)
     copied = with_replica(world.catalogs)
@@ -107,8 +107,8 @@ def weigh_as_is(changes: Sequence[Change], world: World) -> Weighed:
     for change in changes:
         found = impact(change, past)
         costs = cost(change, past.sizes, found, copied)
-        parts.append(Part(change, 1, True, costs, found, hazards(change, found, past)))
-    return Weighed(tuple(parts), (), volumes(((part.change, part.impact) for part in parts), past))
+        parts.append(RolloutPart(change, 1, True, costs, found, hazards(change, found, past)))
+    return Rollout(tuple(parts), (), volumes(((part.change, part.impact) for part in parts), past))
 
 
 def allowance(world: World, spec: SiteSpec | None) -> Allowance:
@@ -132,7 +132,7 @@ def _sizes(changes: Sequence[Change], world: World) -> dict[DataSource, int]:
     """Bytes of a first copy of the machines that a change takes in."""
     wanted: dict[DataSource, list[DataSource]] = {}
     for change in changes:
-        for source in gained(change):
+        for source in members_added(change):
             wanted.setdefault(source.home, []).append(source)
     sizes: dict[DataSource, int] = {}
     for cluster in {source.cluster for source in wanted}:

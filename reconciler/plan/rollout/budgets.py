@@ -12,7 +12,7 @@ import msgspec
 from reconciler.model import CatalogSnapshot, Change, Cost, DataSource, Impact, ReplicaState
 from reconciler.model.documents import Budgets, ChangeWindow
 from reconciler.model.encode import exact_size
-from reconciler.plan.difference.dependencies import gained, lost
+from reconciler.plan.difference.dependencies import members_added, members_removed
 from reconciler.schedule.change_windows import next_open, open_now
 
 #: From how many machines on a share of them means something, where the site does not say.
@@ -62,14 +62,14 @@ def cost(
     its bytes are in `sizes`, 0 where the size is not known. Weakened are the members that are let go of, and all
     that the group has as soon as one of its settings is weakened. An approval makes nothing cheaper.
     """
-    new = [source for source in gained(change) if (change.server, source) not in copied]
+    new = [source for source in members_added(change) if (change.server, source) not in copied]
     for_all = any(each.direction.needs_consent and each.path != "members" for each in change.fields)
     had = len(change.before.members) if change.before is not None else 0
     return Cost(
         new_members=len(new),
         initial_bytes=sum(sizes.get(source, 0) for source in new),
         expired_points=impact.expires_now if impact is not None else 0,
-        weakened_members=had if for_all else len(lost(change)),
+        weakened_members=had if for_all else len(members_removed(change)),
     )
 
 
@@ -96,7 +96,7 @@ def limits(allowance: Allowance) -> tuple[int | None, ...]:
     return (*(max(0, int(each)) if each is not None else None for each in per_day), share)
 
 
-def fits(spends: Cost, allowance: Allowance) -> str:
+def why_blocked(spends: Cost, allowance: Allowance) -> str:
     """Why a step that costs so much may not be done now; "" when it may.
 
     Of a step that is larger than a whole day's budget nothing is left to cut, so it is done when nothing of that
@@ -107,7 +107,7 @@ def fits(spends: Cost, allowance: Allowance) -> str:
         when = f"; it opens at {opens.astimezone(allowance.zone):%Y-%m-%d %H:%M}" if opens is not None else ""
         return f"no change window is open now{when}"
     spent = amounts(allowance.spent)
-    for place, limit in over(limits(allowance), spent, amounts(spends), lone=True):
+    for place, limit in exceeded_budgets(limits(allowance), spent, amounts(spends), lone=True):
         said = f"{amount_text(place, spent[place])} of {amount_text(place, limit)}"
         return (
             f"{NAMES[place]}: {said} are spent today, and the step takes {amount_text(place, amounts(spends)[place])}"
@@ -115,7 +115,7 @@ def fits(spends: Cost, allowance: Allowance) -> str:
     return ""
 
 
-def over(
+def exceeded_budgets(
     bounds: Sequence[int | None], spent: Sequence[int], spends: Sequence[int], *, lone: bool | Container[int] = False
 ) -> list[tuple[int, int]]:
     """The budgets, by their place in `NAMES`, that are spent beyond their bounds, each with the bound. Where the

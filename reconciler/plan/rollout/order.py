@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from reconciler.model import Change, DataSource, Verb
-from reconciler.plan.difference.dependencies import gained, lost, names_freed, names_taken
+from reconciler.plan.difference.dependencies import members_added, members_removed, names_freed, names_taken
 from reconciler.plan.difference.narrow import released_part, remaining_part
 
 _VERBS = [Verb.ADOPT, Verb.CREATE, Verb.RENAME, Verb.UPDATE, Verb.STOP]
@@ -57,13 +57,13 @@ def _blockers(waiting: Mapping[Key, Change]) -> dict[Key, set[Key]]:
     """Of each change that has some: the changes of its server that must let go of a machine or a name first."""
     holders: dict[tuple[str, object], list[Key]] = {}
     for key, change in waiting.items():
-        for thing in (*lost(change), *names_freed(change)):
+        for thing in (*members_removed(change), *names_freed(change)):
             holders.setdefault((change.server, thing), []).append(key)
     blockers: dict[Key, set[Key]] = {}
     if not holders:
         return blockers
     for key, change in waiting.items():
-        wanted = (*gained(change), *names_taken(change))
+        wanted = (*members_added(change), *names_taken(change))
         others = {other for thing in wanted for other in holders.get((change.server, thing), ())} - {key}
         if others:
             blockers[key] = others
@@ -79,11 +79,11 @@ def _untie(waiting: dict[Key, Change], done: list[Change]) -> None:
     ranked = sorted(waiting, key=lambda key: _rank(waiting[key]))
     wanted_by: dict[tuple[str, DataSource], set[Key]] = {}
     for key, change in waiting.items():
-        for source in gained(change):
+        for source in members_added(change):
             wanted_by.setdefault((change.server, source), set()).add(key)
     for key in ranked:
         change = waiting[key]
-        release = frozenset(s for s in lost(change) if wanted_by.get((change.server, s), set()) - {key})
+        release = frozenset(s for s in members_removed(change) if wanted_by.get((change.server, s), set()) - {key})
         if change.before is not None and change.after is not None and release:
             first = released_part(change, release)
             done.append(msgspec.structs.replace(first, group=change.before.name))

@@ -13,16 +13,24 @@ import msgspec
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import Change, Cost, DataSource, Impact, ProtectionGroup, Wave
 from reconciler.plan.difference.cuts import (
-    Ladder,
+    RetentionSteps,
     mild_settings,
-    part_of,
     released,
     releasing_settings,
-    rest_of,
+    remainder,
+    split,
     taken_in,
 )
-from reconciler.plan.difference.dependencies import gained, lost, names_freed, names_taken
-from reconciler.plan.rollout.budgets import NAMES, Allowance, amount_text, amounts, budget_text, limits, over
+from reconciler.plan.difference.dependencies import members_added, members_removed, names_freed, names_taken
+from reconciler.plan.rollout.budgets import (
+    NAMES,
+    Allowance,
+    amount_text,
+    amounts,
+    budget_text,
+    exceeded_budgets,
+    limits,
+)
 from reconciler.schedule.calendar import instant
 from reconciler.schedule.change_windows import HORIZON, next_open
 
@@ -148,13 +156,13 @@ class _Spreader:
         while rest is not None:
             day = self._day(at)
             part: Change | None = rest
-            if over(self.limits, day.spent, spends) or self._available(rest) > at:
+            if exceeded_budgets(self.limits, day.spent, spends) or self._available(rest) > at:
                 part = self._cut(rest, spends, at)
             if part is not None:
                 self._place(place, part, at, because)
-                rest = rest_of(rest, part)
+                rest = remainder(rest, part)
                 spends = self._cost(rest) if rest is not None else spends
-            late = budget_text((budget for budget, _ in over(self.limits, day.spent, spends)), self.limits)
+            late = budget_text((budget for budget, _ in exceeded_budgets(self.limits, day.spent, spends)), self.limits)
             because = f"over what a day may take: {late}" if late else "waits for what another step lets go of"
             at = self._skip(at + 1, rest, spends) if rest is not None else at
 
@@ -163,7 +171,7 @@ class _Spreader:
         return max(self.groups.get(_group(change), 0), *names, 0)
 
     def _available(self, change: Change) -> int:
-        return max((self._held_until(change, source) for source in gained(change)), default=0)
+        return max((self._held_until(change, source) for source in members_added(change)), default=0)
 
     def _held_until(self, change: Change, source: DataSource) -> int:
         return self.freed.get((change.server, source), 0)
@@ -172,19 +180,19 @@ class _Spreader:
         """The first day from `at` on that could have room for a part of what is left, or on which a machine comes
         that another group lets go of."""
         kinds = [self.full[kind] for kind in (_NEW, _WEAKENED) if spends[kind]]
-        comes = (self._held_until(rest, source) for source in gained(rest))
+        comes = (self._held_until(rest, source) for source in members_added(rest))
         return max(at, min([*kinds, *(day for day in comes if day >= at)])) if kinds else at
 
     def _place(self, place: int, part: Change, at: int, because: str) -> None:
         day = self.days[at]
         spends = self._cost(part)
-        for budget, limit in over(self.limits, (0, 0, 0, 0), spends):
+        for budget, limit in exceeded_budgets(self.limits, (0, 0, 0, 0), spends):
             self.findings.append(_too_large(part, budget, spends[budget], limit))
         day.spent = [one + other for one, other in zip(day.spent, spends, strict=True)]
         if because:
             day.because.add(because)
         self.parts.append((at, place, part))
-        for thing in (*lost(part), *names_freed(part)):
+        for thing in (*members_removed(part), *names_freed(part)):
             self.freed[part.server, thing] = at
         self.groups[_group(part)] = at
         for budget, bound in enumerate(self.limits):
@@ -199,20 +207,20 @@ class _Spreader:
     def _cut(self, change: Change, spends: Sequence[int], at: int) -> Change | None:
         """The largest part of the change that the day has room for; None where it has none for any."""
         day = self._day(at)
-        losing = sorted(lost(change))
+        losing = sorted(members_removed(change))
         if change.after is None:
             if len(losing) <= 1:
-                return None if over(self.limits, day.spent, spends, lone=True) else change
+                return None if exceeded_budgets(self.limits, day.spent, spends, lone=True) else change
             out, _ = self._fill(day.spent, losing, lambda chunk: released(change, chunk))
             out = out[: len(losing) - 1]
-            return part_of(change, mild_settings(change), lose=out) if out else None
+            return split(change, mild_settings(change), lose=out) if out else None
         settings, out, spent = self._weaken(change, losing, day.spent)
-        free = sorted(source for source in gained(change) if self._held_until(change, source) <= at)
+        free = sorted(source for source in members_added(change) if self._held_until(change, source) <= at)
         free.sort(key=lambda source: (change.server, source) not in self.freed)  # nobody protects those meanwhile
         new, _ = self._fill(spent, free, lambda chunk: taken_in(change, chunk))
         if change.before is None and not new and change.after.members:
             return None
-        part = part_of(change, settings, lose=out, gain=new)
+        part = split(change, settings, lose=out, gain=new)
         return None if part.after == change.before else part
 
     def _weaken(
@@ -224,8 +232,8 @@ class _Spreader:
         settings = mild_settings(change)
         releasing = releasing_settings(change)
         if releasing != settings:
-            takes = self._cost(part_of(change, releasing))
-            if over(self.limits, spent, takes, lone=True):
+            takes = self._cost(split(change, releasing))
+            if exceeded_budgets(self.limits, spent, takes, lone=True):
                 return settings, [], spent
             settings = releasing
             before = spent
@@ -239,7 +247,7 @@ class _Spreader:
         last = self._settle(change, settings, out, before)
         if last is None:
             return settings, out, then
-        return last, out, _sum(before, self._cost(part_of(change, last, lose=out)))
+        return last, out, _sum(before, self._cost(split(change, last, lose=out)))
 
     def _settle(
         self, change: Change, settings: ProtectionGroup, out: list[DataSource], spent: Sequence[int]
@@ -249,18 +257,18 @@ class _Spreader:
         assert goal is not None
 
         def takes(to: ProtectionGroup) -> Sequence[int]:
-            return self._cost(part_of(change, to, lose=out))
+            return self._cost(split(change, to, lose=out))
 
         whole, without = takes(goal), takes(settings)[_EXPIRED]
-        if not over(self.limits, spent, whole):
+        if not exceeded_budgets(self.limits, spent, whole):
             return goal
         if whole[_EXPIRED] == without:
-            return None if over(self.limits, spent, whole, lone=True) else goal
+            return None if exceeded_budgets(self.limits, spent, whole, lone=True) else goal
         for unit in _UNITS[:1] if change.server in self.allowance.whole_days else _UNITS:
-            ladder = Ladder(settings, goal, unit)
+            ladder = RetentionSteps(settings, goal, unit)
 
-            def has_room(step: int, ladder: Ladder = ladder) -> bool:
-                return not over(self.limits, spent, takes(ladder.at(step)), lone={_WEAKENED})
+            def has_room(step: int, ladder: RetentionSteps = ladder) -> bool:
+                return not exceeded_budgets(self.limits, spent, takes(ladder.at(step)), lone={_WEAKENED})
 
             step = _last(len(ladder), has_room)
             if step and takes(ladder.at(step))[_EXPIRED] > without:
@@ -269,7 +277,7 @@ class _Spreader:
             return None
         first = 1 + _last(len(ladder), lambda step: not takes(ladder.at(step))[_EXPIRED])
         fewest = takes(ladder.at(first))
-        if over(self.limits, spent, fewest, lone=True):
+        if exceeded_budgets(self.limits, spent, fewest, lone=True):
             return None
         return ladder.at(_last(len(ladder), lambda step: takes(ladder.at(step))[_EXPIRED] <= fewest[_EXPIRED]))
 
@@ -295,13 +303,17 @@ class _Spreader:
         self, spent: Sequence[int], sources: list[DataSource], part: Callable[[list[DataSource]], Change]
     ) -> int:
         """How many of the first machines there is room for together; one alone may be larger than the day."""
-        if over(self.limits, spent, self._cost(part(sources[:1])), lone=True):
+        if exceeded_budgets(self.limits, spent, self._cost(part(sources[:1])), lone=True):
             return 0
         count = 1
-        while 2 * count <= len(sources) and not over(self.limits, spent, self._cost(part(sources[: 2 * count]))):
+        while 2 * count <= len(sources) and not exceeded_budgets(
+            self.limits, spent, self._cost(part(sources[: 2 * count]))
+        ):
             count *= 2
         more = min(count, len(sources) - count)
-        return count + _last(more, lambda n: not over(self.limits, spent, self._cost(part(sources[: count + n]))))
+        return count + _last(
+            more, lambda n: not exceeded_budgets(self.limits, spent, self._cost(part(sources[: count + n])))
+        )
 
     def _cost(self, part: Change) -> Sequence[int]:
         return amounts(self.weigh(part)[0])
