@@ -9,8 +9,10 @@ from reconciler.plan.checks.capacity import survey
 from reconciler.plan.checks.lint import lint
 from reconciler.plan.coverage import AT_RISK, CoverageInputs, CoverageState, MachineCoverage, coverage
 from reconciler.plan.desired.state import IGNORABLE, DesiredGroup, DesiredState, ExcludedMachine, Scope
-from reconciler.plan.pipeline import PlanInputs, Proposal, check_all, desired_state, group_hash, propose, with_steps
+from reconciler.plan.inputs import PlanInputs
+from reconciler.plan.pipeline import Proposal, check_all, desired_state, propose
 from reconciler.plan.review.compare import compare
+from reconciler.plan.sealing import group_hash, with_steps
 
 __all__ = [
     "AT_RISK",

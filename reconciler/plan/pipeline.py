@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Severity, sort_key
 from reconciler.model import (
-    Action,
-    Adopt,
     Approved,
-    Capabilities,
-    CatalogSnapshot,
     Change,
-    ClusterSnapshot,
-    Cost,
-    CreateGroup,
-    LedgerEntry,
     Plan,
-    ProtectionGroup,
     Remembrance,
-    RenameGroup,
-    Step,
-    StopProtection,
-    UpdateGroup,
-    Verb,
 )
 from reconciler.model.documents import PolicySet
 from reconciler.model.preflight import Check
@@ -58,50 +41,13 @@ from reconciler.plan.difference.leaving_servers import possible
 from reconciler.plan.difference.narrow import drop_members_protected_elsewhere, unattended_changes
 from reconciler.plan.difference.owned_groups import lasting
 from reconciler.plan.difference.unowned_groups import NOT_OURS, NOT_OWNED
+from reconciler.plan.inputs import PlanInputs
 from reconciler.plan.review.settled_guard import without_kept
-from reconciler.plan.rollout.assess import Rollout, RolloutPart, World, impacts, spec_of, weigh
+from reconciler.plan.rollout.assess import impacts, spec_of, weigh
 from reconciler.plan.rollout.budgets import MINIMUM_POPULATION
 from reconciler.plan.rollout.order import order
-from reconciler.protocols import Evaluate, evaluates_nothing
+from reconciler.plan.sealing import seal
 from reconciler.schedule.change_windows import working_hours
-
-Known = Mapping[tuple[str, str], Remembrance]
-Ends = Mapping[tuple[str, str, Verb], ProtectionGroup | None]
-
-
-class PlanInputs(msgspec.Struct, frozen=True):
-    """What was read of one site at one moment: the input of a plan besides the policies.
-
-    Clusters and catalogs by name; `now` is UTC, `zone` the site's. `approvals` are those that count, `adopt` the names
-    (patterns) of groups that are to become ours, `scope` what the plan is limited to, `spent` what of the day's budgets
-    is used up. `agreed` are hashes that somebody said yes to besides, `since` is the commit whose policies were last
-    applied ("" for none). With `glass` broken the policies are believed even where they shrank, and nothing waits that
-    makes no step. `spared` are groups that have a policy which waits and is not among those given: they are not
-    removed. `evaluate` answers for guardrails.
-    """
-
-    site: str
-    now: datetime
-    zone: ZoneInfo
-    prune: bool
-    clusters: Mapping[str, ClusterSnapshot]
-    catalogs: Mapping[str, CatalogSnapshot]
-    capabilities: Mapping[str, Capabilities]
-    ledger: Sequence[LedgerEntry]
-    approvals: tuple[Approved, ...] = ()
-    agreed: frozenset[str] = frozenset()
-    since: str = ""
-    adopt: tuple[str, ...] = ()
-    scope: Scope = Scope()
-    spent: Cost = Cost()
-    glass: bool = False
-    spared: frozenset[str] = frozenset()
-    evaluate: Evaluate = evaluates_nothing
-
-    @property
-    def today(self) -> date:
-        """The day in the site's zone."""
-        return self.now.astimezone(self.zone).date()
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -196,8 +142,7 @@ def _propose(policies: PolicySet, situation: PlanInputs) -> Proposal:
     spec = spec_of(policies, situation.site)
     there, nowhere = possible(difference.changes, spec, situation.spared, situation.since)
     within = _within(there, situation.scope)
-    world = world_of(situation)
-    judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation, world)
+    judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation)
     believed, shrunk = _believed(judged, policies, situation, desired)
     hashed, held_back = drop_members_protected_elsewhere(believed, situation.catalogs, desired.names)
     findings = [
@@ -232,34 +177,21 @@ def _propose(policies: PolicySet, situation: PlanInputs) -> Proposal:
         approvals=tuple(each for each in approvals if each.name in covering),
     )
     ends = {(change.server, change.group, change.verb): change.after for change in hashed}
-    plan = _seal(head, weigh(order(hashed), world, spec), known, ends)
+    plan = seal(head, weigh(order(hashed), situation, spec), known, ends)
     if not asks:
         return Proposal(plan, plan, desired)
     mild = unattended_changes(change for change in hashed if change.group not in waiting)
-    return Proposal(plan, _seal(head, weigh(order(mild), world, spec), known, ends), desired)
-
-
-def world_of(situation: PlanInputs) -> World:
-    """What the changes of the site are weighed in."""
-    return World(
-        situation.clusters,
-        situation.catalogs,
-        situation.capabilities,
-        situation.ledger,
-        situation.now,
-        situation.zone,
-        situation.spent,
-    )
+    return Proposal(plan, seal(head, weigh(order(mild), situation, spec), known, ends), desired)
 
 
 def _approved(
-    changes: tuple[Change, ...], situation: PlanInputs, world: World
+    changes: tuple[Change, ...], situation: PlanInputs
 ) -> tuple[tuple[Change, ...], tuple[Approved, ...], tuple[Diagnostic, ...]]:
     """The changes with the approvals that cover them, as far as those allow the loss."""
     covered = approve(changes, situation.approvals)
     if not any(field.approved_by for change in covered for field in change.fields):
         return covered, situation.approvals, ()
-    kept, excess = within_ceilings(impacts(covered, world), situation.approvals)
+    kept, excess = within_ceilings(impacts(covered, situation), situation.approvals)
     return (approve(changes, kept) if excess else covered), kept, excess
 
 
@@ -303,72 +235,6 @@ def desired_state(policies: PolicySet, situation: PlanInputs) -> DesiredState:
                 room_of(placed.document, situation.clusters, situation.capabilities, ledger),
             )
     return desired
-
-
-def with_steps(plan: Plan, steps: Sequence[Step]) -> Plan:
-    """The plan with these of its steps alone."""
-    return msgspec.structs.replace(plan, steps=tuple(steps), plan_hash=_hash(steps))
-
-
-def _seal(plan: Plan, weighed: Rollout, known: Known, ends: Ends) -> Plan:
-    """The plan with these parts as steps; the hash covers the steps' actions alone, so that a later plan can be
-    compared. `ends` tells what each whole change leaves."""
-    steps = tuple(_step(number, part, known, ends) for number, part in enumerate(weighed.parts, start=1))
-    sources = {str(source) for step in steps for source in _sources(step.change)}
-    return msgspec.structs.replace(
-        plan,
-        steps=steps,
-        waves=weighed.waves,
-        volumes=weighed.volumes,
-        findings=tuple(sorted({*plan.findings, *weighed.findings}, key=sort_key)),
-        names={source: plan.names[source] for source in sorted(sources) if source in plan.names},
-        plan_hash=_hash(steps),
-    )
-
-
-def _hash(steps: Sequence[Step]) -> str:
-    return hashlib.sha256(msgspec.json.encode([step.action for step in steps], order="sorted")).hexdigest()
-
-
-def _step(number: int, part: RolloutPart, known: Known, ends: Ends) -> Step:
-    change = part.change
-    remember = known.get((change.server, change.group), Remembrance())
-    whole = part.whole and ends.get((change.server, change.group, change.verb), change.after) == change.after
-    return Step(
-        f"{number}:{change.server}/{change.group}",
-        _action(change),
-        change,
-        msgspec.structs.replace(remember, whole=whole),
-        wave=part.wave,
-        impact=part.impact,
-        hazards=part.hazards,
-        cost=part.cost,
-        base_hash=group_hash(change.before),
-        desired_hash=group_hash(change.after),
-    )
-
-
-def group_hash(group: ProtectionGroup | None) -> str:
-    """SHA-256 of the group's canonical JSON; "" for none."""
-    return hashlib.sha256(msgspec.json.encode(group, order="deterministic")).hexdigest() if group is not None else ""
-
-
-def _action(change: Change) -> Action:
-    before, after = change.before, change.after
-    if change.verb is Verb.ADOPT and before is not None:
-        return Adopt(change.server, change.ref, before)
-    if change.verb is Verb.CREATE and after is not None:
-        return CreateGroup(change.server, after)
-    if before is not None and after is not None:
-        make = RenameGroup if before.name != after.name else UpdateGroup
-        return make(change.server, change.ref, before, after)
-    assert before is not None
-    return StopProtection(change.server, change.ref, before, before.existing_points)
-
-
-def _sources(change: Change) -> set[object]:
-    groups = (group for group in (change.before, change.after) if group is not None)
-    return {member.source for group in groups for member in group.members}
 
 
 def _in_working_hours(situation: PlanInputs, changes: Sequence[Change]) -> list[Diagnostic]:

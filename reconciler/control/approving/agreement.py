@@ -25,7 +25,6 @@ from reconciler.plan import propose as plan_propose
 from reconciler.plan.approval.change_hashes import approve, groups_awaiting_approval, within_ceilings
 from reconciler.plan.approval.guardrails import denied, guard, planned, wants_approval
 from reconciler.plan.approval.recompute import Unsound, anew, asked_for, told_otherwise, unasked
-from reconciler.plan.pipeline import world_of
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -58,7 +57,7 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
     usable = as_secured(secured, policies, observation.ledger)
     live = plan_propose(usable, situation)
     try:
-        told = anew(plan, live.plan, live.desired, observation.ledger, world_of(situation))
+        told = anew(plan, live.plan, live.desired, observation.ledger, situation)
     except Unsound as error:
         raise _unsound(site, str(error)) from None
     covered = _approved(told, verdict.approvals)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, time, timedelta
 
 from reconciler.control.site import Site
 from reconciler.model import Cost, OutcomeState, Plan, Step
-from reconciler.plan.rollout.assess import World, allowance
+from reconciler.plan import PlanInputs
+from reconciler.plan.rollout.assess import allowance
 from reconciler.plan.rollout.budgets import why_blocked
 from reconciler.schedule.change_windows import next_open, open_now
 
@@ -31,8 +32,9 @@ def blocked_until(site: Site, plan: Plan, step: Step, spent: Cost) -> tuple[str,
     now = site.now()
     if wave is not None and wave.opens_at > now:
         return wave.because or "its wave opens later", wave.opens_at
-    world = World({}, {}, {}, site.memory.ledger.entries(), now, site.zone, spent)
-    because = why_blocked(step.cost, allowance(world, site.document.spec))
+    ledger = site.memory.ledger.entries()
+    inputs = PlanInputs(site.name, now, site.zone, site.prune, {}, {}, {}, ledger, spent=spent)
+    because = why_blocked(step.cost, allowance(inputs, site.document.spec))
     if not because:
         return "", None
     windows = site.document.spec.change_windows

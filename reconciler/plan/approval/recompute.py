@@ -34,8 +34,9 @@ from reconciler.plan.approval.change_hashes import own_hash
 from reconciler.plan.approval.plan_bounds import wrong_group, wrong_value
 from reconciler.plan.desired.state import DesiredGroup, DesiredState
 from reconciler.plan.fields import FIELDS, of_release, worst
-from reconciler.plan.pipeline import group_hash, with_steps
-from reconciler.plan.rollout.assess import World, weigh_as_is
+from reconciler.plan.inputs import PlanInputs
+from reconciler.plan.rollout.assess import weigh_as_is
+from reconciler.plan.sealing import group_hash, with_steps
 
 #: What a step must not be believed about, and what it is called when it was told otherwise.
 _TOLD = ("server", "group", "verb", "direction")
@@ -84,7 +85,7 @@ def told_otherwise(plan: Plan) -> tuple[Diagnostic, ...]:
     return tuple(found)
 
 
-def anew(plan: Plan, live: Plan, desired: DesiredState, ledger: Sequence[LedgerEntry], world: World) -> Plan:
+def anew(plan: Plan, live: Plan, desired: DesiredState, ledger: Sequence[LedgerEntry], inputs: PlanInputs) -> Plan:
     """The plan with the hashes, reasons and places that a plan of the policies as they are gives to the same changes,
     and with impact, cost and hazards as they are now. What no policy asks for has hashes of its own alone."""
     told = retold(plan)
@@ -92,7 +93,7 @@ def anew(plan: Plan, live: Plan, desired: DesiredState, ledger: Sequence[LedgerE
     wishes = {(each.server, each.group.name): each for each in desired.groups}
     entries = {(entry.server, entry.ref): entry for entry in ledger}
     changes = [_hashed(step.change, now.get((step.change.server, step.change.group))) for step in told.steps]
-    weighed = weigh_as_is(changes, world)
+    weighed = weigh_as_is(changes, inputs)
     steps = tuple(
         msgspec.structs.replace(
             step,

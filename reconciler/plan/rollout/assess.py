@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from reconciler.errors import Diagnostic
 from reconciler.model import (
-    Capabilities,
-    CatalogSnapshot,
     Change,
-    ClusterSnapshot,
     Cost,
     DataSource,
     Impact,
-    LedgerEntry,
     VolumeImpact,
     Wave,
 )
@@ -26,21 +20,9 @@ from reconciler.plan.checks.sizing import size_of
 from reconciler.plan.difference.dependencies import members_added
 from reconciler.plan.impact.hazards import hazards, volumes
 from reconciler.plan.impact.impact import Past, impact, moved
+from reconciler.plan.inputs import PlanInputs
 from reconciler.plan.rollout.budgets import Allowance, cost, with_replica
 from reconciler.plan.rollout.waves import spread
-
-
-class World(msgspec.Struct, frozen=True):
-    """What changes are weighed in: clusters, catalogs and capabilities by name, what we own, the time (UTC), the
-    site's zone, and what of today's budgets is used up."""
-
-    clusters: Mapping[str, ClusterSnapshot]
-    catalogs: Mapping[str, CatalogSnapshot]
-    capabilities: Mapping[str, Capabilities]
-    ledger: Sequence[LedgerEntry]
-    now: datetime
-    zone: ZoneInfo
-    spent: Cost
 
 
 class RolloutPart(msgspec.Struct, frozen=True):
@@ -71,25 +53,25 @@ def spec_of(policies: PolicySet, site: str) -> SiteSpec | None:
     return document.spec if document is not None else None
 
 
-def impacts(changes: Iterable[Change], world: World) -> tuple[tuple[Change, Impact | None], ...]:
+def impacts(changes: Iterable[Change], inputs: PlanInputs) -> tuple[tuple[Change, Impact | None], ...]:
     """Each change with what it does to recovery points."""
     everything = tuple(changes)
-    past = _past(everything, world)
+    past = _past(everything, inputs)
     return tuple((change, impact(change, past)) for change in everything)
 
 
-def weigh(ordered: Sequence[Change], world: World, spec: SiteSpec | None) -> Rollout:
+def weigh(ordered: Sequence[Change], inputs: PlanInputs, spec: SiteSpec | None) -> Rollout:
     """The changes in waves, each with what it costs and does."""
     if not ordered:
         return Rollout()
-    past = _past(ordered, world)
-    copied = with_replica(world.catalogs)
+    past = _past(ordered, inputs)
+    copied = with_replica(inputs.catalogs)
 
     def weight(change: Change) -> tuple[Cost, Impact | None]:
         found = impact(change, past)
         return cost(change, past.sizes, found, copied), found
 
-    planned = spread(ordered, allowance(world, spec), weight)
+    planned = spread(ordered, allowance(inputs, spec), weight)
     parts = []
     for place, (wave, change) in enumerate(planned.parts):
         costs, found = weight(change)
@@ -99,10 +81,10 @@ def weigh(ordered: Sequence[Change], world: World, spec: SiteSpec | None) -> Rol
     return Rollout(tuple(parts), planned.waves, filled, planned.findings)
 
 
-def weigh_as_is(changes: Sequence[Change], world: World) -> Rollout:
+def weigh_as_is(changes: Sequence[Change], inputs: PlanInputs) -> Rollout:
     """The changes as they are, one part each, in one wave: none is cut."""
-    past = _past(changes, world)
-    copied = with_replica(world.catalogs)
+    past = _past(changes, inputs)
+    copied = with_replica(inputs.catalogs)
     parts = []
     for change in changes:
         found = impact(change, past)
@@ -111,24 +93,24 @@ def weigh_as_is(changes: Sequence[Change], world: World) -> Rollout:
     return Rollout(tuple(parts), (), volumes(((part.change, part.impact) for part in parts), past))
 
 
-def allowance(world: World, spec: SiteSpec | None) -> Allowance:
+def allowance(inputs: PlanInputs, spec: SiteSpec | None) -> Allowance:
     """What the site allows at this moment."""
     return Allowance(
         budgets=spec.budgets if spec is not None else None,
         windows=spec.change_windows if spec is not None else (),
-        zone=world.zone,
-        now=world.now,
-        spent=world.spent,
-        population=sum(len(entry.applied.members) for entry in world.ledger),
-        whole_days=frozenset(name for name, able in world.capabilities.items() if able.schedules == "engine"),
+        zone=inputs.zone,
+        now=inputs.now,
+        spent=inputs.spent,
+        population=sum(len(entry.applied.members) for entry in inputs.ledger),
+        whole_days=frozenset(name for name, able in inputs.capabilities.items() if able.schedules == "engine"),
     )
 
 
-def _past(changes: Sequence[Change], world: World) -> Past:
-    return Past(world.catalogs, world.capabilities, world.now, world.zone, _sizes(changes, world), moved(changes))
+def _past(changes: Sequence[Change], inputs: PlanInputs) -> Past:
+    return Past(inputs.catalogs, inputs.capabilities, inputs.now, inputs.zone, _sizes(changes, inputs), moved(changes))
 
 
-def _sizes(changes: Sequence[Change], world: World) -> dict[DataSource, int]:
+def _sizes(changes: Sequence[Change], inputs: PlanInputs) -> dict[DataSource, int]:
     """Bytes of a first copy of the machines that a change takes in."""
     wanted: dict[DataSource, list[DataSource]] = {}
     for change in changes:
@@ -136,7 +118,7 @@ def _sizes(changes: Sequence[Change], world: World) -> dict[DataSource, int]:
             wanted.setdefault(source.home, []).append(source)
     sizes: dict[DataSource, int] = {}
     for cluster in {source.cluster for source in wanted}:
-        seen = world.clusters.get(cluster)
+        seen = inputs.clusters.get(cluster)
         for machine in seen.machines if seen is not None else ():
             for source in wanted.get(machine.source(cluster), ()):
                 sizes[source] = size_of(machine)
