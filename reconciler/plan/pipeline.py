@@ -1,8 +1,12 @@
-"""Building: everything that was read -> the plan, sealed with a hash. The one place that knows all the steps."""
+"""The pipeline: policies, what was read of a site -> the plan, sealed with a hash. The one place that knows all steps.
+
+`_propose` is one pass: desired, differing, possible, approved, believed, checked, rolled out, sealed. `propose` makes
+such a pass, puts back what somebody has to agree to first, and makes another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -15,8 +19,12 @@ from reconciler.model import (
 )
 from reconciler.model.documents import PolicySet
 from reconciler.model.preflight import Check
-from reconciler.plan.approval.change_hashes import approve, groups_awaiting_approval, within_ceilings
-from reconciler.plan.approval.change_hashes import with_change_hashes as hashed_changes
+from reconciler.plan.approval.change_hashes import (
+    approve,
+    groups_awaiting_approval,
+    with_change_hashes,
+    within_ceilings,
+)
 from reconciler.plan.approval.guardrails import guard, guard_documents, last_applied, planned, wants_approval
 from reconciler.plan.approval.unapproved_documents import (
     Unstepped,
@@ -61,44 +69,44 @@ class Proposal(msgspec.Struct, frozen=True):
     taken: tuple[Unstepped, ...] = ()
 
 
-def propose(policies: PolicySet, situation: PlanInputs) -> Proposal:
+def propose(policies: PolicySet, inputs: PlanInputs) -> Proposal:
     """What should be done. Pure: the same input gives the same plan, in whatever order it came. A group in whose
     document something weakens without a step goes on by its document as it was last applied until that is agreed to.
     """
-    situation = msgspec.structs.replace(situation, ledger=lasting(situation.ledger, policies.sites))
-    whole = _propose(policies, situation)
+    inputs = msgspec.structs.replace(inputs, ledger=lasting(inputs.ledger, policies.sites))
+    whole = _propose(policies, inputs)
     if _claimed_twice(whole) and (fewer := without_kept(policies)) is not None:
-        policies, whole = fewer, _propose(fewer, situation)
+        policies, whole = fewer, _propose(fewer, inputs)
     steps = whole.plan.steps
-    if situation.scope != Scope():  # what lies outside of the scope has its steps, which others ask for
-        steps = _propose(policies, msgspec.structs.replace(situation, scope=Scope())).plan.steps
-    spec = spec_of(policies, situation.site)
+    if inputs.scope != Scope():  # what lies outside of the scope has its steps, which others ask for
+        steps = _propose(policies, msgspec.structs.replace(inputs, scope=Scope())).plan.steps
+    spec = spec_of(policies, inputs.site)
     approvers = spec is not None and spec.approvals is not None
-    removed = _unagreed(gone(policies, situation.ledger, steps), situation) if approvers else ()
-    found = unstepped(policies, whole.desired, situation.ledger, steps)
-    held = _unagreed(found, situation)
+    removed = _unagreed(gone(policies, inputs.ledger, steps), inputs) if approvers else ()
+    found = unstepped(policies, whole.desired, inputs.ledger, steps)
+    held = _unagreed(found, inputs)
     names = {each.change.name for each in held}
     taken = tuple(each for each in found if each.change.name not in names)
-    more = waiting_findings((*held, *removed), approvers=approvers, since=situation.since)
+    more = waiting_findings((*held, *removed), approvers=approvers, since=inputs.since)
     if not held:
-        return _taking(_waiting(whole, more, removed), taken, situation)
-    kept = _propose(as_applied(policies, situation.ledger, held), situation)
+        return _taking(_waiting(whole, more, removed), taken, inputs)
+    kept = _propose(as_applied(policies, inputs.ledger, held), inputs)
     if _claimed_twice(kept) and not _claimed_twice(whole):
-        policies, besides = all_as_applied(policies, situation.site, situation.ledger)
-        kept, taken = _propose(policies, situation), ()
+        policies, besides = all_as_applied(policies, inputs.site, inputs.ledger)
+        kept, taken = _propose(policies, inputs), ()
         more += with_them(besides, held)
     more += tuple(  # a yes alone would not help those
         msgspec.structs.replace(each, severity=Severity.WARNING)
         for each in whole.plan.findings
         if each.code in (NOT_OWNED, NOT_OURS)
     )
-    return _taking(_waiting(kept, more, (*held, *removed)), taken, situation)
+    return _taking(_waiting(kept, more, (*held, *removed)), taken, inputs)
 
 
-def _unagreed(found: Iterable[Unstepped], situation: PlanInputs) -> tuple[Unstepped, ...]:
+def _unagreed(found: Iterable[Unstepped], inputs: PlanInputs) -> tuple[Unstepped, ...]:
     """What of it nobody said yes to."""
-    said = situation.agreed | {each for approval in situation.approvals for each in approval.changes}
-    return tuple(each for each in found if not situation.glass and each.field.change_hash not in said)
+    said = inputs.agreed | {each for approval in inputs.approvals for each in approval.changes}
+    return tuple(each for each in found if not inputs.glass and each.field.change_hash not in said)
 
 
 def _waiting(proposal: Proposal, found: tuple[Diagnostic, ...], waiting: tuple[Unstepped, ...]) -> Proposal:
@@ -109,12 +117,12 @@ def _waiting(proposal: Proposal, found: tuple[Diagnostic, ...], waiting: tuple[U
     return msgspec.structs.replace(proposal, plan=plan, permitted=permitted, waiting=waiting)
 
 
-def _taking(proposal: Proposal, taken: tuple[Unstepped, ...], situation: PlanInputs) -> Proposal:
+def _taking(proposal: Proposal, taken: tuple[Unstepped, ...], inputs: PlanInputs) -> Proposal:
     """The proposal with what was agreed to, and the approvals that say so."""
     hashes = {each.field.change_hash for each in taken}
 
     def told(plan: Plan) -> Plan:
-        more = (each for each in situation.approvals if each not in plan.approvals and hashes & set(each.changes))
+        more = (each for each in inputs.approvals if each not in plan.approvals and hashes & set(each.changes))
         return msgspec.structs.replace(plan, approvals=(*plan.approvals, *more))
 
     if not taken:
@@ -131,84 +139,100 @@ def _with(plan: Plan, found: tuple[Diagnostic, ...]) -> Plan:
     return msgspec.structs.replace(plan, findings=tuple(sorted({*plan.findings, *found}, key=sort_key)))
 
 
-def _propose(policies: PolicySet, situation: PlanInputs) -> Proposal:
-    """The plan of the policies as they are given."""
-    desired = desired_state(policies, situation)
-    unreadable = {name: able.unreadable for name, able in situation.capabilities.items()}
-    held = Held(
-        situation.catalogs, unreadable, tuple(situation.ledger), situation.prune, situation.adopt, situation.clusters
-    )
-    difference = diff(desired, held)
-    spec = spec_of(policies, situation.site)
-    there, nowhere = possible(difference.changes, spec, situation.spared, situation.since)
-    within = _within(there, situation.scope)
-    judged, approvals, excess = _approved(hashed_changes(within, policies, situation.ledger), situation)
-    believed, shrunk = _believed(judged, policies, situation, desired)
-    hashed, held_back = drop_members_protected_elsewhere(believed, situation.catalogs, desired.names)
-    findings = [
-        *lint(policies, situation.today),
+def _propose(policies: PolicySet, inputs: PlanInputs) -> Proposal:
+    """The plan of the policies as they are given, step by step."""
+    spec = spec_of(policies, inputs.site)
+    desired = desired_state(policies, inputs)
+    difference = diff(desired, _held(inputs))
+    changes, impossible = possible(difference.changes, spec, inputs.spared, inputs.since)
+    changes = with_change_hashes(_within(changes, inputs.scope), policies, inputs.ledger)
+    changes, approvals, beyond_ceilings = _approved(changes, inputs)
+    changes, unbelieved = _believed(changes, policies, inputs, desired)
+    changes, protected_elsewhere = drop_members_protected_elsewhere(changes, inputs.catalogs, desired.names)
+    findings = (
         *desired.findings,
-        *fit(desired, situation.capabilities),
         *difference.findings,
-        *nowhere,
-        *held_back,
-        *excess,
-        *shrunk,
-        *refused_members(desired, situation.clusters),
-        *_unmet(policies, situation, desired),
-        *_in_working_hours(situation, hashed),
-        *guard_documents(policies, situation.evaluate, last_applied(situation.ledger if policies.guardrails else ())),
-        *guard(policies.guardrails, planned(hashed, policies, desired.names, situation.ledger), situation.evaluate),
-    ]
-    waiting = groups_awaiting_approval(hashed, wants_approval(findings))
-    asks = waiting or any(change.needs_consent for change in hashed)
+        *impossible,
+        *beyond_ceilings,
+        *unbelieved,
+        *protected_elsewhere,
+        *_checked(policies, inputs, desired, changes),
+        *_guarded(policies, inputs, desired, changes),
+    )
+    covering = {field.approved_by for change in changes for field in change.fields}
+    empty = Plan(
+        inputs.site,
+        inputs.now,
+        (),
+        tuple(sorted(set(findings), key=sort_key)),
+        desired.names,
+        scope=inputs.scope.told,
+        approvals=tuple(each for each in approvals if each.name in covering),
+    )
     known = {
         (each.server, each.group.name): Remembrance(each.known, each.selectors, each.labels, each.document)
         for each in desired.groups
     }
-    covering = {field.approved_by for change in hashed for field in change.fields}
-    head = Plan(
-        situation.site,
-        situation.now,
-        (),
-        tuple(sorted(set(findings), key=sort_key)),
-        desired.names,
-        scope=situation.scope.told,
-        approvals=tuple(each for each in approvals if each.name in covering),
-    )
-    ends = {(change.server, change.group, change.verb): change.after for change in hashed}
-    plan = seal(head, weigh(order(hashed), situation, spec), known, ends)
-    if not asks:
+    ends = {(change.server, change.group, change.verb): change.after for change in changes}
+    plan = seal(empty, weigh(order(changes), inputs, spec), known, ends)
+    waiting = groups_awaiting_approval(changes, wants_approval(findings))
+    if not waiting and not any(change.needs_consent for change in changes):
         return Proposal(plan, plan, desired)
-    mild = unattended_changes(change for change in hashed if change.group not in waiting)
-    return Proposal(plan, seal(head, weigh(order(mild), situation, spec), known, ends), desired)
+    unattended = unattended_changes(change for change in changes if change.group not in waiting)
+    return Proposal(plan, seal(empty, weigh(order(unattended), inputs, spec), known, ends), desired)
+
+
+def _held(inputs: PlanInputs) -> Held:
+    """What the servers and our memory have, as it is compared with what is desired."""
+    unreadable = {name: able.unreadable for name, able in inputs.capabilities.items()}
+    return Held(inputs.catalogs, unreadable, tuple(inputs.ledger), inputs.prune, inputs.adopt, inputs.clusters)
+
+
+def _checked(
+    policies: PolicySet, inputs: PlanInputs, desired: DesiredState, changes: Sequence[Change]
+) -> Iterator[Diagnostic]:
+    """What contradicts, does not fit, or would be refused."""
+    yield from lint(policies, inputs.today)
+    yield from fit(desired, inputs.capabilities)
+    yield from refused_members(desired, inputs.clusters)
+    yield from _unmet(policies, inputs, desired)
+    yield from _in_working_hours(inputs, changes)
+
+
+def _guarded(
+    policies: PolicySet, inputs: PlanInputs, desired: DesiredState, changes: tuple[Change, ...]
+) -> Iterator[Diagnostic]:
+    """What the guardrails say of the documents and of the changes."""
+    applied = last_applied(inputs.ledger if policies.guardrails else ())
+    yield from guard_documents(policies, inputs.evaluate, applied)
+    yield from guard(policies.guardrails, planned(changes, policies, desired.names, inputs.ledger), inputs.evaluate)
 
 
 def _approved(
-    changes: tuple[Change, ...], situation: PlanInputs
+    changes: tuple[Change, ...], inputs: PlanInputs
 ) -> tuple[tuple[Change, ...], tuple[Approved, ...], tuple[Diagnostic, ...]]:
     """The changes with the approvals that cover them, as far as those allow the loss."""
-    covered = approve(changes, situation.approvals)
+    covered = approve(changes, inputs.approvals)
     if not any(field.approved_by for change in covered for field in change.fields):
-        return covered, situation.approvals, ()
-    kept, excess = within_ceilings(impacts(covered, situation), situation.approvals)
+        return covered, inputs.approvals, ()
+    kept, excess = within_ceilings(impacts(covered, inputs), inputs.approvals)
     return (approve(changes, kept) if excess else covered), kept, excess
 
 
 def _believed(
-    changes: tuple[Change, ...], policies: PolicySet, situation: PlanInputs, desired: DesiredState
+    changes: tuple[Change, ...], policies: PolicySet, inputs: PlanInputs, desired: DesiredState
 ) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
     """The changes, without stopping what a lost or half-copied policy folder seems to stop; unless somebody who broke
     the glass says that it is so."""
-    if situation.glass:
+    if inputs.glass:
         return changes, ()
-    written = [each.document for each in policies.groups if each.document.spec.site == situation.site]
-    spec = spec_of(policies, situation.site)
+    written = [each.document for each in policies.groups if each.document.spec.site == inputs.site]
+    spec = spec_of(policies, inputs.site)
     budgets = spec.budgets if spec is not None else None
     least = budgets.minimum_population if budgets is not None else None
     return without_removals(
         changes,
-        {entry.group for entry in situation.ledger if entry.group not in desired.elsewhere},
+        {entry.group for entry in inputs.ledger if entry.group not in desired.elsewhere},
         {document.metadata.name for document in written},
         {name for document in written for name in document.spec.renamed_from},
         least if least is not None else MINIMUM_POPULATION,
@@ -224,22 +248,22 @@ def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
     )
 
 
-def desired_state(policies: PolicySet, situation: PlanInputs) -> DesiredState:
+def desired_state(policies: PolicySet, inputs: PlanInputs) -> DesiredState:
     """What should be: the members of every group, and its server."""
-    ledger = lasting(situation.ledger, policies.sites)
-    desired = resolve(policies, situation.site, Sight(situation.clusters, ledger, situation.today))
+    ledger = lasting(inputs.ledger, policies.sites)
+    desired = resolve(policies, inputs.site, Sight(inputs.clusters, ledger, inputs.today))
     for placed in policies.sites:
-        if placed.document.metadata.name == situation.site:
+        if placed.document.metadata.name == inputs.site:
             return place(
                 desired,
-                room_of(placed.document, situation.clusters, situation.capabilities, ledger),
+                room_of(placed.document, inputs.clusters, inputs.capabilities, ledger),
             )
     return desired
 
 
-def _in_working_hours(situation: PlanInputs, changes: Sequence[Change]) -> list[Diagnostic]:
+def _in_working_hours(inputs: PlanInputs, changes: Sequence[Change]) -> list[Diagnostic]:
     """First copies that would be made now, while people work."""
-    if not working_hours(situation.now.astimezone(situation.zone)):
+    if not working_hours(inputs.now.astimezone(inputs.zone)):
         return []
     found = []
     for change in changes:
@@ -252,21 +276,21 @@ def _in_working_hours(situation: PlanInputs, changes: Sequence[Change]) -> list[
     return found
 
 
-def check_all(policies: PolicySet, situation: PlanInputs, desired: DesiredState) -> tuple[Check, ...]:
+def check_all(policies: PolicySet, inputs: PlanInputs, desired: DesiredState) -> tuple[Check, ...]:
     """Every prerequisite of what is desired."""
     for placed in policies.sites:
-        if placed.document.metadata.name == situation.site:
-            seen = (situation.clusters, situation.catalogs)
-            checks = prerequisites(policies, placed.document, desired, seen, situation.ledger)
+        if placed.document.metadata.name == inputs.site:
+            seen = (inputs.clusters, inputs.catalogs)
+            checks = prerequisites(policies, placed.document, desired, seen, inputs.ledger)
             unread = (each for each in desired.findings if each.code == UNREAD)
             return (*checks, *(Check.unknown(each) for each in unread))
     return ()
 
 
-def _unmet(policies: PolicySet, situation: PlanInputs, desired: DesiredState) -> list[Diagnostic]:
+def _unmet(policies: PolicySet, inputs: PlanInputs, desired: DesiredState) -> list[Diagnostic]:
     """The prerequisites that fail; and in one line how many could not be checked."""
     for placed in policies.sites:
-        if placed.document.metadata.name == situation.site:
-            seen = (situation.clusters, situation.catalogs)
-            return unmet(policies, placed.document, desired, seen, situation.ledger)
+        if placed.document.metadata.name == inputs.site:
+            seen = (inputs.clusters, inputs.catalogs)
+            return unmet(policies, placed.document, desired, seen, inputs.ledger)
     return []

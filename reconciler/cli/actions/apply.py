@@ -15,7 +15,7 @@ from reconciler.cli.session import clock_for, find_root, session
 from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
 from reconciler.control.applying.apply import ApplyResult, Authority
 from reconciler.control.applying.apply import apply as apply_plan
-from reconciler.control.applying.ledger_update import note_taken, refresh_ledger
+from reconciler.control.applying.converge import converge
 from reconciler.control.applying.resume import unfinished
 from reconciler.control.applying.settle_interrupted import settle
 from reconciler.control.approving.agreement import Agreement, agree_again, agree_saved, mandate_of
@@ -23,7 +23,6 @@ from reconciler.control.approving.site_guard import Secured, opened, record_site
 from reconciler.control.approving.valid_approvals import bench_of, wants_approvers
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.drift.detect import note_and_record
-from reconciler.control.drift.sightings import learn_agreed
 from reconciler.control.jobs.dispatch import poll
 from reconciler.control.jobs.unfinished_recoveries import resume_recoveries
 from reconciler.control.lease import holding, where_it_can_be
@@ -101,14 +100,11 @@ def apply(
                     "Run `reconciler apply` again and look at the new plan; nothing was changed.",
                     subject=site.name,
                 )
-            refresh_ledger(site, again)
-            learn_agreed(site, again.desired, seen)
             note_and_record(site, seen)
-            applied = apply_plan(site, agreement.plan, held, _mandate(site, agreement, consent, wish.authors))
-            whole = agreement.plan.plan_hash == again.plan.plan_hash and wish.scope == Scope()
-            settled = whole and not applied.left and not again.waiting
-            record_site(site, policies.policies, settled=settled, glass=bool(consent.glass))
-            note_taken(site, again)
+            authority = _mandate(site, agreement, consent, wish.authors)
+            whole = wish.scope == Scope()
+            applied = converge(site, policies.policies, again, seen, held, agreement.plan, authority, whole_site=whole)
+            assert applied is not None
             codes = [first, _waits_beside(again, wish), _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
         return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
@@ -259,11 +255,9 @@ def _settle(site: Site) -> None:
 def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanRequest) -> None:
     """Keeps in mind what members are called now; whoever is at work on the site does it as well."""
     try:
-        with holding(site):
-            refresh_ledger(site, proposal)
-            learn_agreed(site, proposal.desired, observe_whole(site))
-            record_site(site, policies.policies, settled=wish.scope == Scope() and not proposal.waiting)
-            note_taken(site, proposal)
+        with holding(site) as held:
+            seen, whole = observe_whole(site), wish.scope == Scope()
+            converge(site, policies.policies, proposal, seen, held, proposal.plan, None, whole_site=whole)
     except LockHeld as error:
         note(error.diagnostic.message)
 

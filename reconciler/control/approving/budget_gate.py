@@ -26,6 +26,12 @@ def spent_today(site: Site) -> Cost:
     return total
 
 
+def may_begin(site: Site, plan: Plan) -> bool:
+    """Whether any step of the plan may be done now."""
+    spent = spent_today(site) if plan.steps else Cost()
+    return any(not blocked_until(site, plan, step, spent)[0] for step in plan.steps)
+
+
 def blocked_until(site: Site, plan: Plan, step: Step, spent: Cost) -> tuple[str, datetime | None]:
     """Why the step may not be done now, and when it may (UTC; None: not within a year); "" where it may."""
     wave = next((each for each in plan.waves if each.number == step.wave), None)

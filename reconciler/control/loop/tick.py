@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from reconciler.control.applying.apply import ApplyResult, apply
-from reconciler.control.applying.ledger_update import note_taken, refresh_ledger
+from reconciler.control.applying.apply import ApplyResult
+from reconciler.control.applying.converge import converge
 from reconciler.control.approving.agreement import mandate_of
-from reconciler.control.approving.budget_gate import blocked_until, spent_today
-from reconciler.control.approving.site_guard import record_site, settle_guard
+from reconciler.control.approving.budget_gate import may_begin
+from reconciler.control.approving.site_guard import settle_guard
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
 from reconciler.control.drift.detect import note_and_record
-from reconciler.control.drift.sightings import learn_agreed
 from reconciler.control.error_boundary import Bounds
 from reconciler.control.evidence.record import hold_evidence
 from reconciler.control.jobs.dispatch import jobs_due, last_decision
@@ -21,7 +20,7 @@ from reconciler.control.planning.propose import check_state, propose
 from reconciler.control.policy_folder import Policies
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity
-from reconciler.model import Cost, Job, Plan
+from reconciler.model import Job, Plan
 from reconciler.plan.approval.unapproved_documents import waits
 
 
@@ -84,22 +83,15 @@ def _converge(
     settle_guard(site, policies.policies)
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
-    refresh_ledger(site, proposal)
-    learn_agreed(site, proposal.desired, observation)
-    mild = proposal.permitted
-    spent = spent_today(site) if mild.steps else Cost()
-    open_now = any(not blocked_until(site, mild, step, spent)[0] for step in mild.steps)
-    applied = apply(site, mild, held, mandate_of(site, "run", "by itself")) if open_now else None
+    permitted = proposal.permitted
+    authority = mandate_of(site, "run", "by itself") if may_begin(site, permitted) else None
+    applied = converge(site, policies.policies, proposal, observation, held, permitted, authority)
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
-    nothing_waits = not (mild.steps if applied is None else applied.left)
-    agreed = not proposal.waiting and mild.plan_hash == proposal.plan.plan_hash
-    record_site(site, policies.policies, settled=nothing_waits and agreed)
-    note_taken(site, proposal)
-    permitted = {step.action for step in proposal.permitted.steps}
-    harsh = tuple(step for step in proposal.plan.steps if step.action not in permitted)
-    return applied, msgspec.structs.replace(proposal.plan, steps=harsh)
+    actions = {step.action for step in permitted.steps}
+    unapproved = tuple(step for step in proposal.plan.steps if step.action not in actions)
+    return applied, msgspec.structs.replace(proposal.plan, steps=unapproved)
 
 
 def _failure(code: str, step: str, reason: str) -> Diagnostic:
