@@ -42,12 +42,13 @@ from reconciler.model.documents import BudgetPerDay, Budgets
 from reconciler.plan.desired.state import DesiredGroup, DesiredState
 from reconciler.plan.difference.cuts import with_ref
 from reconciler.plan.difference.dependencies import members_removed
-from reconciler.plan.difference.diff import Held, diff
+from reconciler.plan.difference.diff import diff
 from reconciler.plan.rollout.budgets import Allowance, cost, with_replica
 from reconciler.plan.rollout.order import order
 from reconciler.protocols import Fence
 from reconciler.schedule.retain import Range, retain
 from tests.fakes import SetClock, first_use, group, machine_id
+from tests.support.inputs import plan_inputs
 from tests.worlds import NOW, Nowhere
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -114,8 +115,8 @@ class Site:
             DesiredGroup(SERVER, each, Nowhere(f"policies/{each.name}.yaml"), formerly=self.formerly.get(each.name, ()))
             for each in self.wanted
         )
-        held = Held({SERVER: self.observe()}, {}, tuple(self.ledger.values()), True)
-        return diff(DesiredState(wanted), held).changes
+        inputs = plan_inputs(catalogs={SERVER: self.observe()}, ledger=tuple(self.ledger.values()))
+        return diff(DesiredState(wanted), inputs).changes
 
     def weigh(self, change: Change) -> tuple[Cost, Impact | None]:
         """What the change costs, by the points that there are."""

@@ -43,6 +43,11 @@ class PlanInputs(msgspec.Struct, frozen=True):
     evaluate: Evaluate = evaluates_nothing
 
     @property
+    def unreadable(self) -> dict[str, frozenset[str]]:
+        """Server -> the fields that it cannot read back."""
+        return {name: able.unreadable for name, able in self.capabilities.items()}
+
+    @property
     def today(self) -> date:
         """The day in the site's zone."""
         return self.now.astimezone(self.zone).date()

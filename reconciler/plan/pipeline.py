@@ -42,9 +42,9 @@ from reconciler.plan.checks.prerequisites import prerequisites, unmet
 from reconciler.plan.checks.unreadable_machines import UNREAD
 from reconciler.plan.checks.vanished_policies import without_removals
 from reconciler.plan.desired.placement import place, room_of
-from reconciler.plan.desired.resolve import Sight, resolve
+from reconciler.plan.desired.resolve import resolve
 from reconciler.plan.desired.state import DesiredState, Scope
-from reconciler.plan.difference.diff import Held, diff
+from reconciler.plan.difference.diff import diff
 from reconciler.plan.difference.leaving_servers import possible
 from reconciler.plan.difference.narrow import drop_members_protected_elsewhere, unattended_changes
 from reconciler.plan.difference.owned_groups import lasting
@@ -143,7 +143,7 @@ def _propose(policies: PolicySet, inputs: PlanInputs) -> Proposal:
     """The plan of the policies as they are given, step by step."""
     spec = spec_of(policies, inputs.site)
     desired = desired_state(policies, inputs)
-    difference = diff(desired, _held(inputs))
+    difference = diff(desired, inputs)
     changes, impossible = possible(difference.changes, spec, inputs.spared, inputs.since)
     changes = with_change_hashes(_within(changes, inputs.scope), policies, inputs.ledger)
     changes, approvals, beyond_ceilings = _approved(changes, inputs)
@@ -180,12 +180,6 @@ def _propose(policies: PolicySet, inputs: PlanInputs) -> Proposal:
         return Proposal(plan, plan, desired)
     unattended = unattended_changes(change for change in changes if change.group not in waiting)
     return Proposal(plan, seal(empty, weigh(order(unattended), inputs, spec), known, ends), desired)
-
-
-def _held(inputs: PlanInputs) -> Held:
-    """What the servers and our memory have, as it is compared with what is desired."""
-    unreadable = {name: able.unreadable for name, able in inputs.capabilities.items()}
-    return Held(inputs.catalogs, unreadable, tuple(inputs.ledger), inputs.prune, inputs.adopt, inputs.clusters)
 
 
 def _checked(
@@ -250,13 +244,13 @@ def _within(changes: Sequence[Change], scope: Scope) -> tuple[Change, ...]:
 
 def desired_state(policies: PolicySet, inputs: PlanInputs) -> DesiredState:
     """What should be: the members of every group, and its server."""
-    ledger = lasting(inputs.ledger, policies.sites)
-    desired = resolve(policies, inputs.site, Sight(inputs.clusters, ledger, inputs.today))
+    inputs = msgspec.structs.replace(inputs, ledger=lasting(inputs.ledger, policies.sites))
+    desired = resolve(policies, inputs)
     for placed in policies.sites:
         if placed.document.metadata.name == inputs.site:
             return place(
                 desired,
-                room_of(placed.document, inputs.clusters, inputs.capabilities, ledger),
+                room_of(placed.document, inputs.clusters, inputs.capabilities, inputs.ledger),
             )
     return desired
 

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from reconciler.model import DiskKind, Replication, ReplicationMode, VirtualDisk
 from reconciler.plan.checks import backup_refusals
-from reconciler.plan.desired.resolve import Sight, resolve
-from tests.worlds import NOW, by_name, cluster, document, machine, policies
+from reconciler.plan.desired.resolve import resolve
+from tests.support.inputs import plan_inputs
+from tests.worlds import by_name, cluster, document, machine, policies
 
 _FLAGS: tuple[bool | UnsetType, ...] = (True, False, UNSET)
 _DISKS = [
@@ -40,7 +41,7 @@ def test_members_are_told_at_their_group_and_others_not() -> None:
     fine = replace(machine(1, "one"), disks=(VirtualDisk(path="d", kind=DiskKind.VHDX),))
     seen = cluster(fine, replace(machine(2, "two"), checkpoints=("c",)), replace(machine(3, "out"), checkpoints=("c",)))
     wanted = policies([document("g", by_name("one", "two"))])
-    desired = resolve(wanted, "hq", Sight({"hci-01": seen}, (), NOW.date()))
+    desired = resolve(wanted, plan_inputs({"hci-01": seen}))
     found = backup_refusals.refused_members(desired, {"hci-01": seen})
     assert {(each.code, each.subject) for each in found} == {("RCL2101", "two"), ("RCL2107", "two")}
     assert {each.location for each in found} == {desired.groups[0].place("members")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,8 +32,9 @@ from reconciler.model.preflight import Check, CheckState
 from reconciler.parse.validate import typed
 from reconciler.plan.checks.machine_prerequisites import Verdicts, machine_checks
 from reconciler.plan.checks.prerequisites import prerequisites, unmet
-from reconciler.plan.desired.resolve import Sight, resolve
+from reconciler.plan.desired.resolve import resolve
 from tests.fakes import machine_id
+from tests.support.inputs import plan_inputs
 from tests.worlds import NOW, Nowhere, by_name, document, policies
 
 GB = 10**9
@@ -117,9 +117,9 @@ class World(NamedTuple):
         }
         wanted = policies([document("g", by_name("*"), *([self.hosts] if self.hosts else []))])
         wanted = replace(wanted, sites=(Placed(site, Nowhere("site.yaml")),))
-        group = resolve(wanted, "hq", Sight(seen, (), date(2026, 3, 10))).groups[0].group
+        group = resolve(wanted, plan_inputs(seen)).groups[0].group
         ledger = (LedgerEntry("mabs-01", "ref", group, NOW, "r", self.known),) if self.known else ()
-        desired = resolve(wanted, "hq", Sight(seen, ledger, date(2026, 3, 10)))
+        desired = resolve(wanted, plan_inputs(seen, ledger=ledger))
         catalogs = {"mabs-01": CatalogSnapshot("mabs-01", NOW, self.facts)}
         checks = prerequisites(wanted, site, desired, (seen, catalogs), ledger)
         _says_the_same(checks, unmet(wanted, site, desired, (seen, catalogs), ledger))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.model import Change, Direction, FieldChange, Reason, Verb
 from reconciler.plan import PlanInputs, desired_state
 from reconciler.plan.checks.vanished_policies import too_many_policies_missing, without_removals
-from reconciler.plan.difference.diff import Held, diff
+from reconciler.plan.difference.diff import diff
 from tests.fakes import group
 from tests.worlds import Game, by_name, cluster, document, machine, policies
 
@@ -113,7 +113,7 @@ def test_files_that_are_gone(count: int, stopped: int, first: Callable[[list[obj
     game.apply(game.propose(policies(DOCUMENTS), SEEN))
     situation: PlanInputs = game.situation(SEEN)
     desired = desired_state(policies(first(DOCUMENTS, count)), situation)  # type: ignore[arg-type]
-    changes = diff(desired, Held(situation.catalogs, {}, tuple(situation.ledger), True)).changes
+    changes = diff(desired, situation).changes
     assert len(changes) == 6 - count
     owned = {entry.group for entry in situation.ledger}
     kept, findings = without_removals(changes, owned, {each.group.name for each in desired.groups})

@@ -20,7 +20,7 @@ from reconciler.plan import DesiredState, PlanInputs, Proposal, Scope, check_all
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.approval.guardrails import denied
 from reconciler.plan.approval.unapproved_documents import WAITS, rewritten
-from reconciler.plan.difference.diff import Held, not_ours
+from reconciler.plan.difference.diff import not_ours
 from reconciler.plan.difference.owned_groups import spared
 
 
@@ -130,8 +130,8 @@ def not_ours_now(site: Site, policies: PolicySet, observation: Observation) -> t
     if all(each in owned for each in seen) or state_lost(observation) is not None:
         return ()
     usable = as_secured(secure(bench_of(site), policies), policies, observation.ledger)
-    held = Held(observation.readable, {}, observation.ledger, prune=False)
-    return not_ours(desired_state(usable, situation_now(site, observation)), held)
+    inputs = msgspec.structs.replace(situation_now(site, observation), catalogs=observation.readable)
+    return not_ours(desired_state(usable, inputs), inputs)
 
 
 def situation_now(site: Site, observation: Observation) -> PlanInputs:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import date
 from functools import cached_property
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
-    ClusterSnapshot,
     DataSource,
     KnownMember,
-    LedgerEntry,
     Level,
     Member,
 )
@@ -30,40 +26,33 @@ from reconciler.plan.checks.unreadable_machines import unread
 from reconciler.plan.desired.claims import Claim, data_source
 from reconciler.plan.desired.defaults import group_of, in_other_sites, selectors_hash, zone_of, zones_of
 from reconciler.plan.desired.state import AUTO, IGNORABLE, DesiredGroup, DesiredState, ExcludedMachine
+from reconciler.plan.inputs import PlanInputs
 from reconciler.plan.selectors import Candidate, Population, remembered, unsure
 
 
-class Sight(msgspec.Struct, frozen=True):
-    """What resolving looks at besides the policies: the clusters by name, what we own, and the day."""
-
-    clusters: Mapping[str, ClusterSnapshot]
-    ledger: Sequence[LedgerEntry]
-    today: date
-
-
-def resolve(policies: PolicySet, site: str, sight: Sight) -> DesiredState:
+def resolve(policies: PolicySet, inputs: PlanInputs) -> DesiredState:
     """The desired state of one site.
 
     Machines that are gone stay members while the rules still match what they were last called. Findings of
     severity error (a machine in two groups, one both excluded and matched) make the state unfit for planning.
     """
-    return _Resolver(policies, site, sight).resolve()
+    return _Resolver(policies, inputs).resolve()
 
 
 class _Resolver:
-    def __init__(self, policies: PolicySet, site: str, sight: Sight) -> None:
-        self.sight = sight
+    def __init__(self, policies: PolicySet, inputs: PlanInputs) -> None:
+        self.inputs, site = inputs, inputs.site
         self.groups = [placed for placed in policies.groups if placed.document.spec.site == site]
         self.elsewhere = in_other_sites(policies, site)
         self.exclusions = [placed for placed in policies.exclusions if placed.document.spec.site == site]
         self.zones = zones_of(policies)
-        self.now = {name: Population.of(name, seen.machines) for name, seen in sight.clusters.items()}
-        self.ids = {name: frozenset(machine.id for machine in seen.machines) for name, seen in sight.clusters.items()}
+        self.now = {name: Population.of(name, seen.machines) for name, seen in inputs.clusters.items()}
+        self.ids = {name: frozenset(machine.id for machine in seen.machines) for name, seen in inputs.clusters.items()}
         #: The members that the ledger knows, without whole machines that are there; and all of them by id.
         self.lost: dict[DataSource, KnownMember] = {}
         self.owned: dict[str, set[str]] = defaultdict(set)
         self._remember()
-        self.unread = {(c, each.id) for c, seen in sight.clusters.items() for each in seen.unseen}
+        self.unread = {(c, each.id) for c, seen in inputs.clusters.items() for each in seen.unseen}
         self.gone = self._gone()
         self.incomplete = self._incomplete()
         #: Members that are not whole machines as they are now.
@@ -82,7 +71,7 @@ class _Resolver:
         excused = self._excused()
         self._contested()
         self._renewed()
-        self.findings += unread(self.sight.clusters, self._name)
+        self.findings += unread(self.inputs.clusters, self._name)
         return DesiredState(
             groups=tuple(sorted(desired, key=lambda each: (each.server, each.group.name))),
             excused=excused,
@@ -111,7 +100,7 @@ class _Resolver:
     def _remember(self) -> None:
         nowhere: frozenset[str] = frozenset()
         cluster, here, owned = "", nowhere, self.owned[""]
-        for entry in self.sight.ledger:
+        for entry in self.inputs.ledger:
             for member in entry.members:
                 source = member.source
                 if source.cluster != cluster:
@@ -133,12 +122,12 @@ class _Resolver:
         return {
             cluster
             for cluster, machines in self.owned.items()
-            if cluster not in self.sight.clusters or 2 * len(machines & self._there(cluster)) < len(machines)
+            if cluster not in self.inputs.clusters or 2 * len(machines & self._there(cluster)) < len(machines)
         }
 
     def _there(self, cluster: str) -> frozenset[str]:
         """What the cluster shows, with what is there but could not be read."""
-        return self.ids[cluster].union(each.id for each in self.sight.clusters[cluster].unseen if each.id)
+        return self.ids[cluster].union(each.id for each in self.inputs.clusters[cluster].unseen if each.id)
 
     # --- Groups ------------------------------------------------------------------------------------------
 
@@ -205,7 +194,7 @@ class _Resolver:
         return frozenset(
             IGNORABLE[rule.field]
             for rule in placed.document.spec.ignore
-            if rule.field in IGNORABLE and (rule.until is None or rule.until >= self.sight.today)
+            if rule.field in IGNORABLE and (rule.until is None or rule.until >= self.inputs.today)
         )
 
     def _keep_of_incomplete(
@@ -217,9 +206,9 @@ class _Resolver:
             return []
         kept: list[DataSource] = []
         name = self._owned_as(document)
-        homes = {entry.group: entry.server for entry in self.sight.ledger}  # as `place` has it
+        homes = {entry.group: entry.server for entry in self.inputs.ledger}  # as `place` has it
         server = homes.get(name) if document.spec.server == AUTO else document.spec.server
-        for entry in self.sight.ledger:
+        for entry in self.inputs.ledger:
             if (entry.group, entry.server) != (name, server):
                 continue
             for member in entry.applied.members:
@@ -236,7 +225,7 @@ class _Resolver:
     def _owned_as(self, document: GroupDocument) -> str:
         """The name under which the ledger has the group: its own, else an earlier one that nobody uses now; "" where
         it has none."""
-        name, owned = document.metadata.name, {entry.group for entry in self.sight.ledger}
+        name, owned = document.metadata.name, {entry.group for entry in self.inputs.ledger}
         used = {placed.document.metadata.name for placed in self.groups}
         earlier = (former for former in document.spec.renamed_from if former in owned and former not in used)
         return name if name in owned else next(earlier, "")
@@ -270,7 +259,7 @@ class _Resolver:
     @cached_property
     def known(self) -> dict[DataSource, KnownMember]:
         """Every member that the ledger knows."""
-        return {member.source: member for entry in self.sight.ledger for member in entry.members}
+        return {member.source: member for entry in self.inputs.ledger for member in entry.members}
 
     # --- Exclusions --------------------------------------------------------------------------------------
 
@@ -279,7 +268,7 @@ class _Resolver:
         excused: dict[DataSource, ExcludedMachine] = {}
         for placed in self.exclusions:
             spec = placed.document.spec
-            ended = spec.until < self.sight.today
+            ended = spec.until < self.inputs.today
             cluster = spec.virtual_machines.cluster
             seen = self.now.get(cluster)
             for candidate in seen.select(spec.virtual_machines) if seen else ():

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
-    CatalogSnapshot,
     Change,
-    ClusterSnapshot,
     DataSource,
     Direction,
     FieldChange,
@@ -34,25 +32,13 @@ from reconciler.plan.difference.unowned_groups import not_owned
 from reconciler.plan.drift.previous_rules import still_meant
 from reconciler.plan.fields import FIELDS, ComparedField, of_release, taking, worst
 from reconciler.plan.globs import glob_matches
+from reconciler.plan.inputs import PlanInputs
 
 #: Which reason names a change that has several: what a person did comes before what the world did.
 _LOUDEST = (Reason.POLICY_CHANGED, Reason.CHANGED_OUTSIDE, Reason.MACHINES_CHANGED)
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-class Held(msgspec.Struct, frozen=True):
-    """What there is: the catalogs by server with the fields that each cannot read back, what we own there,
-    whether groups that vanished from the policies may be stopped, and the names (patterns) of groups that nobody owns
-    and that are to become ours; and the clusters, by which it is told why a member leaves."""
-
-    catalogs: Mapping[str, CatalogSnapshot]
-    unreadable: Mapping[str, frozenset[str]]
-    ledger: tuple[LedgerEntry, ...]
-    prune: bool
-    adopt: tuple[str, ...] = ()
-    clusters: Mapping[str, ClusterSnapshot] = {}
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -62,24 +48,25 @@ class Difference(msgspec.Struct, frozen=True):
     findings: tuple[Diagnostic, ...]
 
 
-def diff(desired: DesiredState, held: Held) -> Difference:
+def diff(desired: DesiredState, inputs: PlanInputs) -> Difference:
     """Compares; never touches a group that is not in the ledger."""
-    return _Differ(desired, held).diff()
+    return _Differ(desired, inputs).diff()
 
 
-def not_ours(desired: DesiredState, held: Held) -> tuple[Diagnostic, ...]:
+def not_ours(desired: DesiredState, inputs: PlanInputs) -> tuple[Diagnostic, ...]:
     """The groups of the policies of which their servers hold one that is not in the ledger: nothing of these policies
     is in force."""
-    return _Differ(desired, held).not_ours()
+    return _Differ(desired, inputs).not_ours()
 
 
 class _Differ:
-    def __init__(self, desired: DesiredState, held: Held) -> None:
+    def __init__(self, desired: DesiredState, inputs: PlanInputs) -> None:
         self.desired = desired
-        self.held = held
-        self.ledger = {(entry.server, entry.group): entry for entry in _living(held)}
-        self.owned = {(entry.server, entry.ref) for entry in held.ledger}
-        self.observed = {(name, seen.ref): seen for name, catalog in held.catalogs.items() for seen in catalog.groups}
+        self.inputs = inputs
+        self.unreadable = inputs.unreadable
+        self.ledger = {(entry.server, entry.group): entry for entry in _living(inputs)}
+        self.owned = {(entry.server, entry.ref) for entry in inputs.ledger}
+        self.observed = {(name, seen.ref): seen for name, catalog in inputs.catalogs.items() for seen in catalog.groups}
         self.strangers = self._strangers()
         self.wanted = {(group.server, group.group.name) for group in desired.groups}
         self.changes: list[Change] = []
@@ -97,7 +84,7 @@ class _Differ:
         for key in sorted(set(self.ledger) - claimed):
             self._vanished(self.ledger[key])
         order = sorted(self.changes, key=lambda change: (change.server, change.group, change.verb))
-        changes, wrong = naming(order, self.held.catalogs)
+        changes, wrong = naming(order, self.inputs.catalogs)
         return Difference(changes, (*self.findings, *wrong))
 
     def not_ours(self) -> tuple[Diagnostic, ...]:
@@ -132,14 +119,14 @@ class _Differ:
     def _compare(self, desired: DesiredGroup, entry: LedgerEntry | None) -> Change | None:
         stranger = self._stranger(desired)
         if stranger is not None:
-            if entry is not None or not any(glob_matches(name, desired.group.name) for name in self.held.adopt):
+            if entry is not None or not any(glob_matches(name, desired.group.name) for name in self.inputs.adopt):
                 self._not_ours(desired, stranger)
                 return None
             entry = self._adopt(desired, stranger)
         observed = self._observed(entry) if entry else None
         if observed is None or entry is None:
             return self._create(desired, entry)
-        assumed = self.held.unreadable.get(desired.server, frozenset())
+        assumed = self.unreadable.get(desired.server, frozenset())
         before = taking(observed.group, entry.applied, assumed)
         desired = _with_ignored(desired, before)
         kept = rounded(entry, before, desired.group)
@@ -148,7 +135,7 @@ class _Differ:
             msgspec.structs.replace(desired, group=with_server_values(desired.group, before, kept)) if kept else desired
         )
         fields = _fields(before, entry.applied, asked, assumed)
-        fields += _members(before.members, entry, asked, still_meant(entry, desired.selectors, self.held.clusters))
+        fields += _members(before.members, entry, asked, still_meant(entry, desired.selectors, self.inputs.clusters))
         renamed = before.name != desired.group.name
         if not fields and not renamed:
             return None
@@ -215,7 +202,7 @@ class _Differ:
             return
         moved = moved_to(entry, self.desired.groups)
         site = self.desired.elsewhere.get(entry.group) if moved is None else None
-        if moved is None and site is None and not self.held.prune:
+        if moved is None and site is None and not self.inputs.prune:
             self._not_pruned(entry)
             return
         unsure = {member.source.cluster for member in entry.applied.members} & self.desired.incomplete
@@ -227,7 +214,7 @@ class _Differ:
             return
         reason = Reason.SERVER_CHANGED if moved else Reason.SITE_CHANGED if site else Reason.POLICY_REMOVED
         place = moved.place("server") if moved else site
-        assumed = self.held.unreadable.get(entry.server, frozenset())
+        assumed = self.unreadable.get(entry.server, frozenset())
         before = taking(observed.group, entry.applied, assumed)
         existing = before.existing_points
         direction = of_release(existing)
@@ -249,7 +236,7 @@ class _Differ:
     # --- Findings ----------------------------------------------------------------------------------------
 
     def _not_ours(self, desired: DesiredGroup, seen: ObservedGroup) -> None:
-        self.findings.append(not_owned(desired, seen, self.held.ledger, self.held.catalogs))
+        self.findings.append(not_owned(desired, seen, self.inputs.ledger, self.inputs.catalogs))
 
     def _rounded(self, desired: DesiredGroup, kept: tuple[Rounded, ...]) -> None:
         """The server did not take what was applied as it is; trying again would only repeat that."""
@@ -292,13 +279,13 @@ class _Differ:
         self.findings.append(Diagnostic(code, severity, what, remedy, where))
 
 
-def _living(held: Held) -> list[LedgerEntry]:
+def _living(inputs: PlanInputs) -> list[LedgerEntry]:
     """The ledger without entries of groups that are gone and whose reference the server gave to a later group."""
     named = {
-        (server, seen.ref): seen.group.name for server, catalog in held.catalogs.items() for seen in catalog.groups
+        (server, seen.ref): seen.group.name for server, catalog in inputs.catalogs.items() for seen in catalog.groups
     }
     owners: dict[tuple[str, str], LedgerEntry] = {}
-    for entry in sorted(held.ledger, key=lambda each: (each.applied_at, each.group)):
+    for entry in sorted(inputs.ledger, key=lambda each: (each.applied_at, each.group)):
         key = (entry.server, entry.ref)
         if key not in owners or named.get(key) != owners[key].group:
             owners[key] = entry
