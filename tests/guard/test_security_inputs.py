@@ -18,7 +18,7 @@ from reconciler.errors import Refused
 from reconciler.plan.review import settled_guard
 from reconciler.state import Opening, open_memory
 from reconciler.wiring import choose_site
-from tests.cli.test_terminal import _spawn
+from tests.journeys.test_terminal import _spawn
 from tests.shop import Shop
 from tests.support.reviewed import ALICE, APPROVERS, BOB, MALLORY, T1, Reviewed
 

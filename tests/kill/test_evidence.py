@@ -20,7 +20,7 @@ from reconciler.state import SUMS, EvidenceFolder, check_chain, read_sums
 from reconciler.wiring import RehearsedClock, choose_site, open_site
 from tests.fakes import NOON, DiskCluster
 from tests.kill.test_kill import FIRST, PROVE, SECOND, sample, stamp, steps_of, victim, write_policies
-from tests.store.test_evidence import KIND, checked, fill
+from tests.state.test_evidence import KIND, checked, fill
 
 LIVE = ("run", "--until-idle", "--now", stamp(SECOND))
 

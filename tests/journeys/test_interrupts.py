@@ -26,7 +26,7 @@ class Cut:
     """A command, a signal, and what came of it."""
 
     def __init__(self, root: Path, where: str, *words: str, sent: int = signal.SIGTERM, twice: bool = False) -> None:
-        command = [sys.executable, "-m", "tests.cli.interrupted", where, *words, "-C", str(root)]
+        command = [sys.executable, "-m", "tests.journeys.interrupted", where, *words, "-C", str(root)]
         environment = os.environ | {"CI": "1"}
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -26,8 +26,8 @@ from reconciler.model import CreateGroup, EvidenceKind
 from reconciler.protocols import Fence
 from reconciler.state import EvidenceFolder, SqliteMemory, copying, open_memory
 from reconciler.wiring import RehearsedClock, choose_site, open_site
-from tests.cli.test_terminal import _spawn
 from tests.fakes import NOON, unpack
+from tests.journeys.test_terminal import _spawn
 from tests.kill.test_plan_steps import check_chain
 from tests.shop import Shop
 

@@ -17,8 +17,8 @@ from reconciler import files
 from reconciler.errors import TemporaryError
 from reconciler.model import EvidenceKind, Record
 from reconciler.state import open_memory
-from tests.cli.test_missing import at, lived, tree  # noqa: F401
-from tests.cli.test_unwritable import _no_step
+from tests.journeys.test_missing import at, lived, tree  # noqa: F401
+from tests.journeys.test_unwritable import _no_step
 from tests.shop import Shop
 
 

@@ -15,9 +15,9 @@ from reconciler.control.state.backup_file import read_backup
 from reconciler.model import CatalogSnapshot, DataSource, ObservedGroup, ServerFacts
 from reconciler.parse.load import load
 from reconciler.state import open_memory
-from tests.cli.test_hostile_backups import entry, manifest
 from tests.fakes import NOON, group, machine_id
 from tests.hostile import NAMES, harms
+from tests.journeys.test_hostile_backups import entry, manifest
 from tests.shop import Said, Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")

@@ -15,8 +15,8 @@ import pytest
 from reconciler.model import EvidenceKind
 from reconciler.protocols import Run
 from reconciler.state import SqliteMemory, holder_identity, open_memory
-from tests.cli.test_terminal import _spawn
 from tests.fakes import NOON
+from tests.journeys.test_terminal import _spawn
 from tests.shop import Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")

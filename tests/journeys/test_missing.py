@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.model import EvidenceKind
 from reconciler.state import open_memory
-from tests.cli.test_terminal import _spawn
+from tests.journeys.test_terminal import _spawn
 from tests.old_site import copy_old_site
 from tests.shop import Said, Shop
 

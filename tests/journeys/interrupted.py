@@ -1,4 +1,4 @@
-"""A command that blocks where it is told to: `python -m tests.cli.interrupted WHERE WORDS...`."""
+"""A command that blocks where it is told to: `python -m tests.journeys.interrupted WHERE WORDS...`."""
 
 from __future__ import annotations
 
