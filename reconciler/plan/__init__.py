@@ -1,7 +1,7 @@
 """WHAT SHOULD CHANGE. Pure: policies, what was seen and what we own -> the plan, and the coverage.
 
-The steps do not know each other; `build` composes them: resolve (members), fit (what the engine can hold),
-diff (what differs), preflight (what will be refused), order (safest first), seal (hash).
+The steps do not know each other; `pipeline` composes them, and hands each of them the `PlanInputs`: desired (members,
+places), difference (what changes), impact (points), approval (hashes, guardrails), rollout (order, waves), sealing.
 """
 
 from reconciler.plan.checks.backup_refusals import refusals
