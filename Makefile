@@ -7,7 +7,7 @@ BENCH := .venv-bench
 # Without kept bytecode each start of a command takes twice as long: some machines forbid it by this variable.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock
+.PHONY: demo test wheel lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -62,6 +62,11 @@ bench-impact: $(STAMP) ## impact of a change on 72,000 recovery points, as a rat
 
 bench-plan: $(BENCH)/.installed ## offline plans of up to a million machines as ratios to octoDNS
 	@$(BENCH)/bin/python -m bench.plan --million
+
+wheel: $(STAMP) ## build dist/reconciler_backup-VERSION-py3-none-any.whl, to install elsewhere
+	@if command -v uv >/dev/null 2>&1; then uv build --quiet --wheel --out-dir dist; \
+	else $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .; fi
+	@ls dist/*.whl
 
 schemas: $(STAMP) ## write schemas/ anew from the types
 	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"

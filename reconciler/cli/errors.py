@@ -29,7 +29,7 @@ def run(words: list[str]) -> int:
     command = get_command(app)
     try:
         with listening() as listener:
-            code = command.main(args=words, prog_name="reconciler", standalone_mode=False)
+            code = command.main(args=_root_last(words), prog_name="reconciler", standalone_mode=False)
             if code == ExitCode.INTERRUPTED and listener is not None and listener.cut_off:  # typer made an exit of it
                 raise KeyboardInterrupt
         sys.stdout.flush()
@@ -51,9 +51,23 @@ def run(words: list[str]) -> int:
         return _other(error)
 
 
+def _root_last(words: list[str]) -> list[str]:
+    """The words with a root that stands before the command, as Git and make take it, behind it."""
+    for count, given in ((2, words[:1] in (["-C"], ["--root"])), (1, words[:1] and words[0].startswith("--root="))):
+        if given and len(words) > count and not words[count].startswith("-"):
+            end = words.index("--") if "--" in words else len(words)
+            return [*words[count:end], *words[:count], *words[end:]]
+    return words
+
+
 def _other(error: Exception) -> int:
     """Mistakes on the command line, as click tells them; anything else is a fault of ours."""
     shown = getattr(error, "format_message", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and shown is not None:  # a group of commands alone
+        from reconciler.cli.terminal import out
+
+        out(str(shown()))
+        return ExitCode.SUCCESS
     if shown is not None:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "reconciler"

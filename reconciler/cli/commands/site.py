@@ -34,13 +34,17 @@ from reconciler.cli.options import (
 
 @app.callback(invoke_without_command=True)
 def options(
+    ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version, and nothing else.")] = False,
+    root: Root = None,
 ) -> None:
     if version:
         from reconciler import __version__
 
         typer.echo(f"reconciler {__version__}")
         raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
 
 
 @app.command()
