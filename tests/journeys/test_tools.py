@@ -204,10 +204,18 @@ def test_init_by_flags_gives_a_folder_that_is_right(tmp_path: Path, run: Callabl
     assert text.startswith("# yaml-language-server: $schema=../schemas/policy.schema.json\n")
     assert (root / "schemas" / "policy.schema.json").exists()
     assert "names: [sql-*, web-1]" in text
+    assert (root / ".gitignore").read_text() == "/var/\n/.reconciler/\n"
+    assert run("policy", "test", "-C", str(root)).code == 0
     again = run("init", str(root), "--no-prune")
     assert again.code == 64
     assert "already there" in again.err
     assert (root / "policies" / "all-vms.yaml").read_text() == text
+
+
+def test_init_leaves_what_git_ignores_already(tmp_path: Path, run: Callable[..., Said]) -> None:
+    (tmp_path / ".gitignore").write_text("*.tmp\n/var/")
+    assert run("init", str(tmp_path), "--prune", "--store", "disks/{server}").code == 0
+    assert (tmp_path / ".gitignore").read_text() == "*.tmp\n/var/\n/.reconciler/\n/disks/mabs-01/\n"
 
 
 def test_init_needs_the_choice_that_has_no_default(tmp_path: Path, run: Callable[..., Said]) -> None:

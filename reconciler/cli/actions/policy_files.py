@@ -9,7 +9,7 @@ from reconciler import files
 from reconciler.cli.session import find_root, session
 from reconciler.cli.terminal import is_interactive, note, out, tell
 from reconciler.control.authoring.import_groups import Source, import_groups
-from reconciler.control.authoring.starter_policies import HEADER, Answers, first_policies
+from reconciler.control.authoring.starter_policies import HEADER, Answers, first_policies, ignored
 from reconciler.control.observe import observe_whole
 from reconciler.control.policy_folder import FOLDER, read_good
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError
@@ -126,9 +126,20 @@ def init(folder: Path, given: Answers | None, asked: dict[str, str]) -> int:
     files.make_folder(folder / "schemas", 0o755)
     for name, text in rendered().items():
         files.write_whole(folder / "schemas" / name, text.encode(), 0o644)
-    note(f"Written: {', '.join(f'{FOLDER}/{name}' for name in texts)}, and schemas/ for your editor.")
+    _ignore(folder / ".gitignore", ignored(answers))
+    names = ", ".join(f"{FOLDER}/{name}" for name in texts)
+    note(f"Written: {names}, schemas/ for your editor, and .gitignore: state and store are not for Git.")
     note(f"Next: reconciler validate -C {folder}")
     return ExitCode.SUCCESS
+
+
+def _ignore(path: Path, lines: tuple[str, ...]) -> None:
+    """Adds the lines that are not there yet."""
+    text = files.read_text(path) if path.exists() else ""
+    missing = [line for line in lines if line not in text.splitlines()]
+    if missing:
+        before = text if not text or text.endswith("\n") else f"{text}\n"
+        files.write_whole(path, (before + "".join(f"{line}\n" for line in missing)).encode(), 0o644)
 
 
 def _ask(defaults: dict[str, str]) -> Answers:

@@ -91,7 +91,10 @@ def policy_test(root: Path | None, paths: list[Path], output: Format) -> int:
     """Runs the cases; 1 when one gives something else than expected."""
     place = find_root(root)
     policies = read_good(place).policies
-    results = run_cases(policies, paths or _cases(place))
+    cases = paths or _cases(place)
+    results = run_cases(policies, cases) if cases else ()
+    if not cases:
+        note("There are no cases below tests/policies, so nothing was tested (docs/reference/guardrails.md).")
     if output is Format.json:
         said = [msgspec.structs.asdict(each) | {"passed": each.passed} for each in results]
         out(json_text({"formatVersion": "1.0", "kind": "GuardrailTests", "results": said}) + "\n")

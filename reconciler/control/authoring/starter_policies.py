@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -28,6 +29,14 @@ class Answers(msgspec.Struct, frozen=True):
     retention: str
     synchronization: str
     prune: bool
+
+
+def ignored(answers: Answers) -> tuple[str, ...]:
+    """What Git leaves alone: the state, the store and our notes, as lines of a ``.gitignore``. A store outside of the
+    root needs none."""
+    places = ["var", ".reconciler", *([answers.store] if not PurePosixPath(answers.store).is_absolute() else [])]
+    lines = (f"/{PurePosixPath(place)}/" for place in places if ".." not in PurePosixPath(place).parts)
+    return tuple(dict.fromkeys(line for line in lines if line == "/var/" or not line.startswith("/var/")))
 
 
 def first_policies(answers: Answers) -> dict[str, str]:
