@@ -69,7 +69,12 @@ class Findings(StrEnum):
 
 Root = Annotated[
     Path | None,
-    typer.Option("-C", "--root", metavar="DIR", help="The folder that holds policies/. Else: upward from here."),
+    typer.Option(
+        "-C",
+        "--root",
+        metavar="DIR",
+        help="The folder that holds policies/. Default: the nearest parent folder with policies/.",
+    ),
 ]
 SiteName = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Which site, when there are several.")]
 Output = Annotated[Format, typer.Option("--format", help="What to print.")]
@@ -85,7 +90,10 @@ Only = Annotated[
     ),
 ]
 MaxBytes = Annotated[
-    int, typer.Option("--max-bytes", min=2000, metavar="N", help="How long markdown may be: what is milder is cut.")
+    int,
+    typer.Option(
+        "--max-bytes", min=2000, metavar="N", help="Maximum Markdown size; lowest-risk steps are shortened first."
+    ),
 ]
 Inventory = Annotated[
     Path | None,

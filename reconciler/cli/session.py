@@ -47,7 +47,7 @@ def target(path: Path) -> Path:
     if not path.parent.is_dir():
         what = f"there is no folder {str(path.parent)!r}"
     elif path.exists() and not path.is_file():
-        what = f"{str(path)!r} is there and is no file"
+        what = f"{str(path)!r} exists but is not a regular file"
     if what:
         raise UsageError("RCL0012", what, "Give the path of a file in a folder that exists.", subject=str(path))
     return path

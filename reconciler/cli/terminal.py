@@ -61,7 +61,7 @@ def is_interactive() -> bool:
 
 def ask(question: str) -> bool:
     """Asks; only `yes` is yes."""
-    sys.stdout.write(terminal(f"{question} Only `yes` is taken for a yes: "))
+    sys.stdout.write(terminal(f"{question} Type 'yes' to continue: "))
     sys.stdout.flush()
     return sys.stdin.readline().strip() == "yes"
 

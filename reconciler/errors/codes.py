@@ -648,7 +648,7 @@ _INVENTORY: dict[str, Explanation] = {
         "no working protection agent",
         "The agent is needed on each node that owns a protected machine, and on those that one may move to "
         "(article, supported scenarios).",
-        "Install it, or set it going.",
+        "Install or start the agent.",
     ),
     "RCL2211": Explanation(
         "a server too old for replica machines",
@@ -659,7 +659,7 @@ _INVENTORY: dict[str, Explanation] = {
     "RCL2212": Explanation(
         "no agent on a protected host",
         "System state and bare metal of a host are backed up by the agent on it (article, supported scenarios).",
-        "Install it, or set it going.",
+        "Install or start the agent.",
     ),
     "RCL2213": Explanation(
         "no Windows Server Backup on a host",

@@ -199,6 +199,15 @@ def waits(plan: Plan) -> bool:
     return unapproved_documents.waits(plan.findings)
 
 
+#: Direction -> what one step does, and what several do.
+_EFFECTS = {
+    Direction.STRENGTHENS: ("strengthens protection", "strengthen protection"),
+    Direction.NEUTRAL: ("is neutral", "are neutral"),
+    Direction.WEAKENS: ("weakens protection", "weaken protection"),
+    Direction.DESTROYS: ("destroys recovery points", "destroy recovery points"),
+}
+
+
 def headline(plan: Plan) -> str:
     """Counts by verb and by direction."""
     if not plan.steps and waits(plan):
@@ -210,8 +219,8 @@ def headline(plan: Plan) -> str:
     parts = [f"{verbs.count(Verb.CREATE)} to create", f"{changed} to change", f"{verbs.count(Verb.STOP)} to stop"]
     parts += [f"{verbs.count(Verb.ADOPT)} to adopt"] if Verb.ADOPT in verbs else []
     directions = [step.change.direction for step in plan.steps]
-    kinds = [f"{directions.count(each)} {each}" for each in reversed(Direction) if each in directions]
-    return f"{', '.join(parts)}: {', '.join(kinds)}."
+    effects = [count(directions.count(each), *_EFFECTS[each]) for each in reversed(Direction) if each in directions]
+    return f"Plan: {', '.join(parts)}. Effect: {', '.join(effects)}."
 
 
 def facts(plan: Plan, zone: tzinfo) -> list[Fact]:
@@ -223,7 +232,7 @@ def facts(plan: Plan, zone: tzinfo) -> list[Fact]:
     if plan.weakening:
         groups = sorted({title(step.change) for step in plan.weakening})
         needs = count(len(plan.weakening), "step needs", "steps need")
-        said.append(Fact(f"{needs} somebody's yes: {few(groups)}.", "bad"))
+        said.append(Fact(f"{needs} an approval: {few(groups)}.", "bad"))
     said += _points(plan)
     copies = sum(step.cost.new_members for step in plan.steps)
     size = sum(step.cost.initial_bytes for step in plan.steps)
@@ -231,7 +240,9 @@ def facts(plan: Plan, zone: tzinfo) -> list[Fact]:
         said.append(Fact(f"First copies: {count(copies, 'machine')}, {format_size(size)}.", "quiet"))
     said += [Fact(wave_line(plan, wave, zone), "quiet") for wave in waves_told(plan)]
     for approval in plan.approvals:
-        most = f", for at most {count(approval.expired_points, 'point')}" if approval.expired_points is not None else ""
+        points = approval.expired_points
+        most = f", for at most {count(points, 'point')}" if points else ""
+        most = ", no recovery point may be lost" if points == 0 else most
         line = f"Approved by {safe(approval.by)} until {approval.until}: {safe(approval.reason)}"
         said.append(Fact(f"{line} ({safe(approval.name)}{most}).", "good"))
     return said

@@ -390,7 +390,7 @@ def test_giving_a_store_up_is_asked_in_a_terminal(lived: Shop) -> None:
     gone(lived)
     child = _spawn(lived.root, "store", "declare-lost", "mabs-01", "--reason", "the disk burnt")
     child.expect("newest point")
-    child.expect("Only `yes` is taken")
+    child.expect("Type .yes. to continue")
     child.sendline("yes")
     child.expect("Declared lost")
     child.wait()

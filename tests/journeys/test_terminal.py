@@ -39,7 +39,7 @@ def test_what_weakens_is_named_and_asked_for(shop: Shop) -> None:
     child = _spawn(shop.root, "apply", *T1)
     child.expect("retention: 5d -> 2d")
     child.expect("weakens")
-    child.expect("This weakens protection as shown")
+    child.expect("This weakens protection")
     child.sendline("yes")
     child.expect("done")
     child.expect(pexpect.EOF)

@@ -280,7 +280,7 @@ def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
             raise ConsentNeeded(*_weakens(proposal.plan))
         return permitted if consent.yes else _asked(permitted, "\nApply what is approved or needs no approval?")
     asks = proposal.permitted.plan_hash != proposal.plan.plan_hash
-    return _asked(whole, "\nThis weakens protection as shown. Do it?" if asks else "\nApply this plan?")
+    return _asked(whole, "\nThis weakens protection. Apply anyway?" if asks else "\nApply this plan?")
 
 
 def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreement:
@@ -294,7 +294,7 @@ def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreeme
         agreement = msgspec.structs.replace(agreement, withheld=agreement.withheld | odd)
         _check_some(agreement)
         return agreement if consent.yes else _asked(agreement, "\nApply what is approved or needs no approval?")
-    question = "\nThis weakens protection as shown. Do it?" if agreement.withheld else "\nApply this plan?"
+    question = "\nThis weakens protection. Apply anyway?" if agreement.withheld else "\nApply this plan?"
     question = "\nThis is not what the file tells, or the policies ask for. Do it?" if agreement.odd else question
     return _asked(msgspec.structs.replace(agreement, withheld=agreement.never), question)
 
@@ -329,7 +329,7 @@ def _asked(agreement: Agreement, question: str) -> Agreement:
     if not is_interactive():
         raise ConsentNeeded(
             "RCL3016",
-            "nobody is there to say yes",
+            "confirmation required, but there is no terminal",
             "Give --yes for changes that strengthen protection or are approved; others are asked for in a terminal.",
         )
     if ask(question):

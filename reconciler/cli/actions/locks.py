@@ -56,7 +56,9 @@ def _agreed(yes: bool) -> str:
     if yes:
         return "--yes"
     if not is_interactive():
-        raise ConsentNeeded("RCL5007", "nobody is there to say yes", "Give --yes where nobody can answer.")
+        raise ConsentNeeded(
+            "RCL5007", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+        )
     if not ask("\nTake the lease away from it?"):
         raise ConsentNeeded("RCL5007", "the lease stays where it is", "Run it again when it is wanted.")
     return "asked in a terminal"

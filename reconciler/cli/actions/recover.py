@@ -310,7 +310,9 @@ def _consent(yes: bool, step: RecoveryStep) -> None:
     if yes:
         return
     if not is_interactive():
-        raise ConsentNeeded("RCL7011", "nobody is there to say yes", "Give --yes where nobody can answer.")
+        raise ConsentNeeded(
+            "RCL7011", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+        )
     if not ask(_QUESTIONS[step]):
         raise ConsentNeeded("RCL7011", "nothing was recovered", "Run it again when it is wanted.")
 

@@ -170,7 +170,9 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
     many = len({change for spec in specs for change in spec.changes})
     if not yes:
         if not is_interactive():
-            raise ConsentNeeded("RCL3016", "nobody is there to say yes", "Give --yes where nobody can answer.")
+            raise ConsentNeeded(
+                "RCL3016", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+            )
         if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
             raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
     path = _write(place, specs, consent)

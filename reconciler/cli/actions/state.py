@@ -42,7 +42,7 @@ def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, anoth
     with opened(document.metadata.name, database, file) as found:
         out(_text(found, ZoneInfo(document.spec.time_zone)))
         if found.present is None:
-            note(f"The present state does not read, so whether somebody is at work is not known: {found.trouble}.")
+            note(f"The current state database is unreadable; whether a process is at work is unknown: {found.trouble}.")
         if found.another:
             note(_ANOTHER)
             _check_meant(file, another, yes)
@@ -129,7 +129,9 @@ def _agreed(yes: bool) -> str:
     if yes:
         return "--yes"
     if not is_interactive():
-        raise ConsentNeeded("RCL5011", "nobody is there to say yes", "Give --yes where nobody can answer.")
+        raise ConsentNeeded(
+            "RCL5011", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+        )
     if not ask("\nPut the backup's state in the place of the present one?"):
         raise ConsentNeeded("RCL5011", "nothing was restored", "Run it again when it is wanted.")
     return "asked in a terminal"

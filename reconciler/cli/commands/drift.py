@@ -22,7 +22,7 @@ def drift(
 ) -> None:
     """Show where policies, servers and machines do not agree, and who is ahead. Changes no server.
 
-    Exits 3 when somebody changed a server behind our back (external drift), with --class only if that is asked for.
+    Exits 3 when a server was changed outside reconciler (external drift), with --class only if that is asked for.
     """
     from reconciler.cli.actions.drift import drift
 

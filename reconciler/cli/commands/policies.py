@@ -175,7 +175,7 @@ def fmt(
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new root.")] = Path(),
     site: Annotated[str, typer.Option(help="The site's name.")] = "hq",
-    time_zone: Annotated[str, typer.Option(help="In which schedules are read.")] = "UTC",
+    time_zone: Annotated[str, typer.Option(help="Time zone for schedules.")] = "UTC",
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "hci-01",
     inventory: Annotated[str, typer.Option(help="The cluster's folder, from the root.")] = "clusters/{cluster}",
     server: Annotated[str, typer.Option(help="The backup server's name.")] = "mabs-01",
@@ -257,7 +257,9 @@ def approve(
     newer: Annotated[str, typer.Argument(metavar="B", help="The same; else the working folder.")] = "",
     plan: Annotated[
         Path | None,
-        typer.Option("--plan", metavar="FILE", help="What a saved plan needs a yes to, instead of comparing A with B."),
+        typer.Option(
+            "--plan", metavar="FILE", help="Approve a saved plan's weakening changes, instead of comparing A with B."
+        ),
     ] = None,
     lost: Annotated[
         str, typer.Option("--lost", metavar="SERVER", help="That its store, which is gone for good, is given up.")

@@ -130,7 +130,7 @@ def apply(
     ] = "",
     report: Reports = None,
 ) -> None:
-    """Make the servers as the policies say: plan, show, ask, do.
+    """Apply the policies: plan, confirm, execute.
 
     --yes answers for changes that strengthen protection, are neutral, or are approved. What else weakens it is asked
     for in a terminal, or waits for an Approval where the site names approvers.

@@ -253,9 +253,7 @@ def _node(field: Field, node: Node, mine: Sequence[Wanted]) -> Iterator[Check]:
         return
     state = _PASSED if node.agent.state == "working" else _FAILED
     found = what if state is _PASSED else f"the protection agent on {node.name} is {node.agent.state}"
-    yield Check(
-        "RCL2210", state, severity, node.name, found, "Install it, or set it going.", _about(field, state, mine)
-    )
+    yield Check("RCL2210", state, severity, node.name, found, "Install or start the agent.", _about(field, state, mine))
 
 
 def _host_rules(field: Field, cluster: str) -> list[tuple[str, MemberRule]]:
@@ -277,7 +275,7 @@ def _hosts(field: Field, snapshot: ClusterSnapshot) -> Iterator[Check]:
             working = node.agent.state
             state = _UNKNOWN if working is UNSET else _PASSED if working == "working" else _FAILED
             what = f"a working protection agent on the host {node.name}, whose {rule.protect} is protected"
-            yield Check("RCL2212", state, _ERROR, node.name, what, "Install it, or set it going.")
+            yield Check("RCL2212", state, _ERROR, node.name, what, "Install or start the agent.")
             if rule.protect == "bareMetal":
                 parts = node.host_components
                 there = parts is not UNSET and any("SERVERBACKUP" in fold(each).replace(" ", "") for each in parts)

@@ -86,7 +86,7 @@ def _last_points(change: Change, impact: Impact | None, past: Past) -> list[Diag
             _say(
                 change,
                 "RCL3072",
-                f"one recovery point alone is left of {_named(one_left)}",
+                f"only one recovery point remains for {_named(one_left)}",
                 "If that one is bad there is nothing else. Make newer points first, or keep the points for longer.",
             )
         )
