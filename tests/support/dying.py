@@ -9,7 +9,7 @@ from pathlib import Path
 
 VICTIM = """
 import importlib, os, signal, sys
-from reconciler.cli import guard
+from reconciler.cli import errors
 module, name = sys.argv[1:3]
 owner = importlib.import_module(module)
 for part in name.split(".")[:-1]:
@@ -22,7 +22,7 @@ def die(*words, **named):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*words, **named)
 setattr(owner, name.split(".")[-1], die)
-sys.exit(guard.run(sys.argv[4:]))
+sys.exit(errors.run(sys.argv[4:]))
 """
 
 
