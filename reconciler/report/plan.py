@@ -9,6 +9,7 @@ from reconciler.model import Direction, Origin, Outcome, OutcomeState, Plan, Ste
 from reconciler.report import plan_words as words
 from reconciler.report.escape import safe
 from reconciler.report.findings import finding_line, findings_text
+from reconciler.report.plan_headline import headline
 from reconciler.report.words import Paint, count, moment, table
 
 #: How many machines are listed where there are many: of members that come, and of points that change.
@@ -19,7 +20,7 @@ def plan_text(plan: Plan, zone: tzinfo, paint: Paint, only: Collection[Direction
     """The summary; what was found to be wrong; the steps, the gravest first, or only those of the directions `only`;
     the volumes; advice."""
     seen = f"Plan for site {safe(plan.site)}, as seen at {moment(plan.created_at, zone)} ({zone})"
-    blocks = [[seen], [paint(words.headline(plan), "strong"), *_facts(plan, zone, paint)]]
+    blocks = [[seen], [paint(headline(plan), "strong"), *_facts(plan, zone, paint)]]
     blocks.append([finding_line(finding, paint) for finding in words.grave_findings(plan)])
     blocks += [_step(step, plan, zone, paint) for step in words.chosen(plan, only)]
     blocks.append([words.hidden_text(plan, only)])

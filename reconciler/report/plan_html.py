@@ -12,6 +12,7 @@ from reconciler.model import Direction, Origin, Plan, ProtectionGroup, Step, Ver
 from reconciler.report import plan_timeline
 from reconciler.report import plan_words as words
 from reconciler.report.escape import html_templates, safe
+from reconciler.report.plan_headline import headline
 from reconciler.report.words import moment
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin
         plan=plan,
         seen=moment(plan.created_at, zone),
         zone=str(zone),
-        headline=words.headline(plan),
+        headline=headline(plan),
         tallies=[(each, directions.count(each)) for each in reversed(Direction) if each in directions],
         pending=len(plan.weakening),
         at_once=sum(each.expires_now for each in impacts) if impacts else None,

@@ -16,6 +16,7 @@ from reconciler.errors import Diagnostic
 from reconciler.model import Direction, Origin, Plan, Step, Verb
 from reconciler.report import plan_words as words
 from reconciler.report.escape import cell, code, md
+from reconciler.report.plan_headline import headline
 from reconciler.report.words import count, cut, moment
 
 #: How many bytes (UTF-8) a comment may have on GitHub; and the fewest in which a summary can be given.
@@ -58,7 +59,7 @@ def plan_markdown(
         raise ValueError(f"a plan cannot be told in {max_bytes} bytes; {MARKDOWN_LEAST} are the fewest")
     steps = words.chosen(plan, only)
     room = _Room(max_bytes)
-    top = [marker(plan.site), f"### Backup plan for {md(cut(plan.site, 60))}", f"**{words.headline(plan)}**"]
+    top = [marker(plan.site), f"### Backup plan for {md(cut(plan.site, 60))}", f"**{headline(plan)}**"]
     room.take("\n\n".join(top))
     room.take(_note([len(steps)] * 4))
     above = [block for block in _above(plan, zone, only) if room.fits(block)]

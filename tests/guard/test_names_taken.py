@@ -96,7 +96,7 @@ def test_without_what_tells_the_group_it_serves_the_other_one(
     def by_name(*words: Any) -> str:
         return real(*words[:6])
 
-    for module in ("compare", "consent"):
+    for module in ("review.compare", "approval.change_hashes"):
         monkeypatch.setattr(sys.modules[f"reconciler.plan.{module}"], "change_hash", by_name)
     _take_the_name(site, _approval(site, how), "renamed before")
     site("run", "--once", *T2)

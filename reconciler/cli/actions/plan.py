@@ -20,7 +20,7 @@ from reconciler.control.policy_folder import read_good
 from reconciler.errors import ExitCode
 from reconciler.parse.explain import explained
 from reconciler.plan.desired.defaults import zones_of
-from reconciler.report.plan_words import waits
+from reconciler.report.plan_headline import waits
 from reconciler.state import Opening
 
 

@@ -27,7 +27,7 @@ from reconciler.model.documents import InventorySource, Placed, SiteDocument, Sn
 from reconciler.parse.explain import explained
 from reconciler.plan.desired.defaults import zones_of
 from reconciler.report.escape import safe
-from reconciler.report.plan_words import waits
+from reconciler.report.plan_headline import waits
 from reconciler.report.words import count, moment
 from reconciler.snapshots import ExportedCatalog, catalog_parts, read_catalog, read_inventory, write_catalog
 from reconciler.state import Opening
