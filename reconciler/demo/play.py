@@ -6,11 +6,13 @@ Every command is run as the user would run it, in a process of its own; what it 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import which
 
 import msgspec
 
@@ -165,12 +167,19 @@ class _Play:
         sys.stdout.write("".join(f"  - {line}\n" for line in lines))
         if before != after or len(done) != len(jobs):
             raise _Failed("not everything was proven; see above")
-        self.tell(f"The site stays in {self.root.name}/. Try next, in that folder:")
+        self.tell(f"The site stays in {self.root.name}/. Try next, from here:")
+        here = f"{_program()} -C {shlex.quote(os.path.relpath(self.root))}"
         sys.stdout.write(
-            "  reconciler points web-01\n"
-            "  reconciler recover web-01 --to ./recovered --yes\n"
-            "  reconciler run        (and edit a policy while it watches; Ctrl-C ends it)\n"
+            f"  {here} points web-01\n"
+            f"  {here} recover web-01 --to recovered --yes\n"
+            f"  {here} run        (and edit a policy while it watches; Ctrl-C ends it)\n"
         )
+
+
+def _program() -> str:
+    """What starts us from here: the name where a shell finds it, else the path by which it was started."""
+    started = Path(sys.argv[0])
+    return shlex.quote(str(started)) if started.name == "reconciler" and which("reconciler") is None else "reconciler"
 
 
 def _sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,8 @@ def test_the_demo_proves_what_it_says(tmp_path: Path) -> None:
     assert len(found) == 2
     assert found[0] == found[1]
     assert "the plan after it was empty" in ended.stdout
+    (typed,) = re.findall(r"^  (.* points web-01)$", ended.stdout, re.MULTILINE)
+    assert _reconciler(tmp_path, *shlex.split(typed)[1:]).returncode == 0
     again = _reconciler(tmp_path, "demo", "site")
     assert again.returncode == 0, again.stderr
     (tmp_path / "mine").mkdir()
