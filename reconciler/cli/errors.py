@@ -29,7 +29,7 @@ def run(words: list[str]) -> int:
     command = get_command(app)
     try:
         with listening() as listener:
-            code = command.main(args=_root_last(words), prog_name="reconciler", standalone_mode=False)
+            code = command.main(args=_root_last(words, command), prog_name="reconciler", standalone_mode=False)
             if code == ExitCode.INTERRUPTED and listener is not None and listener.cut_off:  # typer made an exit of it
                 raise KeyboardInterrupt
         sys.stdout.flush()
@@ -51,10 +51,14 @@ def run(words: list[str]) -> int:
         return _other(error)
 
 
-def _root_last(words: list[str]) -> list[str]:
-    """The words with a root that stands before the command, as Git and make take it, behind it."""
+def _root_last(words: list[str], command: object) -> list[str]:
+    """The words with a root that stands before the command, as Git and make take it, behind it; a group of commands
+    alone shows its help and takes none."""
+    groups = {name for name, each in getattr(command, "commands", {}).items() if hasattr(each, "commands")}
     for count, given in ((2, words[:1] in (["-C"], ["--root"])), (1, words[:1] and words[0].startswith("--root="))):
         if given and len(words) > count and not words[count].startswith("-"):
+            if len(words) == count + 1 and words[count] in groups:
+                return words[count:]
             end = words.index("--") if "--" in words else len(words)
             return [*words[count:end], *words[:count], *words[end:]]
     return words

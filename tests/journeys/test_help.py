@@ -10,7 +10,9 @@ import pytest
 from tests.shop import Said, Shop
 
 
-@pytest.mark.parametrize("words", [(), ("store",), ("policy",), ("evidence",), ("lock",), ("-C", "nowhere")])
+@pytest.mark.parametrize(
+    "words", [(), ("store",), ("policy",), ("evidence",), ("lock",), ("-C", "nowhere"), ("-C", "nowhere", "store")]
+)
 def test_a_group_of_commands_alone_shows_its_help(run: Callable[..., Said], words: tuple[str, ...]) -> None:
     said = run(*words)
     assert said.code == 0

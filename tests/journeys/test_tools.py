@@ -218,6 +218,16 @@ def test_init_leaves_what_git_ignores_already(tmp_path: Path, run: Callable[...,
     assert (tmp_path / ".gitignore").read_text() == "*.tmp\n/var/\n/.reconciler/\n/disks/mabs-01/\n"
 
 
+def test_init_writes_nothing_where_git_cannot_be_told(tmp_path: Path, run: Callable[..., Said]) -> None:
+    (tmp_path / ".gitignore").mkdir()
+    said = run("init", str(tmp_path), "--prune")
+    assert said.code != 0
+    assert ".gitignore" in said.err
+    assert not (tmp_path / "policies").exists()
+    (tmp_path / ".gitignore").rmdir()
+    assert run("init", str(tmp_path), "--prune").code == 0
+
+
 def test_init_needs_the_choice_that_has_no_default(tmp_path: Path, run: Callable[..., Said]) -> None:
     said = run("init", str(tmp_path / "new"))
     assert said.code == 64

@@ -120,13 +120,15 @@ def init(folder: Path, given: Answers | None, asked: dict[str, str]) -> int:
     if target.exists():
         nothing = Diagnostic("RCL0006", Severity.ERROR, f"{target} is already there", "Name another folder.")
         raise UsageError(nothing.code, nothing.message, nothing.remedy, subject=str(target))
+    files.make_folder(folder, 0o755)
+    # The one file that may be there already: what ails it is told before anything is written.
+    _ignore(folder / ".gitignore", ignored(answers))
     files.make_folder(target, 0o755)
     for name, text in texts.items():
         files.write_whole(target / name, text.encode(), 0o644)
     files.make_folder(folder / "schemas", 0o755)
     for name, text in rendered().items():
         files.write_whole(folder / "schemas" / name, text.encode(), 0o644)
-    _ignore(folder / ".gitignore", ignored(answers))
     names = ", ".join(f"{FOLDER}/{name}" for name in texts)
     note(f"Written: {names}, schemas/ for your editor, and .gitignore: state and store are not for Git.")
     note(f"Next: reconciler validate -C {folder}")
