@@ -19,7 +19,7 @@ Exceptions are for a world that failed; each carries the one diagnostic that say
         └── OutcomeUnknown      1  observe before doing anything
 """
 
-from reconciler.errors.codes import CATALOG, Explanation
+from reconciler.errors.codes import Explanation, codes
 from reconciler.errors.diagnostics import Diagnostic, Location, Severity, sort_key
 from reconciler.errors.exits import ExitCode, worst
 from reconciler.errors.tree import (
@@ -41,7 +41,7 @@ from reconciler.errors.tree import (
 )
 
 __all__ = [
-    "CATALOG",
+    "codes",
     "ConsentNeeded",
     "Damaged",
     "Diagnostic",

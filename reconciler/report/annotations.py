@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from reconciler.errors import CATALOG, Diagnostic, Severity
+from reconciler.errors import Diagnostic, Severity, codes
 from reconciler.report.escape import azure, github, github_field, json_text, safe, sarif, xml
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
@@ -32,7 +32,7 @@ def sarif_text(findings: Sequence[Diagnostic], version: str) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    explained = CATALOG.get(code)
+    explained = codes().get(code)
     if explained is None:
         # A saved plan of a newer minor version may hold codes that this version does not know.
         return {"id": code}

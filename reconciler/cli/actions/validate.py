@@ -16,7 +16,7 @@ from reconciler.cli.terminal import commands, note, out, paint_for
 from reconciler.control.authoring.guardrail_tests import CaseResult, run_cases
 from reconciler.control.planning.without_servers import Sight, lint_all
 from reconciler.control.policy_folder import read_good
-from reconciler.errors import CATALOG, Diagnostic, ExitCode, PolicyError, Severity, UsageError, sort_key
+from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError, codes, sort_key
 from reconciler.expressions import evaluate
 from reconciler.model.documents import PolicySet
 from reconciler.parse import FolderTree, find_policy_files, read_policies
@@ -116,7 +116,7 @@ def _cases(place: Path) -> list[Path]:
 
 def explain(code: str) -> int:
     """What a code means."""
-    found = CATALOG.get(code.strip().upper())
+    found = codes().get(code.strip().upper())
     if found is None:
         raise UsageError("RCL0004", f"there is no code {code!r}", "Codes are RCL and four digits.")
     out(f"{code.strip().upper()}: {found.title}\n\n{found.cause}\n\nWhat to do: {found.remedy}\n")
