@@ -13,7 +13,7 @@ from reconciler.report.values import content, shown
 from reconciler.report.words import parts
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    import jinja2
 
 
 class _Digests(NamedTuple):
@@ -29,7 +29,7 @@ def page(template: str, **values: Any) -> str:
 
 
 @cache
-def _templates() -> Environment:
+def _templates() -> jinja2.Environment:
     environment = html_templates()
     environment.filters |= {"place": _place, "parts": parts, "shown": shown, "content": content}
     return environment
