@@ -144,6 +144,8 @@ _OTHER_LETTER_CASE = {
     "engines/places.py": "names of files, told apart as coarsely as any file system might",
     "images/inspect.py": "what a file's name ends in",
     "inventory/directory.py": "what a file's name ends in",
+    "system_calls/forbidden_names.py": "a name of a device, as Windows compares it",
+    "system_calls/windows.py": "an id of the system, as it is shown",
     "snapshots/form.py": "a word within a sentence",
     "report/plan_words.py": "true and false as they are written",
     "cli/actions/validate.py": "a code, as it is called",
@@ -246,14 +248,16 @@ _ONE_SYSTEM = {
 _ASKS_ITSELF = "expressions/child.py"
 
 
-def _names(module: str, platform: str) -> set[str] | None:
+@cache
+def _names(module: str, platform: str) -> frozenset[str] | None:
     """What a module of the standard library has on a platform, by mypy's stubs; None for one that is not of it."""
     stubs = Path(mypy.__file__).parent / "typeshed" / "stdlib"
     path = stubs / (module.replace(".", "/") + ".pyi")
     path = path if path.is_file() else stubs / module.replace(".", "/") / "__init__.pyi"
     if not path.is_file():
         return None
-    return {name for node in ast.parse(path.read_text(encoding="utf-8")).body for name in _defined(node, platform)}
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return frozenset(name for node in body for name in _defined(node, platform))
 
 
 def _defined(node: ast.stmt, platform: str) -> Iterator[str]:
@@ -277,7 +281,7 @@ def _defined(node: ast.stmt, platform: str) -> Iterator[str]:
 def _only(module: str, platform: str) -> frozenset[str]:
     """What the module has on this platform and not on the other."""
     mine, other = (_names(module, each) for each in (platform, {"linux": "win32", "win32": "linux"}[platform]))
-    return frozenset((mine or set()) - (other or set()))
+    return (mine or frozenset()) - (other or frozenset())
 
 
 def _used(tree: ast.AST) -> Iterator[tuple[str, str]]:
