@@ -147,6 +147,7 @@ _OTHER_LETTER_CASE = {
     "system_calls/forbidden_names.py": "a name of a device, as Windows compares it",
     "system_calls/windows.py": "an id of the system, as it is shown",
     "snapshots/form.py": "a word within a sentence",
+    "secrets.py": "what a setting is called",
     "report/plan_words.py": "true and false as they are written",
     "cli/actions/validate.py": "a code, as it is called",
     "control/authoring/import_groups.py": "a policy's name, made of a server's",
