@@ -165,5 +165,6 @@ TABLE: Mapping[str, CommandRow] = {
     "state backup": CommandRow(Panel.MAINTAIN, ("reconciler state backup state.tar",), _SITE),
     "state restore": CommandRow(Panel.MAINTAIN, ("reconciler state restore state.tar",), (_APPROVAL, _HELD, *_SITE)),
     "lock show": CommandRow(Panel.MAINTAIN, ("reconciler lock show",), _SITE),
+    "completion": CommandRow(Panel.MAINTAIN, ("reconciler completion bash", "reconciler completion powershell")),
     "lock release": CommandRow(Panel.MAINTAIN, ("reconciler lock release",), (_APPROVAL, _HELD, *_SITE)),
 }

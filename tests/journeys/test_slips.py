@@ -53,7 +53,7 @@ def test_a_slip_in_commands_and_options(run: Callable[..., Said], words: tuple[s
         (("store", "declare-lost", "mbas-01", "--reason", "x"), "mabs-01"),
         (("store", "declare-lost", "mabs-01", "--volume", "vol-b", "--reason", "x"), "vol-a"),
         (("import", "--server", "mabs-1"), "mabs-01"),
-        (("explain", "RCL10166"), "RCL1016"),
+        (("explain", "RCL1016x"), "RCL1016"),
     ],
 )
 def test_a_slip_in_names(shop: Shop, words: tuple[str, ...], meant: str) -> None:

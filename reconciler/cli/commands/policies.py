@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.completion import names
 from reconciler.cli.options import (
     Findings,
     FindingsOutput,
@@ -47,7 +48,10 @@ def validate(
 
 @app.command()
 def members(
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="The metadata.name of a protection group.")],
+    group: Annotated[
+        str,
+        typer.Argument(metavar="GROUP", autocompletion=names.groups, help="The metadata.name of a protection group."),
+    ],
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
@@ -149,7 +153,10 @@ def catalog_snapshot(
 @app.command()
 def schema(
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="KIND", help="Only this kind of document, or SavedPlan.")
+        str | None,
+        typer.Option(
+            "--kind", metavar="KIND", autocompletion=names.kinds, help="Only this kind of document, or SavedPlan."
+        ),
     ] = None,
 ) -> None:
     """Print the JSON Schema of policies or saved plans, for editors and other tools."""
@@ -223,7 +230,10 @@ def init(
 def import_(
     root: Root = None,
     site: SiteName = None,
-    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Only groups of this server.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="NAME", autocompletion=names.servers, help="Only groups of this server."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write them here. Default: policies/imported.")
     ] = None,
@@ -274,10 +284,18 @@ def approve(
     ] = None,
     lost: Annotated[
         str,
-        typer.Option("--lost", metavar="SERVER", help="Approve giving up the store of SERVER, which is gone for good."),
+        typer.Option(
+            "--lost",
+            metavar="SERVER",
+            autocompletion=names.servers,
+            help="Approve giving up the store of SERVER, which is gone for good.",
+        ),
     ] = "",
     volume: Annotated[
-        str | None, typer.Option("--volume", metavar="V", help="With --lost: only this volume of it.")
+        str | None,
+        typer.Option(
+            "--volume", metavar="V", autocompletion=names.volumes, help="With --lost: only this volume of it."
+        ),
     ] = None,
     root: Root = None,
     site: SiteName = None,
@@ -316,7 +334,9 @@ def approve(
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="A code, such as RCL1007.")]) -> None:
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", autocompletion=names.codes, help="A code, such as RCL1007.")],
+) -> None:
     """Explain a code and what to do about it."""
     from reconciler.cli.actions.validate import explain
 

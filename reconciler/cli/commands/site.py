@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.completion import names
 from reconciler.cli.options import (
     Adopts,
     Authors,
@@ -203,7 +204,9 @@ def status(
 
 @app.command()
 def jobs(
-    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this virtual machine.")] = None,
+    machine: Annotated[
+        str | None, typer.Argument(metavar="VM", autocompletion=names.machines, help="Only of this virtual machine.")
+    ] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
@@ -217,7 +220,9 @@ def jobs(
 
 @app.command()
 def points(
-    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this virtual machine.")] = None,
+    machine: Annotated[
+        str | None, typer.Argument(metavar="VM", autocompletion=names.machines, help="Only of this virtual machine.")
+    ] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
@@ -233,7 +238,12 @@ def recover(
     machine: Machine,
     root: Root = None,
     site: SiteName = None,
-    point: Annotated[str, typer.Option("--point", metavar="ID", help="This recovery point. Default: the newest.")] = "",
+    point: Annotated[
+        str,
+        typer.Option(
+            "--point", metavar="ID", autocompletion=names.points, help="This recovery point. Default: the newest."
+        ),
+    ] = "",
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest point not after TIME.")] = None,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Recover to this folder, not to the original place.")
