@@ -1,15 +1,16 @@
 """The screen: the one place that writes to stdout and stderr. Whatever reaches it can do nothing to a terminal or a CI
-service; it also knows whether colours are wanted and whether somebody is there to answer."""
+service; it also knows whether colours are wanted and whether there is a terminal to ask at."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from shutil import get_terminal_size
 from typing import IO
 
 from reconciler.errors import Diagnostic
-from reconciler.report import Paint, coloured, findings_text, plain
+from reconciler.report import WIDTH, Paint, coloured, findings_blocks, findings_text, plain
 from reconciler.report.escape import safe, terminal
 
 
@@ -18,6 +19,17 @@ def paint_for(stream: IO[str]) -> Paint:
     if os.environ.get("NO_COLOR"):
         return plain
     return coloured if os.environ.get("FORCE_COLOR") or stream.isatty() else plain
+
+
+def findings_for(
+    stream: IO[str], findings: Iterable[Diagnostic], texts: Mapping[str, bytes] | None = None, *, whole: bool = False
+) -> str:
+    """Findings as they are shown there: with the lines of the files on a terminal or where they are asked for `whole`,
+    else in one line each. `texts` is what was read of the files."""
+    if whole or stream.isatty():
+        width = get_terminal_size((WIDTH, 25)).columns if stream.isatty() else WIDTH
+        return findings_blocks(findings, texts or {}, paint_for(stream), width)
+    return findings_text(findings, paint_for(stream))
 
 
 def out(text: str) -> None:
@@ -38,10 +50,10 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def tell(findings: Iterable[Diagnostic]) -> None:
+def tell(findings: Iterable[Diagnostic], texts: Mapping[str, bytes] | None = None) -> None:
     """Findings, after what was written to stdout."""
     sys.stdout.flush()
-    sys.stderr.write(terminal(findings_text(findings, paint_for(sys.stderr))))
+    sys.stderr.write(terminal(findings_for(sys.stderr, findings, texts)))
     sys.stderr.flush()
 
 

@@ -6,6 +6,7 @@ from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, membe
 from reconciler.report.drift import drift_text
 from reconciler.report.escape import json_text
 from reconciler.report.evidence import answer_text, chain_text
+from reconciler.report.excerpt import WIDTH, findings_blocks
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
 from reconciler.report.memory import Holdings, LeaseView, holdings_text, lease_text
@@ -22,6 +23,7 @@ from reconciler.report.words import Paint, coloured, plain
 
 __all__ = [
     "MARKDOWN_BYTES",
+    "WIDTH",
     "GroupStatus",
     "Holdings",
     "LeaseView",
@@ -41,6 +43,7 @@ __all__ = [
     "comparison_text",
     "coverage_text",
     "drift_text",
+    "findings_blocks",
     "findings_text",
     "github_text",
     "holdings_text",
