@@ -25,7 +25,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def _points(run: Callable[..., Said], root: Path) -> list[str]:
-    said = run("points", "--format", "json", "-C", str(root))
+    said = run("points", "--output", "json", "-C", str(root))
     assert said.code == 0, said.err
     found = [each["point"] for each in json.loads(said.out)["points"]]
     return [f"{point['source']['machine']}/{point['id']}" for point in found]
@@ -85,7 +85,8 @@ def test_the_first_writer_upgrades_after_a_copy_that_can_be_put_back(
     for path in before:
         (old / path.replace(".db", "-format-1.db")).replace(old / path)
     (store / "format.json").write_text('{"format":1}')
-    engine = open_engine(EngineSetup("mabs-01", store, (("vol-a", 10**11),), {}, SetClock()))
+    setup = EngineSetup("mabs-01", store.parent, {"path": store.name}, (("vol-a", 10**11),), {}, SetClock())
+    engine = open_engine(setup)
     assert engine.lineage().presence is Presence.UNNAMED
     assert {f"{point.source.machine}/{point.id}" for point in engine.observe().points} == set(expected())
     engine.close()

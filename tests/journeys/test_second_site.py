@@ -31,7 +31,7 @@ def _second(shop: Shop, name: str = "lab") -> None:
 
 
 def _points(shop: Shop, site: str) -> int:
-    said = shop("points", "one", "--site", site, "--format", "json")
+    said = shop("points", "one", "--site", site, "--output", "json")
     return len(json.loads(said.out)["points"])
 
 
@@ -152,6 +152,9 @@ class _Heard:
 
     def said(self, finding: Diagnostic) -> None:
         self.codes.append(finding.code)
+
+    def over(self, finding: Diagnostic) -> None:
+        pass
 
 
 def test_a_loop_that_lives_tells_of_it_and_goes_on(running: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
