@@ -142,6 +142,7 @@ _OTHER_LETTER_CASE = {
     "images/inspect.py": "what a file's name ends in",
     "inventory/directory.py": "what a file's name ends in",
     "snapshots/form.py": "a word within a sentence",
+    "secrets.py": "what a setting is called",
     "report/plan_words.py": "true and false as they are written",
     "cli/actions/validate.py": "a code, as it is called",
     "control/authoring/import_groups.py": "a policy's name, made of a server's",

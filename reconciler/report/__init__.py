@@ -16,6 +16,7 @@ from reconciler.report.plan_markdown import MARKDOWN_BYTES, plan_markdown
 from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text, store_rebuild_text
+from reconciler.report.run_log import event_json, event_text
 from reconciler.report.status import GroupStatus, ReplicaStatus, Status, status_text
 from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, plain
@@ -41,6 +42,8 @@ __all__ = [
     "comparison_text",
     "coverage_text",
     "drift_text",
+    "event_json",
+    "event_text",
     "findings_text",
     "github_text",
     "holdings_text",
