@@ -1,7 +1,8 @@
 """REPORTS: values -> what people read (text) and what programs read (JSON)."""
 
 from reconciler.report.annotations import azure_text, github_text, junit_text, sarif_text
-from reconciler.report.comparison import comparison_html, comparison_markdown, comparison_text
+from reconciler.report.comparison import comparison_markdown, comparison_text
+from reconciler.report.comparison_html import comparison_html
 from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.drift import drift_text
 from reconciler.report.escape import json_text
