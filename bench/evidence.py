@@ -162,7 +162,7 @@ def _located(folder: Path) -> tuple[Cost, tuple[str, int]]:
     said = folder.parent / "said.json"
     with said.open("wb") as out:
         command = [sys.executable, "-m", "reconciler", "evidence", "verify", "--folder", str(folder)]
-        cost = _once([*command, "--format", "json"], folder, 1, out.fileno())
+        cost = _once([*command, "--output", "json"], folder, 1, out.fileno())
     first = json.loads(said.read_bytes())["findings"][0]["location"]
     return cost, (first["file"], first["line"])
 

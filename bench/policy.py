@@ -134,7 +134,7 @@ def _coverage(scratch: Path) -> None:
     inventory = root / "inventory.json"
     inventory.write_text(json.dumps(exported))
     command = [sys.executable, "-m", "reconciler", "coverage", "-C", str(root), "--inventory", str(inventory)]
-    ours = _times(3, [*command, "--format", "json"])
+    ours = _times(3, [*command, "--output", "json"])
     loader = _times(3, [sys.executable, "-c", _LOAD, str(root / "policies")])
     reader = "import json, sys; json.loads(open(sys.argv[1], 'rb').read())"
     plain = _times(3, [sys.executable, "-c", reader, str(inventory)])

@@ -40,9 +40,9 @@ from reconciler.model import (
 )
 from reconciler.model.documents import BudgetPerDay, Budgets
 from reconciler.plan.desired.state import DesiredGroup, DesiredState
-from reconciler.plan.difference.cuts import with_ref
 from reconciler.plan.difference.dependencies import members_removed
 from reconciler.plan.difference.diff import diff
+from reconciler.plan.difference.split import with_ref
 from reconciler.plan.rollout.budgets import Allowance, cost, with_replica
 from reconciler.plan.rollout.order import order
 from reconciler.protocols import Fence

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from reconciler.cli import errors
+from reconciler.cli.command_table import TABLE
 from tests.shop import run, shop
 
 __all__ = ["run", "shop"]
@@ -33,3 +35,26 @@ def _quiet_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _known_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command ends with a code that its `--help` does not name."""
+    run = errors.run
+
+    def checked(words: list[str]) -> int:
+        code = run(words)
+        path = _command(words)
+        if path is not None:
+            assert code in TABLE[path].codes, f"{path} ended with {code}, which its line in cli/command_table.py lacks"
+        return code
+
+    monkeypatch.setattr(errors, "run", checked)
+
+
+def _command(words: list[str]) -> str | None:
+    for at, word in enumerate(words):
+        for path in (" ".join(words[at : at + 2]), word):
+            if path in TABLE:
+                return path
+    return None

@@ -112,6 +112,17 @@ _OPENS_ITS_OWN = (
 )
 
 
+#: What touches the world, keeps state or is shared by all shows its names at the door of its room, and nowhere else.
+_DOORS = ("engines", "errors", "expressions", "gitrepo", "images", "inventory", "protocols", "snapshots", "state")
+
+
+def test_rooms_with_a_door_are_entered_by_it() -> None:
+    for path in SOURCES:
+        room = path.relative_to(PACKAGE).parts[0]
+        for behind in re.findall(r"(?:from|import) reconciler\.(\w+)\.[\w.]+", path.read_text(encoding="utf-8")):
+            assert behind not in _DOORS or behind == room, (path, behind)
+
+
 def test_what_others_made_is_opened_through_one_door() -> None:
     """A pipe or a device among them must neither hold the site nor be read: `files.open_regular`."""
     for path in SOURCES:

@@ -238,47 +238,47 @@ def everything(plant: Plant) -> list[tuple[str, Said]]:
         assert code is None or ended.code == code, (words, ended)
 
     file = str(plant.root / "plan.json")
-    call("plan", *T1, "--explain", "-o", file)
-    call("inventory", "snapshot", "-o", str(plant.root / "inventory.json"))
+    call("plan", *T1, "--explain", "--out", file)
+    call("inventory", "snapshot", "--out", str(plant.root / "inventory.json"))
     call("inventory", "snapshot")
     for form in PlanFormat:
-        call("plan", *T1, "--format", form, "--report", f"{form}={plant.root / form}")
-        call("show", file, "--format", form)
-    call("catalog", "snapshot", "-o", str(plant.root / "catalog.jsonl"))
+        call("plan", *T1, "--output", form, "--report", f"{form}={plant.root / form}")
+        call("show", file, "--output", form)
+    call("catalog", "snapshot", "--out", str(plant.root / "catalog.jsonl"))
     call("plan", "--inventory", str(plant.root / "inventory.json"), "--catalog", str(plant.root / "catalog.jsonl"))
     call("apply", file, "--yes", *T1)
     call("apply", "--yes", *T1)
     call("run", "--once", *T1)
     for words in (["drift", *T1], ["evidence", "query", "one"], ["lock", "show"]):
         for each in Format:
-            call(*words, "--format", each)
+            call(*words, "--output", each)
     call("evidence", "seal", "--key", str(plant.key), "--out", str(plant.root / "anchors"))
     call("evidence", "verify")
     call("evidence", "export", str(plant.root / "export"))
     call("state", "backup", str(plant.root / "state.tar"))
     for each in Format:
         for words in (["status"], ["jobs"], ["points"], ["coverage"], ["members", "gold"], ["preflight"]):
-            call(*words, "--format", each, code=None)
+            call(*words, "--output", each, code=None)
     plant.shop.policy("retention: 5d", "retention: 2d")
     plant.commit()
     for report in Report:
-        call("diff", "HEAD~1", "HEAD", "--format", report, code=None)
+        call("diff", "HEAD~1", "HEAD", "--output", report, code=None)
     words = ["approve", "HEAD~1", "HEAD", "--by", "security@corp.example", "--reason", "r", "--until", "2099-01-01"]
     call(*words, "--key", str(plant.key), "--yes")
     call("diff", "HEAD~1", code=None)
     call("diff", "nothing-of-that-name", code=64)
     call("apply", "--yes", *T1, code=5)
     for findings in Findings:
-        call("validate", "--format", findings)
+        call("validate", "--output", findings)
     call("fmt", "--explain")
     call("resume", *T1)
     policies = plant.root / "policies" / "site.yaml"
     kept = policies.read_text(encoding="utf-8")
     policies.write_text(DECLARED, encoding="utf-8")
     for findings in Findings:
-        call("validate", "--format", findings)
+        call("validate", "--output", findings)
     for report in Report:
-        call("diff", "HEAD", "--format", report, code=None)
+        call("diff", "HEAD", "--output", report, code=None)
     call("plan", code=None)
     policies.write_text(kept, encoding="utf-8")
     return said
@@ -324,7 +324,7 @@ def test_every_documented_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("plant", ["GITHUB_ACTIONS"], indirect=True)
 def test_the_search_finds_what_leaks(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_file, "redacted", str)
-    said = plant.shop("plan", *T1, "-o", str(plant.root / "plan.json"))
+    said = plant.shop("plan", *T1, "--out", str(plant.root / "plan.json"))
     assert plant.leaks([("plan", said)]) == ["plan.json"]
     shutil.copy(plant.key, plant.root / "copy")
     assert plant.leaks([]) == ["copy", "plan.json"]
@@ -352,7 +352,7 @@ def test_a_secret_that_somebody_wrote_down_is_refused_and_not_repeated(
     assert old in DECLARED
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "site.yaml").write_text(DECLARED.replace(old, new), encoding="utf-8")
-    said = run("validate", "-C", str(tmp_path), "--format", form)
+    said = run("validate", "-C", str(tmp_path), "--output", form)
     assert said.code == 65
     assert code in said.out + said.err
     assert MARK not in said.out + said.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -13,9 +12,8 @@ from reconciler.cli.commands import drift, evidence, policies, state
 from reconciler.cli.commands import site as site_commands
 from reconciler.cli.interrupts import listening
 from reconciler.cli.options import app
+from reconciler.cli.output_settings import SETTINGS
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
-
-_READING = {"validate", "plan", "diff", "drift", "approve", "coverage", "members", "preflight"}
 
 #: Loading them puts their commands into the application, in this order.
 COMMANDS = (policies, site_commands, drift, evidence, state)
@@ -23,13 +21,11 @@ COMMANDS = (policies, site_commands, drift, evidence, state)
 
 def run(words: list[str]) -> int:
     """Runs the command; returns its exit code."""
-    if words[:1] and words[0] in _READING:
-        # These live for seconds; the collector would walk every document and machine again and again.
-        gc.disable()
+    SETTINGS.reset()
     command = get_command(app)
     try:
         with listening() as listener:
-            code = command.main(args=_root_last(words, command), prog_name="reconciler", standalone_mode=False)
+            code = command.main(args=words, prog_name="reconciler", standalone_mode=False)
             if code == ExitCode.INTERRUPTED and listener is not None and listener.cut_off:  # typer made an exit of it
                 raise KeyboardInterrupt
         sys.stdout.flush()
@@ -51,19 +47,6 @@ def run(words: list[str]) -> int:
         return _other(error)
 
 
-def _root_last(words: list[str], command: object) -> list[str]:
-    """The words with a root that stands before the command, as Git and make take it, behind it; a group of commands
-    alone shows its help and takes none."""
-    groups = {name for name, each in getattr(command, "commands", {}).items() if hasattr(each, "commands")}
-    for count, given in ((2, words[:1] in (["-C"], ["--root"])), (1, words[:1] and words[0].startswith("--root="))):
-        if given and len(words) > count and not words[count].startswith("-"):
-            if len(words) == count + 1 and words[count] in groups:
-                return words[count:]
-            end = words.index("--") if "--" in words else len(words)
-            return [*words[count:end], *words[:count], *words[end:]]
-    return words
-
-
 def _other(error: Exception) -> int:
     """Mistakes on the command line, as click tells them; anything else is a fault of ours."""
     shown = getattr(error, "format_message", None)
@@ -73,10 +56,9 @@ def _other(error: Exception) -> int:
         out(str(shown()))
         return ExitCode.SUCCESS
     if shown is not None:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "reconciler"
-        remedy = f"See `{command} --help`."
-        _say(Diagnostic("RCL0003", Severity.ERROR, str(shown()), remedy, subject=command))
+        from reconciler.cli.usage import usage_diagnostic
+
+        _say(usage_diagnostic(error))
         return ExitCode.USAGE
     if type(error).__name__ == "Abort":  # what click makes of Ctrl-C
         return _interrupted()

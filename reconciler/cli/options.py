@@ -4,36 +4,27 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(
+from reconciler.cli.application import Application
+
+app = Application(
     name="reconciler",
-    help="Policy-as-code for virtual-machine backup: shows the difference, applies it, runs the jobs, recovers.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
+    help="Policy-as-code for virtual-machine backup: shows what differs, applies it, runs the jobs, recovers.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-store_app = typer.Typer(
-    help="Look after the store of the embedded engine.", no_args_is_help=True, rich_markup_mode=None
-)
+store_app = Application(help="Check, rebuild or give up the stores of the embedded engine.")
 app.add_typer(store_app, name="store")
-
-
-policy_app = typer.Typer(help="Look after guardrails.", no_args_is_help=True, rich_markup_mode=None)
+policy_app = Application(help="Test guardrails.")
 app.add_typer(policy_app, name="policy")
-inventory_app = typer.Typer(help="What the clusters show.", no_args_is_help=True, rich_markup_mode=None)
+inventory_app = Application(help="Export what the clusters show.")
 app.add_typer(inventory_app, name="inventory")
-evidence_app = typer.Typer(
-    help="What was done, by whom, on whose yes: records that auditors can check.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+evidence_app = Application(help="What was done, by whom and with whose approval: records that auditors can check.")
 app.add_typer(evidence_app, name="evidence")
-catalog_app = typer.Typer(help="What the servers hold.", no_args_is_help=True, rich_markup_mode=None)
+catalog_app = Application(help="Export what the servers hold.")
 app.add_typer(catalog_app, name="catalog")
 
 
@@ -67,26 +58,48 @@ class Findings(StrEnum):
     azure = "azure"
 
 
+def _of_application(context: typer.Context, given: Path | None) -> Path | None:
+    """The root that stands behind the command, else the one before it, as Git and make take it."""
+    if given is not None:
+        return given
+    before = context.find_root().params.get("root")
+    return Path(before) if before is not None else None
+
+
 Root = Annotated[
     Path | None,
     typer.Option(
         "-C",
         "--root",
         metavar="DIR",
+        callback=_of_application,
         help="The folder that holds policies/. Default: the nearest parent folder with policies/.",
     ),
 ]
-SiteName = Annotated[str | None, typer.Option("--site", metavar="NAME", help="Which site, when there are several.")]
-Output = Annotated[Format, typer.Option("--format", help="What to print.")]
-PlanOutput = Annotated[PlanFormat, typer.Option("--format", help="What to print.")]
+SiteName = Annotated[
+    str | None, typer.Option("--site", metavar="NAME", help="The site, where the policies have several.")
+]
+
+
+def _output(formats: type[StrEnum]) -> Any:
+    """`-o FORMAT`: the one spelling for what is printed."""
+    return typer.Option("-o", "--output", metavar="FORMAT", help=f"What to print: {', '.join(formats)}.")
+
+
+Output = Annotated[Format, _output(Format)]
+PlanOutput = Annotated[PlanFormat, _output(PlanFormat)]
+ReportOutput = Annotated[Report, _output(Report)]
+FindingsOutput = Annotated[Findings, _output(Findings)]
 Reports = Annotated[
     list[str] | None,
-    typer.Option("--report", metavar="FORMAT=FILE", help="Write the plan to a file too, in any format. Repeatable."),
+    typer.Option(
+        "--report", metavar="FORMAT=FILE", help="Write the plan to a file as well, in any format. Repeatable."
+    ),
 ]
 Only = Annotated[
     str,
     typer.Option(
-        "--only", metavar="DIRECTIONS", help="Only these steps in text, markdown, html, such as weakens,destroys."
+        "--only", metavar="DIRECTIONS", help="Show only these steps (text, markdown, html): weakens,destroys."
     ),
 ]
 MaxBytes = Annotated[
@@ -97,30 +110,36 @@ MaxBytes = Annotated[
 ]
 Inventory = Annotated[
     Path | None,
-    typer.Option("--inventory", metavar="FILE", help="An exported inventory, instead of looking at the clusters."),
+    typer.Option("--inventory", metavar="FILE", help="Use an exported inventory instead of the clusters."),
 ]
 Catalog = Annotated[
     Path | None,
-    typer.Option("--catalog", metavar="FILE", help="An exported catalog with the ledger, instead of asking servers."),
+    typer.Option("--catalog", metavar="FILE", help="Use an exported catalog instead of the servers."),
 ]
 Now = Annotated[
     str | None,
-    typer.Option("--now", metavar="TIME", help="Pretend that it is TIME. Only in a site with `rehearsal: true`."),
+    typer.Option("--now", metavar="TIME", help="Pretend that it is TIME; only where the site says `rehearsal: true`."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Machine = Annotated[str, typer.Argument(metavar="VM", help="A machine, by name or by id.")]
-Machines = Annotated[list[str] | None, typer.Argument(metavar="VM", help="Machines, by name or id.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Machine = Annotated[str, typer.Argument(metavar="VM", help="A virtual machine: its name or id.")]
+Machines = Annotated[
+    list[str] | None, typer.Argument(metavar="VM", help="Virtual machines: names or ids. Default: all.")
+]
 Adopts = Annotated[
     list[str] | None,
-    typer.Option("--adopt", metavar="GROUP", help="Take over this group, which nobody owns. * and ? fit; repeatable."),
+    typer.Option(
+        "--adopt", metavar="GROUP", help="Take over this group, which no site owns; * and ? match. Repeatable."
+    ),
 ]
 Servers = Annotated[
-    list[str] | None, typer.Option("--server", metavar="NAME", help="Only changes of this server. Repeatable.")
+    list[str] | None, typer.Option("--server", metavar="NAME", help="Only changes on this server. Repeatable.")
 ]
 Groups = Annotated[
     list[str] | None, typer.Option("--group", metavar="NAME", help="Only changes of this group. Repeatable.")
 ]
 Authors = Annotated[
     list[str] | None,
-    typer.Option("--author", metavar="EMAIL", help="Who wrote the policies too, besides the commits' authors."),
+    typer.Option(
+        "--author", metavar="EMAIL", help="An author of the policies besides those of the commits. Repeatable."
+    ),
 ]

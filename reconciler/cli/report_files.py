@@ -67,7 +67,7 @@ def parse_sinks(values: Sequence[str]) -> tuple[Sink, ...]:
         word, _, name = text.partition("=")
         if word not in list(PlanFormat) or name in ("", "-"):
             what = f"--report {text!r} is not FORMAT=FILE"
-            remedy = f"Write it as markdown=plan.md; formats: {known}. --format prints one."
+            remedy = f"Write it as markdown=plan.md; formats: {known}. --output prints one."
             raise UsageError("RCL0003", what, remedy)
         path = Path(name)
         if any(path.absolute() == other.path.absolute() for other in sinks):

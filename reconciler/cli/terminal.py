@@ -8,14 +8,15 @@ import sys
 from collections.abc import Iterable
 from typing import IO
 
-from reconciler.errors import Diagnostic
+from reconciler.cli.output_settings import SETTINGS
+from reconciler.errors import Diagnostic, Severity, codes
 from reconciler.report import Paint, coloured, findings_text, plain
 from reconciler.report.escape import safe, terminal
 
 
 def paint_for(stream: IO[str]) -> Paint:
-    """Colours for a terminal; NO_COLOR and FORCE_COLOR decide otherwise."""
-    if os.environ.get("NO_COLOR"):
+    """Colours for a terminal; --no-color, NO_COLOR and FORCE_COLOR decide otherwise."""
+    if not SETTINGS.color or os.environ.get("NO_COLOR"):
         return plain
     return coloured if os.environ.get("FORCE_COLOR") or stream.isatty() else plain
 
@@ -33,15 +34,29 @@ def commands(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Progress and remarks, one line each."""
+    """Progress and remarks, one line each; none with --quiet."""
+    if SETTINGS.quiet:
+        return
     sys.stderr.write(safe(text) + "\n")
     sys.stderr.flush()
 
 
+def detail(text: str) -> None:
+    """What is read and asked, one line each: only with --verbose."""
+    if SETTINGS.verbose:
+        note(text)
+
+
 def tell(findings: Iterable[Diagnostic]) -> None:
-    """Findings, after what was written to stdout."""
+    """Findings, after what was written to stdout: without advice where it is to be quiet, with what each code means
+    where it is to be verbose."""
+    shown = [each for each in findings if not SETTINGS.quiet or each.severity is not Severity.ADVICE]
     sys.stdout.flush()
-    sys.stderr.write(terminal(findings_text(findings, paint_for(sys.stderr))))
+    sys.stderr.write(terminal(findings_text(shown, paint_for(sys.stderr))))
+    if SETTINGS.verbose:
+        known = codes()
+        for code in sorted({each.code for each in shown} & set(known)):
+            sys.stderr.write(f"{code}: {known[code].title}. {known[code].cause}\n")
     sys.stderr.flush()
 
 
@@ -68,4 +83,4 @@ def ask(question: str) -> bool:
 
 def bars_wanted() -> bool:
     """Whether bars may be drawn on stderr."""
-    return sys.stderr.isatty() and not os.environ.get("CI")
+    return sys.stderr.isatty() and not os.environ.get("CI") and not SETTINGS.quiet

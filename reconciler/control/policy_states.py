@@ -17,7 +17,7 @@ from reconciler.model.documents import Approvals, PolicySet
 from reconciler.parse import Before, FolderTree, PolicyFile, Reading, read_one, read_texts, read_tree
 from reconciler.plan import compare as plan_compare
 from reconciler.plan.review.signers import signer_changes
-from reconciler.protocols.tree import Tree
+from reconciler.protocols import Tree
 
 _LARGEST = 8 * 1024 * 1024
 

@@ -21,7 +21,7 @@ Exceptions are for a world that failed; each carries the one diagnostic that say
 
 from reconciler.errors.codes import Explanation, codes
 from reconciler.errors.diagnostics import Diagnostic, Location, Severity, sort_key
-from reconciler.errors.exits import ExitCode, worst
+from reconciler.errors.exits import MEANINGS, ExitCode, worst
 from reconciler.errors.tree import (
     ConsentNeeded,
     Damaged,
@@ -52,6 +52,7 @@ __all__ = [
     "Interrupted",
     "Location",
     "LockHeld",
+    "MEANINGS",
     "OutcomeUnknown",
     "PermanentError",
     "PolicyError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 
@@ -25,6 +25,25 @@ class ExitCode(IntEnum):
     AUTHENTICATION = 77
     INTERRUPTED = 130
 
+
+#: A few words for each, which `--help` shows.
+MEANINGS: Mapping[ExitCode, str] = {
+    ExitCode.SUCCESS: "success",
+    ExitCode.FAILURE: "a job, a store, a server or a report failed; or an internal error",
+    ExitCode.CHANGES_PENDING: "changes are pending",
+    ExitCode.EXTERNAL_DRIFT: "a server was changed outside reconciler",
+    ExitCode.GUARDRAIL_DENIED: "a guardrail denies it",
+    ExitCode.CONSENT_NEEDED: "an approval or a confirmation is needed",
+    ExitCode.PRECONDITION_FAILED: "a precondition does not hold, or the plan is stale",
+    ExitCode.PARTIAL_APPLY: "done in part; it can be resumed",
+    ExitCode.LOCK_HELD: "another process is at work",
+    ExitCode.BELOW_THRESHOLD: "below a threshold",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.INVALID_POLICY: "the policies are missing or invalid",
+    ExitCode.UNREACHABLE: "a cluster, a server or a needed program does not answer",
+    ExitCode.AUTHENTICATION: "a server refuses the credentials",
+    ExitCode.INTERRUPTED: "interrupted",
+}
 
 _ORDER = (
     ExitCode.INTERRUPTED,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler.gitrepo.objects import FOLDER, LINK, SUBMODULE, Entry, entries, read_objects
-from reconciler.protocols.tree import Kind, TreeEntry
+from reconciler.protocols import Kind, TreeEntry
 
 #: A file of more is not read: its first bytes alone cannot be had.
 _LARGEST = 64 * 1024 * 1024

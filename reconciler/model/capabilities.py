@@ -43,6 +43,11 @@ class Capabilities(msgspec.Struct, frozen=True):
     most_machines: int = 800
     inventories: frozenset[str] = frozenset({"directory", "hyperv", "snapshot"})
 
+    @property
+    def runs_jobs_itself(self) -> bool:
+        """Whether the server makes points, and prunes them, by the schedules that it was given."""
+        return self.schedules == "engine"
+
 
 #: The engine that ships with the product.
 EMBEDDED = Capabilities(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler import files
-from reconciler.protocols.tree import Kind, TreeEntry
+from reconciler.protocols import Kind, TreeEntry
 
 
 class FolderTree:

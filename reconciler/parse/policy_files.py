@@ -17,7 +17,7 @@ import msgspec
 
 from reconciler.errors import Diagnostic, Location, PolicyError, Severity
 from reconciler.model.names import fold
-from reconciler.protocols.tree import Kind, Tree, TreeEntry
+from reconciler.protocols import Kind, Tree, TreeEntry
 
 SUFFIXES = (".yaml", ".yml")
 MOST_FOLDERS_DEEP = 32

@@ -22,7 +22,7 @@ from reconciler.parse.nodes import Document, Lazy, Node, merge
 from reconciler.parse.policy_files import PolicyFile, find_policy_files, read_policy_files
 from reconciler.parse.schema import KINDS
 from reconciler.parse.validate import kind_of, typed, validate
-from reconciler.protocols.tree import Tree
+from reconciler.protocols import Tree
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -46,8 +46,8 @@ from reconciler.plan.desired.resolve import resolve
 from reconciler.plan.desired.state import DesiredState, Scope
 from reconciler.plan.difference.diff import diff
 from reconciler.plan.difference.leaving_servers import possible
-from reconciler.plan.difference.narrow import drop_members_protected_elsewhere, unattended_changes
 from reconciler.plan.difference.owned_groups import lasting
+from reconciler.plan.difference.split import drop_members_protected_elsewhere, unattended_changes
 from reconciler.plan.difference.unowned_groups import NOT_OURS, NOT_OWNED
 from reconciler.plan.inputs import PlanInputs
 from reconciler.plan.review.settled_guard import without_kept

@@ -33,6 +33,7 @@ from reconciler.protocols.memory import (
 from reconciler.protocols.requests import Request, RequestKind, Requests, RequestState
 from reconciler.protocols.rules import Answer, Evaluate, Question, evaluates_nothing
 from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
+from reconciler.protocols.tree import Kind, Tree, TreeEntry
 
 __all__ = [
     "Answer",
@@ -53,6 +54,7 @@ __all__ = [
     "Journal",
     "JournalStep",
     "KeepsStore",
+    "Kind",
     "Lease",
     "Ledger",
     "Locks",
@@ -74,6 +76,8 @@ __all__ = [
     "StoreRebuild",
     "Stores",
     "Target",
+    "Tree",
+    "TreeEntry",
     "UnfinishedRecovery",
     "Which",
     "diagnostics_of",

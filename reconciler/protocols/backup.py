@@ -1,4 +1,7 @@
-"""The backup side: what is asked of an engine, and what one can do besides."""
+"""The backup side: what is asked of an engine, and what one can do besides.
+
+Each ability is a protocol that `isinstance` is asked for: ``if isinstance(engine, Recovers): engine.preview(job)``.
+"""
 
 from __future__ import annotations
 
@@ -139,6 +142,7 @@ class StoreRebuild(msgspec.Struct, frozen=True, rename="camel"):
     findings: tuple[Diagnostic, ...]
 
 
+@runtime_checkable
 class ReadsGroups(Protocol):
     """An engine that can show its groups without everything else that `observe` reads: what apply looks at before
     each step."""
@@ -148,6 +152,7 @@ class ReadsGroups(Protocol):
         ...
 
 
+@runtime_checkable
 class Recovers(Protocol):
     """An engine that can say beforehand what a recovery job would do. The job itself goes through `start`."""
 
@@ -204,6 +209,7 @@ class StoreCheck(msgspec.Struct, frozen=True, rename="camel"):
     findings: tuple[Diagnostic, ...]
 
 
+@runtime_checkable
 class ChecksStore(Protocol):
     """An engine whose store can be checked."""
 

@@ -51,7 +51,7 @@ def test_what_strangers_tried(name: str, tmp_path: Path, run: Callable[..., Said
     root = _made(name, tmp_path / "site")
     expected = EXPECTED.get(name) or EXPECTED[f"{name}/b"]
     began = time.monotonic()
-    said = run(*expected["mode"].split(), "-C", str(root), *(["--format", "json"] if "errors" in expected else []))
+    said = run(*expected["mode"].split(), "-C", str(root), *(["--output", "json"] if "errors" in expected else []))
     assert time.monotonic() - began < expected.get("max_seconds", 30)
     assert said.code in expected["exit"], said
     told = said.out + said.err
@@ -92,7 +92,7 @@ def test_a_forged_line_is_written_out(tmp_path: Path, run: Callable[..., Said]) 
     """The name is shown escaped, as values are: nothing begins a line of its own, in any format."""
     root = _made("p05-escape-in-a-file-name", tmp_path / "site")
     for form in ("text", "github", "sarif", "junit", "json"):
-        said = run("validate", "-C", str(root), "--format", form)
+        said = run("validate", "-C", str(root), "--output", form)
         assert said.code == 65
         assert "\x1b" not in said.out + said.err
         assert not any(line.startswith("b.yaml") for line in (said.out + said.err).splitlines())

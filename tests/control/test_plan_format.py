@@ -198,7 +198,7 @@ def test_the_schema_refuses_what_is_no_plan(spoil: Any, tmp_path: Path) -> None:
 
 def test_a_newer_minor_version_is_shown_and_a_newer_major_one_refused(shop: Shop) -> None:
     path = shop.root / "plan.json"
-    assert shop("plan", "-o", str(path), *T1).code == 0
+    assert shop("plan", "--out", str(path), *T1).code == 0
     told = json.loads(path.read_bytes())
     plain = shop.plain("show", str(path)).out
     told["formatVersion"] = told["plan"]["formatVersion"] = "1.9"
@@ -208,7 +208,7 @@ def test_a_newer_minor_version_is_shown_and_a_newer_major_one_refused(shop: Shop
     assert _wrong(path.read_bytes()) == []
     said = shop.plain("show", str(path))
     assert (said.code, said.out) == (0, plain)
-    assert shop.plain("show", str(path), "--format", "json").code == 0
+    assert shop.plain("show", str(path), "--output", "json").code == 0
     path.write_text(_sealed(told).replace('"x"', '"y"', 1), encoding="utf-8")
     assert "RCL3041" in shop.plain("show", str(path)).err
     path.write_text(_sealed(told | {"formatVersion": "2.0"}), encoding="utf-8")

@@ -25,7 +25,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def _points(run: Callable[..., Said], root: Path) -> list[str]:
-    said = run("points", "--format", "json", "-C", str(root))
+    said = run("points", "--output", "json", "-C", str(root))
     assert said.code == 0, said.err
     found = [each["point"] for each in json.loads(said.out)["points"]]
     return [f"{point['source']['machine']}/{point['id']}" for point in found]

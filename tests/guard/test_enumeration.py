@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.control import policy_states
 from reconciler.parse import Before, Reading, read_tree
-from reconciler.protocols.tree import Tree
+from reconciler.protocols import Tree
 from tests.support.reviewed import MALLORY, Reviewed, stopped
 
 EXCLUSION = """apiVersion: reconciler/v1

@@ -210,7 +210,7 @@ def test_why_nobody_knows_who_wrote_it_is_told_with_a_way_out(divided: Reviewed,
         assert "name the author with --author" not in said
         assert ended.code == 5, said
     assert divided.groups()["gold"][0] == "P5D"
-    assert json.loads(divided("points", "one", "--format", "json").out), "no point was made"
+    assert json.loads(divided("points", "one", "--output", "json").out), "no point was made"
 
 
 def test_whom_a_person_names_as_the_author_counts_where_git_cannot_tell(divided: Reviewed) -> None:

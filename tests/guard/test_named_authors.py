@@ -56,7 +56,7 @@ def named_by_himself(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
 def test_nobody_takes_the_place_of_those_that_git_tells(site: Reviewed, way: Callable[[Reviewed], None]) -> None:
     named_by_himself(site, way)
     plan = site.root / "plan.json"
-    assert site("plan", "-o", str(plan), "--author", CAROL, *T1).code == 0
+    assert site("plan", "--out", str(plan), "--author", CAROL, *T1).code == 0
     for words in (("apply", "--yes"), ("apply", str(plan), "--yes")):
         said = site(*words, "--author", CAROL, *T1)
         assert said.code == 5, said

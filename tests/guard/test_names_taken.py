@@ -40,7 +40,7 @@ def _approval(site: Reviewed, how: str) -> dict[str, str]:
     site.commit("shorter for tests", author=MALLORY)
     if how == "a plan":
         plan = site.root / "plan.json"
-        assert site("plan", "-o", str(plan), *T1).code in (0, 2)
+        assert site("plan", "--out", str(plan), *T1).code in (0, 2)
         said = site("approve", "--plan", str(plan), "--by", ALICE, *BY)
     else:
         said = site.approve("HEAD~1", "HEAD")

@@ -134,7 +134,7 @@ def test_a_ceiling_is_the_total_over_all_waves(shop: Shop) -> None:
     site.edit("retention: 5d", "retention: 1d")
     site.commit("shorter")
     plan = site.root / "plan.json"
-    assert site("plan", "-o", str(plan), *later).code == 0
+    assert site("plan", "--out", str(plan), *later).code == 0
     assert site("approve", "--plan", str(plan), "--by", ALICE, *BY).code == 0
     site.commit("approved", author=ALICE)
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
@@ -170,7 +170,7 @@ def test_an_approval_whose_change_was_taken_back_counts_no_more(site: Reviewed, 
     _weaken(site)
     if by == "plan":
         plan = site.root / "plan.json"
-        assert site("plan", "-o", str(plan), *T1).code == 0
+        assert site("plan", "--out", str(plan), *T1).code == 0
         assert site("approve", "--plan", str(plan), "--by", ALICE, *BY).code == 0
         plan.unlink()
     else:

@@ -38,7 +38,7 @@ def _saved(site: Reviewed, old: str = "retention: 5d", new: str = "retention: 1d
     site.edit(old, new)
     site.commit("shorter")
     path = site.root / "plan.json"
-    assert site("plan", "-o", str(path), *T1).code == 0
+    assert site("plan", "--out", str(path), *T1).code == 0
     return path
 
 
@@ -298,7 +298,7 @@ def test_any_value_in_a_plan_ends_in_a_clear_answer(
             [
                 ("show", file),
                 ("apply", file, "--yes", *T1, *root),
-                ("approve", "--plan", file, "--by", ALICE, *BY, "-o", str(kept / "approval.yaml"), *root),
+                ("approve", "--plan", file, "--by", ALICE, *BY, "--out", str(kept / "approval.yaml"), *root),
             ]
         )
     )

@@ -330,7 +330,7 @@ def test_a_site_prunes_once_somebody_agreed(shop: Shop) -> None:
     for now in (T2, T3):
         said = site.tick(*now)
         assert (said.code, "RCL3103" in said.out) == (5, True), said
-    assert '"stopProtection"' not in site("plan", "--format", "json", *T3).out
+    assert '"stopProtection"' not in site("plan", "--output", "json", *T3).out
     assert "silver" in site.groups()
     site.approved("HEAD~1", "HEAD")
     assert site.tick(*T4).code == 0
@@ -640,7 +640,7 @@ def test_what_differs_is_not_opened(shop: Shop, opened: list[str], way: str) -> 
     assert not (site.root / "evil").exists()
 
 
-@pytest.mark.parametrize("words", [("validate",), ("diff", "HEAD"), ("validate", "--format", "json")])
+@pytest.mark.parametrize("words", [("validate",), ("diff", "HEAD"), ("validate", "--output", "json")])
 def test_validate_and_diff_open_nothing(shop: Shop, opened: list[str], words: tuple[str, ...]) -> None:
     site = Reviewed(shop)
     opened.clear()

@@ -649,7 +649,7 @@ def _hash_that_was_approved(world: World) -> bool:
             field["changeHash"] = approved
 
     saved = site.root / "plan.json"
-    assert site("plan", "-o", str(saved), *T1).code == 0
+    assert site("plan", "--out", str(saved), *T1).code == 0
     before = _held(site)
     site("apply", str(forge(saved, borrowed)), "--yes", *T1)
     return _weaker(before, _held(site))

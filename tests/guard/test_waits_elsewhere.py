@@ -22,7 +22,7 @@ SECOND = "{name: mabs-02, engine: {embedded: {path: var/mabs-02}}, volumes: [{na
 
 def plan_of(site: Reviewed, now: tuple[str, ...]) -> list[tuple[str, str, str]]:
     """The steps: verb, server and group."""
-    said = site("plan", "--format", "json", *now)
+    said = site("plan", "--output", "json", *now)
     assert said.code in (0, 2), said.err
     steps = json.loads(said.out)["steps"]
     return [(each["change"]["verb"], each["change"]["server"], each["change"]["group"]) for each in steps]

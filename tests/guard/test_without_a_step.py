@@ -108,7 +108,7 @@ def test_what_makes_no_step_waits(shop: Shop, way: str) -> None:
     before = document_of(site)
     WAYS[way](site)
     site.commit("tidy up", author=MALLORY)
-    compared = site("diff", "HEAD~1", "HEAD", "--format", "json")
+    compared = site("diff", "HEAD~1", "HEAD", "--output", "json")
     assert compared.code == 5
     hashes = re.findall("sha256:[0-9a-f]{64}", compared.out)
     planned = site("plan", *T2)
@@ -205,7 +205,7 @@ NONE_YET = ("--now", "2026-03-10T17:00Z")
 
 
 def standing_of(site: Reviewed, name: str) -> str:
-    said = json.loads(site("coverage", "--format", "json", *NONE_YET).out)
+    said = json.loads(site("coverage", "--output", "json", *NONE_YET).out)
     return next(str(row["standing"]) for row in said["machines"] if row["name"] == name)
 
 

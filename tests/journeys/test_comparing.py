@@ -110,7 +110,7 @@ def test_an_approval_covers_just_what_it_names(repo: Repository) -> None:
 def test_an_approval_that_does_not_count(repo: Repository, change: tuple[str, str], why: str) -> None:
     repo.edit("gold.yaml", "retention: 14d", "retention: 7d")
     repo.commit("shorter")
-    assert _approve(repo, "-o", str(repo.root / "policies" / "ok.yaml")).code == 0
+    assert _approve(repo, "--out", str(repo.root / "policies" / "ok.yaml")).code == 0
     repo.edit("ok.yaml", *change)
     repo.commit("approved", author="security@corp.example")
     said = repo("diff", "HEAD~2", "HEAD")
@@ -126,7 +126,7 @@ def test_a_change_cannot_bring_its_own_judge(repo: Repository) -> None:
     refused = _approve(repo, by="me@corp.example")
     assert refused.code == 64
     assert "may not approve" in refused.err
-    told = json.loads(repo("diff", "HEAD~1", "HEAD", "--format", "json").out)["comparison"]
+    told = json.loads(repo("diff", "HEAD~1", "HEAD", "--output", "json").out)["comparison"]
     hashes = [field["changeHash"] for change in told["changes"] for field in change["fields"]]
     (repo.root / "policies" / "mine.yaml").write_text(
         "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: mine}\n"
@@ -142,7 +142,7 @@ def test_what_has_no_older_state_has_no_judge(repo: Repository) -> None:
     repo.git("rm", "-rq", "--cached", "policies")
     repo.commit_staged("nothing")
     repo.commit("everything")
-    said = repo("diff", "HEAD~1", "HEAD", "--format", "json")
+    said = repo("diff", "HEAD~1", "HEAD", "--output", "json")
     assert said.code == 5
     hashes = [
         field["changeHash"] for change in json.loads(said.out)["comparison"]["changes"] for field in change["fields"]
@@ -170,7 +170,7 @@ def test_signed_approvals(repo: Repository, tmp_path_factory: pytest.TempPathFac
     for name, code in (("bad", 5), ("good", 0)):
         path = repo.root / "policies" / "approval.yaml"
         path.unlink(missing_ok=True)
-        assert _approve(repo, "--key", str(keys / name), "-o", str(path)).code == 0
+        assert _approve(repo, "--key", str(keys / name), "--out", str(path)).code == 0
         assert repo("diff", "HEAD~1", "--author", "dev@corp.example").code == code
     repo.edit("approval.yaml", "reason: r", "reason: another")
     said = repo("diff", "HEAD~1", "--author", "dev@corp.example")
@@ -206,7 +206,7 @@ def test_machines_that_lose_protection_are_named(repo: Repository, tmp_path: Pat
     said = repo("diff", "HEAD", "--inventory", str(inventory), "--no-guard")
     assert "web-02 on hci-01: in silver-vms -> unprotected  weakens" in said.out
     assert "web-01" not in said.out.split("changes place")[-1]
-    told = json.loads(repo("diff", "HEAD", "--inventory", str(inventory), "--no-guard", "--format", "json").out)
+    told = json.loads(repo("diff", "HEAD", "--inventory", str(inventory), "--no-guard", "--output", "json").out)
     assert [each["machine"] for each in told["comparison"]["shifts"]] == ["web-02"]
 
 
@@ -239,18 +239,18 @@ def test_a_guardrail_that_denies_comes_before_an_approval(repo: Repository) -> N
 def test_every_format(repo: Repository) -> None:
     repo.edit("gold.yaml", "retention: 14d", "retention: 7d  # <script>alert(1)</script>")
     repo.edit("gold.yaml", "displayName: Gold VMs", "displayName: Golden VMs")
-    markdown = repo("diff", "HEAD", "--format", "markdown").out
+    markdown = repo("diff", "HEAD", "--output", "markdown").out
     assert "| spec.shortTerm.retention | 14d | 7d | weakens |" in markdown
-    page = repo("diff", "HEAD", "--format", "html").out
+    page = repo("diff", "HEAD", "--output", "html").out
     assert "Golden VMs" in page
     assert "alert(1)" not in page
     assert "http://" not in page.replace("http-equiv", "")
-    assert json.loads(repo("diff", "HEAD", "--format", "json").out)["direction"] == "weakens"
+    assert json.loads(repo("diff", "HEAD", "--output", "json").out)["direction"] == "weakens"
 
 
 def test_names_are_escaped_in_html_and_markdown(repo: Repository) -> None:
     repo.edit("exclusions.yaml", "owner:", "owner: '<b>|`x`</b>' #")
-    page = repo("diff", "HEAD", "--format", "html").out
+    page = repo("diff", "HEAD", "--output", "html").out
     assert "&lt;b&gt;" in page
     assert "<b>|" not in page
-    assert "&lt;b>\\|\\`x\\`" in repo("diff", "HEAD", "--format", "markdown").out
+    assert "&lt;b>\\|\\`x\\`" in repo("diff", "HEAD", "--output", "markdown").out

@@ -53,7 +53,7 @@ class Reviewed:
         return self.shop(*words)
 
     def steps(self, *words: str) -> list[dict[str, Any]]:
-        said = self("plan", "--format", "json", *T1, *words)
+        said = self("plan", "--output", "json", *T1, *words)
         assert said.code == 0, said.err
         found: list[dict[str, Any]] = json.loads(said.out)["steps"]
         return found
@@ -84,7 +84,7 @@ EDITS: dict[str, tuple[str, str]] = {
 def test_what_diff_wants_approved_is_what_plan_wants_approved(reviewed: Reviewed, name: str) -> None:
     reviewed.edit(*EDITS[name])
     reviewed.commit("shorter")
-    told = json.loads(reviewed("diff", "HEAD~1", "HEAD", "--format", "json").out)["comparison"]["changes"]
+    told = json.loads(reviewed("diff", "HEAD~1", "HEAD", "--output", "json").out)["comparison"]["changes"]
     wanted = {
         field["changeHash"]
         for change in told
@@ -170,7 +170,7 @@ def test_saved_plans_alone_remember_the_judge(shop: Shop, monkeypatch: pytest.Mo
     monkeypatch.setattr(Reviewed, "FIRST", ())
     reviewed = Reviewed(shop)
     path = reviewed.shop.root / "plan.json"
-    assert reviewed("plan", "-o", str(path), *T1).code == 0
+    assert reviewed("plan", "--out", str(path), *T1).code == 0
     assert reviewed("apply", str(path), "--yes", *T1).code == 0
     memory = open_memory(reviewed.shop.root / "var" / "hq.db")
     told = memory.ledger.site_document()
@@ -197,7 +197,7 @@ def test_a_change_does_not_bring_its_own_judge(reviewed: Reviewed) -> None:
     reviewed.commit("shorter, and a friend")
     assert reviewed("approve", "HEAD", "--by", "mallory@corp.example", *BY).code in (0, 64)
     plan = reviewed.shop.root / "plan.json"
-    assert reviewed("plan", "-o", str(plan), *T1).code == 0
+    assert reviewed("plan", "--out", str(plan), *T1).code == 0
     assert reviewed("approve", "--plan", str(plan), "--by", "mallory@corp.example", *BY).code == 0
     reviewed.commit("approved", author="mallory@corp.example")
     assert reviewed("apply", "--yes", *T1).code == 5
@@ -231,7 +231,7 @@ def test_a_correction_that_weakens_is_approved_from_a_saved_plan(reviewed: Revie
     memory.locks.raise_floor(10**6)
     memory.close()
     plan = reviewed.shop.root / "plan.json"
-    assert reviewed("plan", "-o", str(plan), *T1).code == 0
+    assert reviewed("plan", "--out", str(plan), *T1).code == 0
     assert reviewed("apply", str(plan), "--yes", *T1).code == 5
     said = reviewed("approve", "--plan", str(plan), "--by", "security@corp.example", *BY)
     assert said.code == 0, said.err
@@ -250,7 +250,7 @@ def test_a_saved_plan_loses_no_more_than_was_approved(reviewed: Reviewed) -> Non
     reviewed.edit("retention: 5d", "retention: 1d")
     reviewed.commit("shorter")
     plan = reviewed.shop.root / "plan.json"
-    assert reviewed("plan", "-o", str(plan), *later).code == 0
+    assert reviewed("plan", "--out", str(plan), *later).code == 0
     assert reviewed("approve", "--plan", str(plan), "--by", "security@corp.example", *BY).code == 0
     (document,) = (reviewed.shop.root / "policies" / "approvals").glob("*.yaml")
     whole = document.read_text()

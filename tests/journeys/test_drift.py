@@ -50,7 +50,7 @@ def behind(shop: Shop, path: str, value: Any, *, as_if_rounded: bool = False) ->
 
 
 def found(shop: Shop, *words: str) -> tuple[int, set[tuple[str, str]]]:
-    said = shop("drift", "--format", "json", *words)
+    said = shop("drift", "--output", "json", *words)
     told = json.loads(said.out)
     assert (told["kind"], told["formatVersion"]) == ("Drift", "1.0")
     return said.code, {(item["class"], item["path"]) for item in told["items"]}

@@ -69,7 +69,7 @@ def test_verify_seal_and_verify_again(lived: Shop, tmp_path: Path) -> None:
         assert (kept / name).read_bytes() == (folder(lived) / name).read_bytes()
     lived("recover", "one", "--to", str(tmp_path / "out"), "--yes", *T2)
     words = ("--signers", str(signers(lived, audit)), "--identity", "audit@example.org")
-    said = lived("evidence", "verify", "--anchor", str(kept / "SHA256SUMS"), *words, "--format", "json")
+    said = lived("evidence", "verify", "--anchor", str(kept / "SHA256SUMS"), *words, "--output", "json")
     assert said.code == 0, said.out
     stated = json.loads(said.out)
     assert stated["whole"] is True
@@ -119,16 +119,16 @@ def test_an_anchor_of_another_chain_is_not_replaced(lived: Shop, tmp_path: Path)
 def test_query_says_which_points_there_were(lived: Shop, tmp_path: Path) -> None:
     lived("check", "one", *T2)
     lived("recover", "one", "--to", str(tmp_path / "out"), "--yes", *T2)
-    said = lived("evidence", "query", "one", "--at", "2026-03-10", "--format", "json")
+    said = lived("evidence", "query", "one", "--at", "2026-03-10", "--output", "json")
     assert said.code == 0, said.err
     stated = json.loads(said.out)
     (told,) = stated["protections"]
     assert told["source"] == f"hci-01/{machine_id(1)}/host"
-    points = json.loads(lived("points", "one", "--format", "json").out)["points"]
+    points = json.loads(lived("points", "one", "--output", "json").out)["points"]
     assert [each["id"] for each in told["points"]] == sorted((each["point"]["id"] for each in points), reverse=True)
     assert told["verified"]["what"] == "consistencyCheck"
     assert told["recoveries"][0]["folder"] == str(tmp_path / "out")
-    first = json.loads(lived("evidence", "query", "one", "--at", "2026-03-10T13:00", "--format", "json").out)
+    first = json.loads(lived("evidence", "query", "one", "--at", "2026-03-10T13:00", "--output", "json").out)
     assert len(first["protections"][0]["points"]) == len(points) - 1
     text = lived("evidence", "query", "one", "--at", "2026-03-10")
     assert text.code == 0

@@ -41,7 +41,7 @@ def test_a_holder_is_shown_and_released(shop: Shop, name: str) -> None:
         memory.locks.acquire("site:hq", name, timedelta(seconds=60))
         memory.locks.acquire(f"job:{name}", name, timedelta(seconds=60))
     harmless(shop("lock", "show"))
-    said = shop("lock", "show", "--format", "json")
+    said = shop("lock", "show", "--output", "json")
     harmless(said)
     assert json.loads(said.out)["lease"]["holder"] == name
     held = shop("state", "restore", str(database), "--yes")
@@ -72,7 +72,7 @@ def test_cases_are_told(shop: Shop, shape: str) -> None:
             f"{json.dumps(name)}: 1",
         ):
             path.write_text(text)
-            said = shop("policy", "test", str(path), "--format", shape)
+            said = shop("policy", "test", str(path), "--output", shape)
             harmless(said)
             assert said.code in (1, 65), said.err
             if shape == "json" and said.out:

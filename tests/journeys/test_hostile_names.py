@@ -64,13 +64,13 @@ FINDING_FORMATS = ("text", "json", "sarif", "junit", "github", "azure")
 
 REPORTS = [
     ("plan", *T2),
-    *(("plan", *T2, "--format", each) for each in PLAN_FORMATS[1:]),
-    *(("diff", "old", ".", "--no-guard", "--format", each) for each in ("text", "json", "markdown", "html")),
-    *(("show", "saved.json", "--format", each) for each in PLAN_FORMATS),
-    *((name, "--format", each) for name in ("status", "points", "jobs", "drift") for each in ("text", "json")),
-    *((name, "--all", "--format", each) for name in ("coverage", "preflight") for each in ("text", "json")),
-    *(("members", "gold", "--format", each) for each in ("text", "json")),
-    *(("evidence", "query", machine_id(7), "--format", each) for each in ("text", "json")),
+    *(("plan", *T2, "--output", each) for each in PLAN_FORMATS[1:]),
+    *(("diff", "old", ".", "--no-guard", "--output", each) for each in ("text", "json", "markdown", "html")),
+    *(("show", "saved.json", "--output", each) for each in PLAN_FORMATS),
+    *((name, "--output", each) for name in ("status", "points", "jobs", "drift") for each in ("text", "json")),
+    *((name, "--all", "--output", each) for name in ("coverage", "preflight") for each in ("text", "json")),
+    *(("members", "gold", "--output", each) for each in ("text", "json")),
+    *(("evidence", "query", machine_id(7), "--output", each) for each in ("text", "json")),
     ("evidence", "verify"),
     ("lock", "show"),
     ("fmt", "--explain"),
@@ -105,7 +105,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     newer = root / "policies" / "all.yaml"
     text = POLICIES.replace("retention: 14d", "retention: 20d").replace("::error::r", "::error::s")
     newer.write_text(text, encoding="utf-8")
-    assert errors.run(["plan", *at, "-o", str(root / "saved.json")]) == 0
+    assert errors.run(["plan", *at, "--out", str(root / "saved.json")]) == 0
     assert errors.run(["apply", "--yes", *at]) == 0
     assert errors.run(["run", "--once", *at]) == 0
     older = root / "old" / "policies"
@@ -149,7 +149,7 @@ def look(code: int, out: str, err: str, *, shape: str, commands: bool = False) -
 
 @pytest.mark.parametrize("words", REPORTS, ids=lambda words: " ".join(words).encode("unicode_escape").decode()[:60])
 def test_names_do_nothing(site: Path, run: Run, words: tuple[str, ...]) -> None:
-    shape = words[-1] if words[-2:-1] == ("--format",) else ""
+    shape = words[-1] if words[-2:-1] == ("--output",) else ""
     code, out, err = run(site, *words)
     assert code != 65, err
     assert out or not shape, err
@@ -164,7 +164,7 @@ def test_names_of_policy_files_do_nothing(tmp_path: Path, run: Run, shape: str) 
         (tmp_path / "policies" / name).write_text(
             wrong + "spec: {site: hq, '\\e[31m::error::k': 1}\n", encoding="utf-8"
         )
-    code, out, err = run(tmp_path, "validate", "--format", shape)
+    code, out, err = run(tmp_path, "validate", "--output", shape)
     assert code == 65
     look(code, out, err, shape=shape, commands=shape in ("github", "azure"))
 

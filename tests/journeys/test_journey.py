@@ -55,12 +55,12 @@ def test_json_of_everything_that_reports(shop: Shop) -> None:
         ("points",),
         ("store", "check", "--read-data=1/1"),
     ):
-        said = shop(*words, "--format", "json")
+        said = shop(*words, "--output", "json")
         assert said.code == 0, said
         shown = json.loads(said.out)
         assert shown["formatVersion"]
         assert shown["kind"]
-    assert len(json.loads(shop("points", "one", "--format", "json").out)["points"]) == 1
+    assert len(json.loads(shop("points", "one", "--output", "json").out)["points"]) == 1
 
 
 def test_the_loop_applies_what_strengthens_and_waits_with_the_rest(shop: Shop) -> None:
@@ -191,13 +191,13 @@ def test_a_clock_that_jumps_lets_nothing_expire(shop: Shop) -> None:
     shop.policy("retention: 5d, synchronization: 1h", "retention: 1d, synchronization: 24h")
     for day in range(10, 16):
         assert shop("run", "--until-idle", "--now", f"2026-03-{day}T12:00Z").code == 0
-    count = len(json.loads(shop("points", "one", "--format", "json").out)["points"])
+    count = len(json.loads(shop("points", "one", "--output", "json").out)["points"])
     said = shop("run", "--until-idle", "--now", "2027-03-15T12:00Z")
     assert "RCL6010" in said.out
-    assert len(json.loads(shop("points", "one", "--format", "json").out)["points"]) == count + 1
+    assert len(json.loads(shop("points", "one", "--output", "json").out)["points"]) == count + 1
     said = shop("run", "--until-idle", "--confirm-clock", "--now", "2027-03-15T12:00Z")
     assert "pruning of one" in said.out
-    assert len(json.loads(shop("points", "one", "--format", "json").out)["points"]) == 3
+    assert len(json.loads(shop("points", "one", "--output", "json").out)["points"]) == 3
 
 
 def test_two_processes_on_one_site(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +295,7 @@ def test_points_just_before_they_are_due(shop: Shop) -> None:
     shop("run", "--until-idle", *T1)
     for at in ("2026-03-11T19:30Z", "2026-03-11T20:30Z", "2026-03-18T20:30Z", "2026-04-08T20:30Z"):
         assert shop("run", "--until-idle", "--confirm-clock", "--now", at).code == 0
-    told = json.loads(shop("points", "one", "--format", "json").out)["points"]
+    told = json.loads(shop("points", "one", "--output", "json").out)["points"]
     made = [(row["point"]["kind"], row["point"]["time"][:10]) for row in told]
     assert sorted(made, key=lambda each: each[1]) == [
         ("initialReplica", "2026-03-10"),
@@ -314,5 +314,5 @@ def test_a_guardrail_stops_changes_and_never_backups(shop: Shop) -> None:
     said = shop("run", "--once", *T2)
     assert said.code == 4
     assert "no group may be" in said.err + said.out
-    assert len(json.loads(shop("points", "one", "--format", "json").out)["points"]) == 2
+    assert len(json.loads(shop("points", "one", "--output", "json").out)["points"]) == 2
     assert shop("apply", "--yes", *T2).code == 4

@@ -42,7 +42,7 @@ def held_by(shop: Shop, holder: str, ago: timedelta = timedelta(0)) -> None:
 def test_a_site_that_is_free(shop: Shop) -> None:
     said = shop("lock", "show")
     assert (said.code, said.out) == (0, "hq is free: nobody holds its lease.\n")
-    assert json.loads(shop("lock", "show", "--format", "json").out)["lease"] is None
+    assert json.loads(shop("lock", "show", "--output", "json").out)["lease"] is None
     assert not (shop.root / "var").exists()
     none = shop("lock", "release")
     assert (none.code, "RCL5041" in none.err) == (69, True)
@@ -62,7 +62,7 @@ def test_a_holder_elsewhere_is_shown_with_its_run(shop: Shop) -> None:
         "run run-1 (apply) of anna",
     ):
         assert words in said.out
-    told = json.loads(shop("lock", "show", "--format", "json").out)
+    told = json.loads(shop("lock", "show", "--output", "json").out)
     assert (told["held"], told["alive"], told["lease"]["token"]) == (True, None, 1)
     assert [run["id"] for run in told["runs"]] == ["run-1"]
 

@@ -318,13 +318,13 @@ def test_a_store_is_declared_lost_and_a_new_one_is_made(lived: Shop) -> None:
     assert lived("plan", *at(12)).code == 69
     done = lived("store", "declare-lost", "mabs-01", "--reason", "the disk burnt", "--yes")
     assert done.code == 0, done
-    plan = lived("plan", "--format", "json", *at(12))
+    plan = lived("plan", "--output", "json", *at(12))
     assert plan.code == 0, plan
     told = json.loads(plan.out)
     assert [step["change"]["verb"] for step in told["steps"]] == ["create"]
     assert "RCL5046" in {finding["code"] for finding in told["findings"]}
     assert lived("run", "--until-idle", *at(12)).code == 0
-    assert len(json.loads(lived("points", "--format", "json").out)["points"]) == 2
+    assert len(json.loads(lived("points", "--output", "json").out)["points"]) == 2
     memory = open_memory(lived.root / "var" / "hq.db")
     try:
         records = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.STATE]
@@ -357,7 +357,7 @@ def test_a_volume_is_declared_lost_alone(lived: Shop) -> None:
     assert ("three: newest point 2026-03-10 12:00" in done.out, "one: newest" in done.out) == (True, False), done
     assert tree(store / "volumes" / "vol-a").keys() >= kept.keys()
     assert lived("run", "--until-idle", *at(13)).code == 0
-    points = json.loads(lived("points", "--format", "json").out)["points"]
+    points = json.loads(lived("points", "--output", "json").out)["points"]
     assert sorted(each["machine"] for each in points) == [*["one"] * 4, "three", *["two"] * 4]
     memory = open_memory(lived.root / "var" / "hq.db")
     try:
@@ -410,7 +410,7 @@ def test_a_site_without_a_state_makes_none_by_reading(shop: Shop) -> None:
         shop(*command)
     assert not (shop.root / "var").exists()
     assert {name for name in tree(shop.root) if not name.startswith(".reconciler")} == set(before)
-    plan = shop("plan", "--format", "json", *at(10))
+    plan = shop("plan", "--output", "json", *at(10))
     assert "RCL5046" in {finding["code"] for finding in json.loads(plan.out)["findings"]}
 
 
@@ -431,7 +431,7 @@ def test_a_site_of_version_0_1_is_read_as_it_is_and_takes_its_identity_at_the_fi
     root = tmp_path / "old"
     state = next(root.rglob("hq.db"))
     before = tree(state.parent)
-    points = json.loads(old("points", "--format", "json").out)["points"]
+    points = json.loads(old("points", "--output", "json").out)["points"]
     assert points
     assert old("status").code in (0, 6)
     assert tree(state.parent) == before
@@ -448,7 +448,7 @@ def test_a_site_of_version_0_1_is_read_as_it_is_and_takes_its_identity_at_the_fi
         assert "identityTaken" in told
     finally:
         memory.close()
-    after = {each["point"]["id"] for each in json.loads(old("points", "--format", "json").out)["points"]}
+    after = {each["point"]["id"] for each in json.loads(old("points", "--output", "json").out)["points"]}
     assert {each["point"]["id"] for each in points} <= after
     assert old("state", "restore", str(backup), "--yes").code == 0
 

@@ -24,16 +24,16 @@ def test_names_and_except_mean_the_same_by_a_letter(tmp_path: Path, run: Callabl
     site = shutil.copytree(CASES / "bugs/two-meanings-of-without-regard-to-case/site", tmp_path / "site")
     for config in site.rglob("vm.json"):
         (config.parent / "d.raw").write_bytes(b"x" * 5000)
-    said = run("members", "istanbul", "-C", str(site), "--format", "json")
+    said = run("members", "istanbul", "-C", str(site), "--output", "json")
     names = {row["machine"] for row in json.loads(said.out)["members"]}
-    said = run("members", "rest", "-C", str(site), "--format", "json")
+    said = run("members", "rest", "-C", str(site), "--output", "json")
     rest = {row["machine"] for row in json.loads(said.out)["members"]}
     every = {json.loads(config.read_text(encoding="utf-8"))["name"] for config in site.rglob("vm.json")}
     assert len(every) == 3
     assert {name for name in every if name[0] in "iI"} == names
     assert rest == every - names
     assert run("apply", "--yes", "-C", str(site), *T1).code == 0
-    rows = json.loads(run("coverage", "--all", "--format", "json", "-C", str(site), *T1).out)["machines"]
+    rows = json.loads(run("coverage", "--all", "--output", "json", "-C", str(site), *T1).out)["machines"]
     assert {row["name"]: row["group"] for row in rows} == {
         name: "istanbul" if name in names else "rest" for name in every
     }

@@ -36,7 +36,7 @@ def _rename(site: Reviewed) -> None:
 
 
 def _points(site: Reviewed) -> int:
-    return len(json.loads(site("points", "one", "--format", "json").out)["points"])
+    return len(json.loads(site("points", "one", "--output", "json").out)["points"])
 
 
 def test_a_group_that_waits_as_it_was_on_a_server_that_is_no_more_is_not_planned(reviewed: Reviewed) -> None:
@@ -109,7 +109,7 @@ def test_its_policy_changes_meanwhile(renamed: Reviewed) -> None:
 
 
 def _retention(site: Reviewed) -> str:
-    (group,) = json.loads(site("status", "--format", "json").out)["groups"]
+    (group,) = json.loads(site("status", "--output", "json").out)["groups"]
     return str(group["retention"])
 
 

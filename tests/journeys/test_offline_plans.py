@@ -25,8 +25,8 @@ class Files(NamedTuple):
 
 def _export(shop: Shop, form: str = "json") -> Files:
     exported = Files(shop.root / f"inventory.{form}", shop.root / f"catalog.{form}")
-    assert shop("inventory", "snapshot", "-o", str(exported.inventory)).code == 0
-    assert shop("catalog", "snapshot", "-o", str(exported.catalog)).code == 0
+    assert shop("inventory", "snapshot", "--out", str(exported.inventory)).code == 0
+    assert shop("catalog", "snapshot", "--out", str(exported.catalog)).code == 0
     return exported
 
 
@@ -47,12 +47,12 @@ def _protected(shop: Shop) -> None:
 def test_a_plan_from_files_is_the_plan_with_the_servers(shop: Shop, form: str) -> None:
     _protected(shop)
     exported = _export(shop, form)
-    there = _plan(shop("plan", "--format", "json", *T2))
+    there = _plan(shop("plan", "--output", "json", *T2))
     away = shop.root / "away"
     away.mkdir()
     for name in ("var", "cluster"):
         (shop.root / name).rename(away / name)
-    then = _plan(exported.plan(shop, "--format", "json", *T2))
+    then = _plan(exported.plan(shop, "--output", "json", *T2))
     assert len(then["steps"]) == 1
     assert then["steps"] == there["steps"]
     assert then["planHash"] == there["planHash"]
@@ -65,7 +65,7 @@ def test_a_plan_from_files_says_when_it_was_seen_and_can_be_applied(shop: Shop) 
     _protected(shop)
     exported = _export(shop)
     path = shop.root / "plan.json"
-    said = exported.plan(shop, "-o", str(path))
+    said = exported.plan(shop, "--out", str(path))
     assert said.code == 0, said.err
     assert f"From {exported.inventory}: hci-01 as seen at 2" in said.out
     assert f"From {exported.catalog}: mabs-01 as seen at 2" in said.out
@@ -73,17 +73,17 @@ def test_a_plan_from_files_says_when_it_was_seen_and_can_be_applied(shop: Shop) 
     seen = json.loads(path.read_text())["origin"]["seen"]
     assert seen["mabs-01"] == held["servers"][0]["takenAt"]
     assert json.loads(path.read_text())["plan"]["createdAt"] == max(seen.values())
-    assert "hci-01" in shop.plain("show", str(path), "--format", "json").out
+    assert "hci-01" in shop.plain("show", str(path), "--output", "json").out
 
 
 def test_with_one_file_the_other_side_is_looked_at(shop: Shop) -> None:
     _protected(shop)
     exported = _export(shop)
-    there = _plan(shop("plan", "--format", "json", *T2))["planHash"]
+    there = _plan(shop("plan", "--output", "json", *T2))["planHash"]
     for option, path in (("--inventory", exported.inventory), ("--catalog", exported.catalog)):
-        assert _plan(shop("plan", option, str(path), "--format", "json", *T2))["planHash"] == there
+        assert _plan(shop("plan", option, str(path), "--output", "json", *T2))["planHash"] == there
     shutil.rmtree(shop.root / "cluster")
-    assert _plan(shop("plan", "--inventory", str(exported.inventory), "--format", "json", *T2))["planHash"] == there
+    assert _plan(shop("plan", "--inventory", str(exported.inventory), "--output", "json", *T2))["planHash"] == there
     said = shop("plan", "--catalog", str(exported.catalog), *T2)
     assert said.code == 64
     assert "RCL2025" in said.err

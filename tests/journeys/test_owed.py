@@ -39,7 +39,7 @@ def owed(shop: Shop) -> int:
 
 
 def points(shop: Shop) -> int:
-    return len(json.loads(shop("points", "--format", "json").out)["points"])
+    return len(json.loads(shop("points", "--output", "json").out)["points"])
 
 
 def gone(folder: Path) -> None:

@@ -26,7 +26,7 @@ def _at(hours: int) -> tuple[str, str]:
 
 
 def _steps(shop: Shop, *words: str) -> list[tuple[str, str]]:
-    said = shop("plan", "--format", "json", *T1, *words)
+    said = shop("plan", "--output", "json", *T1, *words)
     assert said.code == 0, said.err
     return [(step["change"]["verb"], step["change"]["group"]) for step in json.loads(said.out)["steps"]]
 
@@ -87,7 +87,7 @@ def test_what_differs_is_changed_after_it_was_adopted(shop: Shop) -> None:
 
 def test_a_group_that_others_made_meanwhile_is_not_taken_by_a_saved_plan(shop: Shop) -> None:
     path = shop.root / "plan.json"
-    shop("plan", "-o", str(path), *T1)
+    shop("plan", "--out", str(path), *T1)
     policies = read_good(shop.root).policies
     site = open_site(shop.root, choose_site(policies, None), RehearsedClock(NOON))
     plan = json.loads(path.read_text())
@@ -108,7 +108,7 @@ def test_a_saved_plan_changes_nothing_that_the_ledger_does_not_have(shop: Shop) 
     shop("apply", "--yes", *T1)
     shop.policy("retention: 5d", "retention: 9d")
     path = shop.root / "plan.json"
-    shop("plan", "-o", str(path), *T1)
+    shop("plan", "--out", str(path), *T1)
     _forget(shop)
     gone = shop("apply", str(path), "--yes", *T1)
     assert (gone.code, "RCL3012" in gone.err) == (6, True)
@@ -147,12 +147,12 @@ def test_what_becomes_of_points_when_protection_stops(shop: Shop, existing: Exis
         assert shop("run", "--until-idle", *_at(hours)).code == 0
 
     def points() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(shop("points", "--format", "json").out)["points"]
+        found: list[dict[str, Any]] = json.loads(shop("points", "--output", "json").out)["points"]
         return found
 
     assert len(points()) == 10
     shop.policy("[one, two]", "[two]")
-    said = shop("plan", "--format", "json", *_at(5))
+    said = shop("plan", "--output", "json", *_at(5))
     (step,) = json.loads(said.out)["steps"]
     wanted = "destroys" if existing is ExistingPoints.EXPIRE_NOW else "weakens"
     assert step["change"]["direction"] == wanted
@@ -175,7 +175,7 @@ def test_a_plan_that_is_limited_says_so(shop: Shop) -> None:
     assert shop("apply", "--yes", "--group", "silver", *T1).code == 0
     assert _steps(shop) == [("create", "gold")]
     path = shop.root / "plan.json"
-    shop("plan", "-o", str(path), *T1)
+    shop("plan", "--out", str(path), *T1)
     assert shop("apply", str(path), "--group", "gold", *T1).code == 64
 
 
@@ -222,5 +222,5 @@ def test_a_plan_of_a_part_takes_over_no_document_outside_of_it(shop: Shop) -> No
 
 
 def _hashes(shop: Shop) -> list[str]:
-    steps = json.loads(shop("plan", "--format", "json", *T1).out)["steps"]
+    steps = json.loads(shop("plan", "--output", "json", *T1).out)["steps"]
     return [field["changeHash"] for step in steps for field in step["change"]["fields"]]

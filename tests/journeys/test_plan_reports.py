@@ -62,9 +62,9 @@ def test_apply_does_its_work_and_says_what_was_not_written(shop: Shop) -> None:
 
 def test_a_saved_plan_in_every_format(shop: Shop) -> None:
     path = shop.root / "saved.json"
-    shop("plan", "-o", str(path), *T1)
+    shop("plan", "--out", str(path), *T1)
     for each in PlanFormat:
-        said = shop.plain("show", str(path), "--format", each, *_reports(shop.root))
+        said = shop.plain("show", str(path), "--output", each, *_reports(shop.root))
         assert said.code == 0
         assert (shop.root / f"plan.{each}").read_text() == said.out
     said = shop("apply", str(path), "--yes", *T1, "--report", f"text={shop.root / 'applied.txt'}")
@@ -81,7 +81,7 @@ def test_only_and_how_long(shop: Shop) -> None:
         shop.cluster.add(10 + number, f"{'machine' * 9}-{number}")
     shop.policy("names: [one, two]", 'names: ["*"]')
     written = shop.root / "plan.md"
-    words = ("--format", "markdown", "--max-bytes", "2000", "--report", f"markdown={written}")
+    words = ("--output", "markdown", "--max-bytes", "2000", "--report", f"markdown={written}")
     assert "Shortened to fit" in shop("plan", *T1, *words).out
     assert len(written.read_bytes()) <= 2000
 
@@ -95,7 +95,7 @@ def test_only_and_how_long(shop: Shop) -> None:
         ("--report", "html=-"),
         ("--report", "html=same", "--report", "text=./same"),
         ("--only", "worse"),
-        ("--only", "weakens", "--format", "json"),
+        ("--only", "weakens", "--output", "json"),
         ("--max-bytes", "10"),
     ],
     ids=" ".join,

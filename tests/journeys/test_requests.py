@@ -293,14 +293,14 @@ def test_a_long_job_keeps_only_its_own_machine_waiting(shop: Shop, monkeypatch: 
     said = shop("run", "--until-idle", "--now", "2026-03-10T12:10Z")
     assert said.code == 0, said
     assert ELSEWHERE in said.out
-    points = json.loads(shop("points", "--format", "json").out)["points"]
+    points = json.loads(shop("points", "--output", "json").out)["points"]
     assert sorted(each["machine"] for each in points) in (["one", "one", "two"], ["one", "two", "two"])
     shown = shop("lock", "show")
     assert names[0] in shown.out
     released = shop("lock", "release", "--yes")
     assert (released.code, ELSEWHERE in released.err) == (0, True), released
     assert shop("run", "--until-idle", "--now", "2026-03-10T12:20Z").code == 0
-    assert len(json.loads(shop("points", "--format", "json").out)["points"]) == 4
+    assert len(json.loads(shop("points", "--output", "json").out)["points"]) == 4
 
 
 def take_away(site: Site) -> None:
@@ -336,13 +336,13 @@ def test_a_holder_that_slept_through_its_release_expires_nothing(shop: Shop, mon
             finally:
                 site.close()
 
-    before = json.loads(shop("points", "--format", "json").out)["points"]
+    before = json.loads(shop("points", "--output", "json").out)["points"]
     monkeypatch.setitem(embedded._RUN, JobKind.PRUNING, slept)
     said = shop("run", "--until-idle", "--confirm-clock", "--now", "2026-03-17T12:00Z")
     assert woken == ["released"]
     assert said.code == 8, said
     assert "RCL5004" in said.err + said.out
-    after = {each["point"]["id"] for each in json.loads(shop("points", "--format", "json").out)["points"]}
+    after = {each["point"]["id"] for each in json.loads(shop("points", "--output", "json").out)["points"]}
     assert {each["point"]["id"] for each in before} <= after
     with memory_of(shop) as memory:
         kinds = [each.kind for each in memory.evidence.records()]

@@ -19,7 +19,7 @@ SECRETS = {"HCI_READ": "hunter2-winrm", "RECONCILER_STATE": "postgresql://u:hunt
 
 def _saved(shop: Shop, name: str = "plan.json") -> Path:
     path = shop.root / name
-    assert shop("plan", "-o", str(path), *T1).code == 0
+    assert shop("plan", "--out", str(path), *T1).code == 0
     return path
 
 
@@ -81,10 +81,10 @@ def test_what_is_no_file_is_never_replaced(shop: Shop) -> None:
     (shop.root / "folder").mkdir()
     os.mkfifo(shop.root / "pipe")
     for name in ("folder", "pipe", "nowhere/plan.json"):
-        said = shop("plan", "-o", str(shop.root / name), *T1)
+        said = shop("plan", "--out", str(shop.root / name), *T1)
         assert said.code == 64
         assert "RCL0012" in said.err
-        assert shop("inventory", "snapshot", "-o", str(shop.root / name)).code == 64
+        assert shop("inventory", "snapshot", "--out", str(shop.root / name)).code == 64
     assert stat.S_ISFIFO((shop.root / "pipe").stat().st_mode)
 
 
@@ -95,7 +95,7 @@ def test_no_secret_is_in_a_plan(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("GITHUB_RUN_ID", "4711")
     monkeypatch.setenv("GITHUB_TOKEN", "hunter2-token")
     path = _saved(shop)
-    texts = [path.read_text(), _show(shop, str(path)).out, _show(shop, str(path), "--format", "json").out]
+    texts = [path.read_text(), _show(shop, str(path)).out, _show(shop, str(path), "--output", "json").out]
     assert "4711" in texts[0]
     assert not any("hunter2" in text for text in texts)
 

@@ -31,7 +31,7 @@ def _second(shop: Shop, name: str = "lab") -> None:
 
 
 def _points(shop: Shop, site: str) -> int:
-    said = shop("points", "one", "--site", site, "--format", "json")
+    said = shop("points", "one", "--site", site, "--output", "json")
     return len(json.loads(said.out)["points"])
 
 

@@ -25,7 +25,7 @@ def _kept(shop: Shop) -> None:
 
 
 def _points(shop: Shop) -> list[str]:
-    said = shop("points", "--format", "json")
+    said = shop("points", "--output", "json")
     return [each["point"]["id"] for each in json.loads(said.out)["points"]] if said.code == 0 else []
 
 
@@ -75,7 +75,7 @@ def test_a_lost_catalog_is_said_and_made_anew(shop: Shop) -> None:
     assert shop("store", "check", "--read-data=1/1").code == 0
     assert "sound, nothing was made anew" in shop("store", "rebuild", "mabs-01").out
     assert "1 made anew" in shop("store", "rebuild", "mabs-01", "one", "--even-if-sound").out
-    assert "storeRebuilt" in shop("evidence", "query", "--format", "json", "--kind", "state").out + (
+    assert "storeRebuilt" in shop("evidence", "query", "--output", "json", "--kind", "state").out + (
         "".join(path.read_text() for path in (shop.root / "var").rglob("*.jsonl"))
     )
 
@@ -121,19 +121,19 @@ def test_points_that_went_with_an_older_folder_are_said(shop: Shop) -> None:
 
 def _of_one(shop: Shop) -> int:
     """How many points of `one` the store has."""
-    return len(json.loads(shop("points", "one", "--format", "json").out)["points"])
+    return len(json.loads(shop("points", "one", "--output", "json").out)["points"])
 
 
 def _on_record(shop: Shop) -> tuple[int, dict[str, int]]:
     """How many points of `one` the evidence says could be recovered now, and how many could not, by why."""
-    (told,) = json.loads(shop("evidence", "query", "one", "--format", "json").out)["protections"]
+    (told,) = json.loads(shop("evidence", "query", "one", "--output", "json").out)["protections"]
     return len(told.get("points", ())), dict(Counter(each["why"] for each in told.get("lost", ())))
 
 
 def test_points_of_a_store_that_is_declared_lost_are_not_recoverable(shop: Shop) -> None:
     _kept(shop)
     made = _of_one(shop)
-    before = shop("evidence", "query", "one", "--format", "json").out
+    before = shop("evidence", "query", "one", "--output", "json").out
     _server(shop).rename(shop.root / "elsewhere")
     assert _on_record(shop) == (made, {}), "a store that is not there now is not lost"
     said = shop("store", "declare-lost", "mabs-01", "--reason", "fire", "--yes")
@@ -143,7 +143,7 @@ def test_points_of_a_store_that_is_declared_lost_are_not_recoverable(shop: Shop)
     assert "No recovery point was there" in text
     assert "declared lost" in text
     then = json.loads(before)["at"]
-    earlier = json.loads(shop("evidence", "query", "one", "--at", then, "--format", "json").out)
+    earlier = json.loads(shop("evidence", "query", "one", "--at", then, "--output", "json").out)
     assert len(earlier["protections"][0]["points"]) == made, "on that day they were there"
 
 

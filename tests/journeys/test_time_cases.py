@@ -31,7 +31,7 @@ def rows_of(said: Said, key: str = "machines") -> dict[str, dict[str, object]]:
 
 def points_of(site: Path, run: Run) -> list[str]:
     return [
-        row["point"]["time"] for row in json.loads(run("points", "--format", "json", "-C", str(site)).out)["points"]
+        row["point"]["time"] for row in json.loads(run("points", "--output", "json", "-C", str(site)).out)["points"]
     ]
 
 
@@ -60,7 +60,7 @@ def test_a_clock_that_was_ahead_once_stops_no_backup_and_is_told(tmp_path: Path,
             "1 recovery point of web-01 on mabs-01 lies in the future, up to 2099-01-01 00:30 UTC"
             in told.out + told.err
         )
-    row = rows_of(run("status", "--format", "json", "-C", str(site)))["web-01"]
+    row = rows_of(run("status", "--output", "json", "-C", str(site)))["web-01"]
     assert (row["standing"], row["ahead"]) == ("protected", 1)
     assert not str(row["newest"]).startswith("2099")
 
@@ -124,7 +124,7 @@ def test_a_night_of_25_hours_makes_nobody_late(tmp_path: Path, run: Run) -> None
 def test_a_byte_order_mark_is_skipped(tmp_path: Path, run: Run) -> None:
     site = site_of("machine-with-unreadable-json-vanishes", tmp_path)
     assert any(config.read_bytes().startswith(b"\xef\xbb\xbf") for config in site.rglob("vm.json"))
-    rows = rows_of(run("coverage", "--all", "--format", "json", "-C", str(site)))
+    rows = rows_of(run("coverage", "--all", "--output", "json", "-C", str(site)))
     assert {name: row["group"] for name, row in rows.items()} == {"web-01": "all", "web-02": "all"}
 
 
@@ -167,7 +167,7 @@ def test_a_machine_that_cannot_be_read_is_unseen_everywhere_and_absent_nowhere(s
     told = shop("plan", *T1)
     assert "RCL2026" in told.out + told.err, told
     assert "RCL2026" in shop("preflight").out
-    covered = shop("coverage", "--all", "--format", "json", "--max-unprotected", "0", *T1)
+    covered = shop("coverage", "--all", "--output", "json", "--max-unprotected", "0", *T1)
     assert covered.code == 9
     (row,) = [each for each in json.loads(covered.out)["machines"] if each["source"]["machine"] == identity]
     assert row["standing"] == "unseen"
@@ -183,7 +183,7 @@ def test_a_machine_that_cannot_be_read_is_unseen_everywhere_and_absent_nowhere(s
     plan = shop("plan", *T1)
     assert "Nothing to do" in plan.out, plan
     assert "RCL3002" not in plan.out + plan.err
-    row = rows_of(shop("status", "--format", "json", *T1))["two"]
+    row = rows_of(shop("status", "--output", "json", *T1))["two"]
     assert (row["standing"], row["group"]) == ("unseen", "gold")
     assert str(row["why"]).startswith("cannot be read: ")
 
@@ -200,5 +200,5 @@ def test_an_exclusion_that_ended_says_so(tmp_path: Path, run: Run) -> None:
         "{cluster: hci-01, names: [web-01]}, reason: rebuilt nightly, owner: team, until: 2026-01-31}\n",
         encoding="utf-8",
     )
-    row = rows_of(run("coverage", "--all", "--format", "json", "-C", str(site)))["web-01"]
+    row = rows_of(run("coverage", "--all", "--output", "json", "-C", str(site)))["web-01"]
     assert (row["standing"], row["why"]) == ("unprotected", "its exclusion lab ended on 2026-01-31")

@@ -34,7 +34,7 @@ def _broken(shop: Shop) -> None:
 
 def test_sarif_is_valid_and_points_at_the_line(shop: Shop) -> None:
     _broken(shop)
-    said = shop("validate", "--format", "sarif")
+    said = shop("validate", "--output", "sarif")
     assert said.code == 65
     told = json.loads(said.out)
     Draft4Validator(json.loads(SARIF.read_text(encoding="utf-8"))).validate(told)
@@ -46,14 +46,14 @@ def test_sarif_is_valid_and_points_at_the_line(shop: Shop) -> None:
 
 
 def test_sarif_of_nothing_is_valid(shop: Shop) -> None:
-    told = json.loads(shop("validate", "--format", "sarif").out)
+    told = json.loads(shop("validate", "--output", "sarif").out)
     Draft4Validator(json.loads(SARIF.read_text(encoding="utf-8"))).validate(told)
 
 
 def test_junit_has_a_case_for_each_file(shop: Shop) -> None:
     _broken(shop)
     (shop.root / "policies" / "fine.yaml").write_text("# nothing\n")
-    tree = ET.fromstring(shop("validate", "--format", "junit").out)
+    tree = ET.fromstring(shop("validate", "--output", "junit").out)
     cases = {case.get("name"): case for case in tree.iter("testcase")}
     assert set(cases) == {"policies/site.yaml", "policies/fine.yaml"}
     assert cases["policies/site.yaml"].find("failure") is not None
@@ -62,10 +62,10 @@ def test_junit_has_a_case_for_each_file(shop: Shop) -> None:
 
 def test_annotations_of_github_and_azure(shop: Shop) -> None:
     _broken(shop)
-    github = shop("validate", "--format", "github").out
+    github = shop("validate", "--output", "github").out
     assert github.startswith("::error file=policies/site.yaml,line=")
     assert "title=RCL1016::unknown field" in github
-    azure = shop("validate", "--format", "azure").out
+    azure = shop("validate", "--output", "azure").out
     assert azure.startswith("##vso[task.logissue type=error;code=RCL1016;sourcepath=policies/site.yaml;linenumber=")
 
 
@@ -268,14 +268,14 @@ def test_init_asks_in_a_terminal(tmp_path: Path) -> None:
 
 
 def test_members_says_by_what(shop: Shop) -> None:
-    told = json.loads(shop("members", "gold", "--format", "json").out)
+    told = json.loads(shop("members", "gold", "--output", "json").out)
     assert {(row["machine"], row["why"]) for row in told["members"]} == {("one", "name one"), ("two", "name two")}
     assert shop("members", "nobody").code == 64
 
 
 def test_coverage_and_its_thresholds(shop: Shop, tmp_path: Path) -> None:
     exported = tmp_path / "inventory.json"
-    assert shop("inventory", "snapshot", "-o", str(exported)).code == 0
+    assert shop("inventory", "snapshot", "--out", str(exported)).code == 0
     said = shop("coverage", "--inventory", str(exported), "--max-unprotected", "0")
     assert said.code == 0
     assert "What the servers hold was not looked at" in said.out
@@ -287,7 +287,7 @@ def test_coverage_and_its_thresholds(shop: Shop, tmp_path: Path) -> None:
     shop("run", "--until-idle", *T1)
     assert shop("coverage", "--min-protected", "50%", *T1).code == 0
     assert shop("coverage", "--min-protected", "51%", *T1).code == 9
-    told = json.loads(shop("coverage", "--format", "json", *T1).out)
+    told = json.loads(shop("coverage", "--output", "json", *T1).out)
     counts = {state: number for state, number in told["counts"].items() if number}
     assert counts == {"protected": 1, "unprotected": 1}
     assert shop("coverage", "--min-protected", "most").code == 64
@@ -329,7 +329,7 @@ def test_what_is_imported_is_what_is_there(shop: Shop) -> None:
     lost = shop("plan", *T1)
     assert (lost.code, "RCL3012" in lost.err) == (6, True)
     assert shop("apply", "--yes", *T1).code == 6
-    plan = json.loads(shop("plan", "--adopt", "*", "--format", "json", *T1).out)
+    plan = json.loads(shop("plan", "--adopt", "*", "--output", "json", *T1).out)
     assert {step["action"]["action"] for step in plan["steps"]} == {"adopt"}
     assert shop("import").code == 64
 

@@ -36,7 +36,7 @@ def test_that_machine_is_refused_and_the_other_one_is_backed_up(shop: Shop, kind
     assert "RCL2104" in plan.out + plan.err
     ended = shop("run", "--until-idle", *T1)
     assert ended.code == 1, ended
-    points = json.loads(shop("points", "--format", "json").out)["points"]
+    points = json.loads(shop("points", "--output", "json").out)["points"]
     assert [each["machine"] for each in points] == ["two"]
     assert "unprotected" in shop("coverage", *T1).out + shop("status", *T1).out
 
@@ -47,6 +47,6 @@ def test_a_disk_that_becomes_a_pipe_after_it_was_seen_does_not_block_its_job(sho
     _spoil(shop.cluster.disk(1), "pipe")
     ended = shop("run", "--until-idle", "--now", "2026-03-11T12:00Z")
     assert ended.code == 1
-    points = json.loads(shop("points", "--format", "json").out)["points"]
+    points = json.loads(shop("points", "--output", "json").out)["points"]
     assert len({each["point"]["time"] for each in points if each["machine"] == "two"}) > 1
     assert len({each["point"]["time"] for each in points if each["machine"] == "one"}) == 1

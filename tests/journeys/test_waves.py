@@ -18,14 +18,14 @@ def _at(hours: float) -> tuple[str, str]:
 
 
 def _plan(shop: Shop, hours: float) -> dict[str, Any]:
-    said = shop("plan", "--format", "json", *_at(hours))
+    said = shop("plan", "--output", "json", *_at(hours))
     assert said.code == 0, said.err
     found: dict[str, Any] = json.loads(said.out)
     return found
 
 
 def _members(shop: Shop) -> int:
-    told = json.loads(shop("status", "--format", "json").out)
+    told = json.loads(shop("status", "--output", "json").out)
     return sum(int(group["members"]) for group in told["groups"])
 
 
@@ -76,7 +76,7 @@ def test_the_loop_goes_on_by_itself(sparing: Shop) -> None:
 
 def test_a_saved_plan_keeps_its_waves(sparing: Shop) -> None:
     path = sparing.root / "plan.json"
-    assert sparing("plan", "-o", str(path), *_at(0)).code == 0
+    assert sparing("plan", "--out", str(path), *_at(0)).code == 0
     assert sparing("apply", str(path), "--yes", *_at(0)).code == 7
     assert sparing("apply", str(path), "--yes", *_at(24)).code == 7
     said = sparing("apply", str(path), "--yes", *_at(48))

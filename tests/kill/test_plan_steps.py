@@ -87,7 +87,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(root, OLD)
     assert aimed(root, "none", "before", 0, "apply", "--yes", *NOW).code == 0
     write(root, NEW)
-    assert aimed(root, "none", "before", 0, "plan", "-o", str(root / "plan.json"), *NOW).code == 0
+    assert aimed(root, "none", "before", 0, "plan", "--out", str(root / "plan.json"), *NOW).code == 0
     return root
 
 

@@ -16,7 +16,7 @@ from reconciler import gitrepo
 from reconciler.control.policy_folder import FOLDER, fingerprint, read_or_last_good
 from reconciler.errors import PolicyError
 from reconciler.parse import FolderTree, PolicyFiles, find_policy_files, read_one, read_policy_files
-from reconciler.protocols.tree import Tree
+from reconciler.protocols import Tree
 
 HEAD = "apiVersion: reconciler/v1\n"
 ROOT = Path(__file__).parent.parent.parent

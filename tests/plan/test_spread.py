@@ -19,8 +19,8 @@ from reconciler.model import (
     format_duration,
 )
 from reconciler.model.documents import BudgetPerDay, Budgets, ChangeWindow
-from reconciler.plan.difference.cuts import joined
 from reconciler.plan.difference.dependencies import members_added, members_removed
+from reconciler.plan.difference.split import joined
 from reconciler.plan.rollout.budgets import NAMES, amounts, limits, why_blocked
 from reconciler.plan.rollout.order import order
 from reconciler.plan.rollout.waves import spread

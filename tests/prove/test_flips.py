@@ -85,7 +85,7 @@ class Place:
         for words, fine in (
             (("store", "check"), (0,)),
             (("status", "--now", "2026-03-10T15:40Z"), (0,)),
-            (("points", "--format", "json"), (0,)),
+            (("points", "--output", "json"), (0,)),
             (("evidence", "verify"), (0,)),
         ):
             code, text = self.command(*words)

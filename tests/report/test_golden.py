@@ -56,7 +56,7 @@ def test_every_explanation(run: Callable[..., Said], snapshot: SnapshotAssertion
 def test_what_is_read_before_anything_is_done(shop: Shop, snapshot: SnapshotAssertion, tmp_path: Path) -> None:
     shop.cluster.add(3, "three", notes="tier: iron")
     exported = tmp_path / "inventory.json"
-    shop("inventory", "snapshot", "-o", str(exported))
+    shop("inventory", "snapshot", "--out", str(exported))
     shop.policy("names: [one, two]", 'names: ["t*"], except: [three]')
     offline = ("--inventory", str(exported))
     texts = [shop("members", "gold", *offline).out, shop("coverage", "--all", *offline).out]
@@ -66,7 +66,7 @@ def test_what_is_read_before_anything_is_done(shop: Shop, snapshot: SnapshotAsse
 
 def test_a_comparison(shop: Shop, snapshot: SnapshotAssertion, tmp_path: Path) -> None:
     exported = tmp_path / "inventory.json"
-    shop("inventory", "snapshot", "-o", str(exported))
+    shop("inventory", "snapshot", "--out", str(exported))
     shutil.copytree(shop.root / "policies", shop.root / "before" / "policies")
     shop.policy("names: [one, two]", "names: [two]")
     shop.policy("retention: 5d, synchronization: 1h", "retention: 2d, synchronization: 15min")
@@ -77,7 +77,7 @@ def test_a_comparison(shop: Shop, snapshot: SnapshotAssertion, tmp_path: Path) -
     words = ("diff", "before", ".", "--author", "dev@corp.example", "--inventory", str(exported))
     texts = []
     for format in ("text", "markdown", "html", "json"):
-        said = shop(*words, "--format", format)
+        said = shop(*words, "--output", format)
         assert said.code == 5
         texts.append(said.out)
     assert texts == snapshot

@@ -77,7 +77,7 @@ class Reviewed:
         self.commit("approved", author=by)
 
     def plan(self, *words: str) -> dict[str, Any]:
-        said = self("plan", "--format", "json", *T1, *words)
+        said = self("plan", "--output", "json", *T1, *words)
         assert said.code in (0, 2), said.err
         found: dict[str, Any] = json.loads(said.out)
         return found

@@ -342,8 +342,8 @@ def _weakens(plan: Plan) -> tuple[str, str, str]:
     return (
         "RCL3013",
         f"what weakens protection waits for somebody's yes: {groups}",
-        "Where the site names approvers: reconciler plan -o plan.json, then one of them runs reconciler approve --plan "
-        "plan.json --by EMAIL --reason TEXT --until DATE. Else answer `reconciler apply` in a terminal.",
+        "Where the site names approvers: reconciler plan --out plan.json, then one of them runs reconciler approve "
+        "--plan plan.json --by EMAIL --reason TEXT --until DATE. Else answer `reconciler apply` in a terminal.",
     )
 
 

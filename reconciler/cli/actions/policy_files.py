@@ -195,7 +195,7 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
             for called in found.files:
                 path = target / called
                 if path.exists():
-                    raise UsageError("RCL0003", f"{path} is already there", "Give another folder with --output.")
+                    raise UsageError("RCL0003", f"{path} is already there", "Give another folder with --out.")
             files.make_folder(target, 0o755)
             for called, text in found.files.items():
                 files.write_whole(target / called, text.encode(), 0o644)

@@ -40,7 +40,7 @@ from reconciler.control.status import names_of
 from reconciler.control.virtual_machines import find_machine
 from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, ReconcilerError, Refused, UsageError, worst
 from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
-from reconciler.protocols import Request, RequestKind, RequestState, StoreCheck
+from reconciler.protocols import ChecksStore, Request, RequestKind, RequestState, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
 from reconciler.state import Opening
 from reconciler.system_errors import cannot_write
@@ -263,14 +263,13 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     with session(find_root(root), name, None, opening=Opening.READ) as site:
         judged = views(site)
         for server, engine in site.engines.items():
-            check = getattr(engine, "check_store", None)
-            if check is None:
+            if not isinstance(engine, ChecksStore):
                 continue
             try:
                 view = judged.get(server)
                 if isinstance(view, ReconcilerError):
                     raise view
-                found.append(check(part))
+                found.append(engine.check_store(part))
             except ReconcilerError as error:
                 away.append(error)
                 found.append(StoreCheck(server, 0, 0, 0, 0, 0, (error.diagnostic,)))

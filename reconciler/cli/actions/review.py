@@ -222,7 +222,7 @@ def _write(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent) -> Pa
     ]
     files.make_folder(path.parent, 0o755)
     if path.exists():
-        raise UsageError("RCL0003", f"{path} is already there", "Give another name with --output.")
+        raise UsageError("RCL0003", f"{path} is already there", "Give another name with --out.")
     text = "---\n".join(yaml_text(encode(document)) for document in documents)
     files.write_whole(path, text.encode(), 0o644)
     return path

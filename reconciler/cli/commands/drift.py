@@ -16,13 +16,13 @@ def drift(
     output: Output = Format.text,
     classes: Annotated[
         str | None,
-        typer.Option("--class", metavar="CLASS,...", help="Only external, pending, normalisation or churn."),
+        typer.Option("--class", metavar="CLASS[,CLASS]", help="Only these: external, pending, normalisation, churn."),
     ] = None,
     now: Now = None,
 ) -> None:
-    """Show where policies, servers and machines do not agree, and who is ahead. Changes no server.
+    """Show where policies, servers and virtual machines differ, and which is ahead. Changes no server.
 
-    Exits 3 when a server was changed outside reconciler (external drift), with --class only if that is asked for.
+    Exits with 3 for external drift: a server was changed outside reconciler. With --class, only if that is asked for.
     """
     from reconciler.cli.actions.drift import drift
 

@@ -11,10 +11,10 @@ from reconciler.cli.options import Format, Machine, Output, Root, SiteName, evid
 
 Folder = Annotated[
     Path | None,
-    typer.Option("--folder", metavar="DIR", help="Evidence that was exported, instead of the site's own."),
+    typer.Option("--folder", metavar="DIR", help="Use exported evidence instead of the site's own."),
 ]
 Key = Annotated[
-    Path | None, typer.Option("--key", metavar="FILE", help="A private SSH key that signs the anchor, with ssh-keygen.")
+    Path | None, typer.Option("--key", metavar="FILE", help="Sign the anchor with this private SSH key, by ssh-keygen.")
 ]
 
 
@@ -26,16 +26,21 @@ def verify(
     folder: Folder = None,
     anchor: Annotated[
         Path | None,
-        typer.Option("--anchor", metavar="FILE", help="A SHA256SUMS that was kept elsewhere. Else: the folder's own."),
+        typer.Option("--anchor", metavar="FILE", help="A SHA256SUMS kept elsewhere. Default: the folder's own."),
     ] = None,
     signers: Annotated[
-        Path | None, typer.Option("--signers", metavar="FILE", help="OpenSSH's allowed signers: IDENTITY KEY lines.")
+        Path | None,
+        typer.Option("--signers", metavar="FILE", help="Allowed signers in OpenSSH's format: IDENTITY KEY lines."),
     ] = None,
     identity: Annotated[
-        str, typer.Option("--identity", metavar="ID", help="Who is to have signed the anchor; FILE.sig is read.")
+        str,
+        typer.Option("--identity", metavar="ID", help="Who must have signed the anchor; the signature is in FILE.sig."),
     ] = "",
 ) -> None:
-    """Check the whole chain, and that it is as the anchor says. Exit 1 where it is not, with the place."""
+    """Check the whole chain of records, and that it matches the anchor.
+
+    Exits with 1 where it does not, and names the place.
+    """
     from reconciler.cli.actions.evidence import Anchor, verify
 
     raise typer.Exit(verify(root, site, output, folder, Anchor(anchor, signers, identity)))
@@ -47,10 +52,13 @@ def seal(
     site: SiteName = None,
     key: Key = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Copy the anchor there too: keep that one elsewhere.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Copy the anchor there as well, to be kept elsewhere.")
     ] = None,
 ) -> None:
-    """Close the segment and write the anchor: SHA256SUMS over all segments, signed with --key."""
+    """Close the current segment and write the anchor.
+
+    The anchor is a SHA256SUMS over all segments, signed with --key.
+    """
     from reconciler.cli.actions.evidence import seal
 
     raise typer.Exit(seal(root, site, key, out))
@@ -63,7 +71,7 @@ def export(
     site: SiteName = None,
     key: Key = None,
 ) -> None:
-    """Write everything that an auditor needs. Seals first what is not sealed yet."""
+    """Export everything that an auditor needs. Seals what is not sealed yet."""
     from reconciler.cli.actions.evidence import export
 
     raise typer.Exit(export(root, site, target, key))
@@ -73,14 +81,15 @@ def export(
 def query(
     machine: Machine,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="A time, or a date for the end of that day. Else: now.")
+        str | None,
+        typer.Option("--at", metavar="TIME", help="A time, or a date for the end of that day. Default: now."),
     ] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
     folder: Folder = None,
 ) -> None:
-    """Show what protected a machine then, who approved it, and which points could have been recovered."""
+    """Show what protected a virtual machine at a time, who approved it, and which points could have been recovered."""
     from reconciler.cli.actions.evidence import query
 
     raise typer.Exit(query(root, site, output, folder, machine, at))

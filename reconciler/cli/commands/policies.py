@@ -9,11 +9,13 @@ import typer
 
 from reconciler.cli.options import (
     Findings,
+    FindingsOutput,
     Format,
     Inventory,
     Now,
     Output,
     Report,
+    ReportOutput,
     Root,
     SiteName,
     Yes,
@@ -23,16 +25,20 @@ from reconciler.cli.options import (
     policy_app,
 )
 
+OutFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write it to this file, not to the terminal.")
+]
+
 
 @app.command()
 def validate(
     root: Root = None,
-    output: Annotated[Findings, typer.Option("--format", help="What to print.")] = Findings.text,
+    output: FindingsOutput = Findings.text,
     inventory: Inventory = None,
 ) -> None:
-    """Show every mistake of the policy folder at once. Needs no server.
+    """Show every error in the policies at once. Needs no server.
 
-    Where the clusters can be seen, or with --inventory, the policies are compared with them too.
+    With --inventory the policies are compared with the virtual machines as well.
     """
     from reconciler.cli.actions.validate import validate
 
@@ -41,13 +47,13 @@ def validate(
 
 @app.command()
 def members(
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="A group, by its metadata.name.")],
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="The metadata.name of a protection group.")],
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
     inventory: Inventory = None,
 ) -> None:
-    """Show which machines a group's rules mean, and by what; and which they nearly mean."""
+    """Show which virtual machines match a group's rules and why, and near misses."""
     from reconciler.cli.actions.coverage import members
 
     raise typer.Exit(members(root, site, output, inventory, group))
@@ -59,19 +65,19 @@ def coverage(
     site: SiteName = None,
     output: Output = Format.text,
     inventory: Inventory = None,
-    every: Annotated[bool, typer.Option("--all", help="Protected machines too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Protected virtual machines as well.")] = False,
     min_protected: Annotated[
         str | None,
-        typer.Option(metavar="SHARE", help="Exit 9 when fewer are protected, of those that are not excluded: 95%."),
+        typer.Option(metavar="SHARE", help="Exit with 9 when fewer are protected, of those not excluded: 95%."),
     ] = None,
     max_unprotected: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Exit 9 when more machines are unprotected.")
+        int | None, typer.Option(min=0, metavar="N", help="Exit with 9 when more are unprotected.")
     ] = None,
     now: Now = None,
 ) -> None:
-    """Show for every machine whether it is protected, pending, excluded or unprotected.
+    """Show which virtual machines are protected, pending, excluded or unprotected.
 
-    With --inventory no server is asked: every machine of a group counts as pending.
+    With --inventory no server is asked: every member of a group counts as pending.
     """
     from reconciler.cli.actions.coverage import Thresholds, coverage
 
@@ -85,11 +91,11 @@ def preflight(
     site: SiteName = None,
     output: Output = Format.text,
     inventory: Inventory = None,
-    every: Annotated[bool, typer.Option("--all", help="What passed too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="What passed as well.")] = False,
 ) -> None:
-    """Check every prerequisite of what the policies want: agents, domains, disks, free space, replicas.
+    """Check what backups need: agents, domains, disks, free space, replicas.
 
-    Exit 6 when one fails that would keep a backup from being made. What is not known is said to be unknown.
+    Exits with 6 when a failed check would keep a backup from being made. What cannot be seen is reported as unknown.
     """
     from reconciler.cli.actions.coverage import preflight
 
@@ -99,12 +105,12 @@ def preflight(
 @policy_app.command("test")
 def policy_test(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Files of cases; else tests/policies/*.yaml.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Files of cases. Default: tests/policies/*.yaml.")
     ] = None,
     root: Root = None,
     output: Output = Format.text,
 ) -> None:
-    """Try guardrails on cases written in YAML: what each says, and whether that is what was expected."""
+    """Run the test cases of the guardrails."""
     from reconciler.cli.actions.validate import policy_test
 
     raise typer.Exit(policy_test(root, paths or [], output))
@@ -114,41 +120,39 @@ def policy_test(
 def inventory_snapshot(
     root: Root = None,
     site: SiteName = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it here, not to the terminal.")
-    ] = None,
+    out: OutFile = None,
 ) -> None:
-    """Write what the clusters show, for offline commands: machines, nodes, volumes, no secret.
+    """Export the virtual machines, nodes and volumes of the clusters, for offline commands.
 
-    A name that ends in .jsonl is written as JSON lines, which very large sites read best.
+    No secret is in it. A name that ends in .jsonl is written as JSON lines, which very large sites read best.
     """
     from reconciler.cli.actions.coverage import inventory_snapshot
 
-    raise typer.Exit(inventory_snapshot(root, site, output))
+    raise typer.Exit(inventory_snapshot(root, site, out))
 
 
 @catalog_app.command("snapshot")
 def catalog_snapshot(
     root: Root = None,
     site: SiteName = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it here, not to the terminal.")
-    ] = None,
+    out: OutFile = None,
 ) -> None:
-    """Write what the servers hold and our ledger of it, for offline plans: groups, replicas, points, no secret.
+    """Export the groups, replicas and points of the servers, with the ledger, for offline plans.
 
-    A name that ends in .jsonl is written as JSON lines, which very large sites read best.
+    No secret is in it. A name that ends in .jsonl is written as JSON lines, which very large sites read best.
     """
     from reconciler.cli.actions.plan_from_files import catalog_snapshot
 
-    raise typer.Exit(catalog_snapshot(root, site, output))
+    raise typer.Exit(catalog_snapshot(root, site, out))
 
 
 @app.command()
 def schema(
-    kind: Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Only this one; SavedPlan too.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="Only this kind of document, or SavedPlan.")
+    ] = None,
 ) -> None:
-    """Print the JSON Schema of policy documents, or of a saved plan, for editors and other tools."""
+    """Print the JSON Schema of policies or saved plans, for editors and other tools."""
     from reconciler.cli.actions.policy_files import schema
 
     raise typer.Exit(schema(kind))
@@ -157,15 +161,17 @@ def schema(
 @app.command()
 def fmt(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH", help="Files or folders; else policies/.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Files or folders. Default: policies/.")
     ] = None,
     root: Root = None,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 2 when a file would change.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 2 when a file would change.")
+    ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print every value that counts and where it comes from.")
+        bool, typer.Option("--explain", help="Print every effective value and where it comes from.")
     ] = False,
 ) -> None:
-    """Lay policy files out in one way. Comments stay, and so does what the files mean."""
+    """Format policy files. Comments and meaning stay."""
     from reconciler.cli.actions.policy_files import fmt
 
     raise typer.Exit(fmt(root, paths or [], check=check, explain=explain))
@@ -173,7 +179,7 @@ def fmt(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new root.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new root. Default: this folder.")] = Path(),
     site: Annotated[str, typer.Option(help="The site's name.")] = "hq",
     time_zone: Annotated[str, typer.Option(help="Time zone for schedules.")] = "UTC",
     cluster: Annotated[str, typer.Option(help="The cluster's name.")] = "hci-01",
@@ -181,16 +187,19 @@ def init(
     server: Annotated[str, typer.Option(help="The backup server's name.")] = "mabs-01",
     store: Annotated[str, typer.Option(help="The server's store, from the root.")] = "var/{server}",
     volume: Annotated[str, typer.Option(help="The volume's name.")] = "vol-a",
-    capacity: Annotated[str, typer.Option(help="What the volume may hold.")] = "1 TB",
+    capacity: Annotated[str, typer.Option(help="How much the volume may hold.")] = "1 TB",
     group: Annotated[str, typer.Option(help="The first protection group's name.")] = "all-vms",
-    machines: Annotated[str, typer.Option(help="Its machines, by name; commas between.")] = "*",
-    retention: Annotated[str, typer.Option(help="How long points are kept.")] = "14d",
-    synchronization: Annotated[str, typer.Option(help="How often changes are taken.")] = "1h",
+    machines: Annotated[str, typer.Option(help="Its virtual machines, by name, with commas between.")] = "*",
+    retention: Annotated[str, typer.Option(help="How long recovery points are kept.")] = "14d",
+    synchronization: Annotated[str, typer.Option(help="How often changes are synchronized.")] = "1h",
     prune: Annotated[
-        bool | None, typer.Option("--prune/--no-prune", help="May a group that vanishes from Git be stopped?")
+        bool | None, typer.Option("--prune/--no-prune", help="Stop groups that are removed from the policies.")
     ] = None,
 ) -> None:
-    """Write a first site and group. Asks in a terminal unless --prune or --no-prune is given."""
+    """Write the policies of a first site and group.
+
+    Asks in a terminal unless --prune or --no-prune is given.
+    """
     from reconciler.cli.actions.policy_files import init, starting
 
     asked = {
@@ -214,37 +223,39 @@ def init(
 def import_(
     root: Root = None,
     site: SiteName = None,
-    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Only from this server.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Else policies/imported.")
+    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Only groups of this server.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write them here. Default: policies/imported.")
     ] = None,
 ) -> None:
-    """Write the groups that servers hold and nobody owns as policies. Changes nothing on a server."""
+    """Write policies for the groups that servers hold and no site owns. Changes no server."""
     from reconciler.cli.actions.policy_files import import_policies
 
-    raise typer.Exit(import_policies(root, site, server, output))
+    raise typer.Exit(import_policies(root, site, server, out))
 
 
 @app.command()
 def diff(
     older: Annotated[str, typer.Argument(metavar="A", help="A folder, a file, or a Git revision.")],
-    newer: Annotated[str, typer.Argument(metavar="B", help="The same; else the working folder.")] = "",
+    newer: Annotated[str, typer.Argument(metavar="B", help="The same. Default: the working folder.")] = "",
     root: Root = None,
-    output: Annotated[Report, typer.Option("--format", help="What to print.")] = Report.text,
+    output: ReportOutput = Report.text,
     inventory: Inventory = None,
     author: Annotated[
         list[str] | None,
-        typer.Option("--author", metavar="EMAIL", help="Who wrote the change too, besides the authors of the commits."),
+        typer.Option(
+            "--author", metavar="EMAIL", help="An author of the change besides those of the commits. Repeatable."
+        ),
     ] = None,
     guard: Annotated[
-        bool, typer.Option("--guard/--no-guard", help="Exit 5 when what weakens protection is not approved.")
+        bool, typer.Option("--guard/--no-guard", help="Exit with 5 when a weakening change is not approved.")
     ] = True,
-    detailed: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 2 when anything differs.")] = False,
+    detailed: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit with 2 when anything differs.")] = False,
 ) -> None:
     """Show what a change of the policies does to protection. Needs no server and no cluster.
 
-    Weakening and destroying changes need Approval documents (see `reconciler approve`), else it ends with 5; a
-    guardrail that denies ends it with 4. With --inventory it shows which machines gain or lose protection.
+    Weakening and destroying changes need an Approval (see `reconciler approve`): without one it exits with 5, and with
+    4 where a guardrail denies it. With --inventory it shows which virtual machines gain or lose protection.
     """
     from reconciler.cli.actions.review import diff
 
@@ -254,7 +265,7 @@ def diff(
 @app.command()
 def approve(
     older: Annotated[str, typer.Argument(metavar="A", help="As in `reconciler diff`.")] = "",
-    newer: Annotated[str, typer.Argument(metavar="B", help="The same; else the working folder.")] = "",
+    newer: Annotated[str, typer.Argument(metavar="B", help="The same. Default: the working folder.")] = "",
     plan: Annotated[
         Path | None,
         typer.Option(
@@ -262,28 +273,31 @@ def approve(
         ),
     ] = None,
     lost: Annotated[
-        str, typer.Option("--lost", metavar="SERVER", help="That its store, which is gone for good, is given up.")
+        str,
+        typer.Option("--lost", metavar="SERVER", help="Approve giving up the store of SERVER, which is gone for good."),
     ] = "",
     volume: Annotated[
         str | None, typer.Option("--volume", metavar="V", help="With --lost: only this volume of it.")
     ] = None,
     root: Root = None,
     site: SiteName = None,
-    by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves; one of the site's approvers.")] = "",
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
-    until: Annotated[str, typer.Option("--until", metavar="DATE", help="The last day on which it counts.")] = "",
+    by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves: one of the site's approvers.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is approved.")] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="DATE", help="The last day on which the approval is valid.")
+    ] = "",
     change: Annotated[
-        list[str] | None, typer.Option("--change", metavar="HASH", help="Only this one. May be repeated.")
+        list[str] | None, typer.Option("--change", metavar="HASH", help="Only this change. Repeatable.")
     ] = None,
     key: Annotated[
-        Path | None, typer.Option("--key", metavar="FILE", help="Sign with this SSH key, by ssh-keygen.")
+        Path | None, typer.Option("--key", metavar="FILE", help="Sign with this private SSH key, by ssh-keygen.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Else policies/approvals/NAME.yaml.")
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it here. Default: policies/approvals/NAME.yaml.")
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Approve what weakens protection: writes an Approval document to be committed.
+    """Approve what weakens protection. Writes an Approval to be committed.
 
     It names the hashes of the changes, so that any other change needs an approval of its own.
     """
@@ -293,7 +307,7 @@ def approve(
     if (plan is not None) + bool(older) + bool(lost) != 1 or (volume is not None and not lost):
         what = "give one of A, --plan FILE and --lost SERVER"
         raise UsageError("RCL0003", what, "See `reconciler approve --help`.")
-    consent = Consent(by, reason, until, tuple(change or ()), key, output)
+    consent = Consent(by, reason, until, tuple(change or ()), key, out)
     if lost:
         raise typer.Exit(approve_lost(root, site, lost, volume, consent, yes=yes))
     if plan is not None:
@@ -302,8 +316,8 @@ def approve(
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="Such as RCL1007.")]) -> None:
-    """Say what a code means and what to do about it."""
+def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="A code, such as RCL1007.")]) -> None:
+    """Explain a code and what to do about it."""
     from reconciler.cli.actions.validate import explain
 
     raise typer.Exit(explain(code))

@@ -57,13 +57,13 @@ def plan(
     only: Only = "",
     max_bytes: MaxBytes = 65_536,
     detailed: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit 2 when there is something to do.")
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there is something to do.")
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Every value of the groups too, and where it comes from.")
+        bool, typer.Option("--explain", help="Show every value of the groups and where it comes from.")
     ] = False,
     save: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Save the plan, to apply just that later.")
+        Path | None, typer.Option("--out", metavar="FILE", help="Save the plan, to apply exactly that later.")
     ] = None,
     adopt: Adopts = None,
     server: Servers = None,
@@ -93,13 +93,13 @@ def plan(
 
 @app.command()
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `reconciler plan --out` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan that `reconciler plan --out` wrote.")],
     output: PlanOutput = PlanFormat.text,
     report: Reports = None,
     only: Only = "",
     max_bytes: MaxBytes = 65_536,
 ) -> None:
-    """Show a saved plan, and where it comes from."""
+    """Show a saved plan and where it comes from."""
     from reconciler.cli.actions.plan import show
     from reconciler.cli.report_files import Choice, reported
 
@@ -110,7 +110,7 @@ def show(
 @app.command()
 def apply(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A saved plan: just its steps are done, nothing is planned.")
+        Path | None, typer.Argument(metavar="FILE", help="A saved plan: its steps are executed, and no other.")
     ] = None,
     root: Root = None,
     site: SiteName = None,
@@ -125,15 +125,15 @@ def apply(
         typer.Option(
             "--break-glass",
             metavar="REASON",
-            help="Pass over approvals, budgets, windows; every later plan says so.",
+            help="Bypass approvals, budgets and change windows; every later plan says so.",
         ),
     ] = "",
     report: Reports = None,
 ) -> None:
     """Apply the policies: plan, confirm, execute.
 
-    --yes answers for changes that strengthen protection, are neutral, or are approved. What else weakens it is asked
-    for in a terminal, or waits for an Approval where the site names approvers.
+    --yes confirms changes that strengthen protection, are neutral, or are approved. Other weakening changes are
+    confirmed in a terminal, or wait for an Approval where the site names approvers.
     """
     from reconciler.cli.actions.apply import Consent, apply, apply_saved
     from reconciler.cli.plan_request import wish
@@ -151,12 +151,12 @@ def apply(
 
 @app.command()
 def resume(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A run's id; else the latest.")] = None,
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="The id of a run. Default: the latest.")] = None,
     root: Root = None,
     site: SiteName = None,
     now: Now = None,
 ) -> None:
-    """Finish an apply that ended with steps left: just those, as they were agreed to then."""
+    """Finish an apply that ended with steps left. Executes those only, as confirmed then."""
     from reconciler.cli.actions.apply import resume
 
     raise typer.Exit(resume(root, site, now, run))
@@ -186,11 +186,11 @@ def status(
     output: Output = Format.text,
     now: Now = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit 9 when a machine is late or the loop has stopped.")
+        bool, typer.Option("--check", help="Exit with 9 when a virtual machine is late or the loop has stopped.")
     ] = False,
     heartbeat: Annotated[str, typer.Option(metavar="DURATION", help="How old the loop's last run may be.")] = "1h",
 ) -> None:
-    """Show groups, replicas, jobs, volumes, and for every machine whether it is protected."""
+    """Show groups, replicas, jobs, volumes, and which virtual machines are protected."""
     from reconciler.cli.actions.status import status
 
     raise typer.Exit(status(root, site, output, now, heartbeat if check else None))
@@ -198,13 +198,13 @@ def status(
 
 @app.command()
 def jobs(
-    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this machine.")] = None,
+    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this virtual machine.")] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many, newest first.")] = 30,
 ) -> None:
-    """Show which jobs ran, and what came of them."""
+    """Show which jobs ran and how they ended."""
     from reconciler.cli.actions.status import jobs
 
     raise typer.Exit(jobs(root, site, output, machine, limit))
@@ -212,12 +212,12 @@ def jobs(
 
 @app.command()
 def points(
-    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this machine.")] = None,
+    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this virtual machine.")] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
 ) -> None:
-    """Show the recovery points, by machine and day."""
+    """Show the recovery points by virtual machine and day."""
     from reconciler.cli.actions.status import points
 
     raise typer.Exit(points(root, site, output, machine))
@@ -228,23 +228,23 @@ def recover(
     machine: Machine,
     root: Root = None,
     site: SiteName = None,
-    point: Annotated[str, typer.Option("--point", metavar="ID", help="This recovery point. Else the newest.")] = "",
+    point: Annotated[str, typer.Option("--point", metavar="ID", help="This recovery point. Default: the newest.")] = "",
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest point not after TIME.")] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Into a folder, not the original place.")
+        Path | None, typer.Option("--to", metavar="DIR", help="Recover to this folder, not to the original place.")
     ] = None,
     disk: Annotated[
-        list[str] | None, typer.Option("--disk", metavar="NAME", help="Only this disk. May be repeated.")
+        list[str] | None, typer.Option("--disk", metavar="NAME", help="Only this disk. Repeatable.")
     ] = None,
-    keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep what is replaced beside it.")] = False,
+    keep_original: Annotated[bool, typer.Option("--keep-original", help="Keep what is replaced, beside it.")] = False,
     go_on: Annotated[bool, typer.Option("--continue", help="Finish a recovery that is half done.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Go back to what was there before it.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Go back to what was there before the recovery.")] = False,
     yes: Yes = False,
     now: Now = None,
 ) -> None:
-    """Bring a virtual machine back: to its original place, or to a folder.
+    """Recover a virtual machine to its original place, or to a folder.
 
-    Shows the virtual machine, the point and its age, and what is destroyed, before it asks.
+    Before it asks, it shows the virtual machine, the recovery point and its age, and what is destroyed.
     """
     from reconciler.cli.actions.recover import Options, recover, step_of
 
@@ -254,7 +254,7 @@ def recover(
 
 @app.command()
 def check(machines: Machines = None, root: Root = None, site: SiteName = None, now: Now = None) -> None:
-    """Consistency check: compare replicas with their sources, and store anew what is not right."""
+    """Compare replicas with their sources now, and repair what differs (consistency check)."""
     from reconciler.cli.actions.recover import check
 
     raise typer.Exit(check(root, site, now, machines or []))
@@ -267,10 +267,12 @@ def store_check(
     output: Output = Format.text,
     read_data: Annotated[
         str | None,
-        typer.Option("--read-data", metavar="[=n/m]", help="Read and hash the data too, or the n-th part of m of it."),
+        typer.Option(
+            "--read-data", metavar="[=n/m]", help="Read and hash the data as well, or the n-th of m parts of it."
+        ),
     ] = None,
 ) -> None:
-    """Check the stores: catalogs, packs and maps against each other. Changes nothing."""
+    """Check the catalogs, packs and maps of the stores against each other. Changes nothing."""
     from reconciler.cli.actions.recover import store_check
 
     raise typer.Exit(store_check(root, site, output, read_data))
@@ -278,9 +280,9 @@ def store_check(
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or one that an earlier demo made.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or that of an earlier demo.")],
 ) -> None:
-    """Build a site with real disk images, protect it, damage it, bring it back, and prove it."""
+    """Build a sample site with real disk images, protect it, damage it, recover it, and prove it."""
     from reconciler.demo import play
 
     raise typer.Exit(play(folder))

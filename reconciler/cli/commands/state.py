@@ -7,19 +7,18 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.application import Application
 from reconciler.cli.options import Format, Output, Root, SiteName, Yes, app, evidence_app, store_app
 
-lock_app = typer.Typer(help="Who may change the site.", no_args_is_help=True, rich_markup_mode=None)
+lock_app = Application(help="Show or take away the lease of the process that may change the site.")
 app.add_typer(lock_app, name="lock")
-state_app = typer.Typer(
-    help="Look after the state: ledger, journal and evidence.", no_args_is_help=True, rich_markup_mode=None
-)
+state_app = Application(help="Back up or restore the state: ledger, journal and evidence.")
 app.add_typer(state_app, name="state")
 
 
 @lock_app.command("show")
 def lock_show(root: Root = None, site: SiteName = None, output: Output = Format.text) -> None:
-    """Show who holds the site's lease, since when, until when, and whether that process lives."""
+    """Show which process holds the lease of the site, since when, until when, and whether it is alive."""
     from reconciler.cli.actions.locks import show
 
     raise typer.Exit(show(root, site, output))
@@ -27,7 +26,10 @@ def lock_show(root: Root = None, site: SiteName = None, output: Output = Format.
 
 @lock_app.command("release")
 def lock_release(root: Root = None, site: SiteName = None, yes: Yes = False) -> None:
-    """Take the lease away from its holder, who then writes nothing more. Is kept in the journal and the evidence."""
+    """Take the lease away from its holder, which can no longer write.
+
+    It is recorded in the journal and the evidence.
+    """
     from reconciler.cli.actions.locks import release
 
     raise typer.Exit(release(root, site, yes))
@@ -35,11 +37,13 @@ def lock_release(root: Root = None, site: SiteName = None, yes: Yes = False) -> 
 
 @state_app.command("backup")
 def state_backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to put it: one tar file, replaced whole.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The tar file to write; one that exists is replaced whole.")
+    ],
     root: Root = None,
     site: SiteName = None,
 ) -> None:
-    """Copy the state database and the evidence into one file. May be done at any time."""
+    """Save the state database and the evidence in one file, at any time."""
     from reconciler.cli.actions.state import backup
 
     raise typer.Exit(backup(root, site, file))
@@ -47,13 +51,15 @@ def state_backup(
 
 @state_app.command("restore")
 def state_restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `reconciler state backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `reconciler state backup` wrote.")],
     root: Root = None,
     site: SiteName = None,
     yes: Yes = False,
-    another_state: Annotated[bool, typer.Option("--another-state", help="A backup of another state is meant.")] = False,
+    another_state: Annotated[
+        bool, typer.Option("--another-state", help="Confirm that the backup of another state is meant.")
+    ] = False,
 ) -> None:
-    """Put the state of a backup in the place of the present one, which is kept beside it."""
+    """Replace the state by that of a backup. The present one is kept beside it."""
     from reconciler.cli.actions.state import restore
 
     raise typer.Exit(restore(root, site, file, yes, another=another_state))
@@ -61,13 +67,18 @@ def state_restore(
 
 @store_app.command("rebuild")
 def store_rebuild(
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose databases are made anew.")],
-    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only this one's catalog.")] = None,
-    even_if_sound: Annotated[bool, typer.Option("--even-if-sound", help="Catalogs that are sound too.")] = False,
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose databases are rebuilt.")],
+    machine: Annotated[
+        str | None, typer.Argument(metavar="VM", help="Only the catalog of this virtual machine.")
+    ] = None,
+    even_if_sound: Annotated[bool, typer.Option("--even-if-sound", help="Rebuild sound catalogs as well.")] = False,
     root: Root = None,
     site: SiteName = None,
 ) -> None:
-    """Make catalogs, and a server's database that is gone, anew from packs and copies of maps. On record."""
+    """Rebuild the catalogs and the database of a server from its packs and copies of maps.
+
+    It is recorded in the evidence.
+    """
     from reconciler.cli.actions.rebuild import store_rebuild
 
     raise typer.Exit(store_rebuild(root, site, server, machine, sound_too=even_if_sound))
@@ -76,13 +87,16 @@ def store_rebuild(
 @store_app.command("declare-lost")
 def store_declare_lost(
     server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose store will not come back.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the evidence keeps it.")],
-    volume: Annotated[str | None, typer.Option("--volume", metavar="V", help="Only this volume of it.")] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is lost; the evidence keeps it.")],
+    volume: Annotated[str | None, typer.Option("--volume", metavar="V", help="Only this volume.")] = None,
     root: Root = None,
     site: SiteName = None,
     yes: Yes = False,
 ) -> None:
-    """Give up a store, or a volume of it, that is gone for good, so that a new one may be made there. On record."""
+    """Give up a store or a volume that is gone for good.
+
+    A new one can be made in its place then. It is recorded in the evidence.
+    """
     from reconciler.cli.actions.declare_lost import store_lost
 
     raise typer.Exit(store_lost(root, site, server, volume, reason, yes))
@@ -90,7 +104,7 @@ def store_declare_lost(
 
 @evidence_app.command("declare-lost")
 def evidence_declare_lost(
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; the new chain keeps it.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is lost; the new chain keeps it.")],
     root: Root = None,
     site: SiteName = None,
     yes: Yes = False,
@@ -107,7 +121,7 @@ def cancel(
     root: Root = None,
     site: SiteName = None,
 ) -> None:
-    """Ask the loop to end a job at its next block. What was stored before stays as it was."""
+    """Cancel a running job at its next block. What was stored before stays as it was."""
     from reconciler.cli.actions.requests import cancel
 
     raise typer.Exit(cancel(root, site, job))

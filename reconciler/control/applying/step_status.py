@@ -17,8 +17,9 @@ from reconciler.model import (
     StopProtection,
     UpdateGroup,
 )
-from reconciler.plan.difference.cuts import with_ref
+from reconciler.plan.difference.split import with_ref
 from reconciler.plan.fields import differing_fields, taking
+from reconciler.protocols import ReadsGroups
 
 
 class StepStatus(Enum):
@@ -32,9 +33,7 @@ class StepStatus(Enum):
 def groups_on(site: Site, server: str) -> tuple[ObservedGroup, ...]:
     """The server's groups now: those alone where its engine can show them, else by observing it."""
     engine = site.engines[server]
-    read = getattr(engine, "groups", None)
-    groups: tuple[ObservedGroup, ...] = read() if read is not None else engine.observe().groups
-    return groups
+    return engine.groups() if isinstance(engine, ReadsGroups) else engine.observe().groups
 
 
 def object_of(step: Step) -> tuple[str, str]:

@@ -46,7 +46,7 @@ def jobs_due(site: Site, observation: Observation, bounds: Bounds, *, prune: boo
     running = site.memory.jobs.running()
     stores = site.memory.stores.known()
     for name, catalog in sorted(observation.catalogs.items()):
-        if site.engines[name].capabilities.schedules == "reconciler":
+        if not site.engines[name].capabilities.runs_jobs_itself:
             view = View(
                 now=observation.at,
                 zone=site.zone,

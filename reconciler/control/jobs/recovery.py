@@ -44,7 +44,7 @@ from reconciler.model import (
     RecoveryStep,
     RecoveryTarget,
 )
-from reconciler.protocols import Fence, RecoveryPreview, Run, UnfinishedRecovery
+from reconciler.protocols import Fence, Recovers, RecoveryPreview, Run, UnfinishedRecovery
 
 #: How long what somebody agreed to counts.
 AGREED_FOR = timedelta(hours=24)
@@ -175,17 +175,17 @@ def _job(site: Site, server: str, source: DataSource, recovery: Recovery) -> Job
 
 def _prepared(site: Site, job: Job) -> Prepared:
     """The job with its preview, and in it what would be agreed to: what stands at the target as it is shown."""
-    preview = getattr(site.engines[job.server], "preview", None)
-    if preview is None:
+    engine = site.engines[job.server]
+    if not isinstance(engine, Recovers):
         raise Refused(
             "RCL7001",
-            f"the engine of {job.server} cannot recover machines",
+            f"the engine of {job.server} cannot recover virtual machines",
             "Recover with the server's own console.",
             subject=job.server,
         )
     assert job.recovery is not None
     try:
-        shown: RecoveryPreview = preview(job)
+        shown = engine.preview(job)
     except Unreachable as error:  # the cluster: the engine needs it, and knows nothing of the policies
         raise elsewhere_by_now(site, "cluster", job.source.cluster, error) from error.__cause__
     shown = msgspec.structs.replace(shown, notes=(*shown.notes, *_not_known(site, job)))

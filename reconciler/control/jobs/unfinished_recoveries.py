@@ -15,7 +15,7 @@ from reconciler.control.site import Site
 from reconciler.control.state.known_stores import views
 from reconciler.errors import Diagnostic, LockHeld, ReconcilerError, Severity
 from reconciler.model import JobHandle, JobKind, JobRecord, JobState, RecoveryStep
-from reconciler.protocols import UnfinishedRecovery
+from reconciler.protocols import Recovers, UnfinishedRecovery
 
 #: The code of a recovery of which some files are replaced and others are not.
 HALF_DONE = "RCL7022"
@@ -63,7 +63,8 @@ def unfinished(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:
     return tuple(
         (server, each)
         for server, engine in sorted(site.engines.items())
-        for each in getattr(engine, "unfinished", tuple)()
+        if isinstance(engine, Recovers)
+        for each in engine.unfinished()
     )
 
 

@@ -28,7 +28,7 @@ from reconciler.model.encode import decode
 from reconciler.model.units import ClockTime, Duration
 from reconciler.plan.desired.defaults import with_rpo, zones_of
 from reconciler.plan.globs import glob_matches
-from reconciler.plan.matching import matches
+from reconciler.plan.guardrail_matching import matches
 from reconciler.protocols import Answer, Evaluate, Question
 
 _CODES = {"deny": "RCL3031", "approve": "RCL3032", "warn": "RCL3033"}

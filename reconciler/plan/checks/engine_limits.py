@@ -39,7 +39,7 @@ def _retention(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
 def _without_effect(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
     """Machines that take no incrementals get their points from express fulls alone, and people are told."""
     interval = desired.group.short_term.synchronization
-    if interval is None or able.takes_incrementals or able.schedules != "engine":
+    if interval is None or able.takes_incrementals or not able.runs_jobs_itself:
         return []
     return [
         Diagnostic(

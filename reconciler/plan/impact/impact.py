@@ -65,7 +65,7 @@ class Past(msgspec.Struct, frozen=True, dict=True):
     def prunes_itself(self, server: str) -> bool:
         """Whether the server decides by itself what expires."""
         able = self.capabilities.get(server)
-        return able is not None and able.schedules == "engine"
+        return able is not None and able.runs_jobs_itself
 
 
 def impact(change: Change, past: Past) -> Impact | None:

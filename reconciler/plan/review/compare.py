@@ -22,7 +22,7 @@ from reconciler.model.names import fold
 from reconciler.plan.desired.defaults import with_rpo, zones_of
 from reconciler.plan.desired.state import DesiredState
 from reconciler.plan.fields import of_release
-from reconciler.plan.matching import guards, read_by
+from reconciler.plan.guardrail_matching import guards, read_by
 from reconciler.plan.review.field_rules import CREATED, REMOVED, RULES, FieldRule
 from reconciler.plan.review.guardrail_rules import still_asked
 from reconciler.plan.review.site_rules import worst

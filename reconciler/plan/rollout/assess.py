@@ -102,7 +102,7 @@ def allowance(inputs: PlanInputs, spec: SiteSpec | None) -> Allowance:
         now=inputs.now,
         spent=inputs.spent,
         population=sum(len(entry.applied.members) for entry in inputs.ledger),
-        whole_days=frozenset(name for name, able in inputs.capabilities.items() if able.schedules == "engine"),
+        whole_days=frozenset(name for name, able in inputs.capabilities.items() if able.runs_jobs_itself),
     )
 
 

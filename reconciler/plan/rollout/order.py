@@ -13,7 +13,7 @@ import msgspec
 
 from reconciler.model import Change, DataSource, Verb
 from reconciler.plan.difference.dependencies import members_added, members_removed, names_freed, names_taken
-from reconciler.plan.difference.narrow import released_part, remaining_part
+from reconciler.plan.difference.split import remainder, split
 
 _VERBS = [Verb.ADOPT, Verb.CREATE, Verb.RENAME, Verb.UPDATE, Verb.STOP]
 
@@ -85,8 +85,11 @@ def _untie(waiting: dict[Key, Change], done: list[Change]) -> None:
         change = waiting[key]
         release = frozenset(s for s in members_removed(change) if wanted_by.get((change.server, s), set()) - {key})
         if change.before is not None and change.after is not None and release:
-            first = released_part(change, release)
-            done.append(msgspec.structs.replace(first, group=change.before.name))
-            waiting[key] = remaining_part(change, first)
+            first = msgspec.structs.replace(split(change, change.before, lose=release), group=change.before.name)
+            rest = remainder(change, first)
+            done.append(first)
+            del waiting[key]
+            if rest is not None:
+                waiting[key] = rest
             return
     done.append(waiting.pop(ranked[0]))

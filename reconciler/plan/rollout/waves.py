@@ -12,16 +12,15 @@ import msgspec
 
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import Change, Cost, DataSource, Impact, ProtectionGroup, Wave
-from reconciler.plan.difference.cuts import (
-    RetentionSteps,
-    mild_settings,
+from reconciler.plan.difference.dependencies import members_added, members_removed, names_freed, names_taken
+from reconciler.plan.difference.split import (
     released,
     releasing_settings,
     remainder,
+    settings_before_weakening,
     split,
     taken_in,
 )
-from reconciler.plan.difference.dependencies import members_added, members_removed, names_freed, names_taken
 from reconciler.plan.rollout.budgets import (
     NAMES,
     Allowance,
@@ -31,6 +30,7 @@ from reconciler.plan.rollout.budgets import (
     exceeded_budgets,
     limits,
 )
+from reconciler.plan.rollout.retention_steps import RetentionSteps
 from reconciler.schedule.calendar import instant
 from reconciler.schedule.change_windows import HORIZON, next_open
 
@@ -213,7 +213,7 @@ class _Spreader:
                 return None if exceeded_budgets(self.limits, day.spent, spends, lone=True) else change
             out, _ = self._fill(day.spent, losing, lambda chunk: released(change, chunk))
             out = out[: len(losing) - 1]
-            return split(change, mild_settings(change), lose=out) if out else None
+            return split(change, settings_before_weakening(change), lose=out) if out else None
         settings, out, spent = self._weaken(change, losing, day.spent)
         free = sorted(source for source in members_added(change) if self._held_until(change, source) <= at)
         free.sort(key=lambda source: (change.server, source) not in self.freed)  # nobody protects those meanwhile
@@ -229,7 +229,7 @@ class _Spreader:
         """How far the day has room to weaken the group, stage by stage: what becomes of points, the members that are
         let go of under that, then every other setting."""
         assert change.after is not None
-        settings = mild_settings(change)
+        settings = settings_before_weakening(change)
         releasing = releasing_settings(change)
         if releasing != settings:
             takes = self._cost(split(change, releasing))

@@ -1,14 +1,16 @@
-"""Cutting: a change that is too large for one day -> parts of it, which done in order come to the same."""
+"""Splitting: a change -> parts of it, which done in order come to the same: what fits one day, what needs no approval,
+what lets go of virtual machines before another group takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from reconciler.errors import Diagnostic, Severity
 from reconciler.model import (
     Action,
+    CatalogSnapshot,
     Change,
     CreateGroup,
     DataSource,
@@ -27,7 +29,7 @@ _LOUDEST = (Reason.POLICY_CHANGED, Reason.CHANGED_OUTSIDE, Reason.MACHINES_CHANG
 Sources = Iterable[DataSource]
 
 
-def mild_settings(change: Change) -> ProtectionGroup:
+def settings_before_weakening(change: Change) -> ProtectionGroup:
     """The group's settings once all is done that weakens none of them; its members are of no account."""
     if change.before is None or change.after is None:
         group = change.after or change.before
@@ -40,8 +42,9 @@ def mild_settings(change: Change) -> ProtectionGroup:
 
 
 def releasing_settings(change: Change) -> ProtectionGroup:
-    """The settings under which the change lets go of machines: the mild ones, and what becomes of their points."""
-    settings = mild_settings(change)
+    """The settings under which the change lets go of virtual machines: those before anything is weakened, and what
+    becomes of their recovery points."""
+    settings = settings_before_weakening(change)
     if change.after is None:
         return settings
     return msgspec.structs.replace(settings, existing_points=change.after.existing_points)
@@ -135,7 +138,7 @@ def released(change: Change, sources: Sources) -> Change:
 def taken_in(change: Change, sources: Sources) -> Change:
     """The change as if its group were empty and took in just these machines."""
     assert change.after is not None
-    settings = mild_settings(change)
+    settings = settings_before_weakening(change)
     if change.before is None:
         return split(change, settings, gain=sources)
     return split(msgspec.structs.replace(change, before=_with_members(settings, ())), settings, gain=sources)
@@ -148,31 +151,114 @@ def with_ref(action: Action, ref: str) -> Action:
     return msgspec.structs.replace(action, ref=ref)
 
 
-class RetentionSteps:
-    """Settings on the way from `start` to `goal` that let points expire bit by bit: first the retention is shortened,
-    by a `unit` at a time, then the least number of points. Whatever else the goal weakens is done with the first."""
+# --- What needs no approval ------------------------------------------------------------------------------
 
-    def __init__(self, start: ProtectionGroup, goal: ProtectionGroup, unit: timedelta) -> None:
-        self._start, self._goal, self._unit = start, goal, unit
-        high, self._low = start.short_term.retention, goal.short_term.retention
-        self._top = -(-high // unit) * unit - unit
-        self._lengths = 0 if high <= self._low else max(0, -(-(self._top - self._low) // unit)) + 1
-        self._counts = max(0, start.short_term.minimum_points - goal.short_term.minimum_points)
 
-    def __len__(self) -> int:
-        return self._lengths + self._counts
+def unattended_changes(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The part of the changes that needs no approval. A virtual machine is not taken into a group while another one
+    still holds it."""
+    asked = tuple(changes)
+    adopted = tuple(change for change in asked if change.verb is Verb.ADOPT)
+    everything = _joined(change for change in asked if change.verb is not Verb.ADOPT)
+    parts = [part for change in everything if (part := unattended_part(change)) is not None]
+    after = {(part.server, part.group): part for part in parts}
+    held: set[tuple[str, DataSource]] = set()
+    for change in everything:
+        if change.before is None:
+            continue
+        part = after.get((change.server, change.group))
+        remains = part.after if part is not None and part.after is not None else change.before
+        held |= {(change.server, source) for source in remains.sources & change.before.sources}
+    return (*adopted, *(free for part in parts if (free := _without(part, held)) is not None))
 
-    def at(self, step: int) -> ProtectionGroup:
-        """The settings after so many steps, 1 to the ladder's length; the last are the goal's."""
-        if step <= self._lengths:
-            retention = max(self._low, self._top - (step - 1) * self._unit)
-            floor = self._start.short_term.minimum_points
-        else:
-            retention, floor = self._low, self._start.short_term.minimum_points - (step - self._lengths)
-        term = self._goal.short_term
-        floor = max(floor, term.minimum_points)
-        term = msgspec.structs.replace(term, retention=max(retention, term.retention), minimum_points=floor)
-        return msgspec.structs.replace(self._goal, short_term=term)
+
+def _joined(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes with those put together again that were cut so that groups can swap machines."""
+    whole: dict[tuple[str, str], Change] = {}
+    for change in changes:
+        key = (change.server, change.ref or change.group)
+        first = whole.get(key)
+        if first is None or first.before is None:
+            whole[key] = change
+            continue
+        fields = (*first.fields, *change.fields)
+        whole[key] = msgspec.structs.replace(change, before=first.before, fields=fields, direction=_worst(fields))
+    return tuple(whole.values())
+
+
+def drop_members_protected_elsewhere(
+    changes: Iterable[Change], catalogs: Mapping[str, CatalogSnapshot], names: Mapping[str, str]
+) -> tuple[tuple[Change, ...], tuple[Diagnostic, ...]]:
+    """The changes without the machines that another group of the server keeps: one that is not ours, is not pruned,
+    or must not be cut down now. Says so of each."""
+    everything = tuple(changes)
+    gaining = {change.server for change in everything if change.after is not None}
+    holders: dict[tuple[str, DataSource], str] = {}
+    for server in gaining & set(catalogs):
+        catalog = catalogs[server]
+        ends = {change.ref: change.after for change in everything if change.server == server and change.ref}
+        for seen in catalog.groups:
+            then = ends.get(seen.ref, seen.group)
+            for source in (then.sources & seen.group.sources) if then is not None else ():
+                holders[server, source] = seen.ref
+    kept, findings = [], []
+    for change in everything:
+        gained = (
+            change.after.sources - (change.before.sources if change.before else frozenset()) if change.after else ()
+        )
+        held = {(change.server, s) for s in gained if holders.get((change.server, s), change.ref) != change.ref}
+        part = _without(change, held) if held else change
+        kept += [part] if part is not None else []
+        findings += [_still_held(change, names.get(str(source), str(source))) for _, source in sorted(held)]
+    return tuple(kept), tuple(findings)
+
+
+def _still_held(change: Change, name: str) -> Diagnostic:
+    return Diagnostic(
+        "RCL3017",
+        Severity.WARNING,
+        f"{name!r} is not taken into {change.group} while another group of {change.server} protects it",
+        "It stays protected there. It moves once that group lets it go.",
+        change.location,
+        subject=name,
+    )
+
+
+def unattended_part(change: Change) -> Change | None:
+    """The change without the fields that still need an approval; None if nothing is left."""
+    if not change.needs_consent:
+        return change
+    if change.before is None or change.after is None:
+        return None
+    fields = tuple(field for field in change.fields if not field.needs_consent)
+    if not fields:
+        return None
+    settings, kept = change.after, set()
+    for field in change.fields:
+        if field.needs_consent and field.path in _FIELDS:
+            settings = _FIELDS[field.path].put(settings, _FIELDS[field.path].get(change.before))
+        elif field.needs_consent and field.path == "members":
+            kept.add(str(field.before))
+    members = [*change.after.members, *(member for member in change.before.members if str(member.source) in kept)]
+    after = _with_members(settings, members)
+    return msgspec.structs.replace(change, after=after, fields=fields, direction=_worst(fields))
+
+
+def _without(change: Change, held: set[tuple[str, DataSource]]) -> Change | None:
+    """The change without the members that it would take while another group holds them."""
+    assert change.after is not None
+    before = change.before.sources if change.before else frozenset()
+    waiting = {s for s in change.after.sources - before if (change.server, s) in held}
+    if not waiting:
+        return change
+    after = _with_members(change.after, [each for each in change.after.members if each.source not in waiting])
+    names = {str(source) for source in waiting}
+    fields = tuple(each for each in change.fields if not (each.path == "members" and each.after in names))
+    if change.before is not None and not fields:
+        return None
+    if change.before is None and not after.members:
+        return None
+    return msgspec.structs.replace(change, after=after, fields=fields)
 
 
 # --- Fields --------------------------------------------------------------------------------------------------
