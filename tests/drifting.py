@@ -82,7 +82,7 @@ class Play:
         self.server.behaviour.rounds = rounds
         self.server.behaviour.unreadable = unreadable
         self.clock = SetClock(NOW)
-        setup = EngineSetup("mabs-01", Path("nowhere"), (("vol-a", 10**9), ("vol-b", 10**9)), {}, self.clock)
+        setup = EngineSetup("mabs-01", Path("nowhere"), {}, (("vol-a", 10**9), ("vol-b", 10**9)), {}, self.clock)
         self.engine = open_engine(setup, self.server)
         first_use(self.engine)
         self.ledger: dict[str, LedgerEntry] = {}

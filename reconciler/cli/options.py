@@ -33,6 +33,11 @@ class Format(StrEnum):
     json = "json"
 
 
+class LogFormat(StrEnum):
+    text = "text"
+    json = "json"
+
+
 class Report(StrEnum):
     text = "text"
     json = "json"

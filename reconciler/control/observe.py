@@ -14,8 +14,17 @@ from reconciler.errors import Diagnostic, ReconcilerError
 from reconciler.model import CatalogSnapshot, ClusterSnapshot, LedgerEntry
 
 
+class Unreached(msgspec.Struct, frozen=True):
+    """A cluster or a server (`kind`) that could not be seen, and why."""
+
+    kind: str
+    name: str
+    why: Diagnostic
+
+
 class Observation(msgspec.Struct, frozen=True):
-    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings.
+    """What was seen. `troubles` are the clusters and servers that could not be; those are not in the mappings, and
+    `unreached` names each of them.
     `stores` are those of engines that keep one of their own. `copies` are what stores show that are read alone: they
     are among the troubles, and are read from, never planned or written by."""
 
@@ -26,6 +35,7 @@ class Observation(msgspec.Struct, frozen=True):
     troubles: tuple[ReconcilerError, ...] = ()
     stores: dict[str, StoreView] = {}
     copies: dict[str, CatalogSnapshot] = {}
+    unreached: tuple[Unreached, ...] = ()
 
     @property
     def readable(self) -> dict[str, CatalogSnapshot]:
@@ -49,6 +59,7 @@ def observe(site: Site) -> Observation:
     """Everything that can be seen now. Never raises for a cluster or a server that cannot be, whatever the reason."""
     clusters: dict[str, ClusterSnapshot] = {}
     catalogs: dict[str, CatalogSnapshot] = {}
+    unreached: list[Unreached] = []
     bounds = Bounds(site.folder)
     for name, inventory in site.inventories.items():
         with bounds.about(f"the cluster {name}"):
@@ -56,6 +67,8 @@ def observe(site: Site) -> Observation:
                 clusters[name] = inventory.observe()
             except ReconcilerError as error:
                 raise elsewhere_by_now(site, "cluster", name, error) from error.__cause__
+        if name not in clusters:
+            unreached.append(Unreached("cluster", name, bounds.troubles[-1].diagnostic))
     stores: dict[str, StoreView] = {}
     copies: dict[str, CatalogSnapshot] = {}
     judged = views(site)
@@ -70,8 +83,10 @@ def observe(site: Site) -> Observation:
             if view is not None:
                 stores[name] = view
             catalogs[name] = engine.observe()
+        if name not in catalogs:
+            unreached.append(Unreached("server", name, bounds.troubles[-1].diagnostic))
     ledger = site.memory.ledger.entries()
-    return Observation(site.now(), clusters, catalogs, ledger, tuple(bounds.troubles), stores, copies)
+    return Observation(site.now(), clusters, catalogs, ledger, tuple(bounds.troubles), stores, copies, tuple(unreached))
 
 
 def observe_whole(site: Site) -> Observation:

@@ -33,13 +33,15 @@ _KEEP = ".reconciler"
 class Policies(msgspec.Struct, frozen=True):
     """What was read. `current` is False when the folder is wrong now and these are the last good ones:
     enough to go on with jobs, never to change anything. `texts` is what was read of each file; `kept` is False where
-    they could not be kept for a day on which the folder is wrong."""
+    they could not be kept for a day on which the folder is wrong. `commit` is where they come from, "" for the
+    folder."""
 
     policies: PolicySet
     current: bool
     diagnostics: tuple[Diagnostic, ...]
     texts: Mapping[str, bytes]
     kept: bool = True
+    commit: str = ""
 
 
 def read_good(root: Path) -> Policies:

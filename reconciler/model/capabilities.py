@@ -99,4 +99,7 @@ MABS = Capabilities(
     inventories=frozenset({"directory", "hyperv", "snapshot"}),
 )
 
-ENGINES = {"embedded": EMBEDDED, "mabs": MABS}
+#: An engine of an installed package, as long as it is not opened: nothing is known, so nothing is refused.
+PLUGIN = Capabilities(schedules="reconciler", takes_incrementals=None)
+
+ENGINES = {"embedded": EMBEDDED, "mabs": MABS, "plugin": PLUGIN}

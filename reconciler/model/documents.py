@@ -151,11 +151,24 @@ class MabsEngine(Written, frozen=True):
     credential: Reference
 
 
+class PluginEngine(Written, frozen=True):
+    """An engine that an installed package brings, by the name of its entry point; `settings` are for the engine."""
+
+    name: Name
+    settings: dict[str, Any] = {}
+
+
 class EngineSource(OneOf, frozen=True):
     """What backs up: exactly one of the engines."""
 
     embedded: EmbeddedEngine | None = None
     mabs: MabsEngine | None = None
+    plugin: PluginEngine | None = None
+
+    @property
+    def kind(self) -> str:
+        """``embedded``, ``mabs`` or ``plugin``."""
+        return next(name for name in self.__struct_fields__ if getattr(self, name) is not None)
 
 
 class Volume(Written, frozen=True):

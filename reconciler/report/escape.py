@@ -157,11 +157,22 @@ _LINK = re.compile(r"\[(?=[^\]]*\]\()")
 
 def json_text(value: Any) -> str:
     """A value as indented JSON. What no terminal and no CI service may see raw is written as JSON's own escapes."""
+    return _escaped(msgspec.json.format(_encoded(value), indent=2).decode())
+
+
+def json_line(value: Any) -> str:
+    """The same in one line."""
+    return _escaped(_encoded(value).decode())
+
+
+def _encoded(value: Any) -> bytes:
     try:
-        data = msgspec.json.encode(value, order="deterministic")
+        return msgspec.json.encode(value, order="deterministic")
     except UnicodeEncodeError:
-        data = msgspec.json.encode(_paired(msgspec.to_builtins(value, str_keys=True)), order="deterministic")
-    text = msgspec.json.format(data, indent=2).decode()
+        return msgspec.json.encode(_paired(msgspec.to_builtins(value, str_keys=True)), order="deterministic")
+
+
+def _escaped(text: str) -> str:
     if not text.isascii() or "\x7f" in text:
         text = _ODD.sub(lambda found: _in_json(found[0]), text)
     return _ANYWHERE.sub(r"\\u0023#", text) if "##" in text else text

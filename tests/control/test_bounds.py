@@ -57,6 +57,9 @@ class Ear:
         self.codes.append(finding.code)
         self.texts.append(f"{finding.subject} {finding.message}")
 
+    def over(self, finding: Diagnostic) -> None:
+        pass
+
 
 class Life:
     """A site with virtual machines 1 and 2 on which the loop runs in a thread, faster than it would."""

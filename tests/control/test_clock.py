@@ -23,6 +23,7 @@ from reconciler.control.clock import ALARMS, doubt_of, future_times
 from reconciler.control.drift.in_flight import in_flight
 from reconciler.control.jobs.dispatch import poll
 from reconciler.control.loop import loop
+from reconciler.control.loop.summary import Summary
 from reconciler.control.loop.tick import Tick
 from reconciler.control.observe import Observation, observe
 from reconciler.control.status import below_threshold, status
@@ -121,6 +122,9 @@ class Life:
     def said(self, finding: Diagnostic) -> None:
         pass
 
+    def over(self, finding: Diagnostic) -> None:
+        pass
+
     # --- Living ---
 
     def live(self, hours: int, mode: str) -> None:
@@ -158,7 +162,7 @@ class Life:
         self.monkeypatch.setattr(loop, "watch", rests)
         self.monkeypatch.setattr(loop, "_rest_seconds", lambda failures: -1.0)
         self._begin()
-        loop._Worker(self.desk.site, self.desk.root, self, loop.Summary()).serve()
+        loop._Worker(self.desk.site, self.desk.root, self, Summary()).serve()
         self.desk.site.stop.event.clear()
 
     def observation(self) -> Observation:

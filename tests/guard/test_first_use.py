@@ -13,7 +13,9 @@ from typing import cast
 import pytest
 
 from reconciler import wiring
-from reconciler.control.loop.loop import Summary, Watcher, _Worker
+from reconciler.control.loop.loop import _Worker
+from reconciler.control.loop.summary import Summary
+from reconciler.control.loop.watcher import Watcher
 from reconciler.control.state.committed_files import check_not_brought
 from reconciler.control.state.root_note import note_begun
 from reconciler.errors import Refused

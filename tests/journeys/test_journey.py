@@ -279,7 +279,7 @@ def test_the_loop_watches_the_policies_until_it_is_asked_to_stop(shop: Shop) -> 
         process.send_signal(signal.SIGTERM)
         out = process.communicate(timeout=30)[0]
     assert process.returncode == 0, out
-    assert "initial replica of three" in out
+    assert "Initial replica of three on mabs-01 succeeded" in out
     assert "RCL1005" in out
     assert shop("store", "check", "--read-data=1/1").code == 0
 

@@ -153,6 +153,9 @@ class _Heard:
     def said(self, finding: Diagnostic) -> None:
         self.codes.append(finding.code)
 
+    def over(self, finding: Diagnostic) -> None:
+        pass
+
 
 def test_a_loop_that_lives_tells_of_it_and_goes_on(running: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "TICK_SECONDS", 0.2)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from reconciler.cli.interrupts import listening
+from reconciler.cli.options import LogFormat
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import note, out, paint_for
+from reconciler.cli.terminal import out, paint_for
 from reconciler.control.jobs.unfinished_recoveries import HALF_DONE, STAGED, UNKNOWN, recovery_findings
-from reconciler.control.loop.loop import Opener, Summary, run_forever, run_once, run_until_idle
+from reconciler.control.loop.loop import Opener, run_forever, run_once, run_until_idle
+from reconciler.control.loop.narrator import Narrator
+from reconciler.control.loop.summary import Summary
 from reconciler.control.loop.tick import Tick
 from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.site import Site, Stop
@@ -19,22 +25,21 @@ from reconciler.control.status import names_of
 from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
 from reconciler.model import JobRecord
 from reconciler.model.documents import PolicySet
+from reconciler.model.run_events import Event, EventLevel
 from reconciler.protocols import Clock
-from reconciler.report import applied_text, findings_text
+from reconciler.report import applied_text, event_json, event_text, findings_text
 from reconciler.report.words import count
 from reconciler.wiring import SystemClock, choose_running, open_site
 
 
 class _Screen:
-    """Tells on the screen what the loop does."""
+    """Tells on the screen what a run comes to that a person waits for."""
 
     def __init__(self, jobs: JobsOnScreen) -> None:
         self._jobs = jobs
-        self.unknown: list[Diagnostic] = []
 
     def ticked(self, done: Tick) -> None:
         self._jobs.names.update(names_of(done.observation))
-        self.unknown = [each for each in done.observation.findings if each.code == UNKNOWN]
         if done.applied is not None:
             paint = paint_for(sys.stdout)
             out(applied_text(done.applied.run, done.applied.outcomes, done.applied.left, paint))
@@ -45,43 +50,73 @@ class _Screen:
     def said(self, finding: Diagnostic) -> None:
         out(findings_text([finding], paint_for(sys.stdout)))
 
+    def over(self, finding: Diagnostic) -> None:
+        """What a person waits for ends soon: what is over is not said."""
 
-def run(
-    root: Path | None, name: str | None, now: str | None, *, once: bool, until_idle: bool, confirm_clock: bool
-) -> int:
+
+def log_writer(form: LogFormat, *, verbose: bool = False) -> Callable[[Event], None]:
+    """Writes each event as one line; those for who looks for a fault only where that is asked for."""
+
+    def write(event: Event) -> None:
+        if event.level is not EventLevel.DEBUG or verbose:
+            out(event_json(event) if form is LogFormat.json else event_text(event, paint_for(sys.stdout)))
+
+    return write
+
+
+class RunRequest(msgspec.Struct, frozen=True):
+    """What is asked of a run: once, until idle, or for ever; `log` None: lines for a run that goes on for ever, and for
+    one that ends what a person reads."""
+
+    once: bool = False
+    until_idle: bool = False
+    confirm_clock: bool = False
+    log: LogFormat | None = None
+
+    @property
+    def ends(self) -> bool:
+        return self.once or self.until_idle
+
+
+def run(root: Path | None, name: str | None, now: str | None, asked: RunRequest) -> int:
     """The loop, once, until idle, or until somebody asks to stop. What is half recovered is said at the end: no backup
     of it is made."""
-    if once and until_idle:
+    if asked.once and asked.until_idle:
         raise UsageError("RCL0003", "--once and --until-idle exclude each other", "Give one of them.")
+    if not asked.ends and (now is not None or asked.confirm_clock):
+        remedy = "Add --once or --until-idle."
+        raise UsageError("RCL0003", "--now and --confirm-clock are for a run that ends", remedy)
     place = find_root(root)
-    with JobsOnScreen({}) as jobs:
-        screen = _Screen(jobs)
-        if not once and not until_idle:
-            if now is not None or confirm_clock:
-                remedy = "Add --once or --until-idle."
-                raise UsageError("RCL0003", "--now and --confirm-clock are for a run that ends", remedy)
-            return _forever(place, name, screen)
-        policies = read_or_last_good(place)
-        document = choose_running(place, policies.policies, name)
-        with session(place, document.metadata.name, now, policies, changing=True) as opened:
-            site = replace(opened, unnamed=name is None)
-            act = run_once if once else run_until_idle
-            summary = act(site, place, screen, confirm_clock=confirm_clock)
-            stopped = site.stop.asked
-            left = [*(each for each in recovery_findings(site) if each.code in (HALF_DONE, STAGED)), *screen.unknown]
+    policies = read_or_last_good(place)
+    document = choose_running(place, policies.policies, name)
+    if not asked.ends:
+        return _forever(place, name, document.metadata.name, asked)
+    with JobsOnScreen({}) as jobs, session(place, document.metadata.name, now, policies, changing=True) as opened:
+        site = replace(opened, unnamed=name is None)
+        screen = _Screen(jobs) if asked.log is None else Narrator(log_writer(asked.log), site.now)
+        if isinstance(screen, Narrator):
+            screen.started(site.name, "Running once." if asked.once else "Running until nothing is due.")
+        act = run_once if asked.once else run_until_idle
+        summary = act(site, place, screen, confirm_clock=asked.confirm_clock)
+        stopped = site.stop.asked
+        left = [*(each for each in recovery_findings(site) if each.code in (HALF_DONE, STAGED)), *_unknown(summary)]
     for each in left:
         screen.said(each)
-    out(_sum(summary))
+    if isinstance(screen, Narrator):
+        screen.stopped(summary, asked=stopped)
+    else:
+        out(_sum(summary))
     half = any(each.severity is Severity.ERROR for each in left)
     return worst([exit_code(summary, interrupted=stopped), ExitCode.FAILURE if half else ExitCode.SUCCESS])
 
 
-def _forever(place: Path, name: str | None, screen: _Screen) -> int:
-    stop = Stop()
-    note("Watching the policies and the clock. Ctrl-C ends it.")
+def _forever(place: Path, name: str | None, site: str, asked: RunRequest) -> int:
+    stop, clock = Stop(), SystemClock()
+    log = Narrator(log_writer(asked.log or LogFormat.text), clock.now)
+    log.started(site, "Watching the policies and the clock. Ctrl-C ends it.")
     with listening(stop):
-        summary = run_forever(opener(place, name, SystemClock(), stop), place, screen, stop)
-    out(_sum(summary))
+        summary = run_forever(opener(place, name, clock, stop), place, log, stop)
+    log.stopped(summary, asked=stop.asked)
     return ExitCode.INTERRUPTED if summary.cancelled else ExitCode.SUCCESS
 
 
@@ -94,6 +129,12 @@ def opener(place: Path, name: str | None, clock: Clock, stop: Stop) -> Opener:
         return replace(site, unnamed=name is None)
 
     return act
+
+
+def _unknown(summary: Summary) -> list[Diagnostic]:
+    """Of which recoveries nobody knows how far they came."""
+    found = summary.last.observation.findings if summary.last is not None else ()
+    return [each for each in found if each.code == UNKNOWN]
 
 
 def _sum(summary: Summary) -> str:

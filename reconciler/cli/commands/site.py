@@ -14,6 +14,7 @@ from reconciler.cli.options import (
     Format,
     Groups,
     Inventory,
+    LogFormat,
     Machine,
     Machines,
     MaxBytes,
@@ -172,11 +173,15 @@ def run(
     confirm_clock: Annotated[
         bool, typer.Option("--confirm-clock", help="The clock is right: points may expire.")
     ] = False,
+    log: Annotated[
+        LogFormat | None,
+        typer.Option("--log-format", help="Time-stamped lines: text, or JSON for collectors. [default: text]"),
+    ] = None,
 ) -> None:
     """Keep it so: apply what needs no consent, run the jobs that are due, again and again until Ctrl-C."""
-    from reconciler.cli.actions.run import run
+    from reconciler.cli.actions.run import RunRequest, run
 
-    raise typer.Exit(run(root, site, now, once=once, until_idle=until_idle, confirm_clock=confirm_clock))
+    raise typer.Exit(run(root, site, now, RunRequest(once, until_idle, confirm_clock, log)))
 
 
 @app.command()

@@ -57,6 +57,14 @@ def external_drift(site: Site, observation: Observation, desired: DesiredState |
     return tuple(item for item in found if item.klass is DriftClass.EXTERNAL)
 
 
+def drifted(site: Site, observation: Observation, desired: DesiredState) -> tuple[DriftItem, ...]:
+    """What somebody changed on the servers and is not corrected, by the notes of what was seen: nothing is worked out
+    where every group was last seen as it was left."""
+    if all(each.differs_since is None for each in site.memory.ledger.sightings()):
+        return ()
+    return external_drift(site, observation, desired)
+
+
 def note_and_record(site: Site, observation: Observation) -> None:
     """Notes when each group of ours was last as we left it; a change by somebody else is put on record with the two
     observations that it fell between, once. Needs the lease."""

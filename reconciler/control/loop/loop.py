@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
 
-import msgspec
 from watchfiles import watch
 
 from reconciler.control.applying.settle_interrupted import settle
@@ -21,26 +19,23 @@ from reconciler.control.jobs.leases import running_here
 from reconciler.control.jobs.requests import claim_loop, serve
 from reconciler.control.jobs.unfinished_recoveries import resume_recoveries
 from reconciler.control.lease import HeldLease, holding
+from reconciler.control.loop.summary import Summary
 from reconciler.control.loop.tick import Tick, tick
+from reconciler.control.loop.watcher import CarefulWatcher, FindingsTold, Watcher
 from reconciler.control.planning.other_sites import beside
 from reconciler.control.policy_folder import FOLDER, fingerprint, read_or_last_good
 from reconciler.control.site import Site, Stop
 from reconciler.control.state.committed_files import check_not_brought
-from reconciler.control.state.known_stores import NOT_THERE
 from reconciler.errors import (
     Diagnostic,
     ExitCode,
     Interrupted,
     LockHeld,
-    PolicyError,
     Refused,
-    Severity,
     StaleFence,
-    sort_key,
 )
-from reconciler.model import JobRecord, JobState
+from reconciler.model import JobRecord
 from reconciler.model.documents import PolicySet
-from reconciler.plan.approval.guardrails import denied
 
 #: How often the loop looks at everything anew, in seconds, where nothing wakes it earlier.
 TICK_SECONDS = 15.0
@@ -55,61 +50,6 @@ PATIENCE = timedelta(seconds=30)
 REQUESTS_SECONDS = 0.5
 
 _ASK_AGAIN_SECONDS = 1.0
-
-
-class Watcher(Protocol):
-    """Is told what the loop does, as it does it."""
-
-    def ticked(self, done: Tick) -> None: ...
-    def job(self, record: JobRecord) -> None: ...
-    def said(self, finding: Diagnostic) -> None: ...
-
-
-class Summary(msgspec.Struct, rename="camel"):
-    """What a run came to: how many ticks, steps and jobs; what failed; whether something waits for consent."""
-
-    ticks: int = 0
-    steps_done: int = 0
-    steps_failed: int = 0
-    jobs_succeeded: int = 0
-    jobs_failed: list[JobRecord] = []
-    cancelled: int = 0
-    waits_for_consent: bool = False
-    invalid_policies: bool = False
-    denied: bool = False
-    unreachable: bool = False
-    troubles: tuple[ExitCode, ...] = ()
-    last: Tick | None = None
-
-    def count(self, done: Tick, *, current: bool = True) -> None:
-        """Adds a tick; without `current` it went on with the last policies that were right."""
-        self.ticks += 1
-        self.last = done
-        if done.applied is not None:
-            self.steps_done += len(done.applied.done)
-            self.steps_failed += len(done.applied.failed)
-        self.waits_for_consent = done.waits_for_consent
-        wrong = [
-            finding
-            for finding in done.findings
-            if finding.severity is Severity.ERROR and finding.code.startswith(("RCL1", "RCL3"))
-        ]
-        forbidden = denied(wrong)
-        self.denied = bool(forbidden)
-        self.invalid_policies = not current or len(forbidden) < len(wrong)
-        seen = done.observation.catalogs.values()
-        missing = any(finding.code == NOT_THERE for catalog in seen for finding in catalog.findings)
-        self.unreachable = missing or not done.observation.whole
-        by_findings = (PolicyError, Refused)
-        self.troubles = tuple(error.exit_code for error in done.troubles if not isinstance(error, by_findings))
-
-    def count_job(self, record: JobRecord) -> None:
-        if record.status.state is JobState.SUCCEEDED:
-            self.jobs_succeeded += 1
-        elif record.status.state is JobState.FAILED:
-            self.jobs_failed.append(record)
-        elif record.status.state.ended:
-            self.cancelled += 1
 
 
 Opener = Callable[[PolicySet], Site]
@@ -140,7 +80,8 @@ def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> 
     site document that changed is opened anew once the running jobs have ended.
     """
     summary = Summary()
-    watcher = _Careful(watcher, root)
+    watcher = CarefulWatcher(watcher, root)
+    told = FindingsTold(watcher)
     failures = 0
     while not stop.asked:
         site, bounds = None, Bounds(root)
@@ -149,14 +90,14 @@ def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> 
         if site is None:
             if not summary.ticks:
                 raise bounds.troubles[0]
-            for finding in bounds.findings if not failures else ():
-                watcher.said(finding)
+            told.tell("opening", bounds.findings)
             stop.wait(_rest_seconds(failures))
             failures += 1
             continue
         failures = 0
+        told.tell("opening", ())
         try:
-            _Worker(site, root, watcher, summary).serve()
+            _Worker(site, root, watcher, summary, told).serve()
         except KeyboardInterrupt:
             if not stop.asked:
                 raise
@@ -170,42 +111,17 @@ def _rest_seconds(failures: int) -> float:
     return min(TICK_SECONDS * 2.0 ** min(failures, 16), LONGEST_REST_SECONDS)
 
 
-class _Careful:
-    """A watcher whose own troubles do not end the loop: where nobody reads any more, nothing more is told."""
-
-    def __init__(self, watcher: Watcher, root: Path) -> None:
-        self._watcher = watcher
-        self._root = root
-        self._gone = False
-
-    def ticked(self, done: Tick) -> None:
-        self._tell(lambda: self._watcher.ticked(done))
-
-    def job(self, record: JobRecord) -> None:
-        self._tell(lambda: self._watcher.job(record))
-
-    def said(self, finding: Diagnostic) -> None:
-        self._tell(lambda: self._watcher.said(finding))
-
-    def _tell(self, act: Callable[[], None]) -> None:
-        if self._gone:
-            return
-        with Bounds(self._root).about("telling what the loop does"):
-            try:
-                act()
-            except OSError:
-                self._gone = True
-
-
 class _Worker:
     """The parts that the three ways of running share."""
 
-    def __init__(self, site: Site, root: Path, watcher: Watcher, summary: Summary) -> None:
+    def __init__(
+        self, site: Site, root: Path, watcher: Watcher, summary: Summary, told: FindingsTold | None = None
+    ) -> None:
         self.site = site
         self.root = root
         self.watcher = watcher
         self.summary = summary
-        self._told: frozenset[Diagnostic] = frozenset()
+        self._told = told or FindingsTold(watcher)
         self._before: tuple[Diagnostic, ...] = ()
         self._read = ""
 
@@ -230,8 +146,8 @@ class _Worker:
         self.summary.count(done, current=policies.current)
         if not policies.kept:
             self.summary.troubles += (ExitCode.FAILURE,)
-        self.tell((*self._before, *beside(self.site, self.root, policies.policies), *done.findings))
         self.watcher.ticked(done)
+        self._told.tell("tick", (*self._before, *beside(self.site, self.root, policies.policies), *done.findings))
         return done
 
     def work(self, patience: timedelta = timedelta(0), confirm_clock: bool = False) -> None:
@@ -327,13 +243,13 @@ class _Worker:
                         return
                     self.work()
             except LockHeld as error:
-                self.tell((error.diagnostic,))
+                self._told.tell("work", (error.diagnostic,))
                 self.site.stop.wait(_ASK_AGAIN_SECONDS)
                 continue
             except (StaleFence, Interrupted) as error:
-                self.tell((error.diagnostic,))
-            if bounds.troubles:
-                self.tell(bounds.findings)
+                self._told.tell("work", (error.diagnostic,))
+            else:
+                self._told.tell("work", bounds.findings)
             failures = failures + 1 if bounds.troubles else 0
             seconds = _rest_seconds(max(0, failures - 1))
             watching = Bounds(self.root)
@@ -377,10 +293,3 @@ class _Worker:
     def note(self, record: JobRecord) -> None:
         self.summary.count_job(record)
         self.watcher.job(record)
-
-    def tell(self, findings: Iterable[Diagnostic]) -> None:
-        """Says each finding once, and again only after it was gone."""
-        now = frozenset(findings)
-        for finding in sorted(now - self._told, key=sort_key):
-            self.watcher.said(finding)
-        self._told = now

@@ -10,24 +10,30 @@ from reconciler.control.approving.agreement import mandate_of
 from reconciler.control.approving.budget_gate import may_begin
 from reconciler.control.approving.site_guard import settle_guard
 from reconciler.control.clock import HEARTBEAT, acknowledge, future_times, trust_clock
-from reconciler.control.drift.detect import note_and_record
+from reconciler.control.drift.detect import drifted, note_and_record
 from reconciler.control.error_boundary import Bounds
 from reconciler.control.evidence.record import hold_evidence
 from reconciler.control.jobs.dispatch import jobs_due, last_decision
 from reconciler.control.lease import HeldLease
 from reconciler.control.observe import Observation, observe
 from reconciler.control.planning.propose import check_state, propose
+from reconciler.control.planning.waiting import unapproved, waiting_now
 from reconciler.control.policy_folder import Policies
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Job, Plan
+from reconciler.model.drift import DriftItem
+from reconciler.model.waiting import Waiting
+from reconciler.plan import DesiredState
 from reconciler.plan.approval.unapproved_documents import waits
 
 
 class Tick(msgspec.Struct, frozen=True):
     """What one tick saw and did. `pending` are the steps that wait for consent, `jobs` what is due now, `troubles` what
     kept the policies from being applied, or a server's jobs from being found; `decided` is the run that was the newest
-    then."""
+    then. `current` is False where the policies are wrong and the last good ones counted, which came from the `commit`
+    ("" for a folder). `waiting` and `drift` (what differs on the servers, changed outside of reconciler) are None where
+    no plan could be made, so that nobody knows."""
 
     observation: Observation
     jobs: tuple[Job, ...]
@@ -36,6 +42,10 @@ class Tick(msgspec.Struct, frozen=True):
     findings: tuple[Diagnostic, ...] = ()
     troubles: tuple[ReconcilerError, ...] = ()
     decided: str = ""
+    current: bool = True
+    commit: str = ""
+    waiting: tuple[Waiting, ...] | None = None
+    drift: tuple[DriftItem, ...] | None = None
 
     @property
     def waits_for_consent(self) -> bool:
@@ -53,18 +63,18 @@ def tick(site: Site, policies: Policies, held: HeldLease, *, confirm_clock: bool
     observation = observe(site)
     with bounds.about("the record of drift"):
         note_and_record(site, observation)
-    applied, pending = None, None
+    done: Converged | None = None
     on_record = False
     with bounds.about("the evidence"):
         hold_evidence(site)
         on_record = True
     if policies.current and observation.whole and on_record:
         with bounds.about("applying the policies"):
-            applied, pending = _converge(site, policies, held, observation, findings)
-        if applied is not None:
-            observation = observe(site)
-            with bounds.about("the record of drift"):
-                note_and_record(site, observation)
+            done = _converge(site, policies, held, observation, findings)
+    if done is not None and done.applied is not None:
+        observation = observe(site)
+        with bounds.about("the record of drift"):
+            note_and_record(site, observation)
     findings += (each for each in observation.findings if each.severity is not Severity.ADVICE)
     if confirm_clock:
         acknowledge(site, observation)
@@ -72,13 +82,33 @@ def tick(site: Site, policies: Policies, held: HeldLease, *, confirm_clock: bool
     site.memory.marks.write(HEARTBEAT, now)
     jobs = jobs_due(site, observation, bounds, prune=prune is None)
     findings += bounds.findings
-    said = tuple(dict.fromkeys(findings))
-    return Tick(observation, jobs, applied, pending, said, tuple(bounds.troubles), last_decision(site))
+    return Tick(
+        observation,
+        jobs,
+        done.applied if done is not None else None,
+        done.pending if done is not None else None,
+        tuple(dict.fromkeys(findings)),
+        tuple(bounds.troubles),
+        last_decision(site),
+        policies.current,
+        policies.commit,
+        done.waiting if done is not None else None,
+        drifted(site, observation, done.desired) if done is not None else None,
+    )
+
+
+class Converged(msgspec.Struct, frozen=True):
+    """What came of the policies: what was applied, the steps that wait for consent, all that waits, what is desired."""
+
+    applied: ApplyResult | None
+    pending: Plan
+    waiting: tuple[Waiting, ...]
+    desired: DesiredState
 
 
 def _converge(
     site: Site, policies: Policies, held: HeldLease, observation: Observation, findings: list[Diagnostic]
-) -> tuple[ApplyResult | None, Plan]:
+) -> Converged:
     check_state(observation)
     settle_guard(site, policies.policies)
     proposal = propose(site, policies.policies, observation)
@@ -89,9 +119,9 @@ def _converge(
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.unheld)
-    actions = {step.action for step in permitted.steps}
-    unapproved = tuple(step for step in proposal.plan.steps if step.action not in actions)
-    return applied, msgspec.structs.replace(proposal.plan, steps=unapproved)
+    pending = msgspec.structs.replace(proposal.plan, steps=unapproved(proposal.plan, permitted))
+    waiting = waiting_now(site, proposal.plan, permitted, applied.waiting if applied is not None else None)
+    return Converged(applied, pending, waiting, proposal.desired)
 
 
 def _failure(code: str, step: str, reason: str) -> Diagnostic:

@@ -52,10 +52,7 @@ def situation(sight: Sight) -> PlanInputs:
 
 def capabilities_of(site: SiteDocument) -> dict[str, Capabilities]:
     """What the engine of each server can hold, by the server's name."""
-    return {
-        server.name: ENGINES["embedded" if server.engine.embedded is not None else "mabs"]
-        for server in site.spec.servers
-    }
+    return {server.name: ENGINES[server.engine.kind] for server in site.spec.servers}
 
 
 def lint_site(policies: PolicySet, sight: Sight) -> tuple[Diagnostic, ...]:
