@@ -86,7 +86,11 @@ def test_a_root_that_is_named(there: Shop, monkeypatch: pytest.MonkeyPatch, tmp_
     assert values("bash", "-C", str(there.root), "plan", "--group", "=") == ["gold"]
 
 
-def _answer(root: Path, *words: str, code: str = "") -> subprocess.CompletedProcess[str]:
+#: A busy computer is no reason for a test to fail.
+_PATIENT = "import reconciler.cli.completion.candidates as candidates; candidates.PATIENCE_SECONDS = 60"
+
+
+def _answer(root: Path, *words: str, code: str = _PATIENT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", f"{code}\nfrom reconciler.cli import main; main()", "__complete", *words]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60)
 
@@ -110,7 +114,7 @@ def _tree(root: Path) -> dict[str, tuple[int, int]]:
 
 def test_nothing_is_opened_for_writing(there: Shop) -> None:
     before = _tree(there.root)
-    said = _answer(there.root, "fish", "points", "=", code=_NO_WRITING)
+    said = _answer(there.root, "fish", "points", "=", code=f"{_PATIENT}\n{_NO_WRITING}")
     assert said.stdout == "one\tvirtual machine\ntwo\tvirtual machine\n"
     assert _tree(there.root) == before
 
@@ -189,7 +193,7 @@ def _on_path(folder: Path) -> dict[str, str]:
     bin = folder / "bin"
     bin.mkdir()
     program = bin / "reconciler"
-    program.write_text(f"#!{sys.executable}\nfrom reconciler.cli import main\nmain()\n")
+    program.write_text(f"#!{sys.executable}\n{_PATIENT}\nfrom reconciler.cli import main\nmain()\n")
     program.chmod(0o755)
     return os.environ | {"PATH": f"{bin}:{os.environ['PATH']}", "HOME": str(folder), "TERM": "dumb"}
 
