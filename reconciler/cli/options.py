@@ -63,6 +63,8 @@ class PlanFormat(StrEnum):
 
 class Findings(StrEnum):
     text = "text"
+    short = "short"
+    full = "full"
     json = "json"
     sarif = "sarif"
     junit = "junit"

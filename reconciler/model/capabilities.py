@@ -62,7 +62,6 @@ EMBEDDED = Capabilities(
         Lack("backupWindow", later=True),
         Lack("replicaCreation", holds=("now",), later=True),
         Lack("verification", later=True),
-        Lack("paused", later=True),
     ),
     inventories=frozenset({"directory", "snapshot"}),
 )
@@ -95,6 +94,7 @@ MABS = Capabilities(
         Lack("shortTerm.recoveryPoints.weeks", _WEEKLY_ONLY, holds=([],)),
         Lack("shortTerm.recoveryPoints.months", _WEEKLY_ONLY, holds=([],)),
         Lack("shortTerm.recoveryPoints.daysOfMonth", _WEEKLY_ONLY, holds=([],)),
+        Lack("paused", "the server runs its own schedules and expires points by age, and has no pause of a group"),
     ),
     inventories=frozenset({"directory", "hyperv", "snapshot"}),
 )

@@ -476,8 +476,11 @@ class Verification(Written, frozen=True):
 
 
 class Paused(Written, frozen=True):
+    """No job of the group begins by itself and none of its points expire: why, who says so, until when."""
+
     reason: Reasoned
-    until: date
+    owner: Annotated[str, Meta(min_length=1, description="who answers for it")]
+    until: Annotated[date, Meta(description="the last day on which it counts, at most 90 days from today")]
 
 
 class IgnoreRule(Written, frozen=True):

@@ -10,6 +10,7 @@ from reconciler.report.escape import json_text
 from reconciler.report.evidence import answer_text, chain_text, is_whole
 from reconciler.report.evidence_html import answer_html, chain_html
 from reconciler.report.evidence_sheets import answer_csv, chain_csv
+from reconciler.report.excerpt import WIDTH, findings_blocks
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
 from reconciler.report.memory import Holdings, LeaseView, holdings_text, lease_text
@@ -23,7 +24,7 @@ from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text, store_rebuild_text
 from reconciler.report.run_log import event_json, event_text
 from reconciler.report.sheets import coverage_csv, groups_csv, points_csv
-from reconciler.report.status import GroupStatus, ReplicaStatus, Status, status_text
+from reconciler.report.status import GroupPause, GroupStatus, ReplicaStatus, Status, status_text
 from reconciler.report.status_html import status_html
 from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, plain
@@ -43,6 +44,8 @@ __all__ = [
     "coverage_html",
     "coverage_csv",
     "MARKDOWN_BYTES",
+    "WIDTH",
+    "GroupPause",
     "GroupStatus",
     "Holdings",
     "LeaseView",
@@ -64,6 +67,7 @@ __all__ = [
     "drift_text",
     "event_json",
     "event_text",
+    "findings_blocks",
     "findings_text",
     "github_text",
     "holdings_text",

@@ -12,6 +12,9 @@ from reconciler.report.coverage import STATE_TONES, CoverageView
 from reconciler.report.pages import Column, Grid, Tile, page
 from reconciler.report.words import Tone, called_apart, count, moment
 
+#: States that are no risk yet, and not what one may count on.
+_WAITING = (CoverageState.PENDING, CoverageState.PAUSED)
+
 #: What each state means, in a sentence.
 _MEANING: Mapping[CoverageState, str] = {
     CoverageState.UNPROTECTED: "No protection group protects them.",
@@ -19,6 +22,7 @@ _MEANING: Mapping[CoverageState, str] = {
     CoverageState.DAMAGED: "Their replica is inconsistent, or recovery points of them cannot be read.",
     CoverageState.LATE: "Their newest recovery point is older than the RPO of their group.",
     CoverageState.PENDING: "They are members of a group, and have no valid replica or no recovery point yet.",
+    CoverageState.PAUSED: "Their group is paused, by a policy: no new recovery points are made, and none expire.",
     CoverageState.EXCLUDED: "An exclusion names them, with a reason.",
     CoverageState.PROTECTED: "Their replica is valid, and their newest recovery point is within the RPO.",
 }
@@ -65,12 +69,12 @@ def verdict(machines: Iterable[MachineCoverage]) -> str:
     if not states:
         return "No virtual machine was seen."
     risky = sum(state in AT_RISK for state in states)
-    pending = states.count(CoverageState.PENDING)
     whole = count(len(states), "virtual machine")
-    tail = f"; {pending} pending" if pending else ""
+    waiting = [f"{states.count(state)} {state}" for state in _WAITING if state in states]
+    tail = f"; {', '.join(waiting)}" if waiting else ""
     if risky:
         return f"{risky} of {whole} {'is' if risky == 1 else 'are'} not protected as the policies say{tail}."
-    if pending:
+    if waiting:
         return f"None of {whole} is at risk{tail}."
     return f"Every one of {whole} is protected or excluded."
 

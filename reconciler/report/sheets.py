@@ -110,6 +110,9 @@ def groups_csv(status: Status) -> str:
     }
     for state in (each for each in CoverageState if each not in _WITHOUT_GROUP):
         columns[state] = partial(_in_state, states, state)
+    columns["paused_until"] = lambda row: str(row.paused.until) if row.paused is not None else None
+    columns["paused_by"] = lambda row: row.paused.owner if row.paused is not None else None
+    columns["paused_because"] = lambda row: row.paused.reason if row.paused is not None else None
     return sheet(columns, status.groups)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 import msgspec
 from msgspec import UNSET
@@ -25,8 +25,16 @@ REPLICA_WORDS = {
 }
 
 
-class GroupStatus(msgspec.Struct, frozen=True, rename="camel"):
-    """An applied group: how many members, and the range its points live under."""
+class GroupPause(msgspec.Struct, frozen=True, rename="camel"):
+    """A pause that counts now: its last day, why, and who answers for it."""
+
+    until: date
+    reason: str
+    owner: str
+
+
+class GroupStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An applied group: how many members, the range its points live under, and whether it is paused now."""
 
     server: str
     name: str
@@ -34,6 +42,7 @@ class GroupStatus(msgspec.Struct, frozen=True, rename="camel"):
     members: int
     retention: str
     synchronization: str
+    paused: GroupPause | None = None
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -121,7 +130,18 @@ def _groups(status: Status, paint: Paint) -> list[str]:
         (group.display_name, group.server, str(group.members), group.retention, group.synchronization)
         for group in status.groups
     ]
-    return [*table(("GROUP", "SERVER", "MEMBERS", "RETENTION", "SYNCHRONIZATION"), rows, paint), ""]
+    pauses = [
+        paint(safe(pause_line(group.display_name, group.paused)), "change")
+        for group in status.groups
+        if group.paused is not None
+    ]
+    return [*table(("GROUP", "SERVER", "MEMBERS", "RETENTION", "SYNCHRONIZATION"), rows, paint), *pauses, ""]
+
+
+def pause_line(name: str, pause: GroupPause) -> str:
+    """Until when a group is paused, by whom, why, and what that means."""
+    means = "No job of it begins by itself; none of its points expire."
+    return f"{name} is paused until {pause.until} by {pause.owner}: {pause.reason}. {means}"
 
 
 def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:

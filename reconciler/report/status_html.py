@@ -15,7 +15,7 @@ from reconciler.report.coverage_html import state_tiles
 from reconciler.report.jobs import KINDS
 from reconciler.report.pages import Column, Grid, Toned, page
 from reconciler.report.plan_words import Fact
-from reconciler.report.status import REPLICA_WORDS, ReplicaStatus, Status, loop_line
+from reconciler.report.status import REPLICA_WORDS, ReplicaStatus, Status, loop_line, pause_line
 from reconciler.report.words import Tone, called_apart, count, moment
 
 _REPLICA_TONES: Mapping[ReplicaState, Tone] = {
@@ -34,6 +34,11 @@ def status_html(status: Status, zone: tzinfo, diagnostics: Sequence[Diagnostic] 
     grave = [each for each in findings if each.severity is not Severity.ADVICE]
     risks = _risks(status)
     loop = Fact(loop_line(status, zone), "quiet" if status.heartbeat is not None else "change")
+    pauses = [
+        Fact(pause_line(group.display_name, group.paused), "change")
+        for group in status.groups
+        if group.paused is not None
+    ]
     needs = len(risks) + len(grave)
     return page(
         "status.html",
@@ -41,7 +46,7 @@ def status_html(status: Status, zone: tzinfo, diagnostics: Sequence[Diagnostic] 
         seen=moment(status.at, zone),
         zone=str(zone),
         lead=f"{count(needs, 'thing needs', 'things need')} attention." if needs else "Nothing needs attention.",
-        facts=[*risks, loop],
+        facts=[*risks, *pauses, loop],
         grave=grave,
         advice=[each for each in findings if each.severity is Severity.ADVICE],
         tiles=state_tiles(status.machines),
@@ -100,9 +105,17 @@ def _groups(status: Status) -> Grid:
         Column("members", "number"),
         Column("retention"),
         Column("synchronization"),
+        Column("paused", "state"),
     )
     rows = [
-        (group.display_name, group.server, str(group.members), group.retention, group.synchronization)
+        (
+            group.display_name,
+            group.server,
+            str(group.members),
+            group.retention,
+            group.synchronization,
+            Toned(f"until {group.paused.until}", "change") if group.paused is not None else "",
+        )
         for group in status.groups
     ]
     return Grid("", columns, rows)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ from reconciler.model.audit import Answer, Consent, Decision, KeptPoint, Protect
 from reconciler.plan import CoverageState, MachineCoverage
 from reconciler.report import (
     CoverageView,
+    GroupPause,
     GroupStatus,
     PointRow,
     PointsView,
@@ -74,6 +75,7 @@ def coverage_view(said: str = "", protected: int = 3) -> CoverageView:
         _machine(4, "old-crm", state.UNPROTECTED, "its exclusion `crm` ended on 2026-10-31"),
         _machine(5, "ci-01", state.EXCLUDED, said or "scratch: rebuilt every night"),
         _machine(6, "sql-02", state.DAMAGED, "inconsistent: a consistency check is needed", "gold-vms"),
+        _machine(8, "fs-09", state.PAUSED, "paused until 2026-12-05 by storage team: storage moves", "gold-vms"),
         _machine(7, "dc-02", state.UNSEEN, "hci-01 does not show it", "gold-vms"),
     ]
     rows += [_machine(100 + each, f"web-{each:04d}", state.PROTECTED, "", "silver-vms") for each in range(protected)]
@@ -106,9 +108,10 @@ def status_view(said: str = "", protected: int = 3) -> Status:
         ReplicaStatus("mabs-01", source(6), "sql-02", ReplicaState.INCONSISTENT, "vol-a", 9, 2**30, "gold-vms"),
         ReplicaStatus("mabs-01", source(8), "old-wiki", ReplicaState.VALID, "vol-b", 4, 2**30),
     )
+    pause = GroupPause(date(2026, 12, 5), said or "storage moves", said or "storage team")
     groups = (
         GroupStatus("mabs-01", "gold-vms", said or "Gold VMs", 5, "14d", "1h"),
-        GroupStatus("mabs-01", "silver-vms", "Silver VMs", protected, "5d", "before each point"),
+        GroupStatus("mabs-01", "silver-vms", "Silver VMs", protected, "5d", "before each point", pause),
     )
     volumes = (PoolVolume(said or "vol-a", 80 * 10**12, 61 * 10**12, 10**12), PoolVolume("vol-b", 0, 0))
     return Status(

@@ -10,7 +10,7 @@ from pathlib import Path
 from reconciler.cli.options import Format, Sheets
 from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import out, paint_for, tell
+from reconciler.cli.terminal import findings_for, out, paint_for, tell
 from reconciler.control import status as control
 from reconciler.control.observe import Observation, observe
 from reconciler.control.planning.propose import state_lost
@@ -26,6 +26,7 @@ from reconciler.report import (
     groups_csv,
     jobs_text,
     json_text,
+    plain,
     points_csv,
     points_html,
     points_text,
@@ -54,8 +55,12 @@ def status(
         shown = control.status(site, observation, policies.policies if policies.current else None)
         codes = _codes(observation)
         codes += [ExitCode.UNREACHABLE for each in shown.findings if each.code in control.EVIDENCE]
-        zone = site.zone
-        to.show(lambda format, paint: _shown(shown, policies.diagnostics, format, zone, paint))
+        zone, findings = site.zone, policies.diagnostics
+        told = findings_for(sys.stdout, findings, policies.seen)
+        to.show(
+            lambda format, paint: _shown(shown, findings, told, format, zone, paint),
+            lambda format: _shown(shown, findings, findings_text(findings, plain), format, zone, plain),
+        )
         if heartbeat is not None:
             low = control.below_threshold(shown, _duration(heartbeat).delta)
             tell(low)
@@ -63,14 +68,15 @@ def status(
     return worst([*codes, *([] if policies.current else [ExitCode.INVALID_POLICY])])
 
 
-def _shown(shown: Status, diagnostics: Sequence[Diagnostic], format: Sheets, zone: tzinfo, paint: Paint) -> str:
+def _shown(shown: Status, findings: Sequence[Diagnostic], told: str, format: Sheets, zone: tzinfo, paint: Paint) -> str:
+    """`findings` are those of the policies, `told` the same as text."""
     match format:
         case Sheets.text:
-            return status_text(shown, zone, paint) + findings_text(diagnostics, paint)
+            return status_text(shown, zone, paint) + told
         case Sheets.json:
             return json_text(shown) + "\n"
         case Sheets.html:
-            return status_html(shown, zone, diagnostics)
+            return status_html(shown, zone, findings)
         case Sheets.csv:
             return groups_csv(shown)
 
