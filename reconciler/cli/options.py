@@ -46,6 +46,13 @@ class Report(StrEnum):
     html = "html"
 
 
+class Sheets(StrEnum):
+    text = "text"
+    json = "json"
+    html = "html"
+    csv = "csv"
+
+
 class PlanFormat(StrEnum):
     text = "text"
     json = "json"
@@ -99,12 +106,13 @@ def _output(formats: type[StrEnum]) -> Any:
 
 Output = Annotated[Format, _output(Format)]
 PlanOutput = Annotated[PlanFormat, _output(PlanFormat)]
+SheetsOutput = Annotated[Sheets, _output(Sheets)]
 ReportOutput = Annotated[Report, _output(Report)]
 FindingsOutput = Annotated[Findings, _output(Findings)]
 Reports = Annotated[
     list[str] | None,
     typer.Option(
-        "--report", metavar="FORMAT=FILE", help="Write the plan to a file as well, in any format. Repeatable."
+        "--report", metavar="FORMAT=FILE", help="Write it to a file as well, in any of the formats. Repeatable."
     ),
 ]
 Only = Annotated[

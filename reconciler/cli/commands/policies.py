@@ -17,7 +17,10 @@ from reconciler.cli.options import (
     Output,
     Report,
     ReportOutput,
+    Reports,
     Root,
+    Sheets,
+    SheetsOutput,
     SiteName,
     Yes,
     app,
@@ -67,7 +70,8 @@ def members(
 def coverage(
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
     inventory: Inventory = None,
     every: Annotated[bool, typer.Option("--all", help="Protected virtual machines as well.")] = False,
     min_protected: Annotated[
@@ -84,9 +88,10 @@ def coverage(
     With --inventory no server is asked: every member of a group counts as pending.
     """
     from reconciler.cli.actions.coverage import Thresholds, coverage
+    from reconciler.cli.report_files import Destinations
 
-    thresholds = Thresholds(min_protected, max_unprotected)
-    raise typer.Exit(coverage(root, site, output, inventory, thresholds, every=every, now=now))
+    to, thresholds = Destinations(output, report), Thresholds(min_protected, max_unprotected)
+    raise typer.Exit(to.around(lambda: coverage(root, site, to, inventory, thresholds, every=every, now=now)))
 
 
 @app.command()

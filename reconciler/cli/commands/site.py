@@ -27,6 +27,8 @@ from reconciler.cli.options import (
     Reports,
     Root,
     Servers,
+    Sheets,
+    SheetsOutput,
     SiteName,
     Yes,
     app,
@@ -80,8 +82,8 @@ def plan(
     """
     from reconciler.cli.actions.plan import Look, plan
     from reconciler.cli.actions.plan_from_files import Exported, plan_exported
+    from reconciler.cli.plan_reports import Choice, Reporter, reported
     from reconciler.cli.plan_request import wish
-    from reconciler.cli.report_files import Choice, Reporter, reported
 
     asked, look = wish(adopt, server, group, author), Look(detailed, explain, save)
 
@@ -103,7 +105,7 @@ def show(
 ) -> None:
     """Show a saved plan and where it comes from."""
     from reconciler.cli.actions.plan import show
-    from reconciler.cli.report_files import Choice, reported
+    from reconciler.cli.plan_reports import Choice, reported
 
     choice = Choice(output, tuple(report or ()), only, max_bytes)
     raise typer.Exit(reported(choice, lambda to: show(file, to)))
@@ -138,8 +140,8 @@ def apply(
     confirmed in a terminal, or wait for an Approval where the site names approvers.
     """
     from reconciler.cli.actions.apply import Consent, apply, apply_saved
+    from reconciler.cli.plan_reports import Choice, Reporter, reported
     from reconciler.cli.plan_request import wish
-    from reconciler.cli.report_files import Choice, Reporter, reported
 
     asked, consent = wish(adopt, server, group, author), Consent(yes, glass)
 
@@ -189,7 +191,8 @@ def run(
 def status(
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
     now: Now = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 9 when a virtual machine is late or the loop has stopped.")
@@ -198,8 +201,10 @@ def status(
 ) -> None:
     """Show groups, replicas, jobs, volumes, and which virtual machines are protected."""
     from reconciler.cli.actions.status import status
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(status(root, site, output, now, heartbeat if check else None))
+    to = Destinations(output, report)
+    raise typer.Exit(to.around(lambda: status(root, site, to, now, heartbeat if check else None)))
 
 
 @app.command()
@@ -225,12 +230,15 @@ def points(
     ] = None,
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
 ) -> None:
     """Show the recovery points by virtual machine and day."""
     from reconciler.cli.actions.status import points
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(points(root, site, output, machine))
+    to = Destinations(output, report)
+    raise typer.Exit(to.around(lambda: points(root, site, to, machine)))
 
 
 @app.command()
