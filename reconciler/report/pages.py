@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reconciler.errors import Location
 from reconciler.report.escape import html_templates, safe
 from reconciler.report.values import content, shown
-from reconciler.report.words import Tone, parts
+from reconciler.report.words import Tone, moment, parts
 
 if TYPE_CHECKING:
     import jinja2
@@ -67,7 +68,14 @@ def page(template: str, **values: Any) -> str:
 @cache
 def _templates() -> jinja2.Environment:
     environment = html_templates()
-    environment.filters |= {"place": _place, "parts": parts, "shown": shown, "content": content, "labelled": _labelled}
+    environment.filters |= {
+        "place": _place,
+        "parts": parts,
+        "shown": shown,
+        "content": content,
+        "labelled": _labelled,
+        "moment": _moment,
+    }
     return environment
 
 
@@ -87,3 +95,7 @@ def _place(location: Location | None) -> str:
 
 def _labelled(row: tuple[str | Toned, ...], columns: tuple[Column, ...]) -> list[tuple[Column, str | Toned]]:
     return list(zip(columns, row, strict=True))
+
+
+def _moment(at: datetime) -> str:
+    return moment(at, UTC)

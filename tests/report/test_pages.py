@@ -17,7 +17,14 @@ from syrupy.assertion import SnapshotAssertion
 from reconciler import report
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import Direction
-from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange, DocumentField, DocumentVerb
+from reconciler.model.comparison import (
+    ChangeOrigin,
+    Comparison,
+    CoverageShift,
+    DocumentChange,
+    DocumentField,
+    DocumentVerb,
+)
 from reconciler.report import (
     CoverageView,
     PointsView,
@@ -59,7 +66,9 @@ def a_comparison(said: str = "") -> str:
     )
     shift = CoverageShift(said, "hci-01", "gold", "unprotected", Direction.WEAKENS)
     finding = Diagnostic("RCL3036", Severity.ERROR, f"{said} is not approved", "Run `reconciler approve`.", place)
-    return comparison_html(Comparison(said, ".", changes, {"sha256:1": said}, (shift,), (finding,)))
+    commit = ChangeOrigin("4f1c2d9a7be0" * 3 + "4f1c", f"{said}@corp.example", samples.NOW)
+    origins = {"sha256:1": (ChangeOrigin("", ""), commit), "sha256:4": (msgspec.structs.replace(commit, exact=False),)}
+    return comparison_html(Comparison(said, ".", changes, {"sha256:1": said}, (shift,), (finding,), origins))
 
 
 def _pages(said: str) -> dict[str, Callable[[], str]]:
