@@ -26,8 +26,15 @@ from reconciler.plan.approval.unapproved_documents import waits
 from reconciler.report.jobs import KINDS, figures
 from reconciler.report.words import count
 
-#: The finding that pruning waits, since the clock jumped.
-_PRUNING = "RCL6010"
+#: A rewritten history, which is refused whole: the policies are not wrong by it.
+_REWRITTEN = "RCL6041"
+
+#: Findings that are events of their own: when they begin, when they are over, and what is said then.
+_TOLD_AS = {
+    "RCL6010": (EventName.PRUNING_PAUSED, EventName.PRUNING_RESUMED, "Pruning goes on."),
+    _REWRITTEN: (EventName.HISTORY_REFUSED, EventName.HISTORY_ACCEPTED, "The history goes forward again."),
+    "RCL6043": (EventName.FETCH_FAILED, EventName.FETCH_RECOVERED, "Fetching works again."),
+}
 
 _LEVELS = {
     Severity.ERROR: EventLevel.ERROR,
@@ -141,7 +148,7 @@ class Narrator:
         standing.add(finding)
         if len(standing) > 1:
             return  # the same, with another figure in it
-        event = EventName.PRUNING_PAUSED if finding.code == _PRUNING else EventName.FINDING_RAISED
+        event = _TOLD_AS[finding.code][0] if finding.code in _TOLD_AS else EventName.FINDING_RAISED
         self._say_finding(event, _LEVELS[finding.severity], finding)
 
     def over(self, finding: Diagnostic) -> None:
@@ -153,8 +160,9 @@ class Narrator:
         if standing:
             return
         del self._open[_key(finding)]
-        if finding.code == _PRUNING:
-            self._say(EventName.PRUNING_RESUMED, EventLevel.INFO, "Pruning goes on.", code=finding.code)
+        if finding.code in _TOLD_AS:
+            _, event, what = _TOLD_AS[finding.code]
+            self._say(event, EventLevel.INFO, what, code=finding.code, subject=finding.subject)
             return
         if finding.severity is Severity.ERROR and finding.code.startswith(("RCL1", "RCL3")):
             return  # it is said when the policies are right again
@@ -167,7 +175,8 @@ class Narrator:
     def _tell_policies(self, done: Tick) -> None:
         wrong = [each for each in done.troubles if isinstance(each, PolicyError)]
         now = EventName.POLICIES_RIGHT
-        if not done.current or any(not isinstance(each, GuardrailDenied) for each in wrong):
+        rewritten = not done.current and any(each.code == _REWRITTEN for each in done.findings)
+        if (not done.current and not rewritten) or any(not isinstance(each, GuardrailDenied) for each in wrong):
             now = EventName.POLICIES_WRONG
         elif wrong:
             now = EventName.POLICIES_DENIED
