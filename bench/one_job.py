@@ -40,7 +40,7 @@ def main(folder: Path, kind: JobKind, number: str) -> int:
         _make_cluster(cluster, folder)
     clock = _Clock()
     disks = open_inventory("bench", cluster, clock).disks
-    engine = open_engine(EngineSetup("bench", folder / "store", (("vol", 10**12),), {"bench": disks}, clock))
+    engine = open_engine(EngineSetup("bench", folder, {"path": "store"}, (("vol", 10**12),), {"bench": disks}, clock))
     source = DataSource("bench", _ID)
     day = Duration.parse("5d").delta
     group = ProtectionGroup("bench", "bench", (Member(source),), ShortTerm(day, day, Duration.parse("1h").delta))

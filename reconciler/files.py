@@ -17,6 +17,8 @@ from io import BufferedReader, BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from reconciler import system_calls
+
 Kind = Literal["write", "fsync", "rename", "unlink", "commit"]
 
 
@@ -55,19 +57,15 @@ def fsync(descriptor: int, path: str | os.PathLike[str]) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Forces a folder's entries (names made, renamed or removed) to the disk."""
+    """Forces a folder's entries (names made, renamed or removed) to the disk, where the system can."""
     announce("fsync", folder)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    system_calls.sync_folder(folder)
 
 
 def rename(source: Path, target: Path) -> None:
     """Renames over `target`, then makes the new name durable. Atomic on one file system."""
     announce("rename", target)
-    source.replace(target)
+    system_calls.replace(source, target)
     fsync_folder(target.parent)
     if source.parent != target.parent:
         fsync_folder(source.parent)
@@ -80,30 +78,23 @@ def put_new(source: Path, target: Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
+        if not system_calls.has_no_hard_links(error):
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-        source.replace(target)
+        system_calls.replace(source, target)
     fsync_folder(target.parent)
-    source.unlink(missing_ok=True)
-
-
-_NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+    with suppress(FileNotFoundError):
+        system_calls.unlink(source)
 
 
 def unlink(path: Path) -> None:
     """Removes a file if it is there, durably."""
     announce("unlink", path)
-    path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        system_calls.unlink(path)
     fsync_folder(path.parent)
 
-
-#: Not every system has these: an opening without them cannot block there, or follows no link to a device.
-_CAREFULLY = (
-    getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
-)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 _CALLED = {
     stat.S_IFIFO: "a named pipe",
@@ -136,7 +127,7 @@ def open_regular(path: Path, *, follow: bool = True) -> BufferedReader:
     except ValueError as error:  # a NUL, or a half of a letter
         raise NotRegular(errno.EINVAL, "a name that no file can have", str(path)) from error
     _check_regular(found.st_mode, path)
-    descriptor = os.open(path, os.O_RDONLY | _CAREFULLY | (0 if follow else _NO_LINK))
+    descriptor = system_calls.open_stranger(path, follow=follow)
     try:
         _check_regular(os.fstat(descriptor).st_mode, path)  # it may be another one by now
         return os.fdopen(descriptor, "rb")
@@ -202,7 +193,7 @@ def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
         rename(beside, path)
     except BaseException:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            system_calls.unlink(beside)
         raise
 
 
@@ -231,8 +222,8 @@ def create(path: Path, mode: int = 0o600) -> int:
     """Makes a temporary file anew and opens it for writing and reading: what lies there, a leftover or a link that
     somebody planted, is removed and never written through."""
     with suppress(FileNotFoundError):
-        path.unlink()
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK, mode)
+        system_calls.unlink(path)
+    return system_calls.open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode, follow=False)
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:

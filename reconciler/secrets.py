@@ -8,6 +8,15 @@ import re
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@")
 
 
+#: What a setting that holds a secret is usually called, whatever stands between its words.
+_SECRET_NAME = re.compile(r"password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key|credential")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a setting of this name usually holds a secret."""
+    return _SECRET_NAME.search(name.lower().replace("-", "_")) is not None
+
+
 def redacted(text: str) -> str:
     """The text with ``***`` for who and by which password stands in its URLs."""
     return _USERINFO.sub(r"\1***@", text)

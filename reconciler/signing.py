@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from reconciler import system_calls
 from reconciler.errors import Refused, Unreachable
 
 
@@ -39,7 +40,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 def _keygen(*words: str, given: bytes = b"", seconds: float | None = None) -> subprocess.CompletedProcess[bytes]:
-    command = ("ssh-keygen", *words)
+    command = (system_calls.program("ssh-keygen"), *words)
     try:
         return subprocess.run(command, input=given, capture_output=True, check=False, timeout=seconds)
     except FileNotFoundError as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reconciler import files
+from reconciler import files, system_calls
 from reconciler.errors import Refused
 from reconciler.images import data_extents
 from reconciler.model import FileState
@@ -63,11 +63,11 @@ class LocalStagedFile:
     def write(self, offset: int, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            written = os.pwrite(self._descriptor, view, offset)
+            written = system_calls.write_at(self._descriptor, view, offset)
             view, offset = view[written:], offset + written
 
     def read(self, offset: int, length: int) -> bytes:
-        return os.pread(self._descriptor, length, offset)
+        return system_calls.read_at(self._descriptor, length, offset)
 
     def __enter__(self) -> Self:
         return self

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import getpass
 import os
 import shutil
 from pathlib import Path
 
+from reconciler import system_calls
 from reconciler.errors import ReconcilerError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -76,16 +76,12 @@ def _owned(place: Path) -> str:
     """Whose it is, or the folder that it would be in."""
     for each in (place, *place.absolute().parents):
         try:
-            mode = each.stat().st_mode & 0o7777
-            return f": {'it' if each == place else each} belongs to {each.owner()}, mode {mode:04o}"
-        except (OSError, KeyError, NotImplementedError):
+            return f": {'it' if each == place else each} {system_calls.ownership(each)}"
+        except (OSError, KeyError):
             continue
     return ""
 
 
 def account() -> str:
     """The account that this process runs under, for people."""
-    try:
-        return f"the account {getpass.getuser()!r}"
-    except (KeyError, OSError):
-        return f"the account with id {os.getuid()}"
+    return f"the account {system_calls.account_name()!r}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from reconciler.control.approving.site_guard import may_open
 from reconciler.control.error_boundary import Bounds
@@ -17,9 +19,9 @@ from reconciler.control.state.committed_files import check_not_brought
 from reconciler.control.state.known_stores import keeper_of
 from reconciler.control.state.root_note import begun, check_place, note_begun, ran_here, state_gone, state_lost
 from reconciler.engines import DEFAULT_BIN, EngineSetup
-from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, UsageError
+from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, Unreachable, UsageError
 from reconciler.model import ClusterSnapshot, Lineage, Presence
-from reconciler.model.documents import Cluster, PolicySet, SiteDocument
+from reconciler.model.documents import Cluster, PolicySet, Server, SiteDocument
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.snapshots import read_inventory
 from reconciler.state import EvidenceFolder, Opening, SqliteMemory, format_of, holder_identity, open_memory
@@ -132,17 +134,7 @@ def open_site(
             disks[cluster.name] = opened.disks
     try:
         for server in spec.servers:
-            if server.engine.embedded is None:
-                raise _not_there("reconciler.engines", "mabs")
-            setup = EngineSetup(
-                name=server.name,
-                path=root / server.engine.embedded.path,
-                volumes=tuple((volume.name, int(volume.capacity)) for volume in server.volumes),
-                disks=disks,
-                clock=clock,
-                bin=server.bin.delta if server.bin else DEFAULT_BIN,
-            )
-            engines[server.name] = _load("reconciler.engines", "embedded")(setup)
+            engines[server.name] = _open_engine(root, server, disks, clock)
         said = begun(root, document.metadata.name)
         path = state_path(root, written)
         if said is not None and not adopting and not path.exists():
@@ -169,6 +161,45 @@ def open_site(
         elsewhere=_stores_of_others(root, document, policies),
         commit=commit,
     )
+
+
+def _open_engine(root: Path, server: Server, disks: Mapping[str, Disks], clock: Clock) -> Engine:
+    """The engine of a server. Raises `Refused`, RCL1041, for one that nothing installed brings, and `Unreachable`,
+    RCL4050, where the package that brings it fails."""
+    plugin = server.engine.plugin
+    settings = plugin.settings if plugin is not None else msgspec.to_builtins(server.engine.embedded)
+    setup = EngineSetup(
+        name=server.name,
+        root=root,
+        settings=settings,
+        volumes=tuple((volume.name, int(volume.capacity)) for volume in server.volumes),
+        disks=disks,
+        clock=clock,
+        bin=server.bin.delta if server.bin else DEFAULT_BIN,
+    )
+    if plugin is None:
+        return cast("Engine", _load("reconciler.engines", server.engine.kind)(setup))
+    if plugin.name in _OURS["reconciler.engines"]:
+        raise Refused(
+            "RCL1041",
+            f"the engine {plugin.name!r} comes with reconciler, and is no plugin",
+            "Write `engine: {embedded: {path: FOLDER}}`, or name the engine of an installed package.",
+            subject=server.name,
+        )
+    try:
+        opened = _load("reconciler.engines", plugin.name)(setup)
+    except ReconcilerError:
+        raise
+    except Exception as error:
+        raise _plugin_failed(server.name, plugin.name, f"{type(error).__name__}: {error}") from error
+    if not isinstance(opened, Engine):
+        raise _plugin_failed(server.name, plugin.name, "what it opens is no engine of this version")
+    return opened
+
+
+def _plugin_failed(server: str, plugin: str, why: str) -> Unreachable:
+    remedy = "Look at `settings` of the engine and at the version of the package that brings it."
+    return Unreachable("RCL4050", f"the engine plugin {plugin} cannot open {server}: {why}", remedy, subject=server)
 
 
 def _stores_of_others(root: Path, document: SiteDocument, policies: PolicySet | None) -> tuple[tuple[str, Path], ...]:

@@ -76,7 +76,7 @@ class Site:
                 self.copied(member.source)
 
     def _open(self) -> None:
-        setup = EngineSetup(SERVER, Path("nowhere"), (("vol-a", 10**9),), {}, self.clock)
+        setup = EngineSetup(SERVER, Path("nowhere"), {}, (("vol-a", 10**9),), {}, self.clock)
         self.engine: MemoryEngine = open_engine(setup, self.server)
         first_use(self.engine)
 

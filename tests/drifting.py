@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +22,7 @@ from reconciler.model import (
     ExistingPoints,
     LedgerEntry,
     Member,
+    Pause,
     ProtectionGroup,
     Recurrence,
     RenameGroup,
@@ -38,6 +39,7 @@ from reconciler.model.documents import (
     GroupDocument,
     MachineSelector,
     MemberRule,
+    Paused,
     ShortTermPolicy,
     StoragePreference,
     Times,
@@ -80,7 +82,7 @@ class Play:
         self.server.behaviour.rounds = rounds
         self.server.behaviour.unreadable = unreadable
         self.clock = SetClock(NOW)
-        setup = EngineSetup("mabs-01", Path("nowhere"), (("vol-a", 10**9), ("vol-b", 10**9)), {}, self.clock)
+        setup = EngineSetup("mabs-01", Path("nowhere"), {}, (("vol-a", 10**9), ("vol-b", 10**9)), {}, self.clock)
         self.engine = open_engine(setup, self.server)
         first_use(self.engine)
         self.ledger: dict[str, LedgerEntry] = {}
@@ -280,6 +282,7 @@ WRITTEN: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "colocate": [("spec", {"colocate": True})],
     "deletionProtection": [("spec", {"deletion_protection": True})],
+    "paused": [("spec", {"paused": Paused("storage move", "ops@corp.example", date(2026, 12, 1))})],
     "consistencyCheck.whenInconsistent": [("check", {"when_inconsistent": False})],
     "consistencyCheck.schedule": [
         ("check", {"schedule": each}) for each in (None, CheckSchedule(ClockTime.parse("04:00"), 2))
@@ -304,6 +307,7 @@ HELD: dict[str, list[Any]] = {
     "existingPoints": [ExistingPoints.KEEP_FOREVER, ExistingPoints.EXPIRE_NOW],
     "colocate": [True],
     "deletionProtection": [True],
+    "paused": [Pause("patches", "ops@corp.example", date(2026, 12, 5), datetime(2026, 12, 5, 23, tzinfo=UTC))],
     "consistencyCheck.whenInconsistent": [False],
     "consistencyCheck.schedule": [(None, None), (time(5), 1)],
 }

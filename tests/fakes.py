@@ -100,7 +100,8 @@ class DiskCluster:
 
 def setup_for(folder: Path, cluster: DiskCluster, clock: SetClock, capacity: int = 10**9) -> EngineSetup:
     disks = cluster.inventory(clock).disks
-    return EngineSetup("mabs-01", folder, (("vol-a", capacity), ("vol-b", capacity)), {cluster.name: disks}, clock)
+    volumes = (("vol-a", capacity), ("vol-b", capacity))
+    return EngineSetup("mabs-01", folder.parent, {"path": folder.name}, volumes, {cluster.name: disks}, clock)
 
 
 #: Whose store a fake site's is.

@@ -202,6 +202,10 @@ def _group(draw: st.DrawFn, stage: Stage, name: str, lanes: list[str]) -> dict[s
         "consistencyCheck": checks(),
         "existingPoints": st.sampled_from(EXISTING),
         "deletionProtection": st.booleans(),
+        "paused": st.builds(
+            lambda until: {"reason": "the storage is moved", "owner": "ops@corp.example", "until": until},
+            st.sampled_from([TODAY - timedelta(days=1), TODAY, TODAY + timedelta(days=30)]),
+        ),
         "ignore": st.lists(ignores(), min_size=1, max_size=2),
     }
     if volumes:

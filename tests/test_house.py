@@ -9,11 +9,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import mypy
 import pytest
 
-from reconciler import wiring
+from reconciler import system_calls, wiring
 from reconciler.errors import ExitCode, codes, worst
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +85,7 @@ def test_one_module_writes_to_the_terminal() -> None:
             for alias in node.names
         }
         assert not any(each.split(".")[0] == "rich" for each in imported) or name == "cli/progress.py", name
-        assert "jinja2" not in imported or name in ("report/escape.py", "report/plan_html.py"), name
+        assert "jinja2" not in imported or name in ("report/escape.py", "report/pages.py"), name
         assert "junitparser" not in imported or name == "report/annotations.py", name
         assert not re.search(r"##vso\[|f?\"::", text) or name in ("report/annotations.py", "report/escape.py"), name
 
@@ -108,7 +111,7 @@ _OPENS_ITS_OWN = (
     "files.py",
     "sqlite.py",
     "signing.py",
-    "state/holder.py",
+    "system_calls",
 )
 
 
@@ -141,7 +144,10 @@ _OTHER_LETTER_CASE = {
     "engines/places.py": "names of files, told apart as coarsely as any file system might",
     "images/inspect.py": "what a file's name ends in",
     "inventory/directory.py": "what a file's name ends in",
+    "system_calls/forbidden_names.py": "a name of a device, as Windows compares it",
+    "system_calls/windows.py": "an id of the system, as it is shown",
     "snapshots/form.py": "a word within a sentence",
+    "secrets.py": "what a setting is called",
     "report/plan_words.py": "true and false as they are written",
     "cli/actions/validate.py": "a code, as it is called",
     "control/authoring/import_groups.py": "a policy's name, made of a server's",
@@ -230,3 +236,93 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
         assert not re.search(r"https?://[a-z.]*(pythonhosted|pypi)[a-z.]*/", text), name
         assert f"/{'root'}/" not in text, name
         assert f"/{'work'}/" not in text, name
+
+
+# --- What only one system has ------------------------------------------------------------------------------------
+
+#: The files that may use it, and the child, which loads nothing of the package and asks which system it is on.
+_ONE_SYSTEM = {
+    "system_calls/posix.py": "linux",
+    "system_calls/windows.py": "win32",
+    "system_calls/windows_kernel.py": "win32",
+}
+_ASKS_ITSELF = "expressions/child.py"
+
+
+@cache
+def _names(module: str, platform: str) -> frozenset[str] | None:
+    """What a module of the standard library has on a platform, by mypy's stubs; None for one that is not of it."""
+    stubs = Path(mypy.__file__).parent / "typeshed" / "stdlib"
+    path = stubs / (module.replace(".", "/") + ".pyi")
+    path = path if path.is_file() else stubs / module.replace(".", "/") / "__init__.pyi"
+    if not path.is_file():
+        return None
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return frozenset(name for node in body for name in _defined(node, platform))
+
+
+def _defined(node: ast.stmt, platform: str) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.AnnAssign):
+        yield ast.unparse(node.target)
+    elif isinstance(node, ast.Assign):
+        yield from map(ast.unparse, node.targets)
+    elif isinstance(node, ast.ImportFrom | ast.Import):
+        yield from (alias.asname or alias.name for alias in node.names)
+    elif isinstance(node, ast.If):
+        said = ast.unparse(node.test)
+        version = re.sub(r"sys\.platform", repr(platform), said)
+        taken = eval(version, {"sys": sys})  # a condition of a stub on platform and version
+        for inner in node.body if taken else node.orelse:
+            yield from _defined(inner, platform)
+
+
+@cache
+def _only(module: str, platform: str) -> frozenset[str]:
+    """What the module has on this platform and not on the other."""
+    mine, other = (_names(module, each) for each in (platform, {"linux": "win32", "win32": "linux"}[platform]))
+    return (mine or frozenset()) - (other or frozenset())
+
+
+def _used(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """(module, name) of what a file takes from other modules."""
+    modules: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name: alias.name for alias in node.names}
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from ((node.module or "", alias.name) for alias in node.names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (module := modules.get(ast.unparse(node.value))):
+            yield module, node.attr
+
+
+def test_what_only_one_system_has_stands_in_one_place() -> None:
+    """A name that Windows does not have ends every command there at its first use, or at its import."""
+    assert {"pread", "O_NOFOLLOW", "O_DIRECTORY", "getuid", "SEEK_DATA"} <= _only("os", "linux")
+    assert {"flock", "LOCK_EX"} <= _only("fcntl", "linux")
+    assert {"SIGKILL", "pthread_kill", "setitimer"} <= _only("signal", "linux")
+    assert "SIGBREAK" in _only("signal", "win32")
+    for path in SOURCES:
+        name = path.relative_to(PACKAGE).as_posix()
+        mine = _ONE_SYSTEM.get(name, "")
+        for module, used in _used(ast.parse(path.read_text(encoding="utf-8"))):
+            for platform in {"linux", "win32"} - {mine}:
+                one = _only(module, platform)
+                assert used not in one or name == _ASKS_ITSELF, (name, module, used, platform)
+            whole = _names(module, "linux") if mine != "linux" else None
+            assert used or whole is None or whole - _only(module, "linux") or name == _ASKS_ITSELF, (name, module)
+
+
+def test_both_systems_have_the_same_calls() -> None:
+    """Name, parameters and what comes back; and a sentence on each that says what it does there."""
+    calls: list[dict[str, str]] = []
+    for name in ("system_calls/posix.py", "system_calls/windows.py"):
+        tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+        public = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+        assert all(ast.get_docstring(node) for node in public), name
+        calls.append({each.name: f"{ast.unparse(each.args)} -> {ast.unparse(each.returns or each)}" for each in public})
+    assert calls[0] == calls[1]
+    assert set(calls[0]) == set(system_calls.__all__) - {"Process", "TERMINATING"}

@@ -113,7 +113,7 @@ class Game:
     def __init__(self, behaviour_unreadable: frozenset[str] = frozenset()) -> None:
         self.server = MemoryServer()
         self.server.behaviour.unreadable = behaviour_unreadable
-        setup = EngineSetup("mabs-01", Path("nowhere"), (("vol-a", 10**9),), {}, SetClock(NOW))
+        setup = EngineSetup("mabs-01", Path("nowhere"), {}, (("vol-a", 10**9),), {}, SetClock(NOW))
         self.engine: MemoryEngine = open_engine(setup, self.server)
         first_use(self.engine)
         self.ledger: dict[str, LedgerEntry] = {}

@@ -6,6 +6,8 @@ import io
 import os
 import sys
 
+from reconciler import system_calls
+
 _BARE_READ_DATA = "--read-data"
 
 
@@ -19,8 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A letter that the terminal's encoding does not have is shown as an escape: nothing ends by it.
-            stream.reconfigure(errors="backslashreplace")
+            system_calls.ready_output(stream)
     from reconciler.cli.errors import run
 
     code = run([f"{word}=1/1" if word == _BARE_READ_DATA else word for word in words])

@@ -1,4 +1,4 @@
-"""Interrupts: Ctrl-C and SIGTERM -> heard at once wherever a command is, and the process gone in time.
+"""Interrupts: Ctrl-C, SIGTERM and Ctrl-Break -> heard at once wherever a command is, and the process gone in time.
 
 What only looks or waits is cut off where it stands. What is patient (`control.site.Stop.patient`) looks for itself
 whether somebody asked, and brings what runs to a safe point; where it does not within some seconds it is cut off too.
@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
+
+from reconciler import system_calls
 
 #: How long what is patient may take; when the process is ended whatever it does; the same after a second Ctrl-C. In
 #: seconds, from the first signal.
@@ -52,7 +55,7 @@ def listening(stop: Stoppable | None = None) -> Iterator[Listener | None]:
             _listener.stop = before
         return
     _listener = Listener(stop)
-    handlers = {number: signal.signal(number, _listener.heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, _listener.heard) for number in system_calls.TERMINATING}
     try:
         yield _listener
     finally:
@@ -67,7 +70,7 @@ class Listener:
 
     Python's handler runs in the midst of whatever the main thread does, so it takes no lock; and not at all while that
     is in a long call of C (SQLite on a large database, a disk that does not answer). So the system's own handler writes
-    each signal into a pipe, and the thread at its other end sees to the rest.
+    each signal into a pair of sockets, which every system can wait for, and the thread at its other end does the rest.
     """
 
     def __init__(self, stop: Stoppable | None) -> None:
@@ -75,9 +78,9 @@ class Listener:
         self.cut_off = False
         self._heard = False
         self._patience_over = False
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-        self._earlier = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._read, self._write = socket.socketpair()
+        self._write.setblocking(False)
+        self._earlier = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         self._main = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, name="interrupts", daemon=True)
         self._thread.start()
@@ -97,12 +100,12 @@ class Listener:
         signal.set_wakeup_fd(self._earlier)
         if self._heard:
             return
-        os.close(self._write)
+        self._write.close()
         self._thread.join()
-        os.close(self._read)
+        self._read.close()
 
     def _watch(self) -> None:
-        if not os.read(self._read, 1):
+        if not self._read.recv(1):
             return
         if self.stop is not None:
             self.stop.ask()
@@ -112,7 +115,7 @@ class Listener:
         if not self._second:
             left -= PATIENCE_SECONDS
             self._patience_over = True
-            signal.pthread_kill(self._main, signal.SIGTERM)
+            system_calls.interrupt(self._main)
         else:
             left = SECOND_SECONDS
         if self._waited(left):
@@ -125,7 +128,7 @@ class Listener:
         self._second = False
         while (left := until - time.monotonic()) > 0 and not self._second:
             if select.select([self._read], [], [], left)[0]:
-                said = os.read(self._read, 64)
+                said = self._read.recv(64)
                 if not said:
                     return False
                 self._second = signal.SIGINT in said

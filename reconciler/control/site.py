@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from reconciler import system_calls
 from reconciler.control.jobs.leases import JobLeases
 from reconciler.errors import Interrupted
 from reconciler.model.documents import SiteDocument
@@ -116,7 +115,4 @@ class Site:
 
 def actor() -> str:
     """Who is at work: the account's name, or its number where it has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid-{os.getuid()}"
+    return system_calls.account_name()

@@ -18,7 +18,7 @@ from reconciler.model.documents import PolicySet
 from reconciler.model.names import fold
 from reconciler.plan import AT_RISK, CoverageInputs, CoverageState, MachineCoverage, coverage
 from reconciler.plan.difference.unowned_groups import NOT_OURS, NOT_OWNED
-from reconciler.report import GroupStatus, PointRow, ReplicaStatus, Status
+from reconciler.report import GroupPause, GroupStatus, PointRow, ReplicaStatus, Status
 from reconciler.schedule import View, ahead, newest, next_job
 
 #: How many jobs may have been begun while a clock was ahead, and still the last one before them is found.
@@ -46,7 +46,9 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
         at=observation.at,
         machines=machines,
         groups=tuple(
-            _group(server, seen.group) for server, catalog in observation.catalogs.items() for seen in catalog.groups
+            _group(server, seen.group, observation.at)
+            for server, catalog in observation.catalogs.items()
+            for seen in catalog.groups
         ),
         replicas=tuple(sorted(replicas, key=lambda each: (each.server, fold(each.machine)))),
         volumes={server: catalog.volumes for server, catalog in observation.catalogs.items()},
@@ -124,8 +126,8 @@ def names_of(observation: Observation) -> dict[str, str]:
     return names
 
 
-def _group(server: str, group: ProtectionGroup) -> GroupStatus:
-    interval = group.short_term.synchronization
+def _group(server: str, group: ProtectionGroup, now: datetime) -> GroupStatus:
+    interval, pause = group.short_term.synchronization, group.pause_at(now)
     return GroupStatus(
         server=server,
         name=group.name,
@@ -133,6 +135,7 @@ def _group(server: str, group: ProtectionGroup) -> GroupStatus:
         members=len(group.members),
         retention=format_duration(group.short_term.retention),
         synchronization=format_duration(interval) if interval else "before each point",
+        paused=GroupPause(pause.until, pause.reason, pause.owner) if pause else None,
     )
 
 

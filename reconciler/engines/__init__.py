@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from reconciler.protocols import Clock, Disks
 
@@ -17,13 +18,15 @@ DEFAULT_BIN = timedelta(days=7)
 class EngineSetup:
     """What an engine of the entry point group `reconciler.engines` is opened with.
 
-    `name` is the server's in the policies, `path` its folder, `volumes` the pool as (name, capacity in bytes),
-    `disks` the files of the machines by cluster, `bin` how long expired things can be brought back, `threads` how
-    many each job may use.
+    `name` is the server's in the policies. `settings` are what the policies say of the engine, as JSON values;
+    relative paths in them count from `root`. `volumes` is the pool as (name, capacity in bytes), `disks` the files of
+    the virtual machines by cluster, `bin` how long expired things can be brought back, `threads` how many each job may
+    use.
     """
 
     name: str
-    path: Path
+    root: Path
+    settings: Mapping[str, Any]
     volumes: tuple[tuple[str, int], ...]
     disks: Mapping[str, Disks]
     clock: Clock

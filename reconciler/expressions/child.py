@@ -30,7 +30,9 @@ def main() -> None:
     variables, seconds, mib = pickle.load(sys.stdin.buffer)
     environment = cel.NewEnv(variables=dict.fromkeys(variables, cel.Type.DYN))
     ready: dict[str, Any] = {}
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGBREAK"):  # they are for the parent
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     _limit(mib)
     _say(["ready"])
     while True:
@@ -171,12 +173,15 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 def _alarm(seconds: float) -> None:
     """Ends this process after so long; 0: not any more. Where the system has no alarms the parent's patience counts."""
-    if hasattr(signal, "setitimer"):
+    if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _limit(mib: int) -> None:
-    """Takes no more memory than now and so much, where the system can hold that; leaves no core behind."""
+    """Takes no more memory than now and so much, where the system can hold that; leaves no core behind. On
+    Windows the parent does it (`system_calls.limit_memory`)."""
+    if sys.platform == "win32":
+        return
     try:
         import resource
 

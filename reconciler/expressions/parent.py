@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
-import selectors
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from reconciler import encoded
+from reconciler import encoded, system_calls
 from reconciler.protocols import Answer, Question
 
 #: What the expressions can name.
@@ -81,13 +80,12 @@ class _Child:
             stderr=subprocess.DEVNULL,
             bufsize=0,
         )
-        assert self._process.stdout is not None
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        self._limit: object = None
         self._rest = b""
         try:
             self._send((VARIABLES, SECONDS_AT_MOST, MIB_AT_MOST))
             self._reply(_START_SECONDS)
+            self._limit = system_calls.limit_memory(self._process, MIB_AT_MOST)
         except BaseException:
             self.end()
             raise
@@ -108,7 +106,6 @@ class _Child:
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
-        self._selector.close()
         self._process.wait()
 
     def _send(self, value: object) -> None:
@@ -128,9 +125,9 @@ class _Child:
             if len(self._rest) >= 4 and len(self._rest) >= 4 + length:
                 data, self._rest = self._rest[4 : 4 + length], self._rest[4 + length :]
                 return data
-            if not self._selector.select(patience):
-                raise _Ended(_too_long())
             assert self._process.stdout is not None
+            if not system_calls.wait_readable(self._process.stdout.fileno(), patience):
+                raise _Ended(_too_long())
             more = os.read(self._process.stdout.fileno(), 1 << 16)
             if not more:
                 raise _Ended(self._why())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from reconciler import system_calls
 from reconciler.errors import Refused, Unreachable, UsageError
 from reconciler.gitrepo.plain import check_plain
 from reconciler.secrets import redacted
@@ -94,7 +95,7 @@ def _call(
     settings = [f"{name}={value}" for name, value in _SETTINGS] + [f"safe.directory={each}" for each in trusted]
     overriding = [word for setting in settings for word in ("-c", setting)]
     options = ("--no-pager", "--no-replace-objects", "--literal-pathspecs", *overriding)
-    command = ("git", *options, "-C", str(folder), *words)
+    command = (system_calls.program("git"), *options, "-C", str(folder), *words)
     return _answered(command, environment, folder, given)
 
 
@@ -172,7 +173,7 @@ def _trusted() -> tuple[str, ...]:
     """The folders that this account's and the computer's own settings call safe: the only ones of them that count."""
     found: list[str] = []
     for scope in ("--system", "--global"):
-        words = ("git", "config", scope, "--includes", "--null", "--get-all", "safe.directory")
+        words = (system_calls.program("git"), "config", scope, "--includes", "--null", "--get-all", "safe.directory")
         outside = Path(os.sep).resolve()
         told = _answered(words, _handed_on(), outside, at=outside)
         found += told.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]

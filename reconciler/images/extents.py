@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
+
+from reconciler import system_calls
 
 
 def data_extents(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
-    """(offset, length), ascending. By SEEK_DATA and SEEK_HOLE; where a file system has neither, the whole file."""
+    """(offset, length), ascending. Where the file system does not tell, the whole file."""
     offset = 0
     while offset < size:
         try:
-            start = os.lseek(descriptor, offset, os.SEEK_DATA)
+            start = system_calls.next_data(descriptor, offset)
         except OSError as error:
             if error.errno == errno.ENXIO:  # only a hole is left
                 return
@@ -20,7 +21,7 @@ def data_extents(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
                 yield offset, size - offset
                 return
             raise
-        end = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+        end = min(system_calls.next_hole(descriptor, start), size)
         if start >= size or end <= start:
             return
         yield start, end - start

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from reconciler import files
+from reconciler import files, system_calls
 from reconciler.images.reading import NotReadable
 from reconciler.images.vhd import VhdFacts, read_vhd
 from reconciler.images.vhdx import VhdxFacts, read_vhdx
@@ -41,7 +41,7 @@ def inspect(path: Path) -> ImageFacts:
     content is, never else."""
     with files.open_regular(path, follow=False) as file:
         status = os.fstat(file.fileno())
-        facts = ImageFacts(DiskKind.RAW, status.st_size, status.st_blocks * 512, status.st_size)
+        facts = ImageFacts(DiskKind.RAW, status.st_size, system_calls.allocated_bytes(status), status.st_size)
         try:
             return _inspect(file, path.suffix.lower(), facts)
         except NotReadable as error:

@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from reconciler import files
+from reconciler import files, system_calls
 from reconciler.errors import Refused, Unreachable
 from reconciler.images import data_extents, inspect
 from reconciler.inventory import configuration, layout, owners
@@ -275,7 +275,7 @@ class FileReader:
     def read(self, offset: int, length: int) -> bytes:
         parts = []
         while length > 0:
-            data = os.pread(self._descriptor, length, offset)
+            data = system_calls.read_at(self._descriptor, length, offset)
             if not data:
                 break
             parts.append(data)

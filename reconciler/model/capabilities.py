@@ -62,7 +62,6 @@ EMBEDDED = Capabilities(
         Lack("backupWindow", later=True),
         Lack("replicaCreation", holds=("now",), later=True),
         Lack("verification", later=True),
-        Lack("paused", later=True),
     ),
     inventories=frozenset({"directory", "snapshot"}),
 )
@@ -95,8 +94,12 @@ MABS = Capabilities(
         Lack("shortTerm.recoveryPoints.weeks", _WEEKLY_ONLY, holds=([],)),
         Lack("shortTerm.recoveryPoints.months", _WEEKLY_ONLY, holds=([],)),
         Lack("shortTerm.recoveryPoints.daysOfMonth", _WEEKLY_ONLY, holds=([],)),
+        Lack("paused", "the server runs its own schedules and expires points by age, and has no pause of a group"),
     ),
     inventories=frozenset({"directory", "hyperv", "snapshot"}),
 )
 
-ENGINES = {"embedded": EMBEDDED, "mabs": MABS}
+#: An engine of an installed package, as long as it is not opened: nothing is known, so nothing is refused.
+PLUGIN = Capabilities(schedules="reconciler", takes_incrementals=None)
+
+ENGINES = {"embedded": EMBEDDED, "mabs": MABS, "plugin": PLUGIN}

@@ -151,11 +151,24 @@ class MabsEngine(Written, frozen=True):
     credential: Reference
 
 
+class PluginEngine(Written, frozen=True):
+    """An engine that an installed package brings, by the name of its entry point; `settings` are for the engine."""
+
+    name: Name
+    settings: dict[str, Any] = {}
+
+
 class EngineSource(OneOf, frozen=True):
     """What backs up: exactly one of the engines."""
 
     embedded: EmbeddedEngine | None = None
     mabs: MabsEngine | None = None
+    plugin: PluginEngine | None = None
+
+    @property
+    def kind(self) -> str:
+        """``embedded``, ``mabs`` or ``plugin``."""
+        return next(name for name in self.__struct_fields__ if getattr(self, name) is not None)
 
 
 class Volume(Written, frozen=True):
@@ -463,8 +476,11 @@ class Verification(Written, frozen=True):
 
 
 class Paused(Written, frozen=True):
+    """No job of the group begins by itself and none of its points expire: why, who says so, until when."""
+
     reason: Reasoned
-    until: date
+    owner: Annotated[str, Meta(min_length=1, description="who answers for it")]
+    until: Annotated[date, Meta(description="the last day on which it counts, at most 90 days from today")]
 
 
 class IgnoreRule(Written, frozen=True):

@@ -6,7 +6,7 @@ counters and places in files live beside it, never in it.
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -123,10 +123,21 @@ class Member(msgspec.Struct, frozen=True, order=True, rename="camel", omit_defau
     volume: str | None = None
 
 
+class Pause(msgspec.Struct, frozen=True, rename="camel"):
+    """A time in which nothing is done for a group by itself. `until` is its last day as it is written, in the site's
+    zone; `ends_at` (UTC) is the moment after that day, at which it ends."""
+
+    reason: str
+    owner: str
+    until: date
+    ends_at: datetime
+
+
 class ProtectionGroup(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One protection group, resolved. `name` is its identity, `members` are sorted by data source.
 
-    With `deletion_protection` the group is not stopped, even when its policy is gone: the ledger remembers it.
+    With `deletion_protection` the group is not stopped, even when its policy is gone: the ledger remembers it. While
+    it is `paused` no job of it begins by itself and none of its points expire.
     """
 
     name: str
@@ -137,6 +148,11 @@ class ProtectionGroup(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     existing_points: ExistingPoints = ExistingPoints.RETAIN
     colocate: bool = False
     deletion_protection: bool = False
+    paused: Pause | None = None
+
+    def pause_at(self, now: datetime) -> Pause | None:
+        """The pause that counts at that moment (UTC); None where there is none, or it has ended."""
+        return self.paused if self.paused is not None and now < self.paused.ends_at else None
 
     @property
     def sources(self) -> frozenset[DataSource]:

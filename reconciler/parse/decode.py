@@ -16,6 +16,7 @@ from reconciler.errors import Diagnostic, Severity
 from reconciler.expressions import VARIABLES, check
 from reconciler.model import ENGINES, Duration
 from reconciler.model.documents import (
+    REFERENCE_PATTERN,
     Cluster,
     ExclusionDocument,
     GroupDocument,
@@ -27,12 +28,12 @@ from reconciler.model.documents import (
     StoragePreference,
 )
 from reconciler.parse.days import days_that_never_come
-from reconciler.parse.limits import engine_of, hosts_twice, limits, pools
+from reconciler.parse.limits import hosts_twice, limits, pools
 from reconciler.parse.lookalikes import lookalikes
 from reconciler.parse.places import shared_places
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE
-from reconciler.secrets import holds_credentials, redacted
+from reconciler.secrets import holds_credentials, is_secret_name, redacted
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
 
@@ -143,12 +144,32 @@ def _credentials(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
     for index, server in enumerate(spec.servers):
         if server.engine.mabs is not None:
             urls.append((server.engine.mabs.endpoint, ("spec", "servers", index, "engine", "mabs", "endpoint")))
+        if server.engine.plugin is not None:
+            settings = ("spec", "servers", index, "engine", "plugin", "settings")
+            for at, name, value in _texts(server.engine.plugin.settings, settings):
+                urls.append((value, at))
+                if is_secret_name(name) and not re.match(REFERENCE_PATTERN, value):
+                    what = f"the setting {name!r} looks like a secret, and is no reference to one"
+                    remedy = "Write where it is found, such as `env:NAME`. It is in Git now: change the secret."
+                    yield _error("RCL4051", what, remedy, placed, at)
     if spec.mail is not None:
         urls.append((spec.mail.smtp, ("spec", "mail", "smtp")))
     for url, place in urls:
         if holds_credentials(url):
             remedy = "Take them out, and write `credential: env:NAME` beside it. They are in Git now: change them."
             yield _error("RCL3094", f"credentials stand in the URL {redacted(url)}", remedy, placed, place)
+
+
+def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Every text in a plugin's settings: its place, the name that it stands under, and the text."""
+    if isinstance(value, str):
+        yield place, str(next((step for step in reversed(place) if isinstance(step, str)), "")), value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, (*place, key))
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, (*place, index))
 
 
 def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
@@ -250,7 +271,7 @@ def _in_site(placed: Placed[GroupDocument], site: SiteDocument) -> Iterator[Diag
     if not servers:
         yield _unknown(placed, "server", spec.server, [each.name for each in site.spec.servers], ("spec", "server"))
         return
-    for engine in sorted({engine_of(server) for server in servers}):
+    for engine in sorted({server.engine.kind for server in servers}):
         yield from _on_engine(placed, site, engine)
     volumes = [volume.name for server in servers for volume in server.volumes]
     wishes: list[tuple[StoragePreference | None, tuple[str | int, ...]]] = [

@@ -19,7 +19,6 @@ from reconciler.model.documents import (
     OnlinePolicy,
     Placed,
     ProtectedParts,
-    Server,
     SiteDocument,
 )
 from reconciler.model.names import fold
@@ -41,11 +40,6 @@ _ONLINE_A_DAY = 2
 _FILE_POINTS_A_DAY = 8
 _FILE_POINTS = 64
 _EXPRESS_FULLS = 448
-
-
-def engine_of(server: Server) -> str:
-    """``embedded`` or ``mabs``."""
-    return "embedded" if server.engine.embedded is not None else "mabs"
 
 
 def data_of(rule: MemberRule) -> str:

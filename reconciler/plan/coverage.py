@@ -29,13 +29,15 @@ from reconciler.schedule import ahead, until
 class CoverageState(StrEnum):
     """Exactly one for every machine, from good to bad.
 
-    Protected: a valid replica, and a point within the RPO. Excluded: by a document, with a reason. Pending: desired,
-    and never valid yet. Late: the newest point whose time can be believed is older than the RPO. Damaged: the replica
+    Protected: a valid replica, and a point within the RPO. Excluded: by a document, with a reason. Paused: there is a
+    point, and its group makes no more for a time, whether or not the RPO is missed by that. Pending: desired, and never
+    valid yet. Late: the newest point whose time can be believed is older than the RPO. Damaged: the replica
     is inconsistent, or points cannot be read. Unseen: its cluster, its files or its server could not be read.
     """
 
     PROTECTED = "protected"
     EXCLUDED = "excluded"
+    PAUSED = "paused"
     PENDING = "pending"
     LATE = "late"
     DAMAGED = "damaged"
@@ -183,7 +185,7 @@ class _Coverage:
 
     def _in_group(self, source: DataSource, machine: VirtualMachine | None, *, late: bool) -> tuple[CoverageState, str]:
         """How a member stands: first whether it could be seen, then its replica, then the age of its points."""
-        server, _ = self.applied.get(source) or self.wanted[source]
+        server, group = self.applied.get(source) or self.wanted[source]
         key = (server, source)
         unseen = self._unseen(source, server, machine)
         if unseen:
@@ -193,6 +195,13 @@ class _Coverage:
         if damage:
             return CoverageState.DAMAGED, damage
         waits = self._waits(source, machine)
+        pause = group.pause_at(self.seen.now)
+        paused = f"paused until {pause.until} by {pause.owner}: {pause.reason}" if pause is not None else ""
+        copied = replica is not None and replica.state is ReplicaState.VALID and source in self.applied
+        if paused and copied and newest is not None:
+            missed = f"; RPO missed: the newest point is {_age(self.seen.now - newest)} old" if late else ""
+            return CoverageState.PAUSED, paused + missed
+        waits = "; ".join(each for each in (waits, paused) if each)
         if late and newest is not None:
             why = f"late: the newest point is {_age(self.seen.now - newest)} old"
             return CoverageState.LATE, why + (f"; {waits}" if waits else "")

@@ -16,6 +16,7 @@ import msgspec
 from reconciler.model import (
     Direction,
     ExistingPoints,
+    Pause,
     ProtectionGroup,
     Recurrence,
     ShortTerm,
@@ -96,6 +97,21 @@ _KEEPING = [ExistingPoints.EXPIRE_NOW, ExistingPoints.RETAIN, ExistingPoints.KEE
 
 def _existing(before: ExistingPoints, after: ExistingPoints) -> Direction:
     return _more_is_stronger(_KEEPING.index(before), _KEEPING.index(after))
+
+
+def _pause(before: Pause | None, after: Pause | None) -> Direction:
+    """The later it ends, the weaker; for what reason, and who answers for it, does not matter."""
+    if before is None or after is None:
+        return Direction.WEAKENS if before is None else Direction.STRENGTHENS
+    if before.ends_at == after.ends_at:
+        return Direction.NEUTRAL
+    return _less_is_stronger(before.ends_at, after.ends_at)
+
+
+def _show_pause(pause: Pause | None) -> Any:
+    if pause is None:
+        return None
+    return {"until": pause.until.isoformat(), "reason": pause.reason, "owner": pause.owner}
 
 
 def _show_interval(interval: timedelta | None) -> str:
@@ -183,6 +199,7 @@ FIELDS: tuple[ComparedField, ...] = (
     ),
     _plain("colocate", "colocate", _same, _less_is_stronger, "members that are colocated share a replica volume"),
     _plain("deletionProtection", "deletion_protection", _same, _more_is_stronger),
+    _plain("paused", "paused", _show_pause, _pause, "during a pause no job begins by itself and no point expires"),
 )
 
 

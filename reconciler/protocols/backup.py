@@ -44,8 +44,10 @@ class Fence(msgspec.Struct, frozen=True):
             self.stands()
 
 
+@runtime_checkable
 class Engine(Protocol):
-    """Sees and changes backup on one server."""
+    """Sees and changes backup on one server. Whoever opens one has not looked at anything yet: what is not there, or
+    does not answer, is told by what needs it."""
 
     @property
     def name(self) -> str:

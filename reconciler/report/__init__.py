@@ -1,7 +1,8 @@
 """REPORTS: values -> what people read (text) and what programs read (JSON)."""
 
 from reconciler.report.annotations import azure_text, github_text, junit_text, sarif_text
-from reconciler.report.comparison import comparison_html, comparison_markdown, comparison_text
+from reconciler.report.comparison import comparison_markdown, comparison_text
+from reconciler.report.comparison_html import comparison_html
 from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.drift import drift_text
 from reconciler.report.escape import json_text
@@ -17,12 +18,13 @@ from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text, store_rebuild_text
 from reconciler.report.run_log import event_json, event_text
-from reconciler.report.status import GroupStatus, ReplicaStatus, Status, status_text
+from reconciler.report.status import GroupPause, GroupStatus, ReplicaStatus, Status, status_text
 from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, plain
 
 __all__ = [
     "MARKDOWN_BYTES",
+    "GroupPause",
     "GroupStatus",
     "Holdings",
     "LeaseView",

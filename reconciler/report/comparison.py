@@ -1,4 +1,4 @@
-"""Comparisons of two states of the policies -> text, Markdown, and HTML in one file."""
+"""Comparisons of two states of the policies -> text and Markdown."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from reconciler.model import Direction
 from reconciler.model.comparison import Comparison, DocumentChange, DocumentField, DocumentVerb
-from reconciler.report.escape import html_templates, md, safe
+from reconciler.report.escape import md, safe
 from reconciler.report.findings import findings_text
 from reconciler.report.values import content, shown
 from reconciler.report.words import Paint, Tone, count
 
-_SIGNS: dict[DocumentVerb, str] = {
+SIGNS: dict[DocumentVerb, str] = {
     DocumentVerb.CREATED: "+",
     DocumentVerb.CHANGED: "~",
     DocumentVerb.RENAMED: "~",
@@ -56,7 +56,7 @@ def summary(comparison: Comparison) -> str:
 def _document(change: DocumentChange, comparison: Comparison, paint: Paint) -> list[str]:
     where = f"  {paint(safe(str(change.location)), 'quiet')}" if change.location else ""
     former = f" (was {safe(change.formerly)})" if change.formerly else ""
-    head = f"{_SIGNS[change.verb]} {change.kind} {paint(safe(change.name), 'strong')}{former}"
+    head = f"{SIGNS[change.verb]} {change.kind} {paint(safe(change.name), 'strong')}{former}"
     lines = [f"{head}  {paint(str(change.direction), _TONES[change.direction])}{where}"]
     for field in change.fields:
         lines += _field(change, field, comparison, paint)
@@ -100,7 +100,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     lines = ["### What this change does to protection", "", md(summary(comparison)), ""]
     for change in by_risk(comparison.changes):
         former = f" (was {md(change.formerly)})" if change.formerly else ""
-        lines.append(f"#### {_SIGNS[change.verb]} {change.kind} {md(change.name)}{former}: **{change.direction}**")
+        lines.append(f"#### {SIGNS[change.verb]} {change.kind} {md(change.name)}{former}: **{change.direction}**")
         lines.append("")
         rows = [field for field in change.fields if field.field]
         if rows:
@@ -129,19 +129,3 @@ def comparison_markdown(comparison: Comparison) -> str:
         lines.append("")
     lines += [f"- {each.code} {md(each.message)}: {md(each.remedy)}" for each in comparison.findings]
     return "\n".join(lines).rstrip() + "\n"
-
-
-# --- HTML ------------------------------------------------------------------------------------------------------
-
-
-def comparison_html(comparison: Comparison) -> str:
-    """One file that needs nothing else; what it shows comes escaped."""
-    environment = html_templates()
-    environment.filters["shown"] = shown
-    environment.filters["content"] = content
-    return environment.get_template("comparison.html").render(
-        comparison=comparison,
-        changes=by_risk(comparison.changes),
-        summary=summary(comparison),
-        signs=_SIGNS,
-    )

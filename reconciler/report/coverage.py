@@ -14,6 +14,7 @@ from reconciler.report.words import Paint, Tone, called_apart, count, moment, ta
 _TONES: dict[CoverageState, Tone] = {
     CoverageState.PROTECTED: "good",
     CoverageState.EXCLUDED: "quiet",
+    CoverageState.PAUSED: "change",
     CoverageState.PENDING: "change",
     CoverageState.LATE: "bad",
     CoverageState.DAMAGED: "bad",

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import tzinfo
-from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from reconciler.errors import Location
 from reconciler.model import Direction, Origin, Plan, ProtectionGroup, Step, Verb, VolumeImpact, format_size
 from reconciler.report import plan_timeline
 from reconciler.report import plan_words as words
-from reconciler.report.escape import html_templates, safe
+from reconciler.report.escape import safe
+from reconciler.report.pages import page
 from reconciler.report.plan_headline import headline
 from reconciler.report.words import moment
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 #: How wide the bar of a volume is, in pixels.
 _BAR = 400
@@ -32,7 +29,6 @@ class Card(NamedTuple):
     place: str
     wave: str
     settings: tuple[tuple[str, str], ...]
-    members: tuple[str, ...]
     rows: tuple[words.Row, ...]
     impact: str
     timeline: plan_timeline.Timeline | None
@@ -52,7 +48,9 @@ def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin
     """The whole page."""
     directions = [step.change.direction for step in plan.steps]
     impacts = [step.impact for step in plan.steps if step.impact is not None]
-    return _template().render(
+    return page(
+        "plan.html",
+        title=f"Backup plan for {plan.site}",
         plan=plan,
         seen=moment(plan.created_at, zone),
         zone=str(zone),
@@ -74,13 +72,6 @@ def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin
     )
 
 
-@cache
-def _template() -> Template:
-    environment = html_templates()
-    environment.filters["place"] = _place
-    return environment.get_template("plan.html")
-
-
 def _place(location: Location | None) -> str:
     return safe(str(location)) if location is not None else ""
 
@@ -96,20 +87,20 @@ def _card(step: Step, plan: Plan, zone: tzinfo) -> Card:
         reason=words.REASONS[change.reason],
         place=_place(change.location),
         wave=words.wave_of(step, plan, zone),
-        settings=_settings(group) if whole and group is not None else (),
-        members=words.members_of(change, plan.names) if whole else (),
+        settings=_settings(group, words.members_of(change, plan.names)) if whole and group is not None else (),
         rows=tuple(words.rows(change, plan.names)),
         impact=words.impact_line(step),
         timeline=plan_timeline.timeline(step, plan, zone),
     )
 
 
-def _settings(group: ProtectionGroup) -> tuple[tuple[str, str], ...]:
-    """What is set of a group that comes, goes or is adopted, in the policy's words."""
+def _settings(group: ProtectionGroup, members: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """What is set of a group that is created, stopped or adopted, in the policy's words; its members first."""
     from reconciler.plan.fields import FIELDS
 
     shown = [(field.path, field.show(field.get(group))) for field in FIELDS]
-    return tuple((path, words.value(found)) for path, found in shown if found is not None and found is not False)
+    told = [(path, words.value(found)) for path, found in shown if found is not None and found is not False]
+    return (("members", ", ".join(members)), *told)
 
 
 def _gauge(volume: VolumeImpact) -> Gauge:

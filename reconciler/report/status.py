@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 import msgspec
 from msgspec import UNSET
@@ -24,6 +24,7 @@ _REPLICA = {
 _TONES: dict[CoverageState, Tone] = {
     CoverageState.PROTECTED: "good",
     CoverageState.EXCLUDED: "quiet",
+    CoverageState.PAUSED: "change",
     CoverageState.PENDING: "change",
     CoverageState.LATE: "bad",
     CoverageState.DAMAGED: "bad",
@@ -32,8 +33,16 @@ _TONES: dict[CoverageState, Tone] = {
 }
 
 
-class GroupStatus(msgspec.Struct, frozen=True, rename="camel"):
-    """An applied group: how many members, and the range its points live under."""
+class GroupPause(msgspec.Struct, frozen=True, rename="camel"):
+    """A pause that counts now: its last day, why, and who answers for it."""
+
+    until: date
+    reason: str
+    owner: str
+
+
+class GroupStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """An applied group: how many members, the range its points live under, and whether it is paused now."""
 
     server: str
     name: str
@@ -41,6 +50,7 @@ class GroupStatus(msgspec.Struct, frozen=True, rename="camel"):
     members: int
     retention: str
     synchronization: str
+    paused: GroupPause | None = None
 
 
 class ReplicaStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -125,7 +135,13 @@ def _groups(status: Status, paint: Paint) -> list[str]:
         (group.display_name, group.server, str(group.members), group.retention, group.synchronization)
         for group in status.groups
     ]
-    return [*table(("GROUP", "SERVER", "MEMBERS", "RETENTION", "SYNCHRONIZATION"), rows, paint), ""]
+    pauses = [
+        paint(f"{safe(group.display_name)} is paused until {pause.until}", "change")
+        + f" by {safe(pause.owner)}: {safe(pause.reason)}. No job of it begins by itself; none of its points expire."
+        for group in status.groups
+        if (pause := group.paused) is not None
+    ]
+    return [*table(("GROUP", "SERVER", "MEMBERS", "RETENTION", "SYNCHRONIZATION"), rows, paint), *pauses, ""]
 
 
 def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:

@@ -128,7 +128,7 @@ def backoff(attempt: int) -> timedelta | None:
 
 
 def due(view: View) -> tuple[Job, ...]:
-    """At most one job for each data source; those that matter most come first."""
+    """At most one job for each data source, and none of a group that is paused; those that matter most come first."""
     busy = {record.job.source for record in view.running}
     groups = {group.group.name: group.group for group in view.catalog.groups}
     points: dict[DataSource, list[RecoveryPoint]] = defaultdict(list)
@@ -138,6 +138,8 @@ def due(view: View) -> tuple[Job, ...]:
     for replica in view.catalog.replicas:
         if replica.source not in busy:
             group = groups.get(replica.group) if replica.group is not None else None
+            if group is not None and group.pause_at(view.now):
+                continue
             job = _due_for(view, replica, group, points[replica.source])
             jobs += [job] if job else []
     return tuple(sorted(jobs, key=lambda job: (_PRIORITY.index(job.kind), job.scheduled_for, job.source)))
@@ -147,6 +149,9 @@ def next_job(view: View, replica: Replica, group: ProtectionGroup | None) -> tup
     """What runs next for the replica, and when; None where nothing is scheduled."""
     if group is None:
         return None
+    pause = group.pause_at(view.now)
+    if pause is not None:
+        return _after_pause(msgspec.structs.replace(view, now=pause.ends_at), replica, group)
     now = view.now
     if replica.state is ReplicaState.PENDING:
         return _retry(view, replica, JobKind.INITIAL_REPLICA) or (JobKind.INITIAL_REPLICA, now)
@@ -165,6 +170,13 @@ def next_job(view: View, replica: Replica, group: ProtectionGroup | None) -> tup
         return None
     at, kind = min(found, key=lambda each: (each[0], -_PRIORITY.index(each[1])))
     return kind, at
+
+
+def _after_pause(view: View, replica: Replica, group: ProtectionGroup) -> tuple[JobKind, datetime] | None:
+    """What runs first as the pause ends, which is the time of this view: what was missed is made up for at once."""
+    points = [point for point in view.catalog.points if point.source == replica.source]
+    job = _due_for(msgspec.structs.replace(view, prune_allowed=False), replica, group, points)
+    return (job.kind, view.now) if job is not None else next_job(view, replica, group)
 
 
 def _retry(view: View, replica: Replica, kind: JobKind) -> tuple[JobKind, datetime] | None:

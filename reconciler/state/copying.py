@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from reconciler import files, sqlite
+from reconciler import files, sqlite, system_calls
 from reconciler.errors import Damaged
 
 #: The schema of state databases.
@@ -33,7 +33,7 @@ def copy_database(source: Path, target: Path) -> None:
     """
     files.unlink(target)
     files.announce("write", target)
-    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    descriptor = system_calls.open_file(target, os.O_CREAT | os.O_EXCL | os.O_RDWR)
     try:
         with closing(sqlite.connect_reading(source, migrations=SQL)) as one, closing(sqlite3.connect(target)) as two:
             try:
@@ -80,10 +80,10 @@ def keep_raw(database: Path, copy: Path) -> tuple[Path, ...]:
         if source.exists():
             target = copy.with_name(copy.name + ending)
             files.announce("write", target)
-            shutil.copyfile(source, target)
-            target.chmod(0o600)
-            with files.open_regular(target) as handle:
-                files.fsync(handle.fileno(), target)
+            with files.open_regular(source) as before, os.fdopen(files.create(target), "wb") as after:
+                shutil.copyfileobj(before, after)
+                after.flush()
+                files.fsync(after.fileno(), target)
             made.append(target)
     files.fsync_folder(copy.parent)
     return tuple(made)

@@ -6,7 +6,6 @@ Only whole lines are a part of the chain. What a process that died left of a lin
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reconciler import encoded, files
+from reconciler import encoded, files, system_calls
 from reconciler.errors import Damaged, TemporaryError
 from reconciler.model import EvidenceKind, Record, record_line
 from reconciler.state.anchor import SIGNATURE, SUMS, check_extends, read_sums, sum_of, sums_text
@@ -142,9 +141,9 @@ class EvidenceFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else appends or seals meanwhile. The folder must be there."""
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = system_calls.open_file(self.folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            system_calls.lock(descriptor, wait=True)
             yield
         finally:
             os.close(descriptor)
@@ -204,7 +203,7 @@ class EvidenceFolder:
     def _write(self, end: End, data: bytes) -> None:
         """Appends to the segment, durably. Where that fails, what got there is taken away again."""
         files.announce("write", end.path)
-        descriptor = os.open(end.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = system_calls.open_file(end.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             left = memoryview(data)
             while left:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from reconciler import files, sqlite
+from reconciler import files, sqlite, system_calls
 from reconciler.errors import ReconcilerError, Refused, Unreachable
 from reconciler.model import (
     DataSource,
@@ -114,7 +114,7 @@ def format_of(path: Path) -> int | None:
 def _make(path: Path) -> None:
     files.make_folder(path.parent)
     if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(system_calls.open_file(path, os.O_CREAT | os.O_WRONLY))
 
 
 def _reading(path: Path, now: Now) -> SqliteMemory:
@@ -138,7 +138,7 @@ def _may_be_noted(path: Path) -> bool:
 
 
 def _cannot_open(path: Path, error: OSError) -> Refused:
-    account = f"uid {os.geteuid()}"
+    account = system_calls.account_number()
     if path.exists() and not os.access(path, os.R_OK):
         may = "it may not be read"
     elif path.exists() and not os.access(path, os.W_OK):

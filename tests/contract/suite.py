@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from reconciler.model import (
     JobKind,
     JobState,
     JobStatus,
+    Pause,
     Presence,
     Recovery,
     RecoveryTarget,
@@ -358,6 +359,40 @@ class EngineContract:
         assert status.result is not None
         assert status.result.points_expired == 2
         assert world.points(world.one) == made[2:]
+
+    def test_while_a_group_is_paused_nothing_of_it_expires(self, world: World) -> None:
+        """Whoever asks. A job that a person asks for runs; a pause that has ended holds nothing."""
+        if any(lack.path == "paused" for lack in world.engine.capabilities.lacks):
+            pytest.skip("this engine says that it has no pause")
+        ref = world.protect(world.one)
+        made = world.make_points(world.one, 5)
+        world.clock.forward(timedelta(days=6))
+        (before,) = world.engine.observe().groups
+        ends_at = world.clock.at + timedelta(hours=9)
+        pause = Pause("the storage is moved", "ops@corp.example", world.clock.at.date(), ends_at)
+        after = msgspec.structs.replace(before.group, paused=pause)
+        world.engine.apply(UpdateGroup("mabs-01", ref, before.group, after), F1)
+        world.reopen()
+        assert [seen.group for seen in world.engine.observe().groups] == [after]
+        status = world.done(job(JobKind.PRUNING, world.one, 6, points=tuple(made[:2])))
+        assert (status.state, status.code) == (JobState.FAILED, "RCL4011")
+        assert world.points(world.one) == made
+        assert world.done(job(JobKind.SYNCHRONIZATION, world.one, 7)).state is JobState.SUCCEEDED
+        world.clock.at = ends_at
+        assert world.done(job(JobKind.PRUNING, world.one, 8, points=tuple(made[:2]))).state is JobState.SUCCEEDED
+        assert world.points(world.one)[:3] == made[2:]
+
+    def test_a_pause_ends_with_its_group(self, world: World) -> None:
+        """What leaves a group that is paused lives under the rules alone."""
+        if any(lack.path == "paused" for lack in world.engine.capabilities.lacks):
+            pytest.skip("this engine says that it has no pause")
+        pause = Pause("the storage is moved", "ops@corp.example", date(2026, 12, 31), datetime(2027, 1, 1, tzinfo=UTC))
+        mine = group("gold", world.one, paused=pause)
+        ref = world.engine.apply(CreateGroup("mabs-01", mine), F1)
+        made = world.make_points(world.one, 4)
+        world.engine.apply(StopProtection("mabs-01", ref, mine, ExistingPoints.EXPIRE_NOW), F1)
+        assert world.done(job(JobKind.PRUNING, world.one, 9, points=tuple(made))).state is JobState.SUCCEEDED
+        assert world.points(world.one) == []
 
     # --- Recovery ----------------------------------------------------------------------------------------
 

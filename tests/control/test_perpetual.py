@@ -83,7 +83,7 @@ def forgetful(folder: Path, stage: Stage, clock: SetClock) -> dict[str, Any]:
 
 def setups(folder: Path, stage: Stage, clock: SetClock) -> dict[str, EngineSetup]:
     return {
-        name: EngineSetup(name, folder / name, tuple((each, 80 * 10**12) for each in volumes), {}, clock)
+        name: EngineSetup(name, folder, {"path": name}, tuple((each, 80 * 10**12) for each in volumes), {}, clock)
         for name, volumes in stage.servers.items()
     }
 

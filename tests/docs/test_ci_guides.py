@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from reconciler import __version__
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -118,3 +120,10 @@ def test_the_hooks_run(checkout: Path) -> None:
             [sys.executable, "-m", "reconciler", *words[1:], *files], cwd=checkout, capture_output=True, check=False
         )
         assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize(("guide", "service"), [("github-actions.md", "github"), ("azure-pipelines.md", "azure")])
+def test_init_writes_the_file_of_the_guide(guide: str, service: str) -> None:
+    text = (ROOT / "reconciler/control/authoring/ci" / f"{service}.yml").read_text(encoding="utf-8")
+    written = yaml.load(text.replace("VERSION", __version__), Loader=yaml.BaseLoader)
+    assert written == _workflow(guide)

@@ -85,7 +85,8 @@ def test_the_first_writer_upgrades_after_a_copy_that_can_be_put_back(
     for path in before:
         (old / path.replace(".db", "-format-1.db")).replace(old / path)
     (store / "format.json").write_text('{"format":1}')
-    engine = open_engine(EngineSetup("mabs-01", store, (("vol-a", 10**11),), {}, SetClock()))
+    setup = EngineSetup("mabs-01", store.parent, {"path": store.name}, (("vol-a", 10**11),), {}, SetClock())
+    engine = open_engine(setup)
     assert engine.lineage().presence is Presence.UNNAMED
     assert {f"{point.source.machine}/{point.id}" for point in engine.observe().points} == set(expected())
     engine.close()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pexpect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,7 +170,7 @@ def test_every_value_with_its_origin(shop: Shop) -> None:
     assert "shortTerm.retention: 5d  # policies/site.yaml:" in said.out
 
 
-# --- schema, init ----------------------------------------------------------------------------------------------
+# --- schema ----------------------------------------------------------------------------------------------
 
 
 def test_schemas_in_one_piece(run: Callable[..., Said]) -> None:
@@ -192,76 +190,6 @@ def _exclusion() -> dict[str, Any]:
         "metadata": {"name": "x"},
         "spec": spec | {"until": "2099-01-01"},
     }
-
-
-def test_init_by_flags_gives_a_folder_that_is_right(tmp_path: Path, run: Callable[..., Said]) -> None:
-    root = tmp_path / "new"
-    said = run("init", str(root), "--no-prune", "--machines", "sql-*, web-1", "--retention", "30d")
-    assert said.code == 0, said.err
-    assert run("validate", "-C", str(root)).code == 0
-    assert run("fmt", "--check", "-C", str(root)).code == 0
-    text = (root / "policies" / "all-vms.yaml").read_text()
-    assert text.startswith("# yaml-language-server: $schema=../schemas/policy.schema.json\n")
-    assert (root / "schemas" / "policy.schema.json").exists()
-    assert "names: [sql-*, web-1]" in text
-    assert (root / ".gitignore").read_text() == "/var/\n/.reconciler/\n"
-    assert run("policy", "test", "-C", str(root)).code == 0
-    again = run("init", str(root), "--no-prune")
-    assert again.code == 64
-    assert "already there" in again.err
-    assert (root / "policies" / "all-vms.yaml").read_text() == text
-
-
-def test_init_leaves_what_git_ignores_already(tmp_path: Path, run: Callable[..., Said]) -> None:
-    (tmp_path / ".gitignore").write_text("*.tmp\n/var/")
-    assert run("init", str(tmp_path), "--prune", "--store", "disks/{server}").code == 0
-    assert (tmp_path / ".gitignore").read_text() == "*.tmp\n/var/\n/.reconciler/\n/disks/mabs-01/\n"
-
-
-def test_init_writes_nothing_where_git_cannot_be_told(tmp_path: Path, run: Callable[..., Said]) -> None:
-    (tmp_path / ".gitignore").mkdir()
-    said = run("init", str(tmp_path), "--prune")
-    assert said.code != 0
-    assert ".gitignore" in said.err
-    assert not (tmp_path / "policies").exists()
-    (tmp_path / ".gitignore").rmdir()
-    assert run("init", str(tmp_path), "--prune").code == 0
-
-
-def test_init_needs_the_choice_that_has_no_default(tmp_path: Path, run: Callable[..., Said]) -> None:
-    said = run("init", str(tmp_path / "new"))
-    assert said.code == 64
-    assert "--prune or --no-prune" in said.err
-    braces = run("init", str(tmp_path / "braces"), "--prune", "--store", "{nope}/{server}")
-    assert braces.code == 0
-    assert "{nope}/mabs-01" in (tmp_path / "braces" / "policies" / "site.yaml").read_text()
-    wrong = run("init", str(tmp_path / "new"), "--prune", "--retention", "5 days")
-    assert wrong.code == 65
-    assert not (tmp_path / "new").exists()
-
-
-def test_init_asks_in_a_terminal(tmp_path: Path) -> None:
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "reconciler", "init", str(tmp_path / "new")],
-        env={"PATH": "/usr/bin:/bin", "TERM": "xterm", "HOME": str(tmp_path)},
-        encoding="utf-8",
-        timeout=30,
-    )
-    child.expect("What is the site called")
-    child.sendline("branch")
-    for _ in range(11):
-        child.expect(r"\[.*\]: ")
-        child.sendline("")
-    child.expect("May a group that vanishes")
-    child.sendline("y")
-    child.expect("Next: reconciler validate")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
-    text = (tmp_path / "new" / "policies" / "site.yaml").read_text()
-    assert "name: branch" in text
-    assert "prune: true" in text
 
 
 # --- members, coverage, preflight ------------------------------------------------------------------------------

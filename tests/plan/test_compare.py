@@ -126,8 +126,8 @@ LADDERS: dict[tuple[str, str], list[Any]] = {
     ("ProtectionGroup", "spec.deletionProtection"): [True, None],
     ("ProtectionGroup", "spec.paused"): [
         None,
-        {"reason": "r", "until": "2026-12-01"},
-        {"reason": "r", "until": "2027-12-01"},
+        {"reason": "r", "owner": "o", "until": "2026-12-01"},
+        {"reason": "r", "owner": "o", "until": "2027-12-01"},
     ],
     ("ProtectionGroup", "spec.ignore"): [
         None,

@@ -93,7 +93,7 @@ FRAMES: dict[str, Any] = {
     "spec.backupWindow": {"from": "18:00", "to": "06:00"},
     "spec.consistencyCheck": {"schedule": {"time": "02:00"}},
     "spec.verification": {"maxAge": "1d"},
-    "spec.paused": {"reason": "r", "until": "2026-12-01"},
+    "spec.paused": {"reason": "r", "owner": "o", "until": "2026-12-01"},
 }
 #: Where the frame is another one for one field.
 SPECIAL: dict[str, dict[str, Any]] = {
@@ -258,6 +258,7 @@ FIELDS: dict[str, Told] = {
         "spec.verification.maxAge": weaker("1d", "7d"),
         "spec.verification.sample": weaker("100%", "5%"),
         "spec.paused.reason": never("r", "s"),
+        "spec.paused.owner": never("o", "p"),
         "spec.paused.until": weaker("2026-12-01", "2027-12-01"),
         "spec.ignore[].field": always("colocate", "displayName"),
         "spec.ignore[].reason": never("r", "s"),

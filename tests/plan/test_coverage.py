@@ -17,6 +17,7 @@ from reconciler.model import (
     Consistency,
     DataSource,
     ObservedGroup,
+    Pause,
     PointKind,
     RecoveryPoint,
     Replica,
@@ -45,6 +46,7 @@ class Case(msgspec.Struct, frozen=True):
     ages: tuple[int, ...] = (1,)
     damaged: bool = False
     refused: bool = False
+    paused: bool = False
 
 
 def standing_by_definition(case: Case, *, server: bool, cluster: bool) -> CoverageState:
@@ -60,6 +62,8 @@ def standing_by_definition(case: Case, *, server: bool, cluster: bool) -> Covera
     if case.state is ReplicaState.INCONSISTENT or (case.damaged and case.state is not None):
         return CoverageState.DAMAGED
     come = [age for age in case.ages if age >= 0]
+    if case.paused and come and case.state is ReplicaState.VALID and case.role == "applied":
+        return CoverageState.PAUSED
     if come and min(come) > 2:
         return CoverageState.LATE
     if case.ages and not come:
@@ -76,7 +80,9 @@ cases = st.builds(
     st.lists(st.integers(-48, 48), max_size=3, unique=True).map(tuple),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
 )
+PAUSE = Pause("storage move", "ops", NOON.date(), NOON + HOUR)
 
 
 def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> CoverageInputs:
@@ -100,10 +106,17 @@ def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> C
             if case.damaged:
                 findings.append(Diagnostic("RCL4006", Severity.ERROR, "2 blocks are lost", "", None, name))
     members = {
-        role: [sources[n] for n, case in enumerate(made, 1) if case.role == role] for role in ("applied", "wanted")
+        role: [sources[n] for n, case in enumerate(made, 1) if case.role == role and not case.paused]
+        for role in ("applied", "wanted")
+    }
+    resting = {
+        role: [sources[n] for n, case in enumerate(made, 1) if case.role == role and case.paused]
+        for role in ("applied", "wanted")
     }
     applied = ObservedGroup("g1", group("gold", *members["applied"], short_term=TERM))
+    held = ObservedGroup("g2", group("iron", *resting["applied"], short_term=TERM, paused=PAUSE))
     wish = group("gold", *members["applied"], *members["wanted"], short_term=TERM)
+    rest = group("iron", *resting["applied"], *resting["wanted"], short_term=TERM, paused=PAUSE)
     excused = {
         role: tuple(
             ExcludedMachine(sources[n], role, "rebuilt nightly", "team", date(2026, 1, 31))
@@ -113,10 +126,12 @@ def seen_of(made: list[Case], *, server: bool = True, cluster: bool = True) -> C
         for role in ("excluded", "lapsed")
     }
     desired = DesiredState(
-        (DesiredGroup(SERVER, wish, Nowhere("g.yaml")),), excused["excluded"], lapsed=excused["lapsed"]
+        tuple(DesiredGroup(SERVER, each, Nowhere("g.yaml")) for each in (wish, rest)),
+        excused["excluded"],
+        lapsed=excused["lapsed"],
     )
     catalog = CatalogSnapshot(
-        SERVER, NOON, ServerFacts("test"), (applied,), tuple(replicas), tuple(points), findings=tuple(findings)
+        SERVER, NOON, ServerFacts("test"), (applied, held), tuple(replicas), tuple(points), findings=tuple(findings)
     )
     snapshot = ClusterSnapshot(name=CLUSTER, taken_at=NOON, machines=tuple(there), unseen=tuple(unseen))
     return CoverageInputs(NOON, {CLUSTER: snapshot} if cluster else {}, {SERVER: catalog} if server else {}, desired)
@@ -161,6 +176,10 @@ def test_every_machine_is_in_exactly_one_state_and_the_states_add_up(
         (Case(role="excluded"), CoverageState.EXCLUDED, "excluded: rebuilt nightly"),
         (Case(role="lapsed"), CoverageState.UNPROTECTED, "its exclusion lapsed ended on 2026-01-31"),
         (Case(role="nothing"), CoverageState.UNPROTECTED, "no group and no exclusion matches it"),
+        (Case(paused=True), CoverageState.PAUSED, "paused until 2026-03-10 by ops: storage move"),
+        (Case(paused=True, ages=()), CoverageState.PENDING, "paused until 2026-03-10 by ops: storage move"),
+        (Case(paused=True, role="wanted", state=None, ages=()), CoverageState.PENDING, "not applied yet; paused until"),
+        (Case(paused=True, damaged=True), CoverageState.DAMAGED, "2 blocks are lost"),
     ],
 )
 def test_each_state_says_why(case: Case, standing: CoverageState, why: str) -> None:
@@ -168,6 +187,14 @@ def test_each_state_says_why(case: Case, standing: CoverageState, why: str) -> N
     assert row.standing is standing
     assert row.why.startswith(why)
     assert bool(row.why) == bool(why)
+
+
+def test_an_rpo_that_is_missed_in_a_pause_is_told_as_such() -> None:
+    (row,) = coverage(seen_of([Case(paused=True, ages=(3,))]))
+    assert (row.standing, row.late) == (CoverageState.PAUSED, True)
+    assert row.why == "paused until 2026-03-10 by ops: storage move; RPO missed: the newest point is 3 h 0 min old"
+    later = msgspec.structs.replace(seen_of([Case(paused=True, ages=(3,))]), now=PAUSE.ends_at)
+    assert coverage(later)[0].standing is CoverageState.LATE
 
 
 def test_what_cannot_be_read_is_unseen() -> None:

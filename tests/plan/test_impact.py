@@ -16,6 +16,7 @@ from reconciler.model import (
     ConsistencyCheck,
     DataSource,
     ExistingPoints,
+    Pause,
     PointFate,
     ProtectionGroup,
     RecoveryPoint,
@@ -91,7 +92,12 @@ def groups(draw: st.DrawFn, name: str, sources: list[DataSource]) -> ProtectionG
     fulls = {"recovery_points": runs} if interval is None else {"express_full": runs} if draw(st.booleans()) else {}
     check = draw(st.sampled_from([ConsistencyCheck(True), ConsistencyCheck(), ConsistencyCheck(False, time(2, 30), 4)]))
     short = term(draw(_hours), interval, minimum_points=draw(st.integers(3, 6)), **fulls)
-    return group(name, *sources, short_term=short, existing_points=draw(_existing), consistency_check=check)
+    hours = draw(st.sampled_from([None, None, -5, 7, 40]))
+    ends_at = NOON + (hours or 0) * HOUR + MINUTE / 2  # never at the moment of a tick: which comes first is not asked
+    pause = Pause("r", "o", NOON.date(), ends_at) if hours is not None else None
+    return group(
+        name, *sources, short_term=short, existing_points=draw(_existing), consistency_check=check, paused=pause
+    )
 
 
 @st.composite
@@ -181,6 +187,7 @@ def test_points_go_by_the_calendar(world: World) -> None:
     for server in (first, changed):
         for held in server.groups.values():
             ticks |= set(point_slots(held.short_term, ZONE, NOON, until))
+            ticks |= {held.paused.ends_at} if held.paused is not None and held.paused.ends_at > NOON else set()
     ends_at = {at for fate in fates.values() for at in (fate.before, fate.after) if at is not None and at <= until}
     ticks |= {at + extra for at in ends_at for extra in (timedelta(0), MINUTE)}
     ticks |= {

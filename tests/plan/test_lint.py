@@ -72,7 +72,12 @@ def codes(text: str, seen: tuple[VirtualMachine, ...] | None = None) -> dict[str
 WARNING, ADVICE, ERROR = Severity.WARNING, Severity.ADVICE, Severity.ERROR
 Text = Callable[[], str]
 
+
 #: code -> severity, documents that have it, documents that do not.
+def paused(until: str, reason: str = "the storage is moved") -> str:
+    return group(f"paused: {{reason: {reason}, owner: ops, until: {until}}}", server="e")
+
+
 ROWS: dict[str, tuple[Severity, str, str]] = {
     "RCL1030": (WARNING, exclusion(until="2026-03-09"), exclusion(until="2026-03-10")),
     "RCL1031": (
@@ -90,6 +95,10 @@ ROWS: dict[str, tuple[Severity, str, str]] = {
         group("ignore: [{field: colocate, reason: r, until: 2026-03-09}]"),
         group("ignore: [{field: colocate, reason: r, until: 2026-03-10}]"),
     ),
+    "RCL1110": (ERROR, paused("2026-06-09"), paused("2026-06-08")),
+    "RCL1111": (ADVICE, paused("2026-03-09"), paused("2026-03-10")),
+    "RCL1112": (ADVICE, paused("2026-03-10"), paused("2026-03-09")),
+    "RCL1113": (WARNING, paused("2026-03-20", "todo"), paused("2026-03-20", "the storage is moved")),
     "RCL1080": (
         WARNING,
         group('consistencyCheck: {schedule: {time: "21:00"}}'),

@@ -11,6 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler.errors import codes
 from tests.shop import Said, Shop
+from tests.support.html_page import settled
 
 T1 = ("--now", "2026-03-10T12:00Z")
 T2 = ("--now", "2026-03-10T17:00Z")
@@ -79,5 +80,5 @@ def test_a_comparison(shop: Shop, snapshot: SnapshotAssertion, tmp_path: Path) -
     for format in ("text", "markdown", "html", "json"):
         said = shop(*words, "--output", format)
         assert said.code == 5
-        texts.append(said.out)
+        texts.append(settled(said.out))
     assert texts == snapshot

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from reconciler import files
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import is_interactive, note, out, tell
+from reconciler.cli.terminal import note, out, tell
 from reconciler.control.authoring.import_groups import Source, import_groups
-from reconciler.control.authoring.starter_policies import HEADER, Answers, first_policies, ignored
+from reconciler.control.authoring.starter_files import HEADER
 from reconciler.control.observe import observe_whole
 from reconciler.control.policy_folder import FOLDER, read_good
-from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError
+from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError
 from reconciler.model.names import fold
-from reconciler.parse import FolderTree, find_policy_files, read_texts
+from reconciler.parse import FolderTree, find_policy_files
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
 from reconciler.parse.load import LARGEST_FILE
-from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, rendered, schema_of
+from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, schema_of
 from reconciler.plan.desired.defaults import zones_of
 from reconciler.report.words import count
 from reconciler.state import Opening
@@ -89,90 +89,6 @@ def _explain(place: Path) -> int:
     for placed in policies.groups:
         out(explained(placed, zones_of(policies)) + "\n")
     return ExitCode.SUCCESS
-
-
-def starting(asked: dict[str, str], prune: bool | None) -> Answers | None:
-    """The answers that the command line gives; None where somebody is to be asked."""
-    if prune is None:
-        return None
-    filled: dict[str, str] = {}
-    for name, text in asked.items():
-        filled[name] = _filled(text, filled)
-    machines = tuple(word.strip() for word in filled.pop("machines").split(",") if word.strip())
-    return Answers(machines=machines, prune=prune, **filled)
-
-
-def _filled(text: str, told: dict[str, str]) -> str:
-    """The text with the names in braces that were told; other braces stay."""
-    for name, value in told.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text
-
-
-def init(folder: Path, given: Answers | None, asked: dict[str, str]) -> int:
-    """Writes the first policies. `given` None: somebody answers at the terminal, `asked` are the defaults."""
-    answers = given or _ask(asked)
-    texts = first_policies(answers)
-    reading = read_texts({f"{FOLDER}/{name}": text.encode() for name, text in texts.items()}, str(folder))
-    if reading.policies is None:
-        raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR])
-    target = folder / FOLDER
-    if target.exists():
-        nothing = Diagnostic("RCL0006", Severity.ERROR, f"{target} is already there", "Name another folder.")
-        raise UsageError(nothing.code, nothing.message, nothing.remedy, subject=str(target))
-    files.make_folder(folder, 0o755)
-    # The one file that may be there already: what ails it is told before anything is written.
-    _ignore(folder / ".gitignore", ignored(answers))
-    files.make_folder(target, 0o755)
-    for name, text in texts.items():
-        files.write_whole(target / name, text.encode(), 0o644)
-    files.make_folder(folder / "schemas", 0o755)
-    for name, text in rendered().items():
-        files.write_whole(folder / "schemas" / name, text.encode(), 0o644)
-    names = ", ".join(f"{FOLDER}/{name}" for name in texts)
-    note(f"Written: {names}, schemas/ for your editor, and .gitignore: state and store are not for Git.")
-    note(f"Next: reconciler validate -C {folder}")
-    return ExitCode.SUCCESS
-
-
-def _ignore(path: Path, lines: tuple[str, ...]) -> None:
-    """Adds the lines that are not there yet."""
-    text = files.read_text(path) if path.exists() else ""
-    missing = [line for line in lines if line not in text.splitlines()]
-    if missing:
-        before = text if not text or text.endswith("\n") else f"{text}\n"
-        files.write_whole(path, (before + "".join(f"{line}\n" for line in missing)).encode(), 0o644)
-
-
-def _ask(defaults: dict[str, str]) -> Answers:
-    if not is_interactive():
-        raise UsageError(
-            "RCL0003",
-            "--prune or --no-prune is missing",
-            "Say whether a group that vanishes from Git may be stopped; there is no default.",
-        )
-    import typer
-
-    questions = {
-        "site": "What is the site called",
-        "time_zone": "In which time zone are schedules read",
-        "cluster": "What is the cluster called",
-        "inventory": "Where is the cluster's folder, from here",
-        "server": "What is the backup server called",
-        "store": "Where does it keep its store, from here",
-        "volume": "What is its volume called",
-        "capacity": "How much may the volume hold",
-        "group": "What is the first protection group called",
-        "machines": "Which machines does it protect, by name (* and ? are wildcards, commas between)",
-        "retention": "How long are points kept",
-        "synchronization": "How often are changes taken",
-    }
-    told: dict[str, str] = {}
-    for name, question in questions.items():
-        told[name] = typer.prompt(question, default=_filled(defaults[name], told))
-    prune = typer.confirm("May a group that vanishes from these files be stopped (after consent)", default=None)
-    machines = tuple(word.strip() for word in told.pop("machines").split(",") if word.strip())
-    return Answers(machines=machines, prune=bool(prune), **told)
 
 
 def import_policies(root: Path | None, name: str | None, server: str | None, output: Path | None) -> int:

@@ -195,12 +195,22 @@ def init(
     prune: Annotated[
         bool | None, typer.Option("--prune/--no-prune", help="Stop groups that are removed from the policies.")
     ] = None,
+    sample: Annotated[
+        bool | None,
+        typer.Option(
+            "--sample-cluster/--no-sample-cluster",
+            help="Write a small cluster to try things out. Default: if the cluster's folder does not exist.",
+        ),
+    ] = None,
+    ci: Annotated[
+        str | None, typer.Option(metavar="SERVICE", help="Write the CI file of: github (default), azure, none.")
+    ] = None,
 ) -> None:
-    """Write the policies of a first site and group.
+    """Write a first site: policies, a guardrail with its test, a CI file, and a sample cluster.
 
     Asks in a terminal unless --prune or --no-prune is given.
     """
-    from reconciler.cli.actions.policy_files import init, starting
+    from reconciler.cli.actions.init import init
 
     asked = {
         "site": site,
@@ -216,7 +226,7 @@ def init(
         "retention": retention,
         "synchronization": synchronization,
     }
-    raise typer.Exit(init(folder, starting(asked, prune), asked))
+    raise typer.Exit(init(folder, asked, prune=prune, sample=sample, ci=ci))
 
 
 @app.command("import")

@@ -26,7 +26,7 @@ from reconciler.control.policy_folder import noted_commit
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Refused, Severity
 from reconciler.model import Approved, LedgerEntry
-from reconciler.model.documents import Approvals, GroupDocument, Placed, PolicySet, SiteDocument
+from reconciler.model.documents import Approvals, EngineSource, GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.encode import decode, encode, inline
 from reconciler.plan.approval.unapproved_documents import APPROVERS_WAIT, WAITS, whose_yes
 from reconciler.plan.desired.state import AUTO
@@ -263,10 +263,15 @@ def opened(site: SiteDocument) -> tuple[str, ...]:
     for cluster in site.spec.clusters:
         source = cluster.inventory.directory or cluster.inventory.snapshot or cluster.inventory.hyperv
         told.append(f"cluster {cluster.name}: {getattr(source, 'path', None) or getattr(source, 'endpoint', '')}")
-    for server in site.spec.servers:
-        engine = server.engine.embedded or server.engine.mabs
-        told.append(f"server {server.name}: {getattr(engine, 'path', None) or getattr(engine, 'endpoint', '')}")
+    told += [f"server {server.name}: {_engine_text(server.engine)}" for server in site.spec.servers]
     return tuple(told)
+
+
+def _engine_text(engine: EngineSource) -> str:
+    """What an engine opens: its path or endpoint, or the plugin with all that it is given."""
+    if engine.plugin is not None:
+        return f"the plugin {engine.plugin.name} with {inline(engine.plugin.settings)}"
+    return engine.embedded.path if engine.embedded is not None else engine.mabs.endpoint if engine.mabs else ""
 
 
 def check_first(root: Path, site: SiteDocument) -> None:

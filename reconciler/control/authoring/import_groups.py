@@ -129,6 +129,9 @@ def _spec(
         spec["colocate"] = True
     if group.deletion_protection:
         spec["deletionProtection"] = True
+    if group.paused:
+        pause = group.paused
+        spec["paused"] = {"reason": pause.reason, "owner": pause.owner, "until": pause.until}
     return spec
 
 

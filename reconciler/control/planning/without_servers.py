@@ -10,9 +10,11 @@ import msgspec
 
 from reconciler.errors import Diagnostic, Severity, UsageError
 from reconciler.model import ENGINES, Capabilities, ClusterSnapshot
-from reconciler.model.documents import PolicySet, SiteDocument
+from reconciler.model.documents import MachineSelector, PolicySet, SiteDocument
 from reconciler.model.preflight import Check
 from reconciler.plan import DesiredState, PlanInputs, check_all, desired_state, lint, survey
+from reconciler.plan.globs import globs
+from reconciler.plan.near_names import MOST, begun_names, near_names
 from reconciler.plan.selectors import Candidate, Population, reasons, unmet
 from reconciler.report import MemberRow, NearMiss
 
@@ -52,10 +54,7 @@ def situation(sight: Sight) -> PlanInputs:
 
 def capabilities_of(site: SiteDocument) -> dict[str, Capabilities]:
     """What the engine of each server can hold, by the server's name."""
-    return {
-        server.name: ENGINES["embedded" if server.engine.embedded is not None else "mabs"]
-        for server in site.spec.servers
-    }
+    return {server.name: ENGINES[server.engine.kind] for server in site.spec.servers}
 
 
 def lint_site(policies: PolicySet, sight: Sight) -> tuple[Diagnostic, ...]:
@@ -116,8 +115,26 @@ def members(policies: PolicySet, sight: Sight, name: str) -> tuple[tuple[MemberR
             elif because != "its name does not match" and selector.names:
                 miss = NearMiss(candidate.name, candidate.source.cluster, f"members[{number}]", because)
                 near.setdefault(candidate.source, miss)
+        near |= _near_names(selector, populations[selector.cluster], number)
     nearly = tuple(miss for source, miss in near.items() if source not in rows)
     return tuple(rows.values()), nearly
+
+
+def _near_names(selector: MachineSelector, population: Population, rule: int) -> dict[object, NearMiss]:
+    """The virtual machines whose names are near a pattern that means none of them, by data source."""
+    names = [candidate.name for candidate in population.candidates]
+    found: dict[object, NearMiss] = {}
+    for place, pattern in enumerate(selector.names):
+        if any(map(globs((pattern,)).fits, names)):
+            continue
+        near = (*begun_names(pattern, names)[:MOST], *near_names(pattern, names))
+        for candidate in population.candidates:
+            if candidate.name in near:
+                why = f"its name is only near {pattern!r}, which matches nothing"
+                found[candidate.source] = NearMiss(
+                    candidate.name, candidate.source.cluster, f"members[{rule}].names[{place}]", why
+                )
+    return found
 
 
 def _row(candidate: Candidate, number: int, why: str) -> MemberRow:

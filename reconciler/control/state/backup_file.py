@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from reconciler import __version__, encoded, files
+from reconciler import __version__, encoded, files, system_calls
 from reconciler.control.state.plain_tar import NotPlain, PlainTar
 from reconciler.errors import Damaged, Refused, UsageError
 from reconciler.model import Lineage
@@ -199,7 +199,7 @@ def _take(chunks: Iterator[bytes], target: Path | None) -> str:
         return digest.hexdigest()
     files.make_folder(target.parent)
     files.announce("write", target)
-    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+    with os.fdopen(system_calls.open_file(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as handle:
         for chunk in chunks:
             digest.update(chunk)
             handle.write(chunk)

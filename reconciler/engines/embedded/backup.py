@@ -144,7 +144,15 @@ def _expiring(work: Work, points: list[RecoveryPoint]) -> list[str]:
         return [point.id for point in wanted]
     if rules.group is None and rules.existing_points is ExistingPoints.KEEP_FOREVER:
         raise Refused("RCL4011", "its points are kept for ever", "Nothing is to be done.", subject=work.job.id)
-    kept = retain(points, Range(rules.retention, rules.minimum_points), work.clock.now())
+    now = work.clock.now()
+    if rules.paused_until is not None and now < rules.paused_until:
+        raise Refused(
+            "RCL4011",
+            f"the group {rules.group} is paused until {rules.paused_until:%Y-%m-%d %H:%M} UTC; nothing of it expires",
+            "Nothing was expired. The schedule asks again once the pause has ended.",
+            subject=work.job.source.machine,
+        )
+    kept = retain(points, Range(rules.retention, rules.minimum_points), now)
     may_go = {point.id for point in kept.expire}
     held = [point for point in wanted if point.id not in may_go]
     if held:

@@ -83,7 +83,8 @@ class EmbeddedEngine:
 
     def __init__(self, setup: EngineSetup) -> None:
         self._setup = setup
-        self._server = ServerStore(setup.path, setup.volumes)
+        self._folder = setup.root / setup.settings["path"]
+        self._server = ServerStore(self._folder, setup.volumes)
         self._space = Space(self._server)
         self._jobs: dict[str, Running] = {}
         self._older: Damaged | UnsetType | None = UNSET
@@ -108,7 +109,7 @@ class EmbeddedEngine:
     def _shared_disk(self) -> tuple[Diagnostic, ...]:
         """A backup on the disk that it backs up is lost with it."""
         try:
-            mine = self._setup.path.stat().st_dev
+            mine = self._folder.stat().st_dev
         except OSError:
             return ()
         shared = sorted(name for name, disks in self._setup.disks.items() if disks.file_system() == mine)
@@ -370,7 +371,7 @@ class EmbeddedEngine:
         """See `protocols.ChecksStore`."""
         counts = Counts()
         if self._server.presence() is Presence.ABSENT:
-            raise unreachable(self._setup.path, f"the store of {self.name}", "it was never made, or is not mounted")
+            raise unreachable(self._folder, f"the store of {self.name}", "it was never made, or is not mounted")
         findings = self._server.faults()
         for _, place in self._server.places():
             if place.known is None and not begun(place.folder):

@@ -115,6 +115,7 @@ def _place(rows: Rows, volumes: Mapping[str, int], before: ProtectionGroup | Non
             after.existing_points,
             after.short_term.retention,
             after.short_term.minimum_points,
+            after.paused.ends_at if after.paused else None,
         )
         _assign(rows, assignment)
     for source in sorted((before.sources if before else frozenset()) - after.sources):
@@ -146,7 +147,7 @@ def _assign(rows: Rows, assignment: Assignment) -> None:
 def _release(rows: Rows, source: DataSource, existing: ExistingPoints) -> None:
     old = assignment_of(rows, source)
     if old is not None:
-        _assign(rows, msgspec.structs.replace(old, group=None, existing_points=existing))
+        _assign(rows, msgspec.structs.replace(old, group=None, existing_points=existing, paused_until=None))
 
 
 def _all_groups(rows: Rows) -> dict[str, ProtectionGroup]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from reconciler import files, sqlite
+from reconciler import files, sqlite, system_calls
 from reconciler.engines.embedded.catalog import MIGRATIONS, REPLICA
 from reconciler.engines.embedded.records import FORMAT, IDENTITY, Facts, Identity, KnownReplica
 from reconciler.engines.embedded.sealed import Head, Rows, new_identity, open_file, seal_file
@@ -48,9 +47,9 @@ def begun(folder: Path) -> bool:
 def take_lock(folder: Path) -> int:
     """Takes the replica store for one writer; the descriptor that is returned holds it until it is closed. Raises
     `TemporaryError`, RCL4007, while another one has it."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    descriptor = system_calls.open_file(folder / "lock", os.O_RDWR | os.O_CREAT, follow=False)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        system_calls.lock(descriptor, wait=False)
     except BlockingIOError:
         os.close(descriptor)
         raise TemporaryError(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 from blake3 import blake3
 
-from reconciler import encoded, files
+from reconciler import encoded, files, system_calls
 from reconciler.engines.embedded.blocks import BLOCK, HOLE, NAME, Encoding
 from reconciler.errors import Damaged
 
@@ -179,7 +179,7 @@ class PackReader:
             descriptor = self._open.get(block.pack)
             if descriptor is None:
                 descriptor = self._opened(block.pack)
-            data = os.pread(descriptor, block.length, block.offset)
+            data = system_calls.read_at(descriptor, block.length, block.offset)
         except OSError as error:
             raise _damaged(pack_path(self._folder, block.pack), f"cannot be read: {error.strerror}") from error
         if len(data) != block.length:
@@ -189,7 +189,7 @@ class PackReader:
     def _opened(self, pack: str) -> int:
         if len(self._open) >= self._MOST_OPEN:
             os.close(self._open.pop(next(iter(self._open))))
-        self._open[pack] = os.open(pack_path(self._folder, pack), os.O_RDONLY)
+        self._open[pack] = system_calls.open_file(pack_path(self._folder, pack), os.O_RDONLY)
         return self._open[pack]
 
     def __enter__(self) -> Self:

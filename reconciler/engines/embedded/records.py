@@ -67,7 +67,8 @@ class Identity(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 class Assignment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Where the replica of a data source lies, and under which group and rules it stands. `group` is its name;
-    None means inactive, and then the rules are the last ones that its points were made under."""
+    None means inactive, and then the rules are the last ones that its points were made under. Before `paused_until`
+    (UTC) none of its points expire."""
 
     source: DataSource
     volume: str
@@ -76,6 +77,7 @@ class Assignment(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     existing_points: ExistingPoints
     retention: timedelta
     minimum_points: int
+    paused_until: datetime | None = None
 
 
 class KnownReplica(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -350,8 +350,11 @@ class MemoryEngine:
         replica = self._server.replicas[job.source]
         mine = sorted((p for p in self._server.points.values() if p.source == job.source), key=lambda p: (p.time, p.id))
         wanted = [point for point in mine if point.id in job.points]
+        now = self._setup.clock.now()
+        if any(group.name == replica.group and group.pause_at(now) for group in self._server.groups.values()):
+            raise Refused("RCL4011", f"{replica.group} is paused, and nothing of it expires", "Nothing expired.")
         stopped = replica.group is None and replica.existing_points is ExistingPoints.EXPIRE_NOW
-        kept = retain(mine, Range(replica.retention, replica.minimum_points), self._setup.clock.now())
+        kept = retain(mine, Range(replica.retention, replica.minimum_points), now)
         if not stopped and any(point not in kept.expire for point in wanted):
             raise Refused("RCL4011", "the rules that the points stand under keep them", "Nothing expired.")
         for point in wanted:

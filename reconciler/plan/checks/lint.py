@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,6 +21,9 @@ from reconciler.schedule.change_windows import within, working_hours
 #: How many names and places a finding lists.
 _SHOWN = 5
 
+#: How far from today a pause may end.
+LONGEST_PAUSE = timedelta(days=90)
+
 _NO_REASONS = {"", "X", "NONE", "N/A", "NA", "TODO", "TBD", "TEST", "REASON", "BECAUSE", "LATER", "UNKNOWN"}
 
 
@@ -30,6 +33,7 @@ def lint(policies: PolicySet, today: date) -> tuple[Diagnostic, ...]:
     return (
         *_exclusions(policies, today),
         *_ignored(policies, today),
+        *_pauses(policies, today),
         *_display_names(policies),
         *_renames(policies),
         *_servers(policies),
@@ -127,6 +131,30 @@ def _ignored(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
                 what = f"the rule to ignore {rule.field} ended on {rule.until}; the field is compared again"
                 place = placed.positions.at("spec", "ignore", index, "until")
                 yield _say("RCL1036", Severity.WARNING, what, "Take it out, or prolong it.", place)
+
+
+def _pauses(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
+    for placed in policies.groups:
+        pause, name = placed.document.spec.paused, placed.document.metadata.name
+        if pause is None:
+            continue
+        until, why = placed.positions.at("spec", "paused", "until"), placed.positions.at("spec", "paused", "reason")
+        if pause.until < today:
+            what = f"the pause of {name} ended on {pause.until}; its jobs run again"
+            yield _say("RCL1111", Severity.ADVICE, what, "Take it out.", until)
+        elif pause.until - today > LONGEST_PAUSE:
+            last = today + LONGEST_PAUSE
+            what = f"{name} is paused until {pause.until}, longer than {LONGEST_PAUSE.days} days from today"
+            remedy = f"End it by {last} and prolong it then, or stop the group if it needs no backup any more."
+            yield _say("RCL1110", Severity.ERROR, what, remedy, until)
+        else:
+            what = f"{name} is paused until {pause.until} by {pause.owner}: {pause.reason}"
+            remedy = "Until then no backup of it is made and nothing of it expires; it goes on by itself the day after."
+            yield _say("RCL1112", Severity.ADVICE, what, remedy, until)
+        if fold(pause.reason.strip(" .-?")) in _NO_REASONS:
+            what = f"the pause of {name} gives no real reason: {pause.reason!r}"
+            remedy = "Write why it must not be backed up now; an auditor will ask."
+            yield _say("RCL1113", Severity.WARNING, what, remedy, why)
 
 
 def _display_names(policies: PolicySet) -> Iterator[Diagnostic]:

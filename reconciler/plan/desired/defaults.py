@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from reconciler.errors import Location
-from reconciler.model import ConsistencyCheck, Member, ProtectionGroup, ShortTerm
-from reconciler.model.documents import GroupDocument, PolicySet
+from reconciler.model import ConsistencyCheck, Member, Pause, ProtectionGroup, ShortTerm
+from reconciler.model.documents import GroupDocument, Paused, PolicySet
 from reconciler.model.units import Duration
 from reconciler.schedule import longest_gap
 
 #: How much later than the longest scheduled gap a point may be before it is late, where no `rpo` is written.
 RPO_GRACE = timedelta(hours=1)
 
-
+_DAY = timedelta(days=1)
 _UTC = ZoneInfo("UTC")
 
 
@@ -58,7 +58,15 @@ def group_of(document: GroupDocument, members: tuple[Member, ...], zone: ZoneInf
         existing_points=spec.existing_points,
         colocate=spec.colocate,
         deletion_protection=spec.deletion_protection,
+        paused=pause_of(spec.paused, zone) if spec.paused else None,
     )
+
+
+def pause_of(written: Paused, zone: ZoneInfo) -> Pause:
+    """The pause, which ends when its last day is over in that zone."""
+    last = min(written.until, date.max - _DAY)
+    ends_at = datetime.combine(last + _DAY, time(), zone).astimezone(UTC)
+    return Pause(written.reason, written.owner, written.until, ends_at)
 
 
 def short_term_of(document: GroupDocument, zone: ZoneInfo) -> ShortTerm:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import cached_property
 
 import msgspec
@@ -25,9 +26,10 @@ from reconciler.model.names import fold
 from reconciler.plan.checks.unreadable_machines import unread
 from reconciler.plan.desired.claims import Claim, data_source
 from reconciler.plan.desired.defaults import group_of, in_other_sites, selectors_hash, zone_of, zones_of
+from reconciler.plan.desired.idle_patterns import ClusterNames, SelectorPlace, idle_patterns, idle_rule
 from reconciler.plan.desired.state import AUTO, IGNORABLE, DesiredGroup, DesiredState, ExcludedMachine
 from reconciler.plan.inputs import PlanInputs
-from reconciler.plan.selectors import Candidate, Population, remembered, unsure
+from reconciler.plan.selectors import Candidate, Population, remembered
 
 
 def resolve(policies: PolicySet, inputs: PlanInputs) -> DesiredState:
@@ -58,6 +60,8 @@ class _Resolver:
         #: Members that are not whole machines as they are now.
         self.others: list[KnownMember] = []
         self.findings: list[Diagnostic] = []
+        #: What patterns are held against, by cluster, once one is.
+        self.patterned: dict[str, ClusterNames] = {}
         #: Machines that a group keeps although no rule of it means them -> the group.
         self.keepers: dict[DataSource, str] = {}
         #: The first claim on each data source, and all of those that have several.
@@ -144,8 +148,9 @@ class _Resolver:
             claim = Claim(document.metadata.name, number, placed.positions)
             matched = self.now[selector.cluster].select(selector) if selector.cluster in self.now else ()
             gone = self.gone[selector.cluster].select(selector) if selector.cluster in self.gone else ()
-            if not matched and not gone:
-                self._matches_nothing(document.metadata.name, selector, claim.place)
+            path = ("spec", "members", number, "virtualMachines")
+            place = SelectorPlace(f"the group {document.metadata.name}", placed.positions, path)
+            self._idle(selector, place, (*matched, *gone))
             storage = rule.storage or spec.storage
             volume = storage.volume if storage else None
             for candidate in (*matched, *gone):
@@ -271,8 +276,13 @@ class _Resolver:
             ended = spec.until < self.inputs.today
             cluster = spec.virtual_machines.cluster
             seen = self.now.get(cluster)
-            for candidate in seen.select(spec.virtual_machines) if seen else ():
-                source, name = candidate.source, placed.document.metadata.name
+            name = placed.document.metadata.name
+            chosen = seen.select(spec.virtual_machines) if seen else ()
+            if not ended:
+                place = SelectorPlace(f"the exclusion {name}", placed.positions, ("spec", "virtualMachines"))
+                self._idle(spec.virtual_machines, place, chosen, Severity.ADVICE)
+            for candidate in chosen:
+                source = candidate.source
                 found = ExcludedMachine(source, name, spec.reason, spec.owner, spec.until)
                 if ended:
                     self.lapsed.append(found)
@@ -286,20 +296,25 @@ class _Resolver:
 
     # --- Findings ----------------------------------------------------------------------------------------
 
-    def _matches_nothing(self, group: str, selector: MachineSelector, where: Location) -> None:
+    def _idle(
+        self,
+        selector: MachineSelector,
+        place: SelectorPlace,
+        meant: Sequence[Candidate],
+        severity: Severity = Severity.WARNING,
+    ) -> None:
+        """What of a rule means nothing; of a cluster that is not seen that is not known."""
         cluster = selector.cluster
-        seen = self.now[cluster].candidates if cluster in self.now else ()
-        unknown = sorted({what for each in seen if (what := unsure(selector, each))})
-        why = f"; {' and '.join(unknown)} of some machines is not known" if unknown else ""
-        self.findings.append(
-            Diagnostic(
-                "RCL3001",
-                Severity.WARNING,
-                f"this rule of {group} matches no machine of {cluster}{why}",
-                "Check names and labels against the cluster; nothing is protected by this rule now.",
-                where,
-            )
-        )
+        if cluster not in self.now:
+            return
+        names = self.patterned.get(cluster)
+        if names is None:
+            names = ClusterNames(self.inputs.clusters[cluster], self.now[cluster], self.gone.get(cluster))
+            self.patterned[cluster] = names
+        if meant:
+            self.findings += idle_patterns(selector, place, names, meant, severity)
+        else:
+            self.findings.append(idle_rule(selector, place, names, severity))
 
     def _missing(self, group: str, member: KnownMember, where: Location) -> None:
         cluster = member.source.cluster

@@ -32,6 +32,7 @@ WRITTEN = {
     "existingPoints": ("existingPoints",),
     "colocate": ("colocate",),
     "deletionProtection": ("deletionProtection",),
+    "paused": ("paused",),
     "renamedFrom": ("renamedFrom",),
     "server": ("server",),
 }

@@ -56,7 +56,8 @@ class ExpiryRule(msgspec.Struct, frozen=True):
     `age` None keeps them for ever, `destroyed` lets all of them go whatever their age. The newest `floor` stay, and
     with `keeps_verified` the last verified one. `prunes_from` (UTC) is when pruning begins to run, None if it does
     not. `made` are the next moments at which points are made, ascending, `floor` of them unless no more will be.
-    `now` is when that is looked at: points that lie beyond it are not believed, and stay.
+    `now` is when that is looked at: points that lie beyond it are not believed, and stay. Before `paused_until` none
+    expires.
     """
 
     age: timedelta | None
@@ -66,6 +67,7 @@ class ExpiryRule(msgspec.Struct, frozen=True):
     destroyed: bool = False
     made: tuple[datetime, ...] = ()
     now: datetime | None = None
+    paused_until: datetime | None = None
 
 
 #: Nothing prunes the points of a data source that has no replica.
@@ -90,6 +92,8 @@ def ends(points: Sequence[RecoveryPoint], rule: ExpiryRule) -> list[Expiry]:
             found.append(_NEVER)
             continue
         by_age = point.time + age
+        if rule.paused_until is not None:
+            by_age = max(by_age, rule.paused_until)
         needs = max(0, floor - place)
         if start is None or needs > len(made):
             found.append(Expiry(by_age, needs, None))
@@ -129,19 +133,23 @@ def of_member(
 ) -> ExpiryRule:
     """The rule of a member's replica, which has these points.
 
-    An inconsistent replica gets no points, and none of it are pruned, until a consistency check repairs it.
+    An inconsistent replica gets no points, and none of it are pruned, until a consistency check repairs it; that of a
+    group that is paused until the pause ends.
     """
     term = group.short_term
     floor = max(LEAST_POINTS, term.minimum_points)
     there = Made(replica, points, now)
+    pause = group.pause_at(now)
+    until = pause.ends_at if pause is not None else None
+    begins = until or now
     if replica.state is not ReplicaState.INCONSISTENT:
-        made = _made(term, zone, now, floor, owed=_owed(term, there, zone, now))
-        return ExpiryRule(term.retention, now, floor, made=made, now=now)
-    repaired = _repaired_at(group, there, zone)
+        made = _made(term, zone, begins, floor, owed=_owed(term, there, zone, begins))
+        return ExpiryRule(term.retention, begins, floor, made=made, now=now, paused_until=until)
+    repaired = _repaired_at(group, there, zone, begins)
     if repaired is None:
-        return ExpiryRule(term.retention, None, floor, now=now)
+        return ExpiryRule(term.retention, None, floor, now=now, paused_until=until)
     made = _made(term, zone, repaired, floor, owed=_owed(term, there, zone, repaired))
-    return ExpiryRule(term.retention, repaired, floor, made=made, now=now)
+    return ExpiryRule(term.retention, repaired, floor, made=made, now=now, paused_until=until)
 
 
 def by_age_alone(rule: ExpiryRule) -> ExpiryRule:
@@ -176,9 +184,9 @@ _last_slot = lru_cache(maxsize=256)(last_interval_slot)
 _last_full = lru_cache(maxsize=256)(last_occurrence)
 
 
-def _repaired_at(group: ProtectionGroup, there: Made, zone: ZoneInfo) -> datetime | None:
-    """When a consistency check runs, supposing that it succeeds."""
-    check, now = group.consistency_check, there.now
+def _repaired_at(group: ProtectionGroup, there: Made, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """When a consistency check runs, from `now` on, supposing that it succeeds."""
+    check = group.consistency_check
     if check.when_inconsistent:
         return now
     if check.time is None:

@@ -21,7 +21,6 @@ from reconciler.model.documents import (
     Later,
     MachineSelector,
     MemberRule,
-    Paused,
     Verification,
     Window,
 )
@@ -71,14 +70,6 @@ def _server(before: str, after: str) -> Direction:
     """To another server: the old one keeps what it has and makes no more points. With `auto` a group stays where it
     is; a name may be that of another server than it was placed on."""
     return NEUTRAL if after == AUTO else WEAKENS
-
-
-def _paused(before: Paused | None, after: Paused | None) -> Direction:
-    if before is None or after is None:
-        return WEAKENS if before is None else STRENGTHENS
-    if before.until == after.until:
-        return NEUTRAL
-    return WEAKENS if after.until > before.until else STRENGTHENS
 
 
 def _ignore(before: tuple[IgnoreRule, ...], after: tuple[IgnoreRule, ...]) -> Direction:
@@ -287,7 +278,6 @@ RULES: dict[str, tuple[FieldRule, ...]] = {
         _rule("spec.backupWindow", _window),
         _rule("spec.replicaCreation", _replica_creation, "until then a new member has no point"),
         _rule("spec.verification", _verification),
-        _rule("spec.paused", _paused, "no job starts while it is paused"),
         _rule("spec.ignore", _ignore, "what is ignored may differ unseen"),
     ),
     "Exclusion": (

@@ -1,0 +1,97 @@
+"""SYSTEM CALLS: what differs between systems -> one name for each, done by `posix` or by `windows`.
+
+Nothing else of the package uses a name that only one system has. docs/guides/windows.md says what is weaker where.
+"""
+
+import sys
+
+from reconciler.system_calls.found import Process
+
+if sys.platform == "win32":
+    from reconciler.system_calls.windows import (
+        TERMINATING,
+        account_name,
+        account_number,
+        allocated_bytes,
+        boot,
+        has_no_hard_links,
+        interrupt,
+        is_in_use,
+        limit_memory,
+        lock,
+        name_problem,
+        namespace,
+        next_data,
+        next_hole,
+        open_file,
+        open_stranger,
+        ownership,
+        process,
+        program,
+        read_at,
+        ready_output,
+        replace,
+        sync_folder,
+        unlink,
+        wait_readable,
+        write_at,
+    )
+else:
+    from reconciler.system_calls.posix import (
+        TERMINATING,
+        account_name,
+        account_number,
+        allocated_bytes,
+        boot,
+        has_no_hard_links,
+        interrupt,
+        is_in_use,
+        limit_memory,
+        lock,
+        name_problem,
+        namespace,
+        next_data,
+        next_hole,
+        open_file,
+        open_stranger,
+        ownership,
+        process,
+        program,
+        read_at,
+        ready_output,
+        replace,
+        sync_folder,
+        unlink,
+        wait_readable,
+        write_at,
+    )
+
+__all__ = [
+    "TERMINATING",
+    "Process",
+    "account_name",
+    "account_number",
+    "allocated_bytes",
+    "boot",
+    "has_no_hard_links",
+    "interrupt",
+    "is_in_use",
+    "limit_memory",
+    "lock",
+    "name_problem",
+    "namespace",
+    "next_data",
+    "next_hole",
+    "open_file",
+    "open_stranger",
+    "ownership",
+    "process",
+    "program",
+    "read_at",
+    "ready_output",
+    "replace",
+    "sync_folder",
+    "unlink",
+    "wait_readable",
+    "write_at",
+]
