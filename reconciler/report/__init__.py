@@ -18,7 +18,7 @@ from reconciler.report.points import PointRow, points_text
 from reconciler.report.preflight import preflight_text
 from reconciler.report.recovery import recovered_text, recovery_text, store_check_text, store_rebuild_text
 from reconciler.report.run_log import event_json, event_text
-from reconciler.report.status import GroupPause, GroupStatus, ReplicaStatus, Status, status_text
+from reconciler.report.status import GroupPause, GroupStatus, LastFailure, ReplicaStatus, Status, status_text
 from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, plain
 
@@ -27,6 +27,7 @@ __all__ = [
     "GroupPause",
     "GroupStatus",
     "Holdings",
+    "LastFailure",
     "LeaseView",
     "MemberRow",
     "NearMiss",

@@ -443,3 +443,18 @@ def test_a_fetch_that_hangs_is_ended_and_ends_when_asked(
         gitrepo.fetch(site.root, source, (), lambda: False)
     left = subprocess.run(["ps", "-o", "args="], capture_output=True, text=True, check=False, env=os.environ).stdout
     assert str(slow) not in left
+
+
+def test_status_shows_the_policies_that_run_acts_on(site: Reviewed) -> None:
+    site.git("switch", "-qc", "next")
+    site.edit("retention: 5d", "retention: 9d")
+    site.commit("longer")
+    assert site("run", "--once", "--branch", "next", *T1).code == 0
+    site.git("switch", "-q", "main")
+    told = json.loads(site("status", "-o", "json", *T1).out)
+    assert (told["branch"], told["commit"]) == ("next", site.git("rev-parse", "next"))
+    assert told["waiting"] == []  # of the 5d that are checked out nothing is said
+    assert "of next, which `run` acts on." in site("status", *T1).out
+    assert site("run", "--once", *T1).code == 5
+    told = json.loads(site("status", "-o", "json", *T1).out)
+    assert (told["branch"], len(told["waiting"])) == ("", 1)

@@ -13,6 +13,7 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.cli.interrupts import listening
 from reconciler.cli.options import LogFormat
+from reconciler.cli.output_settings import SETTINGS
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.session import find_root, session
 from reconciler.cli.terminal import out, paint_for
@@ -56,11 +57,11 @@ class _Screen:
         """What a person waits for ends soon: what is over is not said."""
 
 
-def log_writer(form: LogFormat, *, verbose: bool = False) -> Callable[[Event], None]:
-    """Writes each event as one line; those for who looks for a fault only where that is asked for."""
+def log_writer(form: LogFormat) -> Callable[[Event], None]:
+    """Writes each event as one line; those for who looks for a fault only with --verbose."""
 
     def write(event: Event) -> None:
-        if event.level is not EventLevel.DEBUG or verbose:
+        if event.level is not EventLevel.DEBUG or SETTINGS.verbose:
             out(event_json(event) if form is LogFormat.json else event_text(event, paint_for(sys.stdout)))
 
     return write

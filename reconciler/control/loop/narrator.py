@@ -19,11 +19,11 @@ from reconciler.control.status import names_of
 from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Severity
 from reconciler.model import FieldChange, JobRecord, JobState, Outcome, OutcomeState, Reason, Step
 from reconciler.model.drift import DriftItem
-from reconciler.model.encode import inline
 from reconciler.model.run_events import Event, EventLevel, EventName
 from reconciler.model.waiting import Waiting, WaitKind
 from reconciler.plan.approval.unapproved_documents import waits
 from reconciler.report.jobs import KINDS, figures
+from reconciler.report.status import differs
 from reconciler.report.words import count
 
 #: A rewritten history, which is refused whole: the policies are not wrong by it.
@@ -276,7 +276,7 @@ class Narrator:
         now = {(each.server, each.group, each.path, each.source): each for each in found}
         for key, item in now.items():
             if key not in self._drift:
-                what = f"{item.group} on {item.server} was changed outside reconciler: {_differs(item, self._names)}."
+                what = f"{item.group} on {item.server} was changed outside reconciler: {differs(item, self._names)}."
                 self._say_drift(EventName.DRIFT_FOUND, EventLevel.WARNING, item, what)
         for key in self._drift.keys() - now.keys():
             item = self._drift[key]
@@ -351,12 +351,3 @@ def _outside(step: Step) -> tuple[FieldChange, ...] | None:
     """The fields of a step that somebody changed on the server, () for a whole group; None where nobody did."""
     fields = tuple(each for each in step.change.fields if each.reason is Reason.CHANGED_OUTSIDE)
     return fields if fields or step.change.reason is Reason.CHANGED_OUTSIDE else None
-
-
-def _differs(item: DriftItem, names: Mapping[str, str]) -> str:
-    if item.source:
-        name = names.get(item.source, item.source)
-        return f"{name} left it" if item.live is None else f"{name} joined it"
-    if not item.path:
-        return "the group is gone" if item.live is None else "the group differs"
-    return f"{item.path} is {inline(item.live)}, and {inline(item.applied)} was applied"
