@@ -25,7 +25,7 @@ from reconciler.parse import (
     read_texts,
 )
 from reconciler.parse.load import LARGEST_FILE
-from reconciler.protocols.tree import Tree
+from reconciler.protocols import Tree
 
 FOLDER = "policies"
 KEPT_IN = ".reconciler"

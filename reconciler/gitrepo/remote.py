@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from reconciler import files
 from reconciler.errors import Unreachable
 from reconciler.gitrepo.branches import Upstream
 from reconciler.gitrepo.call import HANDED_ON, git, top_of
@@ -104,7 +105,7 @@ def fetch(folder: Path, source: Upstream, known: Iterable[str], stopped: Callabl
         if failed:
             raise _failed(source, failed)
         try:
-            commit = (here / _HERE).read_text("ascii").strip()
+            commit = files.read_regular(here / _HERE, 200).decode("ascii").strip()
         except OSError:
             raise _failed(source, "it brought nothing") from None
     # It is a commit, and whole as far as Git sees: read through the one door, with none of the settings above.
@@ -153,7 +154,8 @@ def _call(
             _end(process)
     if not process.returncode:
         return ""
-    lines = said.read_bytes()[:65_536].decode("utf-8", "replace").splitlines()
+    with files.open_regular(said) as told_by_git:
+        lines = told_by_git.read(65_536).decode("utf-8", "replace").splitlines()
     told = next((line for line in lines if line.startswith(("fatal:", "error:"))), next(iter(lines), ""))
     return redacted(told.partition(": ")[2] or told) or f"git ended with {process.returncode}"
 
