@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta, tzinfo
 
 import msgspec
@@ -11,29 +10,21 @@ from msgspec import UNSET
 from reconciler.errors import Diagnostic
 from reconciler.model import DataSource, JobKind, PoolVolume, ReplicaState, format_size
 from reconciler.model.drift import DriftItem
-from reconciler.model.encode import inline
 from reconciler.model.waiting import Waiting
 from reconciler.plan import CoverageState, MachineCoverage
+from reconciler.report.conditions import LastFailure, condition_lines
+from reconciler.report.coverage import STATE_TONES
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import KINDS
-from reconciler.report.words import Paint, Tone, ago, called_apart, count, moment, table
+from reconciler.report.words import Paint, ago, called_apart, count, moment, table
 from reconciler.schedule import SKEW
 
-_REPLICA = {
+#: What the state of a replica is called.
+REPLICA_WORDS = {
     ReplicaState.PENDING: "initial replica pending",
     ReplicaState.VALID: "valid",
     ReplicaState.INCONSISTENT: "inconsistent",
-}
-_TONES: dict[CoverageState, Tone] = {
-    CoverageState.PROTECTED: "good",
-    CoverageState.EXCLUDED: "quiet",
-    CoverageState.PAUSED: "change",
-    CoverageState.PENDING: "change",
-    CoverageState.LATE: "bad",
-    CoverageState.DAMAGED: "bad",
-    CoverageState.UNSEEN: "bad",
-    CoverageState.UNPROTECTED: "bad",
 }
 
 
@@ -76,17 +67,6 @@ class ReplicaStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     next_at: datetime | None = None
 
 
-class LastFailure(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What failed last, when (UTC), and whether it went well since."""
-
-    at: datetime
-    what: str
-    code: str
-    reason: str
-    mended: bool
-    retry_at: datetime | None = None
-
-
 class Status(msgspec.Struct, frozen=True, rename="camel"):
     """Everything that `reconciler status` shows. `waiting` and `drift` are None where no plan can be made, so that
     nobody knows; `branch` and `commit` say which commits `run` acts on, "" where it acts on the folder as it is."""
@@ -115,64 +95,14 @@ def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
     lines = [paint(f"Site {status.site} at {moment(status.at, zone)}", "strong"), ""]
     lines += [*_machines(status, zone, paint), "", *_groups(status, paint), *_replicas(status, zone, paint)]
     lines += _volumes(status, paint)
-    lines += _conditions(status, zone, paint)
-    lines.append(
-        f"The loop {_beat(status, zone)}." + (f" At work now: {safe(status.holder)}." if status.holder else "")
-    )
+    lines += [*condition_lines(status, zone, paint), "", safe(loop_line(status, zone))]
     text = "\n".join(lines) + "\n"
     return text + ("\n" + findings_text(status.findings, paint) if status.findings else "")
 
 
-#: How many things that wait or drifted are listed.
-_MOST = 10
-
-
-def _conditions(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
-    """A line each for drift, what waits, pruning and the last failure: the same that `run` says."""
-    lines = []
-    if status.branch:
-        lines.append(f"Policies: commit {status.commit[:12]} of {safe(status.branch)}, which `run` acts on.")
-    names = {str(each.source): each.machine for each in status.replicas}
-    names |= {str(row.source): row.name for row in status.machines}
-    drift = [f"{safe(each.group)} on {safe(each.server)}: {differs(each, names)}" for each in status.drift or ()]
-    lines += _listed("Drift", None if status.drift is None else drift, paint)
-    waiting = [_wait(each, zone) for each in status.waiting or ()]
-    lines += _listed("Waiting", None if status.waiting is None else waiting, paint)
-    paused = status.pruning_paused
-    lines.append(f"Pruning: {paint('paused', 'bad')}, {safe(paused.message)}" if paused else "Pruning: not paused")
-    lines.append(f"Last failure: {_failure(status.last_failure, zone, paint)}")
-    return [*lines, ""]
-
-
-def _listed(head: str, items: list[str] | None, paint: Paint) -> list[str]:
-    if items is None:
-        return [f"{head}: {paint('unknown', 'change')}, since no plan can be made now"]
-    if len(items) < 2:
-        return [f"{head}: {paint(items[0], 'change') if items else 'none'}"]
-    more = [f"  and {len(items) - _MOST} more"] if len(items) > _MOST else []
-    return [f"{head}: {paint(str(len(items)), 'change')}", *(f"  {each}" for each in items[:_MOST]), *more]
-
-
-def _wait(each: Waiting, zone: tzinfo) -> str:
-    return safe(each.because) + (f"; not before {moment(each.until, zone)}" if each.until is not None else "")
-
-
-def _failure(found: LastFailure | None, zone: tzinfo, paint: Paint) -> str:
-    if found is None:
-        return "none"
-    code = f"{found.code}: " if found.code else ""
-    told = f"{moment(found.at, zone)}  {safe(found.what)}  {code}{safe(found.reason)}"
-    return f"{told} (it succeeded since)" if found.mended else paint(told, "bad")
-
-
-def differs(item: DriftItem, names: Mapping[str, str]) -> str:
-    """What somebody changed on a server, with both values."""
-    if item.source:
-        name = safe(names.get(item.source, item.source))
-        return f"{name} left it" if item.live is None else f"{name} joined it"
-    if not item.path:
-        return "the group is gone" if item.live is None else "the group differs"
-    return f"{item.path} is {safe(inline(item.live))}, and {safe(inline(item.applied))} was applied"
+def loop_line(status: Status, zone: tzinfo) -> str:
+    """When the loop ran last, and who is at work now."""
+    return f"The loop {_beat(status, zone)}." + (f" At work now: {status.holder}." if status.holder else "")
 
 
 def _beat(status: Status, zone: tzinfo) -> str:
@@ -199,7 +129,7 @@ def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
     ]
     lines = table(("MACHINE", "STANDING", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
     standings = [row.standing for row in status.machines]
-    parts = [paint(f"{standings.count(each)} {each}", _TONES[each]) for each in CoverageState]
+    parts = [paint(f"{standings.count(each)} {each}", STATE_TONES[each]) for each in CoverageState]
     return [*lines, f"{count(len(standings), 'machine')}: " + ", ".join(parts)]
 
 
@@ -211,12 +141,17 @@ def _groups(status: Status, paint: Paint) -> list[str]:
         for group in status.groups
     ]
     pauses = [
-        paint(f"{safe(group.display_name)} is paused until {pause.until}", "change")
-        + f" by {safe(pause.owner)}: {safe(pause.reason)}. No job of it begins by itself; none of its points expire."
+        paint(safe(pause_line(group.display_name, group.paused)), "change")
         for group in status.groups
-        if (pause := group.paused) is not None
+        if group.paused is not None
     ]
     return [*table(("GROUP", "SERVER", "MEMBERS", "RETENTION", "SYNCHRONIZATION"), rows, paint), *pauses, ""]
+
+
+def pause_line(name: str, pause: GroupPause) -> str:
+    """Until when a group is paused, by whom, why, and what that means."""
+    means = "No job of it begins by itself; none of its points expire."
+    return f"{name} is paused until {pause.until} by {pause.owner}: {pause.reason}. {means}"
 
 
 def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
@@ -230,7 +165,15 @@ def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
         inactive = "" if each.group is not None else " (inactive)"
         size = format_size(each.stored_bytes)
         rows.append(
-            (names[each.source], _REPLICA[each.state] + inactive, each.volume, str(each.points), size, last, coming)
+            (
+                names[each.source],
+                REPLICA_WORDS[each.state] + inactive,
+                each.volume,
+                str(each.points),
+                size,
+                last,
+                coming,
+            )
         )
     head = ("REPLICA", "STATE", "VOLUME", "POINTS", "STORED", "LAST JOB", "NEXT JOB")
     return [*table(head, rows, paint), ""]

@@ -22,8 +22,8 @@ from reconciler.model.drift import DriftItem
 from reconciler.model.run_events import Event, EventLevel, EventName
 from reconciler.model.waiting import Waiting, WaitKind
 from reconciler.plan.approval.unapproved_documents import waits
+from reconciler.report.conditions import differs
 from reconciler.report.jobs import KINDS, figures
-from reconciler.report.status import differs
 from reconciler.report.words import count
 
 #: A rewritten history, which is refused whole: the policies are not wrong by it.
