@@ -13,6 +13,7 @@ from reconciler.cli.output_settings import SETTINGS
 from reconciler.errors import Diagnostic, Severity, codes
 from reconciler.report import WIDTH, Paint, coloured, findings_blocks, findings_text, plain
 from reconciler.report.escape import safe, terminal, terminal_sheet
+from reconciler.report.messages import quoted
 
 
 def paint_for(stream: IO[str]) -> Paint:
@@ -56,7 +57,7 @@ def note(text: str) -> None:
     """Progress and remarks, one line each; none with --quiet."""
     if SETTINGS.quiet:
         return
-    sys.stderr.write(safe(text) + "\n")
+    sys.stderr.write(safe(quoted(text)) + "\n")
     sys.stderr.flush()
 
 

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reconciler.errors import Location
 from reconciler.report.escape import html_templates, safe
+from reconciler.report.messages import parts
 from reconciler.report.values import content, shown
-from reconciler.report.words import Tone, moment, parts
+from reconciler.report.words import Tone, moment
 
 if TYPE_CHECKING:
     import jinja2
 
 
-Kind = Literal["name", "text", "time", "number", "state", "code", "message"]
+#: What the cells of a column are. A name or a moment heads its row.
+Kind = Literal["name", "moment", "text", "time", "number", "state", "code", "message"]
 
 
 class Column(NamedTuple):

@@ -37,7 +37,7 @@ from reconciler.report import (
     status_html,
 )
 from reconciler.report.escape import terminal
-from reconciler.report.words import Part, parts
+from reconciler.report.messages import Part, md_message, parts, quoted
 from tests.plans import ZONE, example, saved
 from tests.support import report_samples as samples
 from tests.support.html_page import Page, check_accessible, colours, contrast, settled
@@ -183,14 +183,19 @@ def test_the_worse_value_is_never_green() -> None:
 
 
 def test_messages_show_code_as_code() -> None:
-    assert parts("Run `reconciler diff`, then `x`.") == [
+    message = "Run `reconciler diff`, then `x|y` <b>."
+    assert parts(message) == [
         Part("Run ", False),
         Part("reconciler diff", True),
         Part(", then ", False),
-        Part("x", True),
-        Part(".", False),
+        Part("x|y", True),
+        Part(" <b>.", False),
     ]
+    assert quoted(message) == "Run 'reconciler diff', then 'x|y' <b>."
+    assert md_message(message) == "Run `reconciler diff`, then `x|y` &lt;b>."
     assert parts("a ` alone") == [Part("a ` alone", False)]
+    assert quoted("a ` alone") == "a ` alone"
+    assert md_message("a ` alone") == "a \\` alone"
     assert parts("") == []
     assert "<code>reconciler approve</code>" in a_comparison()
 
