@@ -122,6 +122,11 @@ TABLE: Mapping[str, CommandRow] = {
     ),
     "jobs": CommandRow(Panel.OPERATE, ("reconciler jobs", "reconciler jobs web-01 -n 5"), _SITE),
     "check": CommandRow(Panel.OPERATE, ("reconciler check", "reconciler check web-01 web-02"), (_HELD, *_SITE)),
+    "backup": CommandRow(
+        Panel.OPERATE,
+        ('reconciler backup web-01 --reason "before the patch"', "reconciler backup gold-vms"),
+        (_HELD, *_SITE),
+    ),
     "cancel": CommandRow(Panel.OPERATE, ("reconciler cancel web-01",), (_HELD, *_SITE)),
     "points": CommandRow(Panel.RECOVER, ("reconciler points web-01",), _SITE),
     "recover": CommandRow(
