@@ -106,6 +106,17 @@ TABLE: Mapping[str, CommandRow] = {
         ("reconciler apply", "reconciler apply plan.json --yes"),
         (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE),
     ),
+    "pause": CommandRow(
+        Panel.AUTHOR,
+        ('reconciler pause gold-vms --until 2026-12-04 --reason "the storage is moved"',),
+        (_PRECONDITION, _POLICY),
+    ),
+    "unpause": CommandRow(Panel.AUTHOR, ("reconciler unpause gold-vms",), (_PRECONDITION, _POLICY)),
+    "stop": CommandRow(
+        Panel.AUTHOR,
+        ("reconciler stop gold-vms", "reconciler stop gold-vms --existing-points keepForever"),
+        (_PRECONDITION, _POLICY),
+    ),
     "resume": CommandRow(Panel.OPERATE, ("reconciler resume",), (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE)),
     "run": CommandRow(
         Panel.OPERATE,

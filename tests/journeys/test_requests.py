@@ -127,9 +127,9 @@ def test_a_backup_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.
     later = shop("backup", "two", "--no-wait")
     assert (later.code, later.out.startswith("two: asked for as backup-")) == (0, True), later
     asked = later.out.split()[-1]
-    until(lambda: _state_of(shop, asked) is JobState.SUCCEEDED)
+    until(lambda: _is_answered(shop))
+    assert _state_of(shop, asked) is JobState.SUCCEEDED
     with memory_of(shop) as memory:
-        assert memory.requests.open() == ()
         told = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.POINT]
         record = memory.jobs.get(made["job"])
         lease = memory.locks.last("loop:hq")
@@ -138,6 +138,11 @@ def test_a_backup_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.
     assert lease is not None
     assert f" pid {loop.pid} " in lease.holder
     assert [each["reason"] for each in told if each.get("askedBy")] == ["before the patch", "asked for"]
+
+
+def _is_answered(shop: Shop) -> bool:
+    with memory_of(shop) as memory:
+        return memory.requests.open() == ()
 
 
 def _state_of(shop: Shop, job: str) -> JobState | None:

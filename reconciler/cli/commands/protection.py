@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.options import Format, Now, Output, Root, SiteName, app
+from reconciler.model import ExistingPoints
+
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="A protection group of the policies, by name.")]
 
 
 @app.command()
@@ -28,3 +31,54 @@ def backup(
     from reconciler.cli.actions.backup import backup
 
     raise typer.Exit(backup(root, site, now, names, output, reason=reason, wait=not no_wait))
+
+
+@app.command()
+def pause(
+    group: Group,
+    until: Annotated[
+        str, typer.Option("--until", metavar="DATE", help="The last day of the pause: 2026-12-04, or 3d from today.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for approvers and auditors.")],
+    owner: Annotated[
+        str, typer.Option("--owner", metavar="WHO", help="Who answers for it. Default: Git's user.email.")
+    ] = "",
+    root: Root = None,
+) -> None:
+    """Write a pause into a group's document: no backups of it and no expiry, until a day.
+
+    Only the policy file is changed, for you to commit. Backups are paused once that is approved and applied.
+    """
+    from reconciler.cli.actions.pause import pause
+
+    raise typer.Exit(pause(root, group, until, reason, owner))
+
+
+@app.command()
+def unpause(group: Group, root: Root = None) -> None:
+    """Take the pause out of a group's document, so that its backups go on.
+
+    Only the policy file is changed, for you to commit and apply.
+    """
+    from reconciler.cli.actions.pause import unpause
+
+    raise typer.Exit(unpause(root, group))
+
+
+@app.command()
+def stop(
+    group: Group,
+    existing: Annotated[
+        ExistingPoints | None,
+        typer.Option("--existing-points", help="What becomes of its recovery points. Default: as the policy says."),
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Remove a group's document from the policies, which stops its protection once applied.
+
+    Only the policy file is changed, for you to commit. What must be in force before is written first, as a step of its
+    own: deletionProtection: false, another existingPoints.
+    """
+    from reconciler.cli.actions.pause import stop
+
+    raise typer.Exit(stop(root, group, existing))
