@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 
 from typer import Exit
 from typer.main import get_command
@@ -33,7 +34,7 @@ def run(words: list[str]) -> int:
     except Exit as ended:
         return ended.exit_code
     except PolicyError as error:
-        _say(*error.diagnostics)
+        _say(*error.diagnostics, texts=error.texts)
         return error.exit_code
     except ReconcilerError as error:
         _say(error.diagnostic)
@@ -89,7 +90,7 @@ def _interrupted() -> int:
     return ExitCode.INTERRUPTED
 
 
-def _say(*findings: Diagnostic) -> None:
+def _say(*findings: Diagnostic, texts: Mapping[str, bytes] | None = None) -> None:
     from reconciler.cli.terminal import tell
 
-    tell(findings)
+    tell(findings, texts)

@@ -56,6 +56,8 @@ class PlanFormat(StrEnum):
 
 class Findings(StrEnum):
     text = "text"
+    short = "short"
+    full = "full"
     json = "json"
     sarif = "sarif"
     junit = "junit"

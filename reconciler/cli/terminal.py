@@ -1,16 +1,17 @@
 """The screen: the one place that writes to stdout and stderr. Whatever reaches it can do nothing to a terminal or a CI
-service; it also knows whether colours are wanted and whether somebody is there to answer."""
+service; it also knows whether colours are wanted and whether there is a terminal to ask at."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from shutil import get_terminal_size
 from typing import IO
 
 from reconciler.cli.output_settings import SETTINGS
 from reconciler.errors import Diagnostic, Severity, codes
-from reconciler.report import Paint, coloured, findings_text, plain
+from reconciler.report import WIDTH, Paint, coloured, findings_blocks, findings_text, plain
 from reconciler.report.escape import safe, terminal
 
 
@@ -19,6 +20,17 @@ def paint_for(stream: IO[str]) -> Paint:
     if not SETTINGS.color or os.environ.get("NO_COLOR"):
         return plain
     return coloured if os.environ.get("FORCE_COLOR") or stream.isatty() else plain
+
+
+def findings_for(
+    stream: IO[str], findings: Iterable[Diagnostic], texts: Mapping[str, bytes] | None = None, *, whole: bool = False
+) -> str:
+    """Findings as they are shown there: with the lines of the files on a terminal or where they are asked for `whole`,
+    else in one line each. `texts` is what was read of the files."""
+    if whole or stream.isatty():
+        width = get_terminal_size((WIDTH, 25)).columns if stream.isatty() else WIDTH
+        return findings_blocks(findings, texts or {}, paint_for(stream), width)
+    return findings_text(findings, paint_for(stream))
 
 
 def out(text: str) -> None:
@@ -47,12 +59,12 @@ def detail(text: str) -> None:
         note(text)
 
 
-def tell(findings: Iterable[Diagnostic]) -> None:
+def tell(findings: Iterable[Diagnostic], texts: Mapping[str, bytes] | None = None) -> None:
     """Findings, after what was written to stdout: without advice where it is to be quiet, with what each code means
     where it is to be verbose."""
     shown = [each for each in findings if not SETTINGS.quiet or each.severity is not Severity.ADVICE]
     sys.stdout.flush()
-    sys.stderr.write(terminal(findings_text(shown, paint_for(sys.stderr))))
+    sys.stderr.write(terminal(findings_for(sys.stderr, shown, texts)))
     if SETTINGS.verbose:
         known = codes()
         for code in sorted({each.code for each in shown} & set(known)):

@@ -32,9 +32,9 @@ _KEEP = ".reconciler"
 
 class Policies(msgspec.Struct, frozen=True):
     """What was read. `current` is False when the folder is wrong now and these are the last good ones:
-    enough to go on with jobs, never to change anything. `texts` is what was read of each file; `kept` is False where
-    they could not be kept for a day on which the folder is wrong. `commit` is where they come from, "" for the
-    folder."""
+    enough to go on with jobs, never to change anything. `texts` is what was read of each file, `seen` what the
+    diagnostics are about; `kept` is False where they could not be kept for a day on which the folder is wrong.
+    `commit` is where they come from, "" for the folder."""
 
     policies: PolicySet
     current: bool
@@ -42,14 +42,15 @@ class Policies(msgspec.Struct, frozen=True):
     texts: Mapping[str, bytes]
     kept: bool = True
     commit: str = ""
+    seen: Mapping[str, bytes] = {}
 
 
 def read_good(root: Path) -> Policies:
     """The policies of the root; raises `PolicyError` with every mistake."""
     reading = read_policies(root, FOLDER)
     if reading.policies is None:
-        raise PolicyError(reading.diagnostics)
-    return Policies(reading.policies, True, reading.diagnostics, reading.texts)
+        raise PolicyError(reading.diagnostics, reading.texts)
+    return Policies(reading.policies, True, reading.diagnostics, reading.texts, seen=reading.texts)
 
 
 def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
@@ -66,7 +67,9 @@ def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
         kept = _kept(root)
         if kept is None or kept.policies is None:
             raise bounds.troubles[0]
-        return Policies(kept.policies, False, bounds.findings, kept.texts)
+        wrong = bounds.troubles[0]
+        seen = wrong.texts if isinstance(wrong, PolicyError) else {}
+        return Policies(kept.policies, False, bounds.findings, kept.texts, seen=seen)
     with bounds.about("keeping the policies for a day on which they are wrong"):
         _keep(root, good.texts)
     found = () if reading else bounds.findings

@@ -92,7 +92,7 @@ def _is_path(what: str) -> bool:
 
 def _state(called: str, reading: Reading, others: Callable[[str], bytes | None], commit: str = "") -> State:
     if reading.policies is None:
-        raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR])
+        raise PolicyError([each for each in reading.diagnostics if each.severity is Severity.ERROR], reading.texts)
     return State(called, reading.sources, reading.policies, others, commit)
 
 

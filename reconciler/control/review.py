@@ -22,6 +22,7 @@ from reconciler.expressions import evaluate
 from reconciler.model import ClusterSnapshot
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange
 from reconciler.model.documents import ApprovalDocument, GuardrailDocument, Placed, PolicySet, SiteDocument
+from reconciler.plan import renamed_groups
 from reconciler.plan.approval.guardrails import compared, guard, guard_documents
 from reconciler.plan.review.compare import coverage_shifts, deletions
 from reconciler.plan.review.signers import KIND, in_use
@@ -45,6 +46,7 @@ def compare(root: Path, older: State, newer: State, asked: ComparisonOptions) ->
     rules = (*newer.policies.guardrails, *_lost(older.policies, newer.policies))
     findings = [
         *deletions(changes, older.policies),
+        *renamed_groups.in_comparison(changes, older.policies, newer.policies),
         *guard_documents(newer.policies, evaluate),
         *guard(rules, compared(changes, older.policies, newer.policies), evaluate),
         *judged.findings,

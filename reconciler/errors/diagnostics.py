@@ -25,10 +25,10 @@ class Location(msgspec.Struct, frozen=True, order=True):
 
 
 class Diagnostic(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One finding.
+    """One error, warning or advice.
 
     `code` is stable and explained by ``reconciler explain CODE``; `message` says what and why,
-    `remedy` what to do next; `subject` names the thing it is about (a group, a machine, a file)
+    `remedy` what to do next; `subject` names the thing it is about (a group, a virtual machine, a file)
     where there is no place in a policy to point at; `also` lists further places.
     """
 
@@ -44,7 +44,8 @@ class Diagnostic(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
         where = str(self.location) if self.location else self.subject
         others = "".join(f" (also {place})" for place in self.also)
         parts = [where] if where else []
-        return ": ".join([*parts, self.code, self.message + others, self.remedy])
+        help = f"; help: {self.remedy}" if self.remedy else ""
+        return ": ".join([*parts, f"{self.severity}[{self.code}]", self.message + others + help])
 
 
 def sort_key(diagnostic: Diagnostic) -> tuple[str, int, int, str, str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import ClassVar
 
@@ -30,12 +30,14 @@ class UsageError(ReconcilerError):
 
 
 class PolicyError(ReconcilerError):
-    """The policy folder is missing, unreadable, empty or wrong; `diagnostics` holds every finding."""
+    """The policy folder is missing, unreadable, empty or wrong; `diagnostics` holds every error and warning, `texts`
+    what was read of the files that they are about, by name, where it is known."""
 
     exit_code = ExitCode.INVALID_POLICY
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+    def __init__(self, diagnostics: Iterable[Diagnostic], texts: Mapping[str, bytes] | None = None) -> None:
         self.diagnostics = tuple(diagnostics)
+        self.texts = texts or {}
         first = self.diagnostics[0]
         super().__init__(first.code, first.message, first.remedy, subject=first.subject)
         self.diagnostic = first
@@ -54,7 +56,7 @@ class Unreachable(ReconcilerError):
 
 
 class ConsentNeeded(ReconcilerError):
-    """Something would be lost, and nobody said yes."""
+    """Something would be lost, and nobody approved or confirmed it."""
 
     exit_code = ExitCode.CONSENT_NEEDED
 

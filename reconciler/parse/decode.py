@@ -32,7 +32,7 @@ from reconciler.parse.limits import hosts_twice, limits, pools
 from reconciler.parse.lookalikes import lookalikes
 from reconciler.parse.places import shared_places
 from reconciler.parse.unsupported import TABLE, lacking, refused
-from reconciler.plan import IGNORABLE
+from reconciler.plan import IGNORABLE, cel_errors
 from reconciler.secrets import holds_credentials, is_secret_name, redacted
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
@@ -183,13 +183,14 @@ def _expressions(placed: Placed[GuardrailDocument]) -> Iterator[Diagnostic]:
         )
         if text
     ]
-    for (path, text), error in zip(written, check([text for _, text in written]), strict=True):
+    for (path, text), error in zip(written, check([text.rstrip() for _, text in written]), strict=True):
         if error is None:
             yield from _durations(placed, path, text)
         else:
-            where = placed.positions.within(error.line, error.column, *path)
-            remedy = f"Rules know {', '.join(VARIABLES)}."
-            yield Diagnostic("RCL1072", Severity.ERROR, f"{path[-1]}: {_plainly(error.what)}", remedy, where)
+            column = cel_errors.begins(error.what, text.split("\n")[error.line - 1], error.column)
+            where = placed.positions.within(error.line, column, *path)
+            what, remedy = cel_errors.plain(error.what, VARIABLES)
+            yield Diagnostic("RCL1072", Severity.ERROR, f"{path[-1]}: {what}", remedy, where)
 
 
 #: Comments and texts, which are passed over, and durations that are written out.
@@ -221,18 +222,6 @@ def _in_hours(text: str) -> str:
     except ValueError:
         return "336h for 14 days"
     return f"{seconds}s" if seconds % 60 else f"{seconds // 60}m" if seconds % 3600 else f"{seconds // 3600}h"
-
-
-_UNEXPECTED = re.compile(r"Syntax error: (?:extraneous|mismatched) input '(.+?)' expecting .*")
-_UNREADABLE = re.compile(r"Syntax error: (?:no viable alternative at input|token recognition error at:) '(.+?)'")
-
-
-def _plainly(what: str) -> str:
-    """What CEL says, without the names of its parser's parts."""
-    found = _UNEXPECTED.fullmatch(what) or _UNREADABLE.fullmatch(what)
-    if found is None:
-        return what
-    return "CEL: the expression is not complete" if found[1] == "<EOF>" else f"CEL does not expect this '{found[1]}'"
 
 
 def _names(placed: Placed[SiteDocument], names: list[str], path: tuple[str | int, ...]) -> Iterator[Diagnostic]:

@@ -266,7 +266,7 @@ class _Loader:
 
     def _template(self, node: Node, event: Any) -> None:
         """``{{ name }}`` is a mapping in a mapping to YAML, and never what somebody wrote policies for."""
-        self._say("RCL1012", "this looks like a template that was not rendered", "Render it first.", event)
+        self._say("RCL1012", "this looks like a template that was not rendered", "Render the template first.", event)
         inside = 1
         while inside:
             event = self.parser.get_event()

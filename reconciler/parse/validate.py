@@ -20,6 +20,7 @@ from reconciler.parse.nodes import Document, Node
 from reconciler.parse.schema import KINDS, schema_of
 from reconciler.parse.wording import nearest, of_choice, of_pattern, of_type, shown
 
+_BLANK = "A blank is missing after the colon: "
 _API_VERSION = "reconciler/v1"
 Path = tuple[str | int, ...]
 
@@ -98,8 +99,9 @@ def _kind(document: Document) -> tuple[str, list[Diagnostic]]:
 
 
 def _without_echoes(found: list[Diagnostic]) -> list[Diagnostic]:
-    """A field that is misspelt is not also said to be missing."""
+    """A field that is misspelt, or lacks the blank after its colon, is not also said to be missing."""
     meant = {each.remedy.removeprefix("Did you mean ").partition("?")[0] for each in found if each.code == "RCL1016"}
+    meant |= {each.remedy.removeprefix(_BLANK).partition(":")[0] for each in found if each.remedy.startswith(_BLANK)}
     return [each for each in found if each.code != "RCL1017" or each.message.split(" ")[2] not in meant]
 
 
@@ -114,7 +116,7 @@ def _nulls(document: Document, node: Node, path: Path) -> Iterator[Diagnostic]:
     elif node.value is None:
         remedy = "Write a value, or leave the field out."
         if path and isinstance(path[-1], str) and re.search(r":\S", path[-1]):
-            remedy = f"A blank is missing after the colon: {path[-1].replace(':', ': ', 1)}."
+            remedy = f"{_BLANK}{path[-1].replace(':', ': ', 1)}."
         yield Diagnostic("RCL1020", Severity.ERROR, f"{_field(path)} has no value", remedy, document.at_key(*path))
 
 

@@ -20,6 +20,28 @@ _TYPES = {
     "array": "a list",
     "object": "a mapping",
 }
+#: Units as people spell them, without a plural's s.
+_SPELT = {
+    "s": "s",
+    "sec": "s",
+    "second": "s",
+    "min": "min",
+    "minute": "min",
+    "h": "h",
+    "hr": "h",
+    "hour": "h",
+    "d": "d",
+    "day": "d",
+    "w": "w",
+    "week": "w",
+    "mo": "mo",
+    "mon": "mo",
+    "month": "mo",
+    "y": "y",
+    "yr": "y",
+    "year": "y",
+}
+_NO_BLANK = re.compile(r"([A-Za-z]\w*):(\S.*)")
 _UNITS = r"(s|min|h|d|w|mo|y)"
 _AT_MOST = re.compile(r"at most ([0-9]+)")
 
@@ -37,12 +59,14 @@ def of_type(value: Any, wanted: str, schema: dict[str, Any], written: str) -> tu
     pattern = schema.get("pattern")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if wanted == "string" and pattern == SIZE_PATTERN:
-            return what, f"A size needs a unit: {written} TB or {written} TiB."
+            return what, _size(written)
         if wanted == "string" and pattern == DURATION_PATTERN:
             return what, f"A length of time needs a unit: {written}d."
         if wanted == "integer":
             whole = abs(value) < 10**15 and value == int(value)  # an infinite one is not below
             return what, f"Write {int(value)}." if whole else "Write a whole number."
+    if found := _NO_BLANK.fullmatch(str(value)) if wanted == "object" else None:
+        return what, f"A blank is missing after the colon: {found[1]}: {found[2]}."
     quote = f' Quote it as written: "{written}".' if wanted == "string" and written else ""
     return what, f"Write {_TYPES.get(wanted, wanted)}.{quote}"
 
@@ -59,17 +83,28 @@ def of_pattern(value: str, schema: dict[str, Any]) -> tuple[str, str]:
     if schema.get("pattern") == DURATION_PATTERN:
         return what, _duration(value)
     if schema.get("pattern") == SIZE_PATTERN and value.isdecimal():
-        return what, f"A size needs a unit: {value} TB or {value} TiB."
+        return what, _size(value)
     return what, f"Write {description or 'it as the reference says'}."
+
+
+def _size(number: str) -> str:
+    """In which units a bare number was meant: what is large was counted in a smaller one."""
+    if number.isdecimal() and int(number) >= 1000 and int(number) % 1000 == 0:
+        return f"A size needs a unit: {number} GB or {int(number) // 1000} TB."
+    return f"A size needs a unit: {number} TB or {number} TiB."
 
 
 def _duration(value: str) -> str:
     if value.isascii() and value.isdecimal():
         return f"A length of time needs a unit: {value}d."
-    if found := re.fullmatch(r"([0-9]{1,6})m", value):
+    if found := re.fullmatch(r"([0-9]{1,6})\s*[mM]", value):
         return f"Minutes or months? {found[1]}min, {found[1]}mo."
     if found := re.fullmatch(rf"([0-9]{{1,6}})\s+{_UNITS}", value):
         return f"A length of time has no blank: {found[1]}{found[2]}."
+    if found := re.fullmatch(r"([0-9]{1,6})\s*([a-zA-Z]+)", value):
+        unit = _SPELT.get(found[2].lower().rstrip("s"))
+        if unit is not None:
+            return f"Write {found[1]}{unit}."
     return "A length of time is a whole number and s, min, h, d, w, mo or y: 15min, 14d."
 
 
@@ -81,9 +116,10 @@ def of_choice(value: Any, choices: Iterable[Any]) -> str:
     if own is not None and lengths:
         same = [each for each, length in lengths.items() if length == own]
         if same:
-            return f"Write {same[0]}: it is as long."
+            return f"Write {same[0]}: {value} is {same[0]}."
+        by_length = {length: each for each, length in sorted(lengths.items(), reverse=True)}
         rest = [each for each in known if each not in lengths]
-        return f"Write one of {', '.join([*sorted(lengths, key=lambda each: lengths[each]), *rest])}."
+        return f"Write one of {', '.join([*(by_length[length] for length in sorted(by_length)), *rest])}."
     return nearest(str(value), known)
 
 

@@ -8,6 +8,7 @@ import yaml
 
 from reconciler.errors import Diagnostic, Location, Severity
 
+_NO_BLANK = re.compile(r"([A-Za-z]\w*):(\S.*)")
 _BEGINS = re.compile(r"[^\s,\[\]{}]+")
 
 
@@ -17,12 +18,28 @@ def said_of(file: str, lines: list[str], first: int, error: yaml.YAMLError) -> D
     context = str(getattr(error, "context", None) or "")
     here = _place(file, first, getattr(error, "problem_mark", None))
     began = _place(file, first, getattr(error, "context_mark", None)) if context else here
-    line = lines[here.line - 1] if here.line <= len(lines) else ""
+    line = _line(lines, here)
+    if template := next((each for each in (began, here) if "{{" in _line(lines, each)), None):
+        at = Location(file, template.line, _line(lines, template).index("{{") + 1)
+        return _error("RCL1012", "this looks like a template that was not rendered", "Render the template first.", at)
     if "\t" in line[: here.column]:
         tab = Location(file, here.line, line.index("\t") + 1)
         return _error("RCL1006", "a tab; YAML is indented with blanks", "Replace it by blanks.", tab)
+    if "could not find expected ':'" in problem:
+        return _without_colon(lines, began)
     what, remedy, where = _said(context, problem, _word(lines, began), began, here)
     return _error("RCL1005", f"not YAML: {what}", remedy, where)
+
+
+def _without_colon(lines: list[str], began: Location) -> Diagnostic:
+    """A line that begins as a field and is none."""
+    written = _line(lines, began)[began.column - 1 :].strip()
+    found = _NO_BLANK.fullmatch(written)
+    if found is not None:
+        remedy = f"A blank is missing after the colon: {found[1]}: {found[2]}."
+        return _error("RCL1005", f"not YAML: {found[1]}:{found[2]} is no field", remedy, began)
+    what = f"{written[:60]!r} has no colon, so it is no field"
+    return _error("RCL1005", f"not YAML: {what}", "Write a colon and a blank after the name of a field.", began)
 
 
 def _said(context: str, problem: str, word: str, began: Location, here: Location) -> tuple[str, str, Location]:
@@ -45,6 +62,9 @@ def _said(context: str, problem: str, word: str, began: Location, here: Location
         )
     if "cannot start any token" in problem:
         return f"a value cannot begin with {word[:1]}", f'Quote it: "{word}".', here
+    if "did not find expected node content" in problem:
+        remedy = "Write the value; a list within brackets has commas and no hyphens."
+        return "a value is expected here", remedy, here
     if "flow sequence" in context or "flow mapping" in context:
         opened = "[" if "sequence" in context else "{"
         closed = "]" if opened == "[" else "}"
@@ -60,10 +80,13 @@ def _said(context: str, problem: str, word: str, began: Location, here: Location
     return told, "Look at this line and the one before: indentation, quotes, colons.", here
 
 
+def _line(lines: list[str], where: Location) -> str:
+    return lines[where.line - 1] if where.line <= len(lines) else ""
+
+
 def _word(lines: list[str], where: Location) -> str:
     """What stands at a place, up to where a value in brackets ends."""
-    line = lines[where.line - 1] if where.line <= len(lines) else ""
-    found = _BEGINS.match(line, where.column - 1)
+    found = _BEGINS.match(_line(lines, where), where.column - 1)
     return found[0][:60] if found else ""
 
 

@@ -19,6 +19,7 @@ from reconciler.model import (
 )
 from reconciler.model.documents import PolicySet
 from reconciler.model.preflight import Check
+from reconciler.plan import renamed_groups
 from reconciler.plan.approval.change_hashes import (
     approve,
     groups_awaiting_approval,
@@ -156,6 +157,7 @@ def _propose(policies: PolicySet, inputs: PlanInputs) -> Proposal:
         *beyond_ceilings,
         *unbelieved,
         *protected_elsewhere,
+        *renamed_groups.in_plan(policies, desired, inputs.ledger),
         *_checked(policies, inputs, desired, changes),
         *_guarded(policies, inputs, desired, changes),
     )

@@ -8,6 +8,7 @@ from reconciler.report.coverage import MemberRow, NearMiss, coverage_text, membe
 from reconciler.report.drift import drift_text
 from reconciler.report.escape import json_text
 from reconciler.report.evidence import answer_text, chain_text
+from reconciler.report.excerpt import WIDTH, findings_blocks
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import job_line, jobs_text
 from reconciler.report.memory import Holdings, LeaseView, holdings_text, lease_text
@@ -27,6 +28,7 @@ __all__ = [
     "Backup",
     "backups_text",
     "MARKDOWN_BYTES",
+    "WIDTH",
     "GroupPause",
     "GroupStatus",
     "Holdings",
@@ -49,6 +51,7 @@ __all__ = [
     "drift_text",
     "event_json",
     "event_text",
+    "findings_blocks",
     "findings_text",
     "github_text",
     "holdings_text",

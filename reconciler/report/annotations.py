@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from reconciler.errors import Diagnostic, Severity, codes
 from reconciler.report.escape import azure, github, github_field, json_text, safe, sarif, xml
+from reconciler.report.words import count
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "note"}
 
@@ -83,7 +84,7 @@ def junit_text(findings: Sequence[Diagnostic], files: Sequence[str]) -> str:
     cases = []
     for file, mine in by_file.items():
         errors = [safe(str(each)) for each in mine if each.severity is Severity.ERROR]
-        failure = f"{len(errors)} mistakes" if errors else ""
+        failure = count(len(errors), "error") if errors else ""
         mild = [safe(str(each)) for each in mine if each.severity is not Severity.ERROR]
         cases.append(Case(file, "policies", failure, errors, mild))
     return junit_suite("reconciler validate", cases)

@@ -39,6 +39,12 @@ def safe(text: str) -> str:
     return _no_commands(text)
 
 
+def letters(text: str) -> list[str]:
+    """Each letter of a line as it is shown in the middle of another one; together they are what `safe` shows."""
+    commands = {found.start() for found in _ANYWHERE.finditer(text)} if "##" in text else frozenset[int]()
+    return ["\\u0023" if at in commands else _seen(letter) for at, letter in enumerate(text)]
+
+
 def terminal(text: str) -> str:
     """A whole text with its line breaks and our own colours, right before it is written: what a report forgot to make
     `safe` is written out here."""

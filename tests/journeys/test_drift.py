@@ -83,7 +83,7 @@ def test_normalisation_is_0_and_nothing_is_planned_for_it(applied: Shop) -> None
     assert found(applied, *T2) == (0, {("normalisation", "shortTerm.retention")})
     planned = applied("plan", "--detailed-exitcode", *T2)
     assert planned.code == 0
-    assert "RCL3080 warning: mabs-01 holds 7d where 5d was applied" in planned.out
+    assert "warning[RCL3080]: mabs-01 holds 7d where 5d was applied" in planned.out
 
 
 def test_churn_is_0(applied: Shop) -> None:

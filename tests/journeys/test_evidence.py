@@ -91,7 +91,7 @@ def test_a_change_is_located_and_answers_are_marked(lived: Shop) -> None:
     flip(path, len(lines[0]) + lines[1].index(b'"kind"') + 9)
     said = lived("evidence", "verify")
     assert said.code == 1
-    assert "000001.jsonl:2:1: RCL5020" in said.out
+    assert "000001.jsonl:2:1: error[RCL5020]" in said.out
     said = lived("evidence", "query", "one")
     assert said.code == 1
     assert "this answer may be wrong" in said.err
@@ -111,7 +111,7 @@ def test_an_anchor_of_another_chain_is_not_replaced(lived: Shop, tmp_path: Path)
     assert (cut.code, "RCL5042" in cut.out) == (1, True)
     said = lived("evidence", "verify", "--anchor", str(kept / "SHA256SUMS"))
     assert said.code == 1
-    assert "000001.jsonl:1:1: RCL5025" in said.out
+    assert "000001.jsonl:1:1: error[RCL5025]" in said.out
     assert lived("evidence", "seal", "--out", str(kept)).code == 69
     assert (kept / "SHA256SUMS").read_bytes() == before
 

@@ -72,7 +72,7 @@ def test_a_machine_without_any_point(at: Callable[..., tuple[Path, Callable[...,
     _, act = at("recover-without-any-point", "d.raw")
     said = act("recover", "web-01", "--to", "out", "--yes", *T1)
     assert said.code == 6
-    assert "RCL7004: 'web-01' has no recovery point at all" in said.err
+    assert "error[RCL7004]: 'web-01' has no recovery point at all" in said.err
     assert "Traceback" not in said.err
 
 

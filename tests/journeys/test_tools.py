@@ -319,7 +319,7 @@ def test_a_duration_of_policies_in_a_rule_is_told_where_it_stands(shop: Shop) ->
     said = shop("validate")
     assert said.code == 65
     place = f"policies/rule.yaml:{line}:{lines[line - 1].index('14d') + 1}"
-    assert f"{place}: RCL1072: expression: '14d' is no duration to CEL" in said.out, (place, said.out)
+    assert f"{place}: error[RCL1072]: expression: '14d' is no duration to CEL" in said.out, (place, said.out)
     assert "write 336h" in said.out
 
 

@@ -32,7 +32,7 @@ def drift(root: Path | None, name: str | None, output: Format, classes: str | No
             out(json_text(found) + "\n")
         else:
             out(drift_text(found, site.zone, paint_for(sys.stdout)))
-    tell(() if policies.current else policies.diagnostics)
+    tell(() if policies.current else policies.diagnostics, policies.seen)
     codes = [error.exit_code for error in observation.troubles]
     codes += [ExitCode.PRECONDITION_FAILED] if state_lost(observation) is not None else []
     codes += [ExitCode.PRECONDITION_FAILED for each in found.findings if each.code == ANOTHER_SITE]

@@ -46,8 +46,9 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
     chosen = _chosen(root, paths)
     changed: list[Path] = []
     found: list[Diagnostic] = []
+    texts: dict[str, bytes] = {}
     for path in chosen:
-        before = files.read_regular(path, LARGEST_FILE)
+        before = texts[str(path)] = files.read_regular(path, LARGEST_FILE)
         after, wrong = formatted(str(path), before)
         found += wrong
         if after != before:
@@ -56,7 +57,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
                 files.write_whole(path, after, path.stat().st_mode & 0o777)
     for path in changed:
         out(f"{path}\n")
-    tell(found)
+    tell(found, texts)
     verb = "would be laid out anew" if check else "laid out anew"
     note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
     if any(finding.severity is Severity.ERROR for finding in found):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler.cli.options import Format
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import out, paint_for, tell
+from reconciler.cli.terminal import findings_for, out, paint_for, tell
 from reconciler.control import status as control
 from reconciler.control.observe import Observation, observe
 from reconciler.control.planning.propose import state_lost
@@ -15,7 +15,7 @@ from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.virtual_machines import find_machine, sources_called
 from reconciler.errors import ExitCode, Severity, UsageError, worst
 from reconciler.model import DataSource, Duration
-from reconciler.report import findings_text, jobs_text, json_text, points_text, status_text
+from reconciler.report import jobs_text, json_text, points_text, status_text
 from reconciler.state import Opening
 
 #: Findings of a server that was read which say that points may be there, or were, and cannot be shown.
@@ -40,7 +40,7 @@ def status(root: Path | None, name: str | None, output: Format, now: str | None,
             out(json_text(shown) + "\n")
         else:
             out(status_text(shown, site.zone, paint_for(sys.stdout)))
-            out(findings_text(policies.diagnostics, paint_for(sys.stdout)))
+            out(findings_for(sys.stdout, policies.diagnostics, policies.seen))
         if heartbeat is not None:
             low = control.below_threshold(shown, _duration(heartbeat).delta)
             tell(low)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ import msgspec
 from reconciler import __version__
 from reconciler.cli.options import Findings, Format
 from reconciler.cli.session import find_root
-from reconciler.cli.terminal import commands, note, out, paint_for
+from reconciler.cli.terminal import commands, findings_for, note, out, paint_for
 from reconciler.control.authoring.guardrail_tests import CaseResult, run_cases
 from reconciler.control.planning.without_servers import Sight, lint_all
 from reconciler.control.policy_folder import read_good
@@ -28,7 +29,7 @@ from reconciler.snapshots import read_inventory
 
 
 def validate(root: Path | None, output: Findings, inventory: Path | None) -> int:
-    """Every mistake of the folder; 65 if there is one."""
+    """Every error of the folder; 65 if there is one."""
     place = find_root(root)
     reading = read_policies(place)
     found = list(reading.diagnostics)
@@ -38,9 +39,9 @@ def validate(root: Path | None, output: Findings, inventory: Path | None) -> int
     errors = sum(each.severity is Severity.ERROR for each in found)
     forbidden = len(denied(found))
     match output:
-        case Findings.text:
-            out(findings_text(found, paint_for(sys.stdout)))
-            note(f"{count(len(reading.files), 'file')}: {count(errors, 'mistake')}, {_mild(found)}.")
+        case Findings.text | Findings.full | Findings.short:
+            out(_for_people(found, reading.texts, output))
+            note(f"{count(len(reading.files), 'file')}: {count(errors, 'error')}, {_mild(found)}.")
         case Findings.json:
             said = {"formatVersion": "1.0", "kind": "Diagnostics", "files": reading.files, "diagnostics": found}
             out(json_text(said) + "\n")
@@ -55,6 +56,13 @@ def validate(root: Path | None, output: Findings, inventory: Path | None) -> int
     if errors:
         return ExitCode.GUARDRAIL_DENIED if forbidden == errors else ExitCode.INVALID_POLICY
     return ExitCode.SUCCESS
+
+
+def _for_people(found: list[Diagnostic], texts: Mapping[str, bytes], output: Findings) -> str:
+    """With the lines of the files on a terminal and where they are asked for, else in one line each."""
+    if output is Findings.short:
+        return findings_text(found, paint_for(sys.stdout))
+    return findings_for(sys.stdout, found, texts, whole=output is Findings.full)
 
 
 def _lint(place: Path, policies: PolicySet, inventory: Path | None) -> tuple[Diagnostic, ...]:

@@ -107,12 +107,14 @@ def _read(path: Path) -> Iterator[tuple[Any, Cases]]:
         raise UsageError("RCL0003", f"{path} cannot be read: {error.strerror}", remedy, subject=str(path)) from error
     documents, wrong = load(str(path), data)
     if wrong:
-        raise PolicyError(wrong)
+        raise PolicyError(wrong, {str(path): data})
     for document in documents:
         try:
             yield document, msgspec.convert(document.root.plain(), Cases)
         except (msgspec.ValidationError, ValueError) as error:
-            raise PolicyError([_wrong(str(error), "See docs/reference/guardrails.md.", document.at())]) from error
+            raise PolicyError(
+                [_wrong(str(error), "See docs/reference/guardrails.md.", document.at())], {str(path): data}
+            ) from error
 
 
 def _run(placed: Placed[GuardrailDocument], case: Case, where: Location) -> CaseResult:

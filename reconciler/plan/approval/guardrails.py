@@ -26,6 +26,7 @@ from reconciler.model.documents import (
 )
 from reconciler.model.encode import decode
 from reconciler.model.units import ClockTime, Duration
+from reconciler.plan import cel_errors
 from reconciler.plan.desired.defaults import with_rpo, zones_of
 from reconciler.plan.globs import glob_matches
 from reconciler.plan.guardrail_matching import matches
@@ -141,11 +142,13 @@ def _said(asked: _Asked, answer: Answer, text: Answer | None) -> Diagnostic:
     name, enforce = asked.guardrail.document.metadata.name, asked.guardrail.document.spec.enforce
     about, location = f"{asked.subject.kind} {asked.subject.name}", asked.subject.location
     if answer.error or answer.value is not False:
-        what = answer.error or f"it gives {answer.shown}, not true or false"
+        what, remedy = f"it gives {answer.shown}, not true or false", "Compare with == or >."
+        if answer.error:
+            what, remedy = cel_errors.plain(answer.error)
         said = f"the guardrail {name} cannot be evaluated on {about}: {what}"
         where = asked.guardrail.positions.at("spec", "validations", asked.number, "expression")
         also = (location,) if location is not None else ()
-        return Diagnostic(_NOT_EVALUATED, Severity.ERROR, said, _remedy(what), where, about, also)
+        return Diagnostic(_NOT_EVALUATED, Severity.ERROR, said, f"{remedy} Until then it denies.", where, about, also)
     message = asked.validation.message or asked.validation.expression
     if text is not None and isinstance(text.value, str) and not text.error:
         message = text.value
@@ -156,15 +159,6 @@ def _said(asked: _Asked, answer: Answer, text: Answer | None) -> Diagnostic:
         "warn": "Think about it; nothing is stopped.",
     }[enforce]
     return Diagnostic(_CODES[enforce], severity, f"{about}: {message} (guardrail {name})", remedy, location, about)
-
-
-def _remedy(what: str) -> str:
-    if what == "String to Duration conversion failed":
-        return (
-            "A duration of CEL has h, m and s, and no d: write duration('336h') for 14 days, here and in params. Until "
-            "then it denies."
-        )
-    return "Correct the expression; has(...) asks whether a field is there. Until then it denies."
 
 
 def _matches(match: GuardrailMatch, subject: Subject) -> bool:
