@@ -22,6 +22,7 @@ from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, Unreachable, UsageError
 from reconciler.model import ClusterSnapshot, Lineage, Presence
 from reconciler.model.documents import Cluster, PolicySet, Server, SiteDocument
+from reconciler.model.similar_names import did_you_mean
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.snapshots import read_inventory
 from reconciler.state import EvidenceFolder, Opening, SqliteMemory, format_of, holder_identity, open_memory
@@ -55,8 +56,10 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
     if not sites:
         nothing = Diagnostic("RCL0002", Severity.ERROR, "the policies have no Site", "Write one.", subject="policies")
         raise PolicyError([nothing])
-    what = f"there is no site {name!r}" if name is not None else f"there are {len(sites)} sites"
-    raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
+    remedy = f"Give --site and one of {', '.join(sorted(sites))}."
+    if name is None:
+        raise UsageError("RCL0002", f"there are {len(sites)} sites", remedy)
+    raise UsageError("RCL0002", f"there is no site {name!r}", did_you_mean(name, sites) or remedy)
 
 
 def choose_running(root: Path, policies: PolicySet, name: str | None) -> SiteDocument:

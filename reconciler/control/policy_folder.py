@@ -59,21 +59,30 @@ def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
 
     Raises `PolicyError` when they are wrong and no good ones were ever kept.
     """
-    good = None
+    good = look_at_policies(root)
+    if not good.current:
+        return good
     bounds = Bounds(root)
-    with bounds.about("the policies"):
-        good = read_good(root)
-    if good is None:
-        kept = _kept(root)
-        if kept is None or kept.policies is None:
-            raise bounds.troubles[0]
-        wrong = bounds.troubles[0]
-        seen = wrong.texts if isinstance(wrong, PolicyError) else {}
-        return Policies(kept.policies, False, bounds.findings, kept.texts, seen=seen)
     with bounds.about("keeping the policies for a day on which they are wrong"):
         _keep(root, good.texts)
     found = () if reading else bounds.findings
     return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found), kept=not found)
+
+
+def look_at_policies(root: Path) -> Policies:
+    """The same, and nothing is kept, so that nothing is written."""
+    good = None
+    bounds = Bounds(root)
+    with bounds.about("the policies"):
+        good = read_good(root)
+    if good is not None:
+        return good
+    kept = _kept(root)
+    if kept is None or kept.policies is None:
+        raise bounds.troubles[0]
+    wrong = bounds.troubles[0]
+    seen = wrong.texts if isinstance(wrong, PolicyError) else {}
+    return Policies(kept.policies, False, bounds.findings, kept.texts, seen=seen)
 
 
 def policy_files(root: Path) -> tuple[PolicyFile, ...]:

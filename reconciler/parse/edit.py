@@ -160,7 +160,7 @@ def _end(text: str, key: Node, value: Node) -> int:
         if found is None:
             raise CannotEdit(f"the end of {key.value} was not found")
         return found.end()
-    return max(_last(text, value), text.index(":", key.end_mark.index) + 1)
+    return max(_last(text, value), text.find(":", key.end_mark.index) + 1)
 
 
 def _last(text: str, node: Node) -> int:

@@ -79,6 +79,8 @@ def stop(root: Path | None, name: str, existing: ExistingPoints | None) -> ExitC
     note(f"{group.name} is stopped once this is committed and applied: no new recovery points, and the existing ones")
     note(f"{_FATE[spec.existing_points]} (existingPoints: {spec.existing_points}, as it was last applied).")
     _say_who_agrees(group, weakens=True)
+    if group.is_last:
+        note("It is the last group of its site: apply stops it only where somebody breaks the glass (RCL3062).")
     note("Its virtual machines are unprotected then; write an Exclusion for those that need no backup.")
     return ExitCode.SUCCESS
 

@@ -6,16 +6,24 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.completion import names
 from reconciler.cli.options import Format, Now, Output, Root, SiteName, app
 from reconciler.model import ExistingPoints
 
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="A protection group of the policies, by name.")]
+Group = Annotated[
+    str, typer.Argument(metavar="GROUP", autocompletion=names.groups, help="A protection group, by name.")
+]
 
 
 @app.command()
 def backup(
-    names: Annotated[
-        list[str], typer.Argument(metavar="VM|GROUP", help="Virtual machines or protection groups: names or ids.")
+    wanted: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="VM|GROUP",
+            autocompletion=names.machines_and_groups,
+            help="Virtual machines or protection groups: names or ids.",
+        ),
     ],
     root: Root = None,
     site: SiteName = None,
@@ -30,7 +38,7 @@ def backup(
     """
     from reconciler.cli.actions.backup import backup
 
-    raise typer.Exit(backup(root, site, now, names, output, reason=reason, wait=not no_wait))
+    raise typer.Exit(backup(root, site, now, wanted, output, reason=reason, wait=not no_wait))
 
 
 @app.command()

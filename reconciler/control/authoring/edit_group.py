@@ -20,10 +20,10 @@ from reconciler.control.policy_folder import FOLDER, Policies, read_good
 from reconciler.errors import Diagnostic, PolicyError, Refused, Severity, UsageError
 from reconciler.model.documents import GroupDocument, Placed, PolicySet, SiteDocument
 from reconciler.model.names import fold
+from reconciler.model.similar_names import did_you_mean
 from reconciler.parse import read_texts
 from reconciler.parse.edit import CannotEdit, with_value, without_document, without_value
 from reconciler.parse.load import load
-from reconciler.parse.wording import meant
 from reconciler.plan.checks.lint import lint
 
 
@@ -72,6 +72,12 @@ class FoundGroup(msgspec.Struct, frozen=True):
         return self.placed.document.metadata.name
 
     @property
+    def is_last(self) -> bool:
+        """Whether its site has no other group."""
+        sites = [placed.document.spec.site for placed in self.policies.policies.groups]
+        return sites.count(self.site.metadata.name) == 1
+
+    @property
     def file(self) -> str:
         return self.placed.positions.at().file
 
@@ -86,8 +92,7 @@ def find_group(root: Path, wanted: str) -> FoundGroup:
     found = exact or called
     if len(found) != 1:
         names = sorted(each.document.metadata.name for each in groups)
-        close = meant(wanted, names)
-        remedy = f"Did you mean {close}?" if close is not None else f"Known: {', '.join(names) or 'none'}."
+        remedy = did_you_mean(wanted, names) or f"Known: {', '.join(names[:14]) or 'none'}."
         raise UsageError("RCL0008", f"there is no group {wanted!r}", remedy, subject=wanted)
     (placed,) = found
     sites = {each.document.metadata.name: each.document for each in policies.policies.sites}
@@ -111,8 +116,7 @@ def remove_field(group: FoundGroup, name: str, today: date) -> Edit:
     place = group.placed.positions.at("spec", name)
     if getattr(group.placed.document.spec, name) is None:
         raise Refused("RCL6075", f"{group.name} is not {name}", "Nothing is to be done.", subject=group.name)
-    own = _own(group)["spec"]
-    if name not in own:
+    if name not in _own(group).get("spec", {}):
         what = f"`{name}` of {group.name} comes from a preset, {place}"
         remedy = "Change the preset, which others may extend, or take it out of `extends`."
         raise Refused("RCL6071", what, remedy, subject=group.name)

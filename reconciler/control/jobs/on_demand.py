@@ -15,11 +15,11 @@ import msgspec
 
 from reconciler.control.observe import Observation
 from reconciler.control.site import Site, actor
-from reconciler.control.virtual_machines import find_machine, short
+from reconciler.control.virtual_machines import find_machine, names_of, short
 from reconciler.errors import Diagnostic, Severity, UsageError
 from reconciler.model import DataSource, Job, JobKind, ProtectionGroup, Replica, ReplicaState, VirtualMachine
 from reconciler.model.names import fold
-from reconciler.parse.wording import meant
+from reconciler.model.similar_names import SEE_STATUS, did_you_mean
 from reconciler.plan.checks.backup_refusals import refusals
 
 #: Said before a group's name where a virtual machine has the same.
@@ -115,12 +115,10 @@ def _raise_trouble(observation: Observation) -> None:
 
 
 def _unknown(observation: Observation, name: str) -> UsageError:
-    names = {each.name for seen in observation.clusters.values() for each in seen.machines}
-    names |= {seen.group.name for catalog in observation.catalogs.values() for seen in catalog.groups}
-    close = meant(name, sorted(names))
-    near = f"Did you mean {close}? " if close is not None else ""
+    groups = {seen.group.name for catalog in observation.catalogs.values() for seen in catalog.groups}
+    near = did_you_mean(name, sorted(names_of(observation) | groups))
     what = f"neither a virtual machine nor an applied protection group is called {name!r}"
-    return UsageError("RCL6060", what, f"{near}See `reconciler status` for the names.", subject=name)
+    return UsageError("RCL6060", what, near or SEE_STATUS, subject=name)
 
 
 def _unprotected(observation: Observation, name: str, machine: DataSource) -> UsageError:
