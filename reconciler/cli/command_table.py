@@ -117,7 +117,7 @@ TABLE: Mapping[str, CommandRow] = {
     "resume": CommandRow(Panel.OPERATE, ("reconciler resume",), (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE)),
     "run": CommandRow(
         Panel.OPERATE,
-        ("reconciler run", "reconciler run --until-idle"),
+        ("reconciler run", "reconciler run --pull --log-format json", "reconciler run --until-idle"),
         (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE),
     ),
     "status": CommandRow(

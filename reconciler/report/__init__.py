@@ -4,6 +4,7 @@ from reconciler.report.annotations import azure_text, github_text, junit_text, s
 from reconciler.report.backups import Backup, backups_text
 from reconciler.report.comparison import comparison_markdown, comparison_text
 from reconciler.report.comparison_html import comparison_html
+from reconciler.report.conditions import LastFailure
 from reconciler.report.coverage import CoverageView, MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.coverage_html import coverage_html
 from reconciler.report.drift import drift_text
@@ -51,6 +52,7 @@ __all__ = [
     "GroupPause",
     "GroupStatus",
     "Holdings",
+    "LastFailure",
     "LeaseView",
     "MemberRow",
     "NearMiss",
