@@ -164,7 +164,8 @@ def xml(text: str) -> str:
 # --- CSV -------------------------------------------------------------------------------------------------------
 
 #: What begins a formula where a sheet is opened, and the full-width letters that some programs take for them; at the
-#: beginning of a cell, and behind a semicolon, which is what divides cells in some countries; one at the end would begin a cell with a line end.
+#: beginning of a cell, and behind a semicolon, which is what divides cells in some countries. One that
+#: ends a cell would begin the next one with the end of the line.
 _FORMULA = re.compile("(^|;)(?=\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20])|(;)(?=\\s*$)")
 
 
