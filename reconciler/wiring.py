@@ -106,8 +106,10 @@ def open_site(
     policies: PolicySet | None = None,
     trust: Trust = Trust.SETTLED,
     changing: bool = False,
+    commit: str = "",
 ) -> Site:
-    """Opens inventories, engines and memory of the site. Relative paths count from the root. What differs from the site
+    """Opens inventories, engines and memory of the site, whose policies were read from a `commit` ("" for the work
+    tree). Relative paths count from the root. What differs from the site
     as it was last settled is opened once an approval among the `policies` says so.
 
     Raises `Unreachable`, RCL5041, where the site has begun and neither its state nor any store is there, `Refused`,
@@ -118,9 +120,11 @@ def open_site(
     written, engines = document, dict[str, Engine]()
     if trust is not Trust.GIVEN:
         check_not_brought(root, written)
+        if commit:
+            check_not_brought(root, written, commit)
         if not adopting:
             _check_state(root, written, policies)
-        document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
+        document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST, commit=commit)
         if document != written:  # what waits is not opened: what it was before is
             check_not_brought(root, document)
     spec = document.spec
@@ -158,6 +162,7 @@ def open_site(
         stop=stop or Stop(),
         written=written,
         elsewhere=_stores_of_others(root, document, policies),
+        commit=commit,
     )
 
 
@@ -319,13 +324,19 @@ def look(
 
 
 def _settled(
-    root: Path, document: SiteDocument, clock: Clock, policies: PolicySet | None = None, *, first_use: bool = False
+    root: Path,
+    document: SiteDocument,
+    clock: Clock,
+    policies: PolicySet | None = None,
+    *,
+    first_use: bool = False,
+    commit: str = "",
 ) -> SiteDocument:
     """The site as it may be opened, by its state where there is one; that is read and nothing else."""
     memory = open_memory(state_path(root, document), opening=Opening.READ)
     try:
         known = policies if policies is not None else PolicySet((), (), ())
-        return may_open(root, document, memory, clock, known, first_use=first_use)
+        return may_open(root, document, memory, clock, known, first_use=first_use, commit=commit)
     finally:
         memory.close()
 

@@ -116,7 +116,7 @@ TABLE: Mapping[str, CommandRow] = {
     ),
     "run": CommandRow(
         Panel.OPERATE,
-        ("reconciler run", "reconciler run --until-idle"),
+        ("reconciler run", "reconciler run --pull --log-format json", "reconciler run --until-idle"),
         (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE),
     ),
     "status": CommandRow(

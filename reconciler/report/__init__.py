@@ -3,6 +3,7 @@
 from reconciler.report.annotations import azure_text, github_text, junit_text, sarif_text
 from reconciler.report.comparison import comparison_markdown, comparison_text
 from reconciler.report.comparison_html import comparison_html
+from reconciler.report.conditions import LastFailure
 from reconciler.report.coverage import CoverageView, MemberRow, NearMiss, coverage_text, members_text
 from reconciler.report.coverage_html import coverage_html
 from reconciler.report.drift import drift_text
@@ -48,6 +49,7 @@ __all__ = [
     "GroupPause",
     "GroupStatus",
     "Holdings",
+    "LastFailure",
     "LeaseView",
     "MemberRow",
     "NearMiss",

@@ -9,7 +9,10 @@ from msgspec import UNSET
 
 from reconciler.errors import Diagnostic
 from reconciler.model import DataSource, JobKind, PoolVolume, ReplicaState, format_size
+from reconciler.model.drift import DriftItem
+from reconciler.model.waiting import Waiting
 from reconciler.plan import CoverageState, MachineCoverage
+from reconciler.report.conditions import LastFailure, condition_lines
 from reconciler.report.coverage import STATE_TONES
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
@@ -65,7 +68,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
 
 
 class Status(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything that `reconciler status` shows."""
+    """Everything that `reconciler status` shows. `waiting` and `drift` are None where no plan can be made, so that
+    nobody knows; `branch` and `commit` say which commits `run` acts on, "" where it acts on the folder as it is."""
 
     site: str
     at: datetime
@@ -78,6 +82,12 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
     findings: tuple[Diagnostic, ...]
     format_version: str = "1.0"
     kind: str = "Status"
+    drift: tuple[DriftItem, ...] | None = None
+    waiting: tuple[Waiting, ...] | None = None
+    pruning_paused: Diagnostic | None = None
+    last_failure: LastFailure | None = None
+    branch: str = ""
+    commit: str = ""
 
 
 def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
@@ -85,7 +95,7 @@ def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
     lines = [paint(f"Site {status.site} at {moment(status.at, zone)}", "strong"), ""]
     lines += [*_machines(status, zone, paint), "", *_groups(status, paint), *_replicas(status, zone, paint)]
     lines += _volumes(status, paint)
-    lines.append(safe(loop_line(status, zone)))
+    lines += [*condition_lines(status, zone, paint), "", safe(loop_line(status, zone))]
     text = "\n".join(lines) + "\n"
     return text + ("\n" + findings_text(status.findings, paint) if status.findings else "")
 

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import JobState, ReplicaState, format_size
 from reconciler.plan import AT_RISK, CoverageState
+from reconciler.report.conditions import conditions
 from reconciler.report.coverage import STATE_TONES
 from reconciler.report.coverage_html import state_tiles
 from reconciler.report.jobs import KINDS
@@ -46,7 +47,7 @@ def status_html(status: Status, zone: tzinfo, diagnostics: Sequence[Diagnostic] 
         seen=moment(status.at, zone),
         zone=str(zone),
         lead=f"{count(needs, 'thing needs', 'things need')} attention." if needs else "Nothing needs attention.",
-        facts=[*risks, *pauses, loop],
+        facts=[*risks, *pauses, *_conditions(status, zone), loop],
         grave=grave,
         advice=[each for each in findings if each.severity is Severity.ADVICE],
         tiles=state_tiles(status.machines),
@@ -55,6 +56,15 @@ def status_html(status: Status, zone: tzinfo, diagnostics: Sequence[Diagnostic] 
         replicas=_replicas(status, zone),
         volumes=_volumes(status),
     )
+
+
+def _conditions(status: Status, zone: tzinfo) -> list[Fact]:
+    """Drift, what waits, pruning, the last failure: a line each, and one for each thing that there is several of."""
+    facts = []
+    for each in conditions(status, zone):
+        facts.append(Fact(f"{each.head}: {each.text}", each.tone))
+        facts += [Fact(item, each.tone) for item in each.items]
+    return facts
 
 
 def _risks(status: Status) -> list[Fact]:

@@ -14,7 +14,7 @@ from reconciler.cli.terminal import findings_for, out, paint_for, tell
 from reconciler.control import status as control
 from reconciler.control.observe import Observation, observe
 from reconciler.control.planning.propose import state_lost
-from reconciler.control.policy_folder import read_or_last_good
+from reconciler.control.policy_source import source_of_run
 from reconciler.control.virtual_machines import find_machine, sources_called
 from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError, worst
 from reconciler.model import DataSource, Duration
@@ -49,10 +49,11 @@ def status(
 ) -> int:
     """Shows everything; with a `heartbeat` it is a check."""
     place = find_root(root)
-    policies = read_or_last_good(place, reading=True)
+    source = source_of_run(place)
+    policies = source.read()
     with session(place, name, now, policies, Opening.READ) as site:
         observation = observe(site)
-        shown = control.status(site, observation, policies.policies if policies.current else None)
+        shown = control.status(site, observation, policies.policies if policies.current else None, source.branch)
         codes = _codes(observation)
         codes += [ExitCode.UNREACHABLE for each in shown.findings if each.code in control.EVIDENCE]
         zone, findings = site.zone, policies.diagnostics

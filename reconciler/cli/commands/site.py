@@ -182,11 +182,28 @@ def run(
         LogFormat | None,
         typer.Option("--log-format", help="Time-stamped lines: text, or JSON for collectors. [default: text]"),
     ] = None,
+    commits_only: Annotated[
+        bool, typer.Option("--commits-only", help="Act on what is committed, not on the files as they are.")
+    ] = False,
+    branch: Annotated[
+        str | None,
+        typer.Option("--branch", metavar="NAME", help="Whose commits. Default: the branch that is checked out."),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Fetch the branch every minute, and act on its commits at the remote.")
+    ] = False,
+    accept_rewritten: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-rewritten", metavar="COMMIT", help="Take this commit although the history was rewritten."
+        ),
+    ] = None,
 ) -> None:
     """Keep it so: apply what needs no consent, run the jobs that are due, again and again until Ctrl-C."""
     from reconciler.cli.actions.run import RunRequest, run
 
-    raise typer.Exit(run(root, site, now, RunRequest(once, until_idle, confirm_clock, log)))
+    asked = RunRequest(once, until_idle, confirm_clock, log, commits_only, branch, pull, accept_rewritten)
+    raise typer.Exit(run(root, site, now, asked))
 
 
 @app.command()
