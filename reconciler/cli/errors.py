@@ -33,13 +33,14 @@ def run(words: list[str]) -> int:
 
         detail(f"Ended with {int(code)} ({MEANINGS[ExitCode(code)]}) after {time.monotonic() - began:.1f} s.")
     if SETTINGS.json is JsonMode.EVENTS:
-        from reconciler.cli.terminal import emit
+        from reconciler.cli.terminal import emit, note
         from reconciler.report.action_events import ended_event
 
         code = ExitCode.FAILURE if SETTINGS.lost and code == ExitCode.SUCCESS else code
         emit(ended_event(SETTINGS.command, code))
         if SETTINGS.lost:
-            sys.stderr.write(f"Events were lost: {SETTINGS.lost}\n")
+            SETTINGS.json = JsonMode.NONE
+            note(f"Events were lost: {SETTINGS.lost}")
     return code
 
 

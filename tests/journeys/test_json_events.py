@@ -189,3 +189,13 @@ def test_quiet_and_verbose_and_colors(shop: Shop, monkeypatch: pytest.MonkeyPatc
     assert "\x1b[" in shop("plan", *T1).out
     assert "\x1b[" not in shop("plan", "--no-color", *T1).out
     assert "\x1b[" not in shop("--no-color", "plan", *T1).out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_events_that_cannot_be_written_are_said(shop: Shop) -> None:
+    command = [sys.executable, "-m", "reconciler", "apply", "--yes", *JSON, *T1, "-C", str(shop.root)]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert "Events were lost: " in ended.stderr
+    assert "Nothing to do" in shop("plan", *T1).out
