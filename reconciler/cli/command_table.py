@@ -114,6 +114,19 @@ TABLE: Mapping[str, CommandRow] = {
     "resume": CommandRow(
         Panel.OPERATE, ("reconciler resume",), (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE), events=True
     ),
+    "pause": CommandRow(
+        Panel.AUTHOR,
+        ('reconciler pause gold-vms --until 2026-12-04 --reason "the storage is moved"',),
+        (_PRECONDITION, _POLICY),
+        events=True,
+    ),
+    "unpause": CommandRow(Panel.AUTHOR, ("reconciler unpause gold-vms",), (_PRECONDITION, _POLICY), events=True),
+    "stop": CommandRow(
+        Panel.AUTHOR,
+        ("reconciler stop gold-vms", "reconciler stop gold-vms --existing-points keepForever"),
+        (_PRECONDITION, _POLICY),
+        events=True,
+    ),
     "run": CommandRow(
         Panel.OPERATE,
         ("reconciler run", "reconciler run --pull --log-format json", "reconciler run --until-idle"),
@@ -132,6 +145,11 @@ TABLE: Mapping[str, CommandRow] = {
         Panel.OPERATE, ("reconciler check", "reconciler check web-01 web-02"), (_HELD, *_SITE), events=True
     ),
     "cancel": CommandRow(Panel.OPERATE, ("reconciler cancel web-01",), (_HELD, *_SITE), events=True),
+    "backup": CommandRow(
+        Panel.OPERATE,
+        ('reconciler backup web-01 --reason "before the patch"', "reconciler backup gold-vms"),
+        (_HELD, *_SITE),
+    ),
     "points": CommandRow(Panel.RECOVER, ("reconciler points web-01",), _SITE),
     "recover": CommandRow(
         Panel.RECOVER,

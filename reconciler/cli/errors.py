@@ -11,7 +11,7 @@ from typer import Exit
 from typer.main import get_command
 
 from reconciler.cli.application import write_json
-from reconciler.cli.commands import drift, evidence, policies, shell, state
+from reconciler.cli.commands import drift, evidence, policies, protection, shell, state
 from reconciler.cli.commands import site as site_commands
 from reconciler.cli.interrupts import listening
 from reconciler.cli.options import app
@@ -20,7 +20,7 @@ from reconciler.cli.usage import asks_for_json, usage_diagnostic
 from reconciler.errors import MEANINGS, Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
 
 #: Loading them puts their commands into the application, in this order.
-COMMANDS = (policies, site_commands, drift, evidence, state, shell)
+COMMANDS = (policies, site_commands, protection, drift, evidence, state, shell)
 
 
 def run(words: list[str]) -> int:
