@@ -6,7 +6,7 @@ that a change cannot bring its own judge. Whoever wrote the policies since then 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,7 +18,15 @@ import msgspec
 from reconciler import files, gitrepo
 from reconciler.control.approving.authors_by_field import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.approving.authorship import EMPTY, Side, wrote
-from reconciler.control.approving.rules import ApprovalRules, approved, as_noted, besides, removals
+from reconciler.control.approving.rules import (
+    ApprovalRules,
+    PastApproval,
+    approved,
+    as_noted,
+    besides,
+    removals,
+    said_of_past,
+)
 from reconciler.control.policy_folder import checked_out, names_of, policy_files
 from reconciler.control.policy_states import State, read_commit, side_of
 from reconciler.control.site import Site
@@ -54,10 +62,16 @@ class LastAppliedSite(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ValidApprovals(msgspec.Struct, frozen=True):
-    """The approvals that count, and what was found of those that do not."""
+    """The approvals that count, what was found of those that do not, and those that are over."""
 
     approvals: tuple[Approved, ...]
     findings: tuple[Diagnostic, ...]
+    past: tuple[PastApproval, ...] = ()
+
+    def said(self, asked_for: Container[str]) -> tuple[Diagnostic, ...]:
+        """What is said of approvals where the changes of these hashes are asked for: approvals that were used, or have
+        ended, are silent unless they name one of them."""
+        return (*self.findings, *said_of_past(self.past, asked_for))
 
 
 class ApprovalContext(msgspec.Struct, frozen=True):
@@ -75,9 +89,17 @@ class ApprovalContext(msgspec.Struct, frozen=True):
 def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] = ()) -> ValidApprovals:
     """Which approvals count now. `authors` are named as having written the change too: besides those that Git tells,
     in their stead only where there is no Git."""
-    known = _known(bench.told)
     if not policies.approvals:
         return ValidApprovals((), ())
+    court = court_of(bench, policies, authors)
+    others = {each.document.metadata.name for each in policies.sites} - {court.site}  # judged where they are run
+    judged = approved((each for each in policies.approvals if each.document.spec.site not in others), court)
+    return ValidApprovals(judged.approvals, judged.findings, judged.past)
+
+
+def court_of(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] = ()) -> ApprovalRules:
+    """What approvals are judged by now."""
+    known = _known(bench.told)
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
     signers = known.signers if known is not None else signers_text(bench.root, rules)
     blind = None
@@ -92,7 +114,7 @@ def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] 
     signing = in_use(signers)
     name = bench.document.metadata.name
     changes = _changes(bench, policies)
-    court = ApprovalRules(
+    return ApprovalRules(
         name,
         rules,
         signing.encode() if signing is not None else None,
@@ -109,10 +131,6 @@ def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] 
         unknown=unknown,
         counted=as_noted((bench.told or {}).get("counted", {}), policies.approvals),
     )
-    others = {each.document.metadata.name for each in policies.sites} - {name}  # judged where they are run
-    mine = (each for each in policies.approvals if each.document.spec.site not in others)
-    counting, found = approved(mine, court)
-    return ValidApprovals(counting, found)
 
 
 def open_hashes(bench: ApprovalContext, policies: PolicySet) -> frozenset[str]:

@@ -84,7 +84,7 @@ def approvals_of(site: Site, policies: PolicySet, loss: str) -> ValidApprovals:
     not approve it."""
     verdict = judge(bench_of(site), policies, tuple(filter(None, (gitrepo.identity(site.folder),))))
     counting = tuple(each for each in verdict.approvals if loss in each.changes)
-    return ValidApprovals(counting, verdict.findings)
+    return ValidApprovals(counting, verdict.said((loss,)))
 
 
 def declare_lost(
