@@ -54,7 +54,7 @@ def _cells(row: PointRow, zone: tzinfo) -> tuple[str, ...]:
         f"{local:%H:%M}",
         point.id,
         _KINDS[point.kind],
-        str(point.consistency),
+        f"{point.consistency} (was off)" if point.cold else str(point.consistency),
         format_size(point.source_bytes),
         format_size(point.stored_bytes),
     )
