@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH := .venv-bench
+# Errors alone: pip's warnings are about the machine, and fill the screen.
+QUIET := -qq --disable-pip-version-check --root-user-action=ignore
 # Without kept bytecode each start of a command takes twice as long: some machines forbid it by this variable.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test wheel lint prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock
+.PHONY: demo test wheel lint docs prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock prove-windows
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -17,6 +19,13 @@ demo: $(STAMP) ## build a site in ./demo, protect it, damage it, bring it back
 
 test: $(STAMP) ## lint, types, import contracts and the tests
 	@BIN=$(BIN) $(BIN)/python tests/run.py
+
+lint: $(STAMP) ## ruff, mypy --strict and the import contracts, without the tests
+	@$(BIN)/python tests/run.py lint
+
+docs: $(STAMP) ## build the pages of docs/ into site/, every link checked
+	@$(BIN)/mkdocs build --quiet --strict --site-dir site
+	@echo "site/index.html"
 
 prove-kill: $(STAMP) ## kill -9 at every durable step and at random moments (minutes)
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/kill -p no:randomly -q
@@ -54,6 +63,9 @@ prove-images: $(STAMP) ## every flip in the headers and tables of a VHDX and a V
 prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of drops and swaps
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/state/test_evidence.py -p no:randomly -q
 
+prove-windows: $(STAMP) ## the demo, a journey and a part of the tests in a CPython for Windows under Wine (half an hour; network)
+	@$(BIN)/python -m tests.prove.windows
+
 prove-guard: $(STAMP) ## ways past the guard, by mechanism: each is stopped, and gets through with its defence taken out
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/guard tests/plan/test_compare.py tests/plan/test_compare_deep.py -p no:randomly -q
 
@@ -65,27 +77,28 @@ bench-plan: $(BENCH)/.installed ## offline plans of up to a million machines as 
 
 wheel: $(STAMP) ## build dist/reconciler_backup-VERSION-py3-none-any.whl, to install elsewhere
 	@if command -v uv >/dev/null 2>&1; then uv build --quiet --wheel --out-dir dist; \
-	else $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .; fi
+	else $(BIN)/python -m pip wheel $(QUIET) --no-deps --wheel-dir dist .; fi
 	@ls dist/*.whl
 
 schemas: $(STAMP) ## write schemas/ anew from the types
 	@$(BIN)/python -c "from pathlib import Path; from reconciler.parse.schema import write; write(Path('schemas'))"
 
 $(STAMP): pyproject.toml
+	@echo "Setting up $(VENV): Python packages, once. This takes half a minute or more."
 	@if command -v uv >/dev/null 2>&1; then \
 	    test -d $(VENV) || uv venv --quiet --python $(PYTHON) $(VENV); \
 	    uv pip install --quiet --python $(BIN)/python -e '.[dev]'; \
 	else \
 	    test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	    $(BIN)/python -m pip install $(QUIET) -e '.[dev]'; \
 	fi
 	@touch $(STAMP)
 
 # Without what developers install besides: what is measured is what a user has.
 $(BENCH)/.installed: pyproject.toml
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@$(BENCH)/bin/python -m pip install $(QUIET) -e '.[bench]'
 	@touch $@
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(BENCH) demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) demo site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

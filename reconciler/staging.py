@@ -84,15 +84,17 @@ class LocalStagedFile:
 
 class LocalTarget:
     """See `protocols.Target`: files under one folder. Paths are relative to it, with forward slashes; one that
-    leads out of it is refused with RCL2012."""
+    leads out of it is refused with RCL2012, one that the system takes for something else with RCL0040."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def resolve(self, path: str) -> Path:
-        """The file's place. Raises `Refused`, RCL2012, where it would be outside the folder."""
+        """The file's place. Raises `Refused`, RCL2012, where it would be outside the folder, RCL0040 where the system
+        would take a part of the path for something else, such as Windows a device."""
         place = self.root / path
         if not _leads_out(path):
+            _check_names(path)
             parent = Path(os.path.realpath(place.parent))
             if place.name and parent.is_relative_to(os.path.realpath(self.root)):
                 return parent / place.name
@@ -114,19 +116,21 @@ class LocalTarget:
 
     def state(self, path: str, which: Which = Which.PLACE, token: str = "") -> FileState | None:
         try:
-            found = self._named(path, which, token).lstat()
+            place = self._named(path, which, token)
+            found = place.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not stat.S_ISREG(found.st_mode):
             raise _no_place(path, "exists but is not a regular file")
-        return FileState(path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        number, changed = system_calls.file_number(found), system_calls.changed_ns(place, found)
+        return FileState(path, found.st_dev, number, found.st_size, found.st_mtime_ns, changed)
 
     def keep(self, path: str, token: str) -> None:
         place, original = self.resolve(path), self._named(path, Which.ORIGINAL, token)
         if not os.path.lexists(original) and os.path.lexists(place):
             check_target(place, path)
             files.announce("rename", original)
-            os.link(place, original, follow_symlinks=False)
+            _give_name(place, original, path)
             files.fsync_folder(place.parent)
 
     def put(self, path: str, token: str, mode: int, mtime_ns: int, *, replace: bool) -> None:
@@ -141,7 +145,7 @@ class LocalTarget:
             return
         files.announce("rename", place)
         try:
-            os.link(staged, place, follow_symlinks=False)
+            _give_name(staged, place, path)
         except FileExistsError:
             if not place.samefile(staged):
                 raise _no_place(path, "has come to be there meanwhile") from None
@@ -213,6 +217,36 @@ def check_target(place: Path, path: str) -> None:
         raise
     if not stat.S_ISREG(mode):
         raise _no_place(path, "exists but is not a regular file")
+
+
+def _give_name(there: Path, new: Path, path: str) -> None:
+    """Gives a file a second name. Raises `FileExistsError`; `Refused`, RCL0042, where its file system has none."""
+    try:
+        os.link(there, new, follow_symlinks=False)
+    except OSError as error:
+        if not system_calls.has_no_hard_links(error):
+            raise
+        raise Refused(
+            "RCL0042",
+            f"the file system of {there.parent} gives {path!r} no second name (a hard link), or not to this account",
+            "Recover to a folder (--to FOLDER) and move the files, or use NTFS, or ReFS of Windows Server 2022 or "
+            "later. Nothing was changed.",
+            subject=path,
+        ) from error
+
+
+def _check_names(path: str) -> None:
+    """Raises `Refused`, RCL0040."""
+    for part in path.replace("\\", "/").split("/"):
+        problem = system_calls.name_problem(part) if part not in ("", ".", "..") else ""
+        if problem:
+            raise Refused(
+                "RCL0040",
+                f"the path {path!r} is none for this system: {part!r} has {problem}",
+                "Recover to a folder (--to FOLDER), where such a file gets another name, or on a system that takes it. "
+                "Nothing was read or written.",
+                subject=path,
+            )
 
 
 def _no_place(path: str, what: str) -> Refused:

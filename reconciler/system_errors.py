@@ -43,6 +43,9 @@ def explained(error: OSError, path: str | Path | None = None, needed: int | None
         room = f"{needed:,} bytes needed, " if needed is not None else ""
         what = f"the disk of {place} is full: {room}{_free(place)} free"
         return what, f"Free some space below {_existing(place)}, then run it again; what was there before is unharmed."
+    if system_calls.is_in_use(error):
+        what = f"another program has {place} open"
+        return what, "Close it there, or wait until it is done with it, then run it again. Nothing was changed."
     if error.errno in _FORBIDDEN:
         what = f"{account()} may not read or write {place}{_owned(place)}"
         return what, "Run it as an account that may, or give this one the right. Nothing was changed."

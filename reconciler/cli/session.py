@@ -74,7 +74,16 @@ def session(
     stop = Stop()
     known = policies.policies
     site = open_site(
-        root, document, clock, stop, opening, adopting=adopting, policies=known, trust=trust, changing=changing
+        root,
+        document,
+        clock,
+        stop,
+        opening,
+        adopting=adopting,
+        policies=known,
+        trust=trust,
+        changing=changing,
+        commit=policies.commit,
     )
     try:
         if now is not None:

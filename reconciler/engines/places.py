@@ -15,6 +15,7 @@ import msgspec
 
 from reconciler.errors import Refused, UsageError
 from reconciler.files import LONGEST_NAME, bounded
+from reconciler.system_calls import allowed_name, name_problem
 
 #: How many hexadecimal digits of its path's SHA-256 tell a made-up name from others, at least.
 _TELLING = 8
@@ -83,13 +84,15 @@ def _meant(paths: Sequence[str], home: str, name: str, point: str) -> str:
 
 def folder_names(paths: Sequence[str], config: str) -> dict[str, str]:
     """A name in a folder for each path, no two the same, however letters are compared there, none longer than a file
-    system takes. A file keeps its own name where no other one has it, as the configuration always does; the others get
-    their path's hash into it. The names depend on the point alone, not on what is chosen of it."""
+    system takes. A file keeps its own name where no other one has it, as the configuration always does, and where the
+    system takes it; the others get their path's hash into it. The names depend on the point alone, not on what is
+    chosen of it."""
     counts = Counter(_fold(file_name(path)) for path in paths)
     names: dict[str, str] = {}
     for path in paths:
         own = file_name(path)
-        if (counts[_fold(own)] == 1 or path == config) and len(_bytes(own)) <= LONGEST_NAME:
+        allowed = len(_bytes(own)) <= LONGEST_NAME and not name_problem(own)
+        if allowed and (counts[_fold(own)] == 1 or path == config):
             names[path] = own
     taken = {_fold(file_name(path)) for path in paths}
     for path in sorted(set(paths) - set(names)):
@@ -100,9 +103,10 @@ def folder_names(paths: Sequence[str], config: str) -> dict[str, str]:
 
 def _made_up(path: str, taken: set[str]) -> str:
     digest = sha256(_bytes(path)).hexdigest()
-    stem, dot, suffix = file_name(path).rpartition(".")
+    own = allowed_name(file_name(path))
+    stem, dot, suffix = own.rpartition(".")
     if not dot or len(suffix) > 16:
-        stem, suffix = file_name(path), ""
+        stem, suffix = own, ""
     for length in range(_TELLING, len(digest) + 1):
         name = bounded(stem, f".{digest[:length]}" + (f".{suffix}" if suffix else ""))
         if _fold(name) not in taken:

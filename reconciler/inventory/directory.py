@@ -285,11 +285,12 @@ class FileReader:
     def generation(self) -> str:
         """By inode, length and times of the open file, and of what stands under its name now."""
         mine = os.fstat(self._descriptor)
+        changed = system_calls.changed_ns(self._descriptor, mine)
         try:
             named = self._path.stat(follow_symlinks=False).st_ino
         except OSError:
             named = 0
-        return f"{mine.st_ino} {named} {mine.st_size} {mine.st_mtime_ns} {mine.st_ctime_ns}"
+        return f"{mine.st_ino} {named} {mine.st_size} {mine.st_mtime_ns} {changed}"
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,14 @@ _DEVICES = frozenset(
 _LETTERS = frozenset('<>"|?*')
 
 
+def allowed(name: str) -> str:
+    """A name that Windows takes, as near as can be to one that it does not. Two names may become one."""
+    plain = "".join("_" if each in _LETTERS or each == ":" or ord(each) < 32 else each for each in name)
+    bare = plain.rstrip(". ")
+    plain = bare + "_" * (len(plain) - len(bare))
+    return f"_{plain}" if problem(plain) else plain
+
+
 def problem(name: str) -> str:
     """Why the name, without folders, is none for a file on Windows; "" where it is one."""
     if ":" in name:

@@ -87,6 +87,21 @@ def name_problem(name: str) -> str:
     return ""
 
 
+def allowed_name(name: str) -> str:
+    """The nearest name that a file may have here."""
+    return name
+
+
+def file_number(status: os.stat_result) -> int:
+    """What tells a file from others of its file system, in 64 bits."""
+    return status.st_ino
+
+
+def changed_ns(file: Path | int, status: os.stat_result) -> int:
+    """When anything of the file was changed last, its content, its names or its rights, in nanoseconds."""
+    return status.st_ctime_ns
+
+
 def lock(descriptor: int, *, wait: bool) -> None:
     """Takes the file for this descriptor alone, until it is closed. Raises `BlockingIOError` where another one has it
     and it is not waited for."""

@@ -18,12 +18,13 @@ import time
 import winreg
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from io import TextIOWrapper
 from pathlib import Path
 from subprocess import Popen
 
 from reconciler.system_calls import windows_kernel as kernel
-from reconciler.system_calls.forbidden_names import problem
+from reconciler.system_calls.forbidden_names import allowed, problem
 from reconciler.system_calls.found import Process
 
 assert sys.platform == "win32"
@@ -185,6 +186,46 @@ def name_problem(name: str) -> str:
     return problem(name)
 
 
+def allowed_name(name: str) -> str:
+    """The nearest name that a file may have here."""
+    return allowed(name)
+
+
+def file_number(status: os.stat_result) -> int:
+    """What tells a file from others of its file system, in 64 bits: ReFS has twice as many."""
+    number = status.st_ino
+    if number < 1 << 63:
+        return number
+    return int.from_bytes(sha256(number.to_bytes(16, "little")).digest()[:8], "little") >> 1
+
+
+_READ_ATTRIBUTES, _FOLDERS_TOO, _BASIC_INFO = 0x80, 0x02000000, 0
+_TO_1970 = 116_444_736_000_000_000
+
+
+def changed_ns(file: Path | int, status: os.stat_result) -> int:
+    """When anything of the file was changed last, its content, its names or its rights, in nanoseconds. What Python
+    calls the change is its birth here, which stands for it where the file system keeps no such time."""
+    if isinstance(file, int):
+        return _changed_ns(msvcrt.get_osfhandle(file)) or status.st_ctime_ns
+    handle = kernel.create_file(
+        str(file), _READ_ATTRIBUTES, _SHARED, None, _OPEN_EXISTING, _FOLDERS_TOO | _REPARSE_POINT, None
+    )
+    if handle == _INVALID:
+        return status.st_ctime_ns
+    try:
+        return _changed_ns(handle) or status.st_ctime_ns
+    finally:
+        kernel.close(handle)
+
+
+def _changed_ns(handle: int) -> int:
+    told = (ctypes.c_int64 * 5)()  # made, read, written, changed, attributes
+    if not kernel.info(handle, _BASIC_INFO, ctypes.byref(told), ctypes.sizeof(told)) or told[3] <= 0:
+        return 0
+    return (int(told[3]) - _TO_1970) * 100
+
+
 #: Between two looks at a lock that another one has, in seconds.
 _LOOK_AGAIN = 0.02
 
@@ -198,11 +239,13 @@ def lock(descriptor: int, *, wait: bool) -> None:
         try:
             portalocker.lock(descriptor, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
             return
-        except portalocker.AlreadyLocked:
+        except portalocker.LockException as error:
+            # Wine gives no number for a lock that another one has; Windows never fails without one.
+            taken = isinstance(error, portalocker.AlreadyLocked) or getattr(error.__cause__, "errno", None) == 0
+            if not taken:
+                raise OSError(errno.ENOLCK, str(error)) from error
             if not wait:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-        except portalocker.LockException as error:
-            raise OSError(errno.ENOLCK, str(error)) from error
         time.sleep(_LOOK_AGAIN)
 
 
@@ -214,7 +257,7 @@ def allocated_bytes(status: os.stat_result) -> int:
 def ownership(path: Path) -> str:
     """What a person can see of who may do what. Raises an `OSError` where there is nothing."""
     read_only = path.stat().st_file_attributes & stat.FILE_ATTRIBUTE_READONLY
-    return "is read-only" if read_only else "is there: `icacls` shows who may do what"
+    return "is read-only" if read_only else "is there: another program may have it open; `icacls` shows who may do what"
 
 
 # --- Processes and signals -------------------------------------------------------------------------------------

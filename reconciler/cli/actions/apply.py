@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from reconciler.cli.plan_reports import Reporter
 from reconciler.cli.plan_request import only_authors
-from reconciler.cli.report_files import Reporter
 from reconciler.cli.session import clock_for, find_root, session
 from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
 from reconciler.control.applying.apply import ApplyResult, Authority
