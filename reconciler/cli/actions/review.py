@@ -170,9 +170,8 @@ def _countable(spec: ApprovalSpec, court: ApprovalRules | None, consent: Consent
     if consent.key is not None:
         spec = msgspec.structs.replace(spec, signature=sign(payload(spec), consent.key, NAMESPACE))
     if court is not None and (why := hopeless(spec, court)):
-        remedy = (
-            "Sign with a key that the allowed signers name." if consent.key is not None else "See `reconciler diff`."
-        )
+        signs = f"Sign with a key that the site's allowed signers name for {spec.approved_by}."
+        remedy = signs if consent.key is not None else "See `reconciler diff`."
         raise ConsentNeeded(HOPELESS, f"no approval was written, since it could not count: {why}", remedy)
     return spec
 
