@@ -18,7 +18,6 @@ from reconciler.control.approving.rules import (
     besides,
     covering,
     removals,
-    said_of_past,
 )
 from reconciler.control.planning.without_servers import Sight, desired_offline
 from reconciler.control.policy_folder import checked_out, names_of
@@ -99,8 +98,7 @@ def _judged(
         mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(courts) < 2]
         judged = approved(mine, court)
         covered[site] = covering(judged.approvals)
-        wrong = (*judged.findings, *said_of_past(judged.past, hashes))
-        found += [each for each in wrong if each not in found]
+        found += [each for each in judged.said(hashes) if each not in found]
     return _Judged(covered, tuple(found))
 
 

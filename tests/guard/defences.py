@@ -292,7 +292,7 @@ def _each_by_itself(stack: ExitStack) -> None:
 
     def approved(placed: Iterable[Any], court: Any) -> Any:
         each = [real([one], court) for one in placed]
-        return rules.JudgedApprovals(
+        return rules.ValidApprovals(
             tuple(one for judged in each for one in judged.approvals),
             tuple(one for judged in each for one in judged.findings),
         )

@@ -37,17 +37,18 @@ class PastApproval(msgspec.Struct, frozen=True):
     finding: Diagnostic
 
 
-class JudgedApprovals(msgspec.Struct, frozen=True):
-    """The approvals that count, with what is left of them; what is said of those that do not; those that are over."""
+class ValidApprovals(msgspec.Struct, frozen=True):
+    """The approvals that count, with what is left of them; what was found of those that do not; those that are over."""
 
     approvals: tuple[Approved, ...]
     findings: tuple[Diagnostic, ...]
     past: tuple[PastApproval, ...] = ()
 
-
-def said_of_past(past: Iterable[PastApproval], asked_for: Container[str]) -> tuple[Diagnostic, ...]:
-    """What is said of approvals that are over where one of their changes is asked for now, by its hash."""
-    return tuple(each.finding for each in past if any(change in asked_for for change in each.changes))
+    def said(self, asked_for: Container[str]) -> tuple[Diagnostic, ...]:
+        """What is said of approvals where the changes of these hashes are asked for: those that were used, or have
+        ended, are silent unless they name one of them."""
+        over = (each.finding for each in self.past if any(change in asked_for for change in each.changes))
+        return (*self.findings, *over)
 
 
 def everybody(change: str) -> frozenset[str] | None:
@@ -107,7 +108,7 @@ class ApprovalRules(msgspec.Struct, frozen=True):
     counted: Mapping[str, frozenset[str]] = {}
 
 
-def approved(placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules) -> JudgedApprovals:
+def approved(placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules) -> ValidApprovals:
     """The approvals that count, with what is left of them; and those that do not, with the reason."""
     counting: list[Approved] = []
     found = []
@@ -138,7 +139,7 @@ def approved(placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules) -
         for reason in sorted({barred[change] for change in known}):
             what = f"the approval {name} does not count for all its changes: {reason}"
             found.append(Diagnostic("RCL3035", Severity.WARNING, what, who_else(spec, barred, court), place))
-    return JudgedApprovals(tuple(counting), tuple(found), tuple(past))
+    return ValidApprovals(tuple(counting), tuple(found), tuple(past))
 
 
 def _is_over(spec: ApprovalSpec, court: ApprovalRules) -> bool:

@@ -6,7 +6,7 @@ that a change cannot bring its own judge. Whoever wrote the policies since then 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,18 +20,17 @@ from reconciler.control.approving.authors_by_field import Blame, blame, onward, 
 from reconciler.control.approving.authorship import EMPTY, Side, wrote
 from reconciler.control.approving.rules import (
     ApprovalRules,
-    PastApproval,
+    ValidApprovals,
     approved,
     as_noted,
     besides,
     removals,
-    said_of_past,
 )
 from reconciler.control.policy_folder import checked_out, names_of, policy_files, tree_of
 from reconciler.control.policy_states import State, read_commit, side_of
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
-from reconciler.model import Approved, LedgerEntry
+from reconciler.model import LedgerEntry
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
     ApprovalDocument,
@@ -61,19 +60,6 @@ class LastAppliedSite(msgspec.Struct, frozen=True, rename="camel"):
     signers: str | None
 
 
-class ValidApprovals(msgspec.Struct, frozen=True):
-    """The approvals that count, what was found of those that do not, and those that are over."""
-
-    approvals: tuple[Approved, ...]
-    findings: tuple[Diagnostic, ...]
-    past: tuple[PastApproval, ...] = ()
-
-    def said(self, asked_for: Container[str]) -> tuple[Diagnostic, ...]:
-        """What is said of approvals where the changes of these hashes are asked for: approvals that were used, or have
-        ended, are silent unless they name one of them."""
-        return (*self.findings, *said_of_past(self.past, asked_for))
-
-
 class ApprovalContext(msgspec.Struct, frozen=True):
     """What is judged from: the root, the site as it is written now, what the ledger has of the site as it was last
     applied, the day in its zone, what became of approvals, by id, and what gives the ledger's groups. `commit` is that
@@ -95,8 +81,7 @@ def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] 
         return ValidApprovals((), ())
     court = court_of(bench, policies, authors)
     others = {each.document.metadata.name for each in policies.sites} - {court.site}  # judged where they are run
-    judged = approved((each for each in policies.approvals if each.document.spec.site not in others), court)
-    return ValidApprovals(judged.approvals, judged.findings, judged.past)
+    return approved((each for each in policies.approvals if each.document.spec.site not in others), court)
 
 
 def court_of(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] = ()) -> ApprovalRules:
