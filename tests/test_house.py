@@ -155,6 +155,7 @@ _OTHER_LETTER_CASE = {
     "parse/text.py": "the name of a letter",
     "parse/wording.py": "true and false; a unit, as it is spelt",
     "model/similar_names.py": "the name of a letter",
+    "report/action_events.py": "the name of an exit code",
     "parse/unsupported.py": "true and false as they are written",
 }
 

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files, gitrepo
-from reconciler.cli.actions.declare_lost import called, loss_text
+from reconciler.cli.actions.declare_lost import called, loss_event, loss_text
 from reconciler.cli.options import Report
+from reconciler.cli.plan_reports import plan_event
 from reconciler.cli.session import find_root, session, target
-from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
+from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, say, show, tell
 from reconciler.control.approving.rules import (
     NAMESPACE,
     ApprovalRules,
@@ -52,6 +53,7 @@ from reconciler.plan.approval.change_hashes import own_hash
 from reconciler.plan.approval.guardrails import denied, wants_approval
 from reconciler.plan.checks.lint import lint
 from reconciler.report import comparison_html, comparison_markdown, comparison_text, json_text, plan_text
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.report.words import count
 from reconciler.signing import sign
 from reconciler.snapshots import read_inventory
@@ -137,7 +139,8 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
             where, zone = f"{before.called}, site {site}", ZoneInfo(zones.get(site, "UTC"))
             asked = _spec(judges.get(site), where, consent, tuple(sorted(hashes)), site, zone)
             specs.append(_countable(asked, courts.get(site), consent))
-    out(comparison_text(found, paint_for(sys.stdout)))
+    event = ActionEvent(event=ActionEventName.COMPARISON_SHOWN, message="what is to be approved", value=found)
+    show(event, lambda: comparison_text(found, paint_for(sys.stdout)))
     for site in sorted(silent):
         note(f"The site {site} names no approvers: `diff` goes on asking; a person says yes in a terminal.")
     return _written(place, tuple(specs), consent, yes=yes)
@@ -208,7 +211,7 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
     zone = ZoneInfo(site.spec.time_zone)
     spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, zone, Ceilings(lost))
     spec = _countable_now(place, spec, consent)
-    out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
+    show(plan_event(plan), lambda: plan_text(plan, zone, paint_for(sys.stdout)))
     return _written(place, (spec,), consent, yes=yes)
 
 
@@ -239,7 +242,8 @@ def approve_lost(
         rules = site.document.spec.approvals
         loss = (loss_of(site, server, volume),)
         spec = _countable(_spec(rules, f"site {site.name}", consent, loss, site.name, site.zone), None, consent)
-        out(loss_text(site, called(server, volume), lost))
+        what = called(server, volume)
+        show(loss_event(what, lost), lambda: loss_text(site, what, lost))
     return _written(place, (spec,), consent, yes=yes)
 
 
@@ -254,8 +258,8 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
         if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
             raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
     path = _write(place, specs, consent)
-    note(f"Written: {path}. It approves these changes and no other.")
-    note(_how_to_commit(place, path, consent))
+    text = f"Written: {path}. It approves these changes and no other. {_how_to_commit(place, path, consent)}"
+    say(ActionEvent(event=ActionEventName.FILE_WRITTEN, message=text, subject=str(path), result="written"))
     return ExitCode.SUCCESS
 
 

@@ -123,11 +123,15 @@ def _cases(place: Path) -> list[Path]:
     return [place / each.name for each in found.files]
 
 
-def explain(code: str) -> int:
+def explain(code: str, output: Format) -> int:
     """What a code means."""
     found = codes().get(code.strip().upper())
     if found is None:
         remedy = did_you_mean(code.strip().upper(), codes()) or "Codes are RCL and four digits."
         raise UsageError("RCL0004", f"there is no code {code!r}", remedy)
+    if output is Format.json:
+        said = {"formatVersion": "1.0", "kind": "Explanation", "code": code.strip().upper()} | found._asdict()
+        out(json_text(said) + "\n")
+        return ExitCode.SUCCESS
     out(f"{code.strip().upper()}: {found.title}\n\n{found.cause}\n\nWhat to do: {found.remedy}\n")
     return ExitCode.SUCCESS

@@ -160,7 +160,10 @@ def schema(
     kind: Annotated[
         str | None,
         typer.Option(
-            "--kind", metavar="KIND", autocompletion=names.kinds, help="Only this kind of document, or SavedPlan."
+            "--kind",
+            metavar="KIND",
+            autocompletion=names.kinds,
+            help="Only this kind of document, SavedPlan or ActionEvent.",
         ),
     ] = None,
 ) -> None:
@@ -176,6 +179,7 @@ def fmt(
         list[Path] | None, typer.Argument(metavar="PATH", help="Files or folders. Default: policies/.")
     ] = None,
     root: Root = None,
+    output: Output = Format.text,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 2 when a file would change.")
     ] = False,
@@ -217,6 +221,7 @@ def init(
     ci: Annotated[
         str | None, typer.Option(metavar="SERVICE", help="Write the CI file of: github (default), azure, none.")
     ] = None,
+    output: Output = Format.text,
 ) -> None:
     """Write a first site: policies, a guardrail with its test, a CI file, and a sample cluster.
 
@@ -245,6 +250,7 @@ def init(
 def import_(
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     server: Annotated[
         str | None,
         typer.Option("--server", metavar="NAME", autocompletion=names.servers, help="Only groups of this server."),
@@ -314,6 +320,7 @@ def approve(
     ] = None,
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves: one of the site's approvers.")] = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is approved.")] = "",
     until: Annotated[
@@ -351,8 +358,9 @@ def approve(
 @app.command()
 def explain(
     code: Annotated[str, typer.Argument(metavar="CODE", autocompletion=names.codes, help="A code, such as RCL1007.")],
+    output: Output = Format.text,
 ) -> None:
     """Explain a code and what to do about it."""
     from reconciler.cli.actions.validate import explain
 
-    raise typer.Exit(explain(code))
+    raise typer.Exit(explain(code, output))
