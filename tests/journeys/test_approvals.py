@@ -120,9 +120,9 @@ def test_one_that_is_not_committed_says_the_command_that_makes_it_count(site: Re
     said = site.approve(by=ALICE)
     assert f"it counts once {ALICE} commits it: git -C " in said.err
     assert f"Git commits as {BOB} here, which would not count." in said.err
-    told = " ".join(site("plan", *T1).out.split())
-    assert "is not committed" in told
-    command = told.split(f"{ALICE} commits it: `")[1].split("`")[0]
+    (told,) = (each for each in site.plan()["findings"] if each["code"] == "RCL3035")
+    assert "it is not committed" in told["message"]
+    command = told["remedy"].removeprefix(f"{ALICE} commits it: `").split("`")[0]
     who = f"git -c user.email={ALICE} -c user.name=n commit -qm approved --author='n <{ALICE}>'"
     subprocess.run(command.replace("git commit", who), shell=True, check=True, cwd=site.root)
     assert site.apply().code == 0
