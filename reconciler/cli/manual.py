@@ -54,7 +54,7 @@ def manual() -> str:
     ]
     for panel in Panel:
         shown = [path for path, row in TABLE.items() if row.panel is panel and path in commands]
-        lines.append(f'.SH "{panel.upper()}"')
+        lines.append(f'.SH "{panel}"')
         for path in shown:
             lines += _command(path, commands[path], Context(root, info_name="reconciler"))
     lines.append('.SH "COMMON OPTIONS"')
