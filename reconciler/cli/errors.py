@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typer import Exit
 from typer.main import get_command
 
+from reconciler import system_calls
 from reconciler.cli.application import write_json
 from reconciler.cli.commands import drift, evidence, policies, protection, shell, state
 from reconciler.cli.commands import site as site_commands
@@ -65,10 +66,10 @@ def _run(words: list[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.SUCCESS
     except Exception as error:
+        if isinstance(error, OSError) and system_calls.is_reader_gone(error):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.SUCCESS
         return _other(error, words)
 
 

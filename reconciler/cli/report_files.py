@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from reconciler import files
+from reconciler import files, system_calls
 from reconciler.cli.session import target
 from reconciler.cli.terminal import out, paint_for, sheet, show, tell
 from reconciler.errors import (
@@ -96,8 +96,8 @@ class Destinations(Generic[F]):
             findings = error.diagnostics if isinstance(error, PolicyError) else (error.diagnostic,)
             tell(findings)
             code = error.exit_code
-        except BrokenPipeError:
-            if not self._failed:
+        except OSError as error:
+            if not self._failed or not system_calls.is_reader_gone(error):
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = ExitCode.FAILURE

@@ -273,7 +273,7 @@ def test_the_first_approvers_wait_for_a_person(unjudged: Reviewed) -> None:
     unjudged.commit("shorter", author=BOB)
     for now in (T1, T2):
         said = unjudged.tick(*now)
-        assert (said.code, "run `reconciler apply` without --yes in a terminal" in said.out) == (5, True), said
+        assert (said.code, "run 'reconciler apply' without --yes in a terminal" in said.out) == (5, True), said
     assert unjudged("apply", "--yes", *T3).code == 5
     assert unjudged.groups() == {"gold": ("P5D", 2)}
 
@@ -576,7 +576,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         make = real(group, name)
 
         def opening(*words: Any) -> Any:
-            seen.append(str(words[1] if len(words) > 1 else words[0].path))
+            seen.append(str(words[1] if len(words) > 1 else words[0].settings))
             return make(*words)
 
         return opening
@@ -601,6 +601,7 @@ ELSEWHERE: dict[str, list[tuple[str, str]]] = {
     "one cluster more": [(f"inventory: {CLUSTER}}}]", f"inventory: {CLUSTER}}}, {{name: evil, inventory: {HYPERV}}}]")],
     "another store": [(STORE, "{embedded: {path: evil}}")],
     "another engine": [(STORE, MABS), DAILY],
+    "a plugin": [(STORE, "{plugin: {name: evil}}")],
     "one server more": [
         (
             "capacity: 1 GB}]}]",
@@ -679,7 +680,7 @@ def test_without_the_gate_it_is_opened(shop: Shop, opened: list[str], monkeypatc
     """The defence: `may_open`, the one door to what is opened."""
     site = Reviewed(shop)
     _edited(site, "another folder")
-    monkeypatch.setattr(wiring, "may_open", lambda root, document, *others, first_use: document)
+    monkeypatch.setattr(wiring, "may_open", lambda root, document, *others, **more: document)
     opened.clear()
     site("plan", *T1)
     assert [each for each in opened if "evil" in each]

@@ -15,9 +15,11 @@ from reconciler import files
 from reconciler.cli.actions.declare_lost import called, loss_event, loss_text
 from reconciler.cli.options import Report
 from reconciler.cli.plan_reports import plan_event
+from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, session, target
-from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, say, show, tell
+from reconciler.cli.terminal import ask, is_interactive, note, paint_for, say, show, tell
 from reconciler.control.approving.rules import NAMESPACE, payload
+from reconciler.control.change_origins import with_origins
 from reconciler.control.planning.plan_file import read, shown
 from reconciler.control.policy_folder import FOLDER, read_good
 from reconciler.control.policy_states import State, judges_of, read_state
@@ -31,7 +33,7 @@ from reconciler.parse.write import yaml_text
 from reconciler.plan.approval.change_hashes import own_hash
 from reconciler.plan.approval.guardrails import denied, wants_approval
 from reconciler.plan.checks.lint import lint
-from reconciler.report import comparison_html, comparison_markdown, comparison_text, json_text, plan_text
+from reconciler.report import Paint, comparison_html, comparison_markdown, comparison_text, json_text, plan_text
 from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.report.words import count
 from reconciler.signing import sign
@@ -57,7 +59,7 @@ def diff(
     root: Path | None,
     older: str,
     newer: str,
-    output: Report,
+    to: Destinations[Report],
     inventory: Path | None,
     authors: tuple[str, ...],
     *,
@@ -69,17 +71,27 @@ def diff(
     before, after = _states(place, older, newer)
     clusters = read_inventory(inventory) if inventory is not None else None
     found = compare(place, before, after, ComparisonOptions(authors, clusters))
-    match output:
+    if _WITH_ORIGINS & set(to.formats):
+        found = with_origins(place, before, after, found)
+    to.show(lambda format, paint: _compared(found, format, paint))
+    return _exit_code(found, older, newer, guard=guard, detailed=detailed)
+
+
+#: The formats that name the commits of each change, which takes a look at all of them.
+_WITH_ORIGINS = frozenset({Report.html, Report.json})
+
+
+def _compared(found: Comparison, format: Report, paint: Paint) -> str:
+    match format:
         case Report.text:
-            out(comparison_text(found, paint_for(sys.stdout)))
+            return comparison_text(found, paint)
         case Report.json:
             said = {"formatVersion": "1.0", "kind": "Comparison", "comparison": found, "direction": found.direction}
-            out(json_text(said) + "\n")
+            return json_text(said) + "\n"
         case Report.markdown:
-            out(comparison_markdown(found))
+            return comparison_markdown(found)
         case Report.html:
-            out(comparison_html(found))
-    return _exit_code(found, older, newer, guard=guard, detailed=detailed)
+            return comparison_html(found)
 
 
 def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes: bool) -> int:
