@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pexpect
 
+from tests.prove.windows_git import git_beside
 from tests.prove.windows_lab import ROOT, Lab, wheels_for
 
 VERSIONS = ("3.11", "3.12", "3.13")
@@ -104,6 +105,7 @@ class Journey:
         self.commands()
         self.recoveries()
         self.names()
+        self.in_git()
         self.ended_at_any_moment()
         self.interrupted()
 
@@ -158,6 +160,25 @@ class Journey:
             said = seen.read_text("utf-8")
             self.check("is none for this system" in said, f"a disk called {name} is not read", said)
         config.write_text(kept, encoding="utf-8")
+
+    def in_git(self) -> None:
+        """Against commits, with the real Git behind a git.exe; with line ends as Git for Windows writes them."""
+        root = self.folder / "in-git"
+        shutil.copytree(ROOT / "policies", root / "policies")
+        for words in ("init -q", "add -A", "-c user.name=n -c user.email=dev@corp.example commit -qm first"):
+            subprocess.run(["git", "-C", str(root), *words.split()], check=True, capture_output=True)
+        self.root, demo = root, self.root
+        with git_beside(self.lab):
+            self.reconciler("diff", "HEAD", "--detailed-exitcode")
+            for path in (root / "policies").glob("*.yaml"):
+                path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+            self.reconciler("diff", "HEAD", "--detailed-exitcode")
+            self.reconciler("fmt", "--check")
+            self.check(True, "the same with carriage returns in the work tree: nothing differs, the layout is right")
+            gold = root / "policies" / "gold.yaml"
+            gold.write_bytes(gold.read_bytes().replace(b"retention: 14d", b"retention: 3d"))
+            self.check("gold-vms" in self.reconciler("diff", "HEAD", codes=(4, 5)), "a weakening is held back")
+        self.root = demo
 
     def ended_at_any_moment(self) -> None:
         """What the task manager does: the process is gone in the middle of a job, and the next one goes on."""
