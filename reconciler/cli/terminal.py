@@ -17,6 +17,7 @@ from reconciler.errors import Diagnostic, Severity, codes
 from reconciler.report import WIDTH, Paint, coloured, findings_blocks, findings_text, plain
 from reconciler.report.action_events import ActionEvent, finding_event, note_event
 from reconciler.report.escape import json_line, safe, terminal, terminal_sheet
+from reconciler.report.messages import quoted
 
 
 def paint_for(stream: IO[str]) -> Paint:
@@ -88,7 +89,7 @@ def note(text: str) -> None:
     if SETTINGS.json:
         emit(note_event(text))
         return
-    sys.stderr.write(safe(text) + "\n")
+    sys.stderr.write(safe(quoted(text)) + "\n")
     sys.stderr.flush()
 
 

@@ -273,7 +273,7 @@ def test_the_first_approvers_wait_for_a_person(unjudged: Reviewed) -> None:
     unjudged.commit("shorter", author=BOB)
     for now in (T1, T2):
         said = unjudged.tick(*now)
-        assert (said.code, "run `reconciler apply` without --yes in a terminal" in said.out) == (5, True), said
+        assert (said.code, "run 'reconciler apply' without --yes in a terminal" in said.out) == (5, True), said
     assert unjudged("apply", "--yes", *T3).code == 5
     assert unjudged.groups() == {"gold": ("P5D", 2)}
 
@@ -303,8 +303,10 @@ def test_another_zone_moves_no_day_before_somebody_agreed(shop: Shop) -> None:
     """At Honolulu it is still the day on which the approval ends."""
     site = Reviewed(shop)
     site.edit("retention: 5d", "retention: 2d")
-    said = site("approve", "HEAD", "--by", ALICE, "--reason", "r", "--until", "2026-03-10", "--yes")
+    said = site("approve", "HEAD", "--by", ALICE, "--reason", "r", "--until", "2099-03-10", "--yes")
     assert said.code == 0, said.err
+    (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
+    document.write_text(document.read_text().replace("2099-03-10", "2026-03-10"))
     site.commit("shorter", author=ALICE)
     site.edit("timeZone: UTC", "timeZone: Pacific/Honolulu")
     site.commit("at the beach", author=MALLORY)
@@ -576,7 +578,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         make = real(group, name)
 
         def opening(*words: Any) -> Any:
-            seen.append(str(words[1] if len(words) > 1 else words[0].path))
+            seen.append(str(words[1] if len(words) > 1 else words[0].settings))
             return make(*words)
 
         return opening
@@ -601,6 +603,7 @@ ELSEWHERE: dict[str, list[tuple[str, str]]] = {
     "one cluster more": [(f"inventory: {CLUSTER}}}]", f"inventory: {CLUSTER}}}, {{name: evil, inventory: {HYPERV}}}]")],
     "another store": [(STORE, "{embedded: {path: evil}}")],
     "another engine": [(STORE, MABS), DAILY],
+    "a plugin": [(STORE, "{plugin: {name: evil}}")],
     "one server more": [
         (
             "capacity: 1 GB}]}]",
@@ -679,7 +682,7 @@ def test_without_the_gate_it_is_opened(shop: Shop, opened: list[str], monkeypatc
     """The defence: `may_open`, the one door to what is opened."""
     site = Reviewed(shop)
     _edited(site, "another folder")
-    monkeypatch.setattr(wiring, "may_open", lambda root, document, *others, first_use: document)
+    monkeypatch.setattr(wiring, "may_open", lambda root, document, *others, **more: document)
     opened.clear()
     site("plan", *T1)
     assert [each for each in opened if "evil" in each]

@@ -457,7 +457,7 @@ def test_status_shows_the_policies_that_run_acts_on(site: Reviewed) -> None:
     told = json.loads(site("status", "-o", "json", *T1).out)
     assert (told["branch"], told["commit"]) == ("next", site.git("rev-parse", "next"))
     assert told["waiting"] == []  # of the 5d that are checked out nothing is said
-    assert "of next, which `run` acts on\n" in site("status", *T1).out
+    assert "of next, which 'run' acts on\n" in site("status", *T1).out
     assert site("run", "--once", *T1).code == 5
     told = json.loads(site("status", "-o", "json", *T1).out)
     assert (told["branch"], len(told["waiting"])) == ("", 1)

@@ -166,7 +166,7 @@ def test_a_timeline_draws_fifty_machines() -> None:
     step = msgspec.structs.replace(example().steps[4], impact=Impact(machines))
     text = plan_html(msgspec.structs.replace(example(), steps=(step,)), ZONE)
     assert text.count("1 of 4 at once</text>") == 50
-    assert "10 more machines are not drawn" in text
+    assert "10 more virtual machines are not drawn" in text
 
 
 # --- Properties ------------------------------------------------------------------------------------------------

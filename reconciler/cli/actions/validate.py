@@ -25,6 +25,7 @@ from reconciler.parse import FolderTree, find_policy_files, read_policies
 from reconciler.plan.approval.guardrails import denied, guard_documents
 from reconciler.report import azure_text, findings_text, github_text, json_text, junit_text, sarif_text
 from reconciler.report.escape import safe
+from reconciler.report.messages import quoted
 from reconciler.report.words import Paint, count
 from reconciler.snapshots import read_inventory
 
@@ -133,5 +134,5 @@ def explain(code: str, output: Format) -> int:
         said = {"formatVersion": "1.0", "kind": "Explanation", "code": code.strip().upper()} | found._asdict()
         out(json_text(said) + "\n")
         return ExitCode.SUCCESS
-    out(f"{code.strip().upper()}: {found.title}\n\n{found.cause}\n\nWhat to do: {found.remedy}\n")
+    out(quoted(f"{code.strip().upper()}: {found.title}\n\n{found.cause}\n\nWhat to do: {found.remedy}\n"))
     return ExitCode.SUCCESS

@@ -271,6 +271,7 @@ def diff(
     newer: Annotated[str, typer.Argument(metavar="B", help="The same. Default: the working folder.")] = "",
     root: Root = None,
     output: ReportOutput = Report.text,
+    report: Reports = None,
     inventory: Inventory = None,
     author: Annotated[
         list[str] | None,
@@ -289,8 +290,12 @@ def diff(
     4 where a guardrail denies it. With --inventory it shows which virtual machines gain or lose protection.
     """
     from reconciler.cli.actions.review import diff
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(diff(root, older, newer, output, inventory, tuple(author or ()), guard=guard, detailed=detailed))
+    to, authors = Destinations(output, report), tuple(author or ())
+    raise typer.Exit(
+        to.around(lambda: diff(root, older, newer, to, inventory, authors, guard=guard, detailed=detailed))
+    )
 
 
 @app.command()
