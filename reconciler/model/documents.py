@@ -501,7 +501,7 @@ class GroupSpec(Written, frozen=True):
             str,
             Meta(
                 pattern=r"^[A-Za-z0-9][A-Za-z0-9 ]{0,63}$(?!\n)",
-                description="the name on the server: letters, digits and blanks, at most 64",
+                description="the name on the server: letters, digits and spaces, at most 64",
             ),
         ]
         | None

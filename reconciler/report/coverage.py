@@ -54,7 +54,7 @@ def coverage_text(
         + ", ".join(paint(f"{number} {standing}", _TONES[standing]) for standing, number in counts.items())
     ]
     if not catalog_seen:
-        lines.append("What the servers hold was not looked at: every machine of a group counts as pending.")
+        lines.append("What the servers hold was not checked: every virtual machine of a group counts as pending.")
     shown = [row for row in machines if every or row.standing is not CoverageState.PROTECTED]
     names = called_apart((row.source, row.name) for row in machines)
     if shown:

@@ -137,7 +137,8 @@ def _groups(status: Status, paint: Paint) -> list[str]:
     ]
     pauses = [
         paint(f"{safe(group.display_name)} is paused until {pause.until}", "change")
-        + f" by {safe(pause.owner)}: {safe(pause.reason)}. No job of it begins by itself; none of its points expire."
+        + f" by {safe(pause.owner)}: {safe(pause.reason)}. None of its jobs starts automatically; none of "
+        "its points expire."
         for group in status.groups
         if (pause := group.paused) is not None
     ]

@@ -45,7 +45,7 @@ def _without_effect(desired: DesiredGroup, able: Capabilities) -> list[Diagnosti
         Diagnostic(
             "RCL3020",
             Severity.ADVICE,
-            f"{desired.server} makes points of whole machines at each express full; the interval of "
+            f"{desired.server} makes points of whole virtual machines at each express full; the interval of "
             f"{format_duration(interval)} has no effect on them",
             "Leave it, or write beforeRecoveryPoint with recoveryPoints.",
             desired.place("shortTerm.synchronization"),

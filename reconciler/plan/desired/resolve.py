@@ -251,7 +251,7 @@ class _Resolver:
             what = f"{self._name(source)!r} is not taken into {name} while {source.cluster} shows under half of its "
             remedy = f"It stays in {self.keepers[source]}, and moves once the cluster is seen again."
             place = desired.place("members")
-            found = Diagnostic("RCL3017", Severity.WARNING, f"{what}known machines", remedy, place)
+            found = Diagnostic("RCL3017", Severity.WARNING, f"{what}known virtual machines", remedy, place)
             self.findings.append(found)
         members = tuple(each for each in group.members if each.source not in held)
         return msgspec.structs.replace(
@@ -320,12 +320,12 @@ class _Resolver:
         cluster = member.source.cluster
         if (cluster, member.source.machine) in self.unread:
             return  # it is there: `_unread` tells why it cannot be read
-        why = "shows under half of its known machines" if cluster in self.incomplete else "does not show it"
+        why = "shows under half of its known virtual machines" if cluster in self.incomplete else "does not show it"
         self.findings.append(
             Diagnostic(
                 "RCL3002",
                 Severity.WARNING,
-                f"{member.name!r} stays a member of {group} although {cluster} {why}",
+                f"{member.name!r} remains a member of {group} although {cluster} {why}",
                 "Its recovery points are kept. If it is gone for good, change the rule so that it no longer matches.",
                 where,
                 subject=member.name,
@@ -338,7 +338,7 @@ class _Resolver:
                 "RCL3003",
                 Severity.ERROR,
                 f"{name!r} is both excluded and a member of {group}",
-                "Take it out of one of them: an `except` in the group, or a narrower exclusion.",
+                "Remove it from one of them: an `except` in the group, or a narrower exclusion.",
                 where,
                 also=(exclusion,),
                 subject=name,
@@ -357,8 +357,8 @@ class _Resolver:
                 Diagnostic(
                     "RCL3004",
                     Severity.ERROR,
-                    f"{name!r} is a member of {groups}; a machine is protected by one group",
-                    "Take it out of one of them with `except`, or by narrower names or labels.",
+                    f"{name!r} is a member of {groups}; only one group can protect a virtual machine",
+                    "Remove it from one of them with `except`, or by narrower names or labels.",
                     places[0],
                     also=tuple(places[1:]),
                     subject=name,
@@ -384,9 +384,9 @@ class _Resolver:
                     Diagnostic(
                         "RCL3005",
                         Severity.WARNING,
-                        f"{candidate.name!r} on {cluster} is another machine than before: its id is "
+                        f"{candidate.name!r} on {cluster} is not the same virtual machine as before: its id is "
                         f"{candidate.source.machine}, it was {old.source.machine}",
-                        "The new one gets a replica of its own; the points of the old one are kept under its id.",
+                        "The new one gets its own replica; the recovery points of the old one are kept under its id.",
                         subject=candidate.name,
                     )
                 )
