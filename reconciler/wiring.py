@@ -193,7 +193,7 @@ def _open_engine(root: Path, server: Server, disks: Mapping[str, Disks], clock: 
 
 
 def _plugin_failed(server: str, plugin: str, why: str) -> Unreachable:
-    remedy = "Look at `settings` of the engine and at the version of the package that brings it."
+    remedy = "Check `settings` of the engine, and the version of the package that brings it."
     return Unreachable("RCL4050", f"the engine plugin {plugin} cannot open {server}: {why}", remedy, subject=server)
 
 

@@ -86,7 +86,7 @@ def _other(error: Exception) -> int:
 def _interrupted() -> int:
     from reconciler.cli.terminal import note
 
-    note("Interrupted. What was begun is in the journal; run the command again to go on.")
+    note("Interrupted. What was begun is in the journal; run the command again to continue.")
     return ExitCode.INTERRUPTED
 
 

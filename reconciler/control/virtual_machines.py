@@ -67,7 +67,7 @@ def _means(asked: str, source: DataSource, name: str) -> bool:
 def _unknown(machine: str) -> UsageError:
     return UsageError(
         "RCL7002",
-        f"no machine {machine!r} is known, neither to a cluster nor to a backup server",
+        f"no virtual machine {machine!r} is known, neither to a cluster nor to a backup server",
         "See `reconciler status` for the names; an id works too, and CLUSTER/NAME.",
         subject=machine,
     )

@@ -39,7 +39,9 @@ def test_plan_apply_run_status(shop: Shop) -> None:
     assert said.out == "1 tick, 0 steps applied, 0 jobs succeeded, 0 failed.\n"
     said = shop("status", "--check", *T1)
     assert said.code == 0
-    assert "2 machines: 2 protected, 0 excluded, 0 pending, 0 late, 0 damaged, 0 unseen, 0 unprotected" in said.out
+    assert (
+        "2 virtual machines: 2 protected, 0 excluded, 0 pending, 0 late, 0 damaged, 0 unseen, 0 unprotected" in said.out
+    )
     late = shop("status", "--check", *T2)
     assert late.code == 9
     assert {"RCL6014", "RCL6015"} <= {word.rstrip(":") for word in late.err.split()}

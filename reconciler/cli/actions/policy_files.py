@@ -58,7 +58,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
     for path in changed:
         out(f"{path}\n")
     tell(found, texts)
-    verb = "would be laid out anew" if check else "laid out anew"
+    verb = "would be reformatted" if check else "reformatted"
     note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
     if any(finding.severity is Severity.ERROR for finding in found):
         return ExitCode.INVALID_POLICY
@@ -112,13 +112,16 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
             for called in found.files:
                 path = target / called
                 if path.exists():
-                    raise UsageError("RCL0003", f"{path} is already there", "Give another folder with --out.")
+                    raise UsageError("RCL0003", f"{path} already exists", "Give another folder with --out.")
             files.make_folder(target, 0o755)
             for called, text in found.files.items():
                 files.write_whole(target / called, text.encode(), 0o644)
                 out(f"{target / called}\n")
             written += len(groups)
             for doubt in found.doubts:
-                note(f"To be looked at: {doubt}")
-    note(f"{count(written, 'group')} imported. Take them over with `reconciler apply --adopt GROUP`, or '*' for all.")
+                note(f"To check: {doubt}")
+    if not written:
+        note("Nothing to import.")
+        return ExitCode.SUCCESS
+    note(f"{count(written, 'group')} imported. Adopt them with `reconciler apply --adopt GROUP`, or '*' for all.")
     return ExitCode.SUCCESS

@@ -112,7 +112,7 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
     )
     out(comparison_text(found, paint_for(sys.stdout)))
     for site in sorted(silent):
-        note(f"The site {site} names no approvers: `diff` goes on asking; a person says yes in a terminal.")
+        note(f"The site {site} names no approvers: weakening changes are confirmed in a terminal.")
     return _written(place, specs, consent, yes=yes)
 
 
@@ -171,15 +171,17 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
     if not yes:
         if not is_interactive():
             raise ConsentNeeded(
-                "RCL3016", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+                "RCL3016",
+                "confirmation required, but there is no terminal",
+                "Give --yes where no terminal is there to ask at.",
             )
         if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
-            raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
+            raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when you want it.")
     path = _write(place, specs, consent)
     how = (
         "Commit it"
         if consent.key is not None
-        else f"Commit it as {consent.by}, without a signature nothing else counts"
+        else f"Commit it as {consent.by}; an approval without a signature is in effect only then"
     )
     note(f"Written: {path}. {how}; it approves these changes and no other.")
     return ExitCode.SUCCESS
@@ -199,7 +201,7 @@ def _spec(
     try:
         until = date.fromisoformat(consent.until)
     except ValueError:
-        raise UsageError("RCL0003", f"--until: {consent.until!r} is no date", "Write it as 2027-03-01.") from None
+        raise UsageError("RCL0003", f"--until: {consent.until!r} is not a date", "Write it as 2027-03-01.") from None
     if rules is None or consent.by not in rules.approvers:
         known = ", ".join(rules.approvers) if rules else "nobody: the site has no `approvals`"
         raise UsageError("RCL0003", f"{consent.by} may not approve", f"Approvers of {where}: {known}.")
@@ -222,7 +224,7 @@ def _write(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent) -> Pa
     ]
     files.make_folder(path.parent, 0o755)
     if path.exists():
-        raise UsageError("RCL0003", f"{path} is already there", "Give another name with --out.")
+        raise UsageError("RCL0003", f"{path} already exists", "Give another name with --out.")
     text = "---\n".join(yaml_text(encode(document)) for document in documents)
     files.write_whole(path, text.encode(), 0o644)
     return path

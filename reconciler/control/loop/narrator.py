@@ -154,7 +154,7 @@ class Narrator:
             return
         del self._open[_key(finding)]
         if finding.code == _PRUNING:
-            self._say(EventName.PRUNING_RESUMED, EventLevel.INFO, "Pruning goes on.", code=finding.code)
+            self._say(EventName.PRUNING_RESUMED, EventLevel.INFO, "Pruning continues.", code=finding.code)
             return
         if finding.severity is Severity.ERROR and finding.code.startswith(("RCL1", "RCL3")):
             return  # it is said when the policies are right again
@@ -185,7 +185,7 @@ class Narrator:
             self._say(now, EventLevel.INFO, "The policies are right again.", commit=done.commit)
             return
         reason = "are wrong" if now is EventName.POLICIES_WRONG else "are denied by a guardrail"
-        what = f"The policies {reason}: nothing of them is applied; jobs go on by what was applied."
+        what = f"The policies {reason}: nothing of them is applied; jobs continue as last applied."
         self._say(now, EventLevel.ERROR, what, commit=done.commit)
 
     def _tell_reached(self, done: Tick) -> None:
@@ -273,7 +273,7 @@ class Narrator:
             item = self._drift[key]
             if (item.server, item.group) not in corrected:
                 where = f"{item.path} of {item.group}" if item.path else item.group
-                what = f"{where} on {item.server} is as it was applied, or that was agreed to."
+                what = f"{where} on {item.server} matches what was applied again, or its change was approved."
                 self._say_drift(EventName.DRIFT_ENDED, EventLevel.INFO, item, what)
         self._drift = now
 
