@@ -9,7 +9,7 @@ QUIET := -qq --disable-pip-version-check --root-user-action=ignore
 # Without kept bytecode each start of a command takes twice as long: some machines forbid it by this variable.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test wheel lint docs prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock
+.PHONY: demo test wheel lint docs prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock prove-windows
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -62,6 +62,9 @@ prove-images: $(STAMP) ## every flip in the headers and tables of a VHDX and a V
 
 prove-evidence: $(STAMP) ## every bit of a small chain flipped; thousands of drops and swaps
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/state/test_evidence.py -p no:randomly -q
+
+prove-windows: $(STAMP) ## the demo, a journey and a part of the tests in a CPython for Windows under Wine (half an hour; network)
+	@$(BIN)/python -m tests.prove.windows
 
 prove-guard: $(STAMP) ## ways past the guard, by mechanism: each is stopped, and gets through with its defence taken out
 	@RECONCILER_PROVE=1 $(BIN)/python -m pytest tests/guard tests/plan/test_compare.py tests/plan/test_compare_deep.py -p no:randomly -q

@@ -22,6 +22,7 @@ from reconciler.engines import DEFAULT_BIN, EngineSetup
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, Unreachable, UsageError
 from reconciler.model import ClusterSnapshot, Lineage, Presence
 from reconciler.model.documents import Cluster, PolicySet, Server, SiteDocument
+from reconciler.model.similar_names import did_you_mean
 from reconciler.protocols import Clock, Disks, Engine, Inventory, Memory
 from reconciler.snapshots import read_inventory
 from reconciler.state import EvidenceFolder, Opening, SqliteMemory, format_of, holder_identity, open_memory
@@ -55,8 +56,10 @@ def choose_site(policies: PolicySet, name: str | None) -> SiteDocument:
     if not sites:
         nothing = Diagnostic("RCL0002", Severity.ERROR, "the policies have no Site", "Write one.", subject="policies")
         raise PolicyError([nothing])
-    what = f"there is no site {name!r}" if name is not None else f"there are {len(sites)} sites"
-    raise UsageError("RCL0002", what, f"Give --site and one of {', '.join(sorted(sites))}.")
+    remedy = f"Give --site and one of {', '.join(sorted(sites))}."
+    if name is None:
+        raise UsageError("RCL0002", f"there are {len(sites)} sites", remedy)
+    raise UsageError("RCL0002", f"there is no site {name!r}", did_you_mean(name, sites) or remedy)
 
 
 def choose_running(root: Path, policies: PolicySet, name: str | None) -> SiteDocument:
@@ -103,8 +106,10 @@ def open_site(
     policies: PolicySet | None = None,
     trust: Trust = Trust.SETTLED,
     changing: bool = False,
+    commit: str = "",
 ) -> Site:
-    """Opens inventories, engines and memory of the site. Relative paths count from the root. What differs from the site
+    """Opens inventories, engines and memory of the site, whose policies were read from a `commit` ("" for the work
+    tree). Relative paths count from the root. What differs from the site
     as it was last settled is opened once an approval among the `policies` says so.
 
     Raises `Unreachable`, RCL5041, where the site has begun and neither its state nor any store is there, `Refused`,
@@ -115,9 +120,11 @@ def open_site(
     written, engines = document, dict[str, Engine]()
     if trust is not Trust.GIVEN:
         check_not_brought(root, written)
+        if commit:
+            check_not_brought(root, written, commit)
         if not adopting:
             _check_state(root, written, policies)
-        document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST)
+        document = _settled(root, document, clock, policies, first_use=trust is Trust.FIRST, commit=commit)
         if document != written:  # what waits is not opened: what it was before is
             check_not_brought(root, document)
     spec = document.spec
@@ -155,6 +162,7 @@ def open_site(
         stop=stop or Stop(),
         written=written,
         elsewhere=_stores_of_others(root, document, policies),
+        commit=commit,
     )
 
 
@@ -316,13 +324,19 @@ def look(
 
 
 def _settled(
-    root: Path, document: SiteDocument, clock: Clock, policies: PolicySet | None = None, *, first_use: bool = False
+    root: Path,
+    document: SiteDocument,
+    clock: Clock,
+    policies: PolicySet | None = None,
+    *,
+    first_use: bool = False,
+    commit: str = "",
 ) -> SiteDocument:
     """The site as it may be opened, by its state where there is one; that is read and nothing else."""
     memory = open_memory(state_path(root, document), opening=Opening.READ)
     try:
         known = policies if policies is not None else PolicySet((), (), ())
-        return may_open(root, document, memory, clock, known, first_use=first_use)
+        return may_open(root, document, memory, clock, known, first_use=first_use, commit=commit)
     finally:
         memory.close()
 

@@ -153,7 +153,8 @@ _OTHER_LETTER_CASE = {
     "control/authoring/import_groups.py": "a policy's name, made of a server's",
     "parse/policy_files.py": "what a file's name ends in",
     "parse/text.py": "the name of a letter",
-    "parse/wording.py": "the name of a letter; true and false",
+    "parse/wording.py": "true and false; a unit, as it is spelt",
+    "model/similar_names.py": "the name of a letter",
     "parse/unsupported.py": "true and false as they are written",
 }
 

@@ -19,6 +19,10 @@ def main(arguments: list[str] | None = None) -> None:
 
         sys.stdout.write(f"reconciler {__version__}\n")
         sys.exit(0)
+    if words[:1] == ["__complete"]:
+        from reconciler.cli.completion import answer
+
+        answer(words[1:])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             system_calls.ready_output(stream)

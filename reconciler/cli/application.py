@@ -52,6 +52,9 @@ class Command(TyperCommand):
     def __init__(self, name: str | None, *, params: list[Any] | None = None, **settings: Any) -> None:
         super().__init__(name, params=[*(params or []), *_flags()], **settings)
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        return summary(self)
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
@@ -78,6 +81,9 @@ class Group(TyperGroup):
     def __init__(self, *, params: list[Any] | None = None, **settings: Any) -> None:
         super().__init__(params=[*(params or []), *_flags()], **settings)
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        return summary(self)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing and not args[0].startswith("-"):
             from reconciler.cli.usage import unknown_command
@@ -85,6 +91,10 @@ class Group(TyperGroup):
             shown = [name for name, command in self.commands.items() if not command.hidden]
             raise unknown_command(args[0], shown, ctx.command_path)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Nothing behind a command that there is not."""
+        return [] if ctx.args or getattr(ctx, "_protected_args", ()) else super().shell_complete(ctx, incomplete)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         above = path_of(ctx)
@@ -124,7 +134,7 @@ def path_of(context: Context) -> str:
 
 
 def summary(command: Any) -> str:
-    """The first sentence of a command's help, whole."""
+    """The first sentence of a command's help, whole: however long, it is not cut short."""
     first = inspect.cleandoc(command.help or "").partition("\n\n")[0]
     return " ".join(first.split()).partition(". ")[0].removesuffix(".") + "."
 

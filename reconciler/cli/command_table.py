@@ -93,10 +93,7 @@ TABLE: Mapping[str, CommandRow] = {
     "show": CommandRow(Panel.REVIEW, ("reconciler show plan.json",), (_PRECONDITION,)),
     "approve": CommandRow(
         Panel.REVIEW,
-        (
-            "reconciler approve main --by ada@example.com --until 2026-12-31",
-            "reconciler approve --plan plan.json --by ada@example.com",
-        ),
+        ("reconciler approve main --by ada@corp.example --reason ok --until 2027-01-31",),
         (_DENIED, _APPROVAL, *_SITE),
     ),
     "inventory snapshot": CommandRow(Panel.REVIEW, ("reconciler inventory snapshot --out inventory.json",), _SITE),
@@ -109,7 +106,7 @@ TABLE: Mapping[str, CommandRow] = {
     "resume": CommandRow(Panel.OPERATE, ("reconciler resume",), (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE)),
     "run": CommandRow(
         Panel.OPERATE,
-        ("reconciler run", "reconciler run --until-idle"),
+        ("reconciler run", "reconciler run --pull --log-format json", "reconciler run --until-idle"),
         (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE),
     ),
     "status": CommandRow(
@@ -168,5 +165,6 @@ TABLE: Mapping[str, CommandRow] = {
     "state backup": CommandRow(Panel.MAINTAIN, ("reconciler state backup state.tar",), _SITE),
     "state restore": CommandRow(Panel.MAINTAIN, ("reconciler state restore state.tar",), (_APPROVAL, _HELD, *_SITE)),
     "lock show": CommandRow(Panel.MAINTAIN, ("reconciler lock show",), _SITE),
+    "completion": CommandRow(Panel.MAINTAIN, ("reconciler completion bash", "reconciler completion powershell")),
     "lock release": CommandRow(Panel.MAINTAIN, ("reconciler lock release",), (_APPROVAL, _HELD, *_SITE)),
 }

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from reconciler.cli.application import Application
+from reconciler.cli.completion import names
 
 app = Application(
     name="reconciler",
-    help="Policy-as-code for virtual-machine backup: shows what differs, applies it, runs the jobs, recovers.",
+    help="Policy-as-code for virtual-virtual machine backup: shows what differs, applies it, runs the jobs, recovers.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -43,6 +44,13 @@ class Report(StrEnum):
     json = "json"
     markdown = "markdown"
     html = "html"
+
+
+class Sheets(StrEnum):
+    text = "text"
+    json = "json"
+    html = "html"
+    csv = "csv"
 
 
 class PlanFormat(StrEnum):
@@ -84,7 +92,10 @@ Root = Annotated[
     ),
 ]
 SiteName = Annotated[
-    str | None, typer.Option("--site", metavar="NAME", help="The site, where the policies have several.")
+    str | None,
+    typer.Option(
+        "--site", metavar="NAME", autocompletion=names.sites, help="The site, where the policies have several."
+    ),
 ]
 
 
@@ -95,12 +106,13 @@ def _output(formats: type[StrEnum]) -> Any:
 
 Output = Annotated[Format, _output(Format)]
 PlanOutput = Annotated[PlanFormat, _output(PlanFormat)]
+SheetsOutput = Annotated[Sheets, _output(Sheets)]
 ReportOutput = Annotated[Report, _output(Report)]
 FindingsOutput = Annotated[Findings, _output(Findings)]
 Reports = Annotated[
     list[str] | None,
     typer.Option(
-        "--report", metavar="FORMAT=FILE", help="Write the plan to a file as well, in any format. Repeatable."
+        "--report", metavar="FORMAT=FILE", help="Write it to a file as well, in any of the formats. Repeatable."
     ),
 ]
 Only = Annotated[
@@ -128,21 +140,33 @@ Now = Annotated[
     typer.Option("--now", metavar="TIME", help="Pretend that it is TIME; only where the site says `rehearsal: true`."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-Machine = Annotated[str, typer.Argument(metavar="VM", help="A virtual machine: its name or id.")]
+Machine = Annotated[
+    str, typer.Argument(metavar="VM", autocompletion=names.machines, help="A virtual machine: its name or id.")
+]
 Machines = Annotated[
-    list[str] | None, typer.Argument(metavar="VM", help="Virtual machines: names or ids. Default: all.")
+    list[str] | None,
+    typer.Argument(metavar="VM", autocompletion=names.machines, help="Virtual machines: names or ids. Default: all."),
 ]
 Adopts = Annotated[
     list[str] | None,
     typer.Option(
-        "--adopt", metavar="GROUP", help="Take over this group, which no site owns; * and ? match. Repeatable."
+        "--adopt",
+        autocompletion=names.groups,
+        metavar="GROUP",
+        help="Take over this group, which no site owns; * and ? match. Repeatable.",
     ),
 ]
 Servers = Annotated[
-    list[str] | None, typer.Option("--server", metavar="NAME", help="Only changes on this server. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--server", metavar="NAME", autocompletion=names.servers, help="Only changes on this server. Repeatable."
+    ),
 ]
 Groups = Annotated[
-    list[str] | None, typer.Option("--group", metavar="NAME", help="Only changes of this group. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--group", metavar="NAME", autocompletion=names.groups, help="Only changes of this group. Repeatable."
+    ),
 ]
 Authors = Annotated[
     list[str] | None,

@@ -12,7 +12,7 @@ from typing import IO
 from reconciler.cli.output_settings import SETTINGS
 from reconciler.errors import Diagnostic, Severity, codes
 from reconciler.report import WIDTH, Paint, coloured, findings_blocks, findings_text, plain
-from reconciler.report.escape import safe, terminal
+from reconciler.report.escape import safe, terminal, terminal_sheet
 
 
 def paint_for(stream: IO[str]) -> Paint:
@@ -37,6 +37,13 @@ def out(text: str) -> None:
     """Data of the command."""
     sys.stdout.write(terminal(text))
     sys.stdout.flush()
+
+
+def sheet(text: str) -> None:
+    """Data of the command as CSV: UTF-8 and line ends as RFC 4180 has them, whatever the system's are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(terminal_sheet(text).encode())
+    sys.stdout.buffer.flush()
 
 
 def commands(text: str) -> None:

@@ -84,6 +84,6 @@ def _options(context: Any) -> list[str]:
 
 
 def _meant(word: str, known: list[str]) -> str | None:
-    from reconciler.parse.wording import meant
+    from reconciler.model.similar_names import meant
 
     return meant(word, known)

@@ -37,8 +37,8 @@ def trust_clock(site: Site, now: datetime, confirmed: bool) -> Diagnostic | None
     seen = marks.read(SEEN)
     if seen is None or now > seen:
         marks.write(SEEN, now)
-    believable_now = trusted is None or abs(now - trusted) <= TRUSTED_JUMP
-    if believable_now or confirmed:
+    paused = pruning_paused(trusted, now)
+    if paused is None or confirmed:
         if trusted is None or now > trusted or confirmed:
             marks.write(TRUSTED, now)
         _returned(site, now)
@@ -46,6 +46,14 @@ def trust_clock(site: Site, now: datetime, confirmed: bool) -> Diagnostic | None
     assert trusted is not None
     if now < trusted:
         _doubted(site, now, trusted)
+    return paused
+
+
+def pruning_paused(trusted: datetime | None, now: datetime) -> Diagnostic | None:
+    """The finding that pruning waits, where the clock is more than a day from the moment up to which it was `trusted`
+    (None: never); UTC."""
+    if trusted is None or abs(now - trusted) <= TRUSTED_JUMP:
+        return None
     direction = "forward" if now > trusted else "back"
     return Diagnostic(
         "RCL6010",

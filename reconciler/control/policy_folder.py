@@ -25,9 +25,10 @@ from reconciler.parse import (
     read_texts,
 )
 from reconciler.parse.load import LARGEST_FILE
+from reconciler.protocols import Tree
 
 FOLDER = "policies"
-_KEEP = ".reconciler"
+KEPT_IN = ".reconciler"
 
 
 class Policies(msgspec.Struct, frozen=True):
@@ -59,27 +60,41 @@ def read_or_last_good(root: Path, *, reading: bool = False) -> Policies:
 
     Raises `PolicyError` when they are wrong and no good ones were ever kept.
     """
-    good = None
+    good = look_at_policies(root)
+    if not good.current:
+        return good
     bounds = Bounds(root)
-    with bounds.about("the policies"):
-        good = read_good(root)
-    if good is None:
-        kept = _kept(root)
-        if kept is None or kept.policies is None:
-            raise bounds.troubles[0]
-        wrong = bounds.troubles[0]
-        seen = wrong.texts if isinstance(wrong, PolicyError) else {}
-        return Policies(kept.policies, False, bounds.findings, kept.texts, seen=seen)
     with bounds.about("keeping the policies for a day on which they are wrong"):
         _keep(root, good.texts)
     found = () if reading else bounds.findings
     return msgspec.structs.replace(good, diagnostics=(*good.diagnostics, *found), kept=not found)
 
 
-def policy_files(root: Path) -> tuple[PolicyFile, ...]:
-    """The files that are read as policies now, each with the links that lead to it; () where that cannot be told."""
+def look_at_policies(root: Path) -> Policies:
+    """The same, and nothing is kept, so that nothing is written."""
+    good = None
+    bounds = Bounds(root)
+    with bounds.about("the policies"):
+        good = read_good(root)
+    if good is not None:
+        return good
+    kept = _kept(root)
+    if kept is None or kept.policies is None:
+        raise bounds.troubles[0]
+    wrong = bounds.troubles[0]
+    seen = wrong.texts if isinstance(wrong, PolicyError) else {}
+    return Policies(kept.policies, False, bounds.findings, kept.texts, seen=seen)
+
+
+def tree_of(root: Path, commit: str = "") -> Tree:
+    """The folder as it is; of a `commit` what it has there."""
+    return gitrepo.CommitTree(root, commit) if commit else FolderTree(root)
+
+
+def policy_files(root: Path, commit: str = "") -> tuple[PolicyFile, ...]:
+    """The files that are read as policies, each with the links that lead to it; () where that cannot be told."""
     try:
-        return find_policy_files(FolderTree(root), FOLDER).files
+        return find_policy_files(tree_of(root, commit), FOLDER).files
     except PolicyError:
         return ()
 
@@ -90,10 +105,13 @@ def names_of(found: Iterable[PolicyFile]) -> frozenset[str]:
     return frozenset(path for each in found for path in (each.name, *each.links))
 
 
-def checked_out(root: Path, rules: Iterable[Approvals | None] = ()) -> tuple[str, frozenset[str]]:
+def checked_out(root: Path, rules: Iterable[Approvals | None] = (), commit: str = "") -> tuple[str, frozenset[str]]:
     """The commit that is checked out ("" outside of a repository, and before its first commit), and the files of the
     policies that it does not have as they are, whatever Git was told to ignore; with those of the allowed signers that
-    the `rules` name. Raises as `gitrepo.head` and `gitrepo.changed_files` do."""
+    the `rules` name. Where the policies were read from a `commit`, that one, which has them all. Raises as
+    `gitrepo.head` and `gitrepo.changed_files` do."""
+    if commit:
+        return commit, frozenset()
     commit = gitrepo.head(root)
     named = (each.allowed_signers for each in rules if each is not None and each.allowed_signers is not None)
     signers = {posixpath.normpath(path) for path in named}
@@ -103,14 +121,14 @@ def checked_out(root: Path, rules: Iterable[Approvals | None] = ()) -> tuple[str
     return commit, frozenset(gitrepo.changed_files(root, FOLDER, read))
 
 
-def noted_commit(root: Path, rules: Iterable[Approvals | None] = ()) -> tuple[str, frozenset[str]]:
+def noted_commit(root: Path, rules: Iterable[Approvals | None] = (), commit: str = "") -> tuple[str, frozenset[str]]:
     """The same for the record alone: where Git cannot be asked no commit is noted, and the work goes on without. Who
     may approve is never told by this."""
     try:
         gitrepo.head(root)
     except ReconcilerError:
         return "", frozenset()
-    return checked_out(root, rules)
+    return checked_out(root, rules, commit)
 
 
 def fingerprint(root: Path) -> str:
@@ -142,11 +160,11 @@ _COPY = re.compile(r"last-good-[0-9a-f]{16}")
 
 def _keep(root: Path, texts: Mapping[str, bytes]) -> None:
     """Copies what was read under a name of its content, then points at the copy."""
-    pointer = root / _KEEP / "last-good"
+    pointer = root / KEPT_IN / "last-good"
     name = f"last-good-{_digest(texts)}"
     if _pointed(root) == name:
         return
-    copy = root / _KEEP / name
+    copy = root / KEPT_IN / name
     for path, data in texts.items():
         target = copy / FOLDER / path
         files.make_folder(target.parent)
@@ -161,7 +179,7 @@ def _keep(root: Path, texts: Mapping[str, bytes]) -> None:
 def _pointed(root: Path) -> str:
     """The name of the copy that counts; "" where none is named, or what is there is no such name."""
     try:
-        name = files.read_regular(root / _KEEP / "last-good", 64).decode("ascii").strip()
+        name = files.read_regular(root / KEPT_IN / "last-good", 64).decode("ascii").strip()
     except (OSError, ValueError):
         return ""
     return name if _COPY.fullmatch(name) else ""
@@ -172,7 +190,7 @@ def _kept(root: Path) -> Reading | None:
     name = _pointed(root)
     if not name:
         return None
-    copy = root / _KEEP / name
+    copy = root / KEPT_IN / name
     try:
         if not (copy / _LIST).exists():  # of version 0.1
             return read_policies(copy, FOLDER)

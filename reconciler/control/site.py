@@ -72,7 +72,8 @@ class Site:
     which process this is, for the lease; `started` are the ids of the jobs that it started, each with the moment by a
     clock that never jumps (seconds, `time.monotonic`), `cancelled` those of them that a person cancelled, `leases`
     those that they run under. `elsewhere` are the stores of other sites of the policies: who uses them, and their
-    paths. `unnamed`: no person said which site this is to be."""
+    paths. `unnamed`: no person said which site this is to be. `commit` is the one that its policies were read from, ""
+    where they are those of the work tree."""
 
     document: SiteDocument
     folder: Path
@@ -89,6 +90,7 @@ class Site:
     leases: JobLeases = field(default_factory=JobLeases)
     elsewhere: tuple[tuple[str, Path], ...] = ()
     unnamed: bool = False
+    commit: str = ""
 
     @property
     def name(self) -> str:

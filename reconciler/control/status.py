@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import msgspec
+
 from reconciler.control.approving.site_guard import ANOTHER_SITE, another_site
-from reconciler.control.clock import ALARMS, HEARTBEAT, future_times
+from reconciler.control.clock import ALARMS, HEARTBEAT, TRUSTED, future_times, pruning_paused
+from reconciler.control.drift.detect import drifted
+from reconciler.control.error_boundary import Bounds
 from reconciler.control.evidence.record import evidence_trouble
 from reconciler.control.jobs.unfinished_recoveries import HALF_DONE, UNKNOWN, recovery_findings
+from reconciler.control.last_failure import last_failure
 from reconciler.control.lease import held_by
 from reconciler.control.observe import Observation
-from reconciler.control.planning.propose import break_glass_history, desired_now, not_ours_now, state_lost
+from reconciler.control.planning.propose import break_glass_history, desired_now, not_ours_now, propose, state_lost
+from reconciler.control.planning.waiting import waiting_now
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import CatalogSnapshot, JobRecord, ProtectionGroup, Replica, format_duration
 from reconciler.model.documents import PolicySet
 from reconciler.model.names import fold
-from reconciler.plan import AT_RISK, CoverageInputs, CoverageState, MachineCoverage, coverage
+from reconciler.model.waiting import Waiting
+from reconciler.plan import AT_RISK, CoverageInputs, CoverageState, DesiredState, MachineCoverage, coverage
 from reconciler.plan.difference.unowned_groups import NOT_OURS, NOT_OWNED
 from reconciler.report import GroupPause, GroupStatus, PointRow, ReplicaStatus, Status
 from reconciler.schedule import View, ahead, newest, next_job
@@ -28,11 +35,28 @@ _RECENT = 20
 EVIDENCE = frozenset({"RCL5020", "RCL5021", "RCL5042"})
 
 
-def status(site: Site, observation: Observation, policies: PolicySet | None) -> Status:
+class _Asked(msgspec.Struct, frozen=True):
+    """What the policies ask for, and what of it waits; None where that cannot be told."""
+
+    desired: DesiredState | None = None
+    waiting: tuple[Waiting, ...] | None = None
+
+
+def _asked(site: Site, observation: Observation, policies: PolicySet) -> _Asked:
+    """As the loop would plan it now; where no plan can be made, just what is desired."""
+    if observation.whole and state_lost(observation) is None:
+        with Bounds(site.folder).about("what waits"):
+            proposal = propose(site, policies, observation)
+            return _Asked(proposal.desired, waiting_now(site, proposal.plan, proposal.permitted))
+    return _Asked(desired_now(site, policies, observation))
+
+
+def status(site: Site, observation: Observation, policies: PolicySet | None, branch: str = "") -> Status:
     """Everything at once. `policies` None: they are wrong now, so only what is applied is known; likewise where they
-    are another site's."""
+    are another site's. `branch` is the one whose commits `run` acts on, "" for none."""
     foreign = another_site(site)
-    desired = desired_now(site, policies, observation) if policies is not None and not foreign else None
+    asked = _asked(site, observation, policies) if policies is not None and not foreign else _Asked()
+    desired = asked.desired
     machines = coverage(CoverageInputs(observation.at, observation.clusters, observation.catalogs, desired))
     names = {row.source: row.name for row in machines}
     lease = held_by(site)
@@ -64,6 +88,12 @@ def status(site: Site, observation: Observation, policies: PolicySet | None) -> 
             *recovery_findings(site),
             *((unfit,) if (unfit := evidence_trouble(site)) is not None else ()),
         ),
+        drift=drifted(site, observation, desired) if asked.waiting is not None else None,
+        waiting=asked.waiting,
+        pruning_paused=pruning_paused(site.memory.marks.read(TRUSTED), observation.at),
+        last_failure=last_failure(site, names, observation.at),
+        branch=branch,
+        commit=site.commit,
     )
 
 

@@ -6,6 +6,7 @@ from reconciler.control.observe import Observation
 from reconciler.errors import UsageError
 from reconciler.model import DataSource, vm_id
 from reconciler.model.names import fold
+from reconciler.model.similar_names import did_you_mean
 
 
 def find_machine(observation: Observation, machine: str) -> DataSource:
@@ -13,7 +14,7 @@ def find_machine(observation: Observation, machine: str) -> DataSource:
     one that a cluster has, else one that a catalog has. Raises `UsageError` where there is none, or more than one."""
     found = _there_now(observation, machine) or _in_catalogs(observation, machine)
     if not found:
-        raise _unknown(machine)
+        raise _unknown(observation, machine)
     if len(found) > 1:
         raise UsageError(
             "RCL7003",
@@ -31,7 +32,7 @@ def sources_called(observation: Observation, machine: str) -> frozenset[DataSour
     `UsageError` where there is none."""
     found = _there_now(observation, machine) | _in_catalogs(observation, machine)
     if not found:
-        raise _unknown(machine)
+        raise _unknown(observation, machine)
     return found
 
 
@@ -64,10 +65,18 @@ def _means(asked: str, source: DataSource, name: str) -> bool:
     return fold(asked) in map(fold, forms) or vm_id(asked) == source.machine
 
 
-def _unknown(machine: str) -> UsageError:
+def names_of(observation: Observation) -> frozenset[str]:
+    """What virtual machines are called, in clusters and in catalogs."""
+    there = {each.name for snapshot in observation.clusters.values() for each in snapshot.machines}
+    kept = {replica.machine_name for catalog in observation.readable.values() for replica in catalog.replicas}
+    return frozenset((there | kept) - {""})
+
+
+def _unknown(observation: Observation, machine: str) -> UsageError:
+    meant = did_you_mean(machine, sorted(names_of(observation)))
     return UsageError(
         "RCL7002",
         f"no virtual machine {machine!r} is known, neither to a cluster nor to a backup server",
-        "See `reconciler status` for the names; an id works too, and CLUSTER/NAME.",
+        meant or "See `reconciler status` for the names; an id works too, and CLUSTER/NAME.",
         subject=machine,
     )

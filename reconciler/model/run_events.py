@@ -34,6 +34,8 @@ class EventName(StrEnum):
     POLICIES_RIGHT = "policies.right"
     FETCH_FAILED = "fetch.failed"
     FETCH_RECOVERED = "fetch.recovered"
+    HISTORY_REFUSED = "history.refused"
+    HISTORY_ACCEPTED = "history.accepted"
     CLUSTER_UNREACHABLE = "cluster.unreachable"
     CLUSTER_REACHABLE = "cluster.reachable"
     SERVER_UNREACHABLE = "server.unreachable"

@@ -17,7 +17,16 @@ _PASSES = 4
 
 def formatted(file: str, text: bytes) -> tuple[bytes, tuple[Diagnostic, ...]]:
     """The file in one layout: blanks of two, lists set in, no trailing blanks, one newline at the end. A file that is
-    wrong, or would not mean the same, comes back as it was, with the reason."""
+    wrong, or would not mean the same, comes back as it was, with the reason. Lines that all end as Windows ends them go
+    on to: Git for Windows writes them so, and a check of the layout is none of that."""
+    bare = text.replace(b"\r\n", b"\n")
+    if text.count(b"\r\n") != bare.count(b"\n") or bare == text:
+        return _formatted(file, text)
+    after, findings = _formatted(file, bare)
+    return after.replace(b"\n", b"\r\n"), findings
+
+
+def _formatted(file: str, text: bytes) -> tuple[bytes, tuple[Diagnostic, ...]]:
     documents, wrong = load(file, text)
     if wrong:
         return text, wrong

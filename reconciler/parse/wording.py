@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable
 from typing import Any
 
-from reconciler.model.names import alike
+from reconciler.model.similar_names import did_you_mean
 from reconciler.model.units import DURATION_PATTERN, SIZE_PATTERN, Duration
 from reconciler.secrets import redacted
 
@@ -130,37 +128,10 @@ def _length(text: str) -> Duration | None:
         return None
 
 
-def meant(word: str, known: Sequence[str]) -> str | None:
-    """The known word that was probably meant; None where none is near."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
-    close = close or [each for each in known if alike(each, word)]
-    close = close or [each for each in known if len(each) > 1 and alike(word[: len(each)], each)]
-    return close[0] if close else None
-
-
 def nearest(word: str, known: list[str]) -> str:
     """The known word that was meant, or which there are."""
-    close = meant(word, known)
-    if close is not None:
-        return f"Did you mean {close}?" + _otherwise(word, close)
-    return f"Known here: {', '.join(known)}." if len(known) <= 14 else "See the JSON Schema in schemas/."
-
-
-def _otherwise(word: str, known: str) -> str:
-    """Which letters only look like those that were meant."""
-    if word.isascii() or len(word) != len(known):
-        return ""
-    other = [(at, letter) for at, letter in enumerate(word) if letter != known[at]]
-    if not other or any(letter.isascii() for _, letter in other):
-        return ""
-    at, letter = other[0]
-    name = unicodedata.name(letter, "").lower()
-    return f" Its {_ordinal(at + 1)} letter is U+{ord(letter):04X}{f' ({name})' if name else ''}, not {known[at]}."
-
-
-def _ordinal(number: int) -> str:
-    words = ("first", "second", "third", "fourth", "fifth")
-    return words[number - 1] if number <= len(words) else f"{number}th"
+    listed = f"Known here: {', '.join(known)}." if len(known) <= 14 else "See the JSON Schema in schemas/."
+    return did_you_mean(word, known) or listed
 
 
 def _kind_of(value: Any) -> str:

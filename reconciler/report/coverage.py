@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 import msgspec
 
@@ -11,7 +11,8 @@ from reconciler.plan import CoverageState, MachineCoverage
 from reconciler.report.escape import safe
 from reconciler.report.words import Paint, Tone, called_apart, count, moment, table
 
-_TONES: dict[CoverageState, Tone] = {
+#: How bad a state is, as a colour.
+STATE_TONES: dict[CoverageState, Tone] = {
     CoverageState.PROTECTED: "good",
     CoverageState.EXCLUDED: "quiet",
     CoverageState.PAUSED: "change",
@@ -21,6 +22,16 @@ _TONES: dict[CoverageState, Tone] = {
     CoverageState.UNSEEN: "bad",
     CoverageState.UNPROTECTED: "bad",
 }
+
+
+class CoverageView(msgspec.Struct, frozen=True):
+    """The virtual machines of a site as they stood at `at` (UTC). `catalog_seen` False: no server was asked, so that
+    every one of a group counts as pending."""
+
+    site: str
+    at: datetime
+    machines: tuple[MachineCoverage, ...]
+    catalog_seen: bool = True
 
 
 class MemberRow(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -51,7 +62,7 @@ def coverage_text(
     counts = {standing: sum(row.standing is standing for row in machines) for standing in CoverageState}
     lines = [
         f"{count(len(machines), 'machine')}: "
-        + ", ".join(paint(f"{number} {standing}", _TONES[standing]) for standing, number in counts.items())
+        + ", ".join(paint(f"{number} {standing}", STATE_TONES[standing]) for standing, number in counts.items())
     ]
     if not catalog_seen:
         lines.append("What the servers hold was not checked: every virtual machine of a group counts as pending.")

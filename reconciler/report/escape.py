@@ -55,6 +55,11 @@ def terminal(text: str) -> str:
     return _no_commands(text)
 
 
+def terminal_sheet(text: str) -> str:
+    """A whole sheet of CSV, likewise: its lines end with CR and LF, and nowhere else is there either."""
+    return terminal(text.replace("\r\n", "\n")).replace("\n", "\r\n")
+
+
 def _seen(letter: str) -> str:
     """A letter, or its escape where it is a control, a format or a separator of lines, or half of a pair."""
     if unicodedata.category(letter)[0] != "C" and letter not in "\u2028\u2029":
@@ -154,6 +159,19 @@ def xml(text: str) -> str:
     """Text for an XML writer, which escapes the markup itself: the characters that XML cannot hold are written out,
     line by line."""
     return "\n".join(safe(line) for line in text.split("\n"))
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------
+
+#: What begins a formula where a sheet is opened, and the full-width letters that some programs take for them; at the
+#: beginning of a cell, and behind a semicolon, which is what divides cells in some countries.
+_FORMULA = re.compile("(^|;)(?=\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20])")
+
+
+def csv_cell(text: str) -> str:
+    """The text as a cell between quotes, in one line; an apostrophe stands before what a spreadsheet would take for a
+    formula (OWASP, CSV injection)."""
+    return '"' + _FORMULA.sub(r"\1'", safe(text)).replace('"', '""') + '"'
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------

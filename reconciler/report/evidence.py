@@ -24,8 +24,7 @@ _SHOWN = 10
 
 def chain_text(check: ChainCheck, where: str, signed_by: str, paint: Paint) -> str:
     """What was read, whether it is whole, and every place where it is not."""
-    errors = [each for each in check.findings if each.severity is Severity.ERROR]
-    verdict = paint("not as it was written", "bad") if errors else paint("whole", "good")
+    verdict = paint("whole", "good") if is_whole(check) else paint("not as it was written", "bad")
     anchored = f"an anchor covers {count(check.anchored, 'record')}" if check.anchored else "no anchor covers them"
     signed = f", signed by {safe(signed_by)}" if signed_by else ""
     lines = [
@@ -39,6 +38,11 @@ def chain_text(check: ChainCheck, where: str, signed_by: str, paint: Paint) -> s
         more = len(check.findings) - _MOST
         text += f"... and {more} more.\n" if more > 0 else ""
     return text
+
+
+def is_whole(check: ChainCheck) -> bool:
+    """Whether the chain is as it was written, as far as the check went."""
+    return all(each.severity is not Severity.ERROR for each in check.findings)
 
 
 def answer_text(answer: Answer, zone: tzinfo, paint: Paint) -> str:
@@ -124,7 +128,7 @@ def _points(told: Protection, at: datetime, zone: tzinfo, paint: Paint) -> list[
 
 
 #: Why a point could not be recovered any more.
-_GONE = {DECLARED_LOST: "declared lost", NOT_THERE: "not in the store any more"}
+GONE = {DECLARED_LOST: "declared lost", NOT_THERE: "not in the store any more"}
 
 
 def _lost(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
@@ -134,7 +138,7 @@ def _lost(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
         f"  {paint(count(len(told.lost), 'recovery point'), 'bad')} on record could not be recovered, newest first:"
     ]
     rows = [
-        (moment(each.time, zone), each.id, each.server, _GONE.get(each.why, each.why), moment(each.gone_at, zone))
+        (moment(each.time, zone), each.id, each.server, GONE.get(each.why, each.why), moment(each.gone_at, zone))
         for each in told.lost[:_SHOWN]
     ]
     lines += table(("TIME", "POINT", "SERVER", "WHY", "SINCE"), rows, paint, "    ")
@@ -165,7 +169,7 @@ def _decisions(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
     if not told.decisions:
         return []
     rows = [
-        (moment(each.at, zone), each.verb, each.direction, each.group, each.actor or "-", _changed(each))
+        (moment(each.at, zone), each.verb, each.direction, each.group, each.actor or "-", changed(each))
         for each in told.decisions[:_SHOWN]
     ]
     lines = ["  What was decided, newest first:"]
@@ -173,18 +177,19 @@ def _decisions(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
     return lines + _more(told.decisions)
 
 
-def _changed(decision: Decision) -> str:
-    told = [f"{field.get('path') or 'the group'} {_brief(field)}" for field in decision.fields]
+def changed(decision: Decision, *, cut: bool = True) -> str:
+    """What a step changed, field by field, in one line; long values are cut unless they are wanted whole."""
+    told = [f"{field.get('path') or 'the group'} {_change(field, cut=cut)}" for field in decision.fields]
     return "; ".join(told) or "-"
 
 
-def _brief(field: dict[str, Any]) -> str:
-    return f"{_short(field.get('before'))} -> {_short(field.get('after'))}"
+def _change(field: dict[str, Any], *, cut: bool) -> str:
+    return f"{_value(field.get('before'), cut=cut)} -> {_value(field.get('after'), cut=cut)}"
 
 
-def _short(value: Any) -> str:
+def _value(value: Any, *, cut: bool) -> str:
     text = inline(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return text if not cut or len(text) <= 40 else text[:37] + "..."
 
 
 def _more(told: Sequence[object]) -> list[str]:

@@ -4,16 +4,52 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reconciler.errors import Location
 from reconciler.report.escape import html_templates, safe
 from reconciler.report.values import content, shown
-from reconciler.report.words import parts
+from reconciler.report.words import Tone, parts
 
 if TYPE_CHECKING:
     import jinja2
+
+
+Kind = Literal["name", "text", "time", "number", "state", "code", "message"]
+
+
+class Column(NamedTuple):
+    """A column of a table: what stands above it, and what its cells are."""
+
+    label: str
+    kind: Kind = "text"
+
+
+class Toned(NamedTuple):
+    """A cell whose words have a colour too."""
+
+    text: str
+    tone: Tone
+
+
+class Grid(NamedTuple):
+    """A table: its caption, its columns, and its rows, a cell for each column. `filtered`: the filter of the page
+    looks through its rows."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: Sequence[tuple[str | Toned, ...]]
+    filtered: bool = False
+
+
+class Tile(NamedTuple):
+    """A number in large print, with what it counts; coloured only where that is worth a look."""
+
+    number: str
+    label: str
+    tone: Tone | None = None
 
 
 class _Digests(NamedTuple):
@@ -31,7 +67,7 @@ def page(template: str, **values: Any) -> str:
 @cache
 def _templates() -> jinja2.Environment:
     environment = html_templates()
-    environment.filters |= {"place": _place, "parts": parts, "shown": shown, "content": content}
+    environment.filters |= {"place": _place, "parts": parts, "shown": shown, "content": content, "labelled": _labelled}
     return environment
 
 
@@ -47,3 +83,7 @@ def _digest(name: str) -> str:
 
 def _place(location: Location | None) -> str:
     return safe(str(location)) if location is not None else ""
+
+
+def _labelled(row: tuple[str | Toned, ...], columns: tuple[Column, ...]) -> list[tuple[Column, str | Toned]]:
+    return list(zip(columns, row, strict=True))

@@ -7,12 +7,17 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
-from reconciler.model import RecoveryPoint, format_size
+from reconciler.model import PointKind, RecoveryPoint, format_size
 from reconciler.model.names import fold
 from reconciler.report.escape import safe
 from reconciler.report.words import Paint, called_apart, count, table
 
-_KINDS = {"initialReplica": "initial replica", "synchronization": "synchronization", "expressFull": "express full"}
+#: What a run that made a point is called.
+KINDS = {
+    PointKind.INITIAL_REPLICA: "initial replica",
+    PointKind.SYNCHRONIZATION: "synchronization",
+    PointKind.EXPRESS_FULL: "express full",
+}
 
 
 class PointRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -21,6 +26,16 @@ class PointRow(msgspec.Struct, frozen=True, rename="camel"):
     machine: str
     server: str
     point: RecoveryPoint
+
+
+class PointsView(msgspec.Struct, frozen=True):
+    """The recovery points of a site, or of one virtual machine of it, as seen at `at` (UTC). `unseen`: a server, or
+    points on it, could not be read."""
+
+    site: str
+    at: datetime
+    points: tuple[PointRow, ...]
+    unseen: bool = False
 
 
 def points_text(rows: Sequence[PointRow], zone: tzinfo, paint: Paint) -> str:
@@ -53,7 +68,7 @@ def _cells(row: PointRow, zone: tzinfo) -> tuple[str, ...]:
         f"{local:%Y-%m-%d}",
         f"{local:%H:%M}",
         point.id,
-        _KINDS[point.kind],
+        KINDS[point.kind],
         str(point.consistency),
         format_size(point.source_bytes),
         format_size(point.stored_bytes),

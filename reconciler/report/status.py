@@ -9,27 +9,22 @@ from msgspec import UNSET
 
 from reconciler.errors import Diagnostic
 from reconciler.model import DataSource, JobKind, PoolVolume, ReplicaState, format_size
+from reconciler.model.drift import DriftItem
+from reconciler.model.waiting import Waiting
 from reconciler.plan import CoverageState, MachineCoverage
+from reconciler.report.conditions import LastFailure, condition_lines
+from reconciler.report.coverage import STATE_TONES
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import KINDS
-from reconciler.report.words import Paint, Tone, ago, called_apart, count, moment, table
+from reconciler.report.words import Paint, ago, called_apart, count, moment, table
 from reconciler.schedule import SKEW
 
-_REPLICA = {
+#: What the state of a replica is called.
+REPLICA_WORDS = {
     ReplicaState.PENDING: "initial replica pending",
     ReplicaState.VALID: "valid",
     ReplicaState.INCONSISTENT: "inconsistent",
-}
-_TONES: dict[CoverageState, Tone] = {
-    CoverageState.PROTECTED: "good",
-    CoverageState.EXCLUDED: "quiet",
-    CoverageState.PAUSED: "change",
-    CoverageState.PENDING: "change",
-    CoverageState.LATE: "bad",
-    CoverageState.DAMAGED: "bad",
-    CoverageState.UNSEEN: "bad",
-    CoverageState.UNPROTECTED: "bad",
 }
 
 
@@ -73,7 +68,8 @@ class ReplicaStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
 
 
 class Status(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything that `reconciler status` shows."""
+    """Everything that `reconciler status` shows. `waiting` and `drift` are None where no plan can be made, so that
+    nobody knows; `branch` and `commit` say which commits `run` acts on, "" where it acts on the folder as it is."""
 
     site: str
     at: datetime
@@ -86,6 +82,12 @@ class Status(msgspec.Struct, frozen=True, rename="camel"):
     findings: tuple[Diagnostic, ...]
     format_version: str = "1.0"
     kind: str = "Status"
+    drift: tuple[DriftItem, ...] | None = None
+    waiting: tuple[Waiting, ...] | None = None
+    pruning_paused: Diagnostic | None = None
+    last_failure: LastFailure | None = None
+    branch: str = ""
+    commit: str = ""
 
 
 def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
@@ -93,11 +95,14 @@ def status_text(status: Status, zone: tzinfo, paint: Paint) -> str:
     lines = [paint(f"Site {status.site} at {moment(status.at, zone)}", "strong"), ""]
     lines += [*_machines(status, zone, paint), "", *_groups(status, paint), *_replicas(status, zone, paint)]
     lines += _volumes(status, paint)
-    lines.append(
-        f"The loop {_beat(status, zone)}." + (f" At work now: {safe(status.holder)}." if status.holder else "")
-    )
+    lines += [*condition_lines(status, zone, paint), "", safe(loop_line(status, zone))]
     text = "\n".join(lines) + "\n"
     return text + ("\n" + findings_text(status.findings, paint) if status.findings else "")
+
+
+def loop_line(status: Status, zone: tzinfo) -> str:
+    """When the loop ran last, and who is at work now."""
+    return f"The loop {_beat(status, zone)}." + (f" At work now: {status.holder}." if status.holder else "")
 
 
 def _beat(status: Status, zone: tzinfo) -> str:
@@ -124,7 +129,7 @@ def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
     ]
     lines = table(("MACHINE", "STANDING", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
     standings = [row.standing for row in status.machines]
-    parts = [paint(f"{standings.count(each)} {each}", _TONES[each]) for each in CoverageState]
+    parts = [paint(f"{standings.count(each)} {each}", STATE_TONES[each]) for each in CoverageState]
     return [*lines, f"{count(len(standings), 'machine')}: " + ", ".join(parts)]
 
 
@@ -136,13 +141,17 @@ def _groups(status: Status, paint: Paint) -> list[str]:
         for group in status.groups
     ]
     pauses = [
-        paint(f"{safe(group.display_name)} is paused until {pause.until}", "change")
-        + f" by {safe(pause.owner)}: {safe(pause.reason)}. None of its jobs starts automatically; none of "
-        "its points expire."
+        paint(safe(pause_line(group.display_name, group.paused)), "change")
         for group in status.groups
-        if (pause := group.paused) is not None
+        if group.paused is not None
     ]
     return [*table(("GROUP", "SERVER", "MEMBERS", "RETENTION", "SYNCHRONIZATION"), rows, paint), *pauses, ""]
+
+
+def pause_line(name: str, pause: GroupPause) -> str:
+    """Until when a group is paused, by whom, why, and what that means."""
+    means = "None of its jobs starts automatically; none of its points expire."
+    return f"{name} is paused until {pause.until} by {pause.owner}: {pause.reason}. {means}"
 
 
 def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
@@ -156,7 +165,15 @@ def _replicas(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
         inactive = "" if each.group is not None else " (inactive)"
         size = format_size(each.stored_bytes)
         rows.append(
-            (names[each.source], _REPLICA[each.state] + inactive, each.volume, str(each.points), size, last, coming)
+            (
+                names[each.source],
+                REPLICA_WORDS[each.state] + inactive,
+                each.volume,
+                str(each.points),
+                size,
+                last,
+                coming,
+            )
         )
     head = ("REPLICA", "STATE", "VOLUME", "POINTS", "STORED", "LAST JOB", "NEXT JOB")
     return [*table(head, rows, paint), ""]

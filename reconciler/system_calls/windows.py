@@ -239,11 +239,13 @@ def lock(descriptor: int, *, wait: bool) -> None:
         try:
             portalocker.lock(descriptor, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
             return
-        except portalocker.AlreadyLocked:
+        except portalocker.LockException as error:
+            # Wine gives no number for a lock that another one has; Windows never fails without one.
+            taken = isinstance(error, portalocker.AlreadyLocked) or getattr(error.__cause__, "errno", None) == 0
+            if not taken:
+                raise OSError(errno.ENOLCK, str(error)) from error
             if not wait:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
-        except portalocker.LockException as error:
-            raise OSError(errno.ENOLCK, str(error)) from error
         time.sleep(_LOOK_AGAIN)
 
 

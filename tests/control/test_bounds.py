@@ -24,11 +24,10 @@ from reconciler.control.loop import loop
 from reconciler.control.loop.loop import run_forever, run_once
 from reconciler.control.loop.tick import Tick
 from reconciler.control.observe import observe
-from reconciler.control.policy_folder import read_good
+from reconciler.control.policy_folder import Policies, read_good
 from reconciler.control.site import Site, Stop
 from reconciler.errors import Diagnostic, StaleFence
 from reconciler.model import JobKind, JobRecord, JobState
-from reconciler.model.documents import PolicySet
 from reconciler.wiring import choose_site, open_site
 from tests.control.test_apply import Desk, desk
 from tests.fakes import DiskCluster, SetClock, machine_id
@@ -76,8 +75,8 @@ class Life:
         self.died: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def open(self, policies: PolicySet) -> Site:
-        return open_site(self.root, choose_site(policies, None), self.clock, self.stop)
+    def open(self, policies: Policies) -> Site:
+        return open_site(self.root, choose_site(policies.policies, None), self.clock, self.stop)
 
     def _run(self) -> None:
         try:
@@ -355,7 +354,7 @@ def test_a_site_that_cannot_be_opened_any_more_is_opened_again(life: Life, monke
     opened = life.open
     fails = threading.Event()
 
-    def flaky(policies: PolicySet) -> Site:
+    def flaky(policies: Policies) -> Site:
         if fails.is_set():
             fails.clear()
             raise RuntimeError("no")

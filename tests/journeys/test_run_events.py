@@ -210,3 +210,73 @@ def test_a_name_from_a_stranger_does_nothing_to_a_terminal(shop: Shop, tmp_path:
         said = shop("run", "--once", "--log-format", form, *T1)
         assert "\x1b" not in said.out
         assert all(line.startswith(("2026-03-10T12", '{"time"')) for line in said.out.splitlines())
+
+
+# --- What `status` shows of the same ---------------------------------------------------------------------------
+
+
+def shown(heard: Heard) -> dict[str, Any]:
+    said = heard.shop("status", "-o", "json", "--now", f"{heard.clock.now():%Y-%m-%dT%H:%MZ}")
+    told: dict[str, Any] = json.loads(said.out)
+    return told
+
+
+def text(heard: Heard) -> list[str]:
+    said = heard.shop("status", "--now", f"{heard.clock.now():%Y-%m-%dT%H:%MZ}")
+    return said.out.splitlines()
+
+
+def test_status_says_that_all_is_well(heard: Heard) -> None:
+    told = shown(heard)
+    assert (told["drift"], told["waiting"], told["pruningPaused"], told["lastFailure"]) == ([], [], None, None)
+    lines = text(heard)
+    for line in ("Drift: none", "Waiting: none", "Pruning: not paused", "Last failure: none"):
+        assert line in lines
+
+
+def test_status_agrees_with_what_run_says_of_drift_and_what_waits(heard: Heard) -> None:
+    heard.behind("shortTerm.retention", timedelta(days=9))
+    said = heard.work()
+    told = shown(heard)
+    (waits,) = told["waiting"]
+    (begun,) = [each for each in said if each.event == "waiting.started"]
+    assert begun.message == f"{waits['because']}."
+    assert (waits["kind"], waits["group"], waits["changes"][0]["after"]) == ("approval", "gold", "5d")
+    (found,) = told["drift"]
+    assert (found["group"], found["path"], found["live"]) == ("gold", "shortTerm.retention", "9d")
+    lines = text(heard)
+    assert "Drift: gold on mabs-01: shortTerm.retention is 9d, and 5d was applied" in lines
+    assert f"Waiting: {waits['because']}" in lines
+
+
+def test_status_says_that_pruning_is_paused(heard: Heard) -> None:
+    heard.work(timedelta(days=3))
+    assert shown(heard)["pruningPaused"]["code"] == "RCL6010"
+    assert any(line.startswith("Pruning: paused, the clock went forward") for line in text(heard))
+
+
+def test_status_names_the_last_failure_and_whether_it_went_well_since(heard: Heard) -> None:
+    disk = heard.shop.cluster.disk(1)
+    disk.rename(disk.with_name("away"))
+    failed = next(each for each in heard.work(timedelta(hours=2)) if each.event == "job.failed")
+    last = shown(heard)["lastFailure"]
+    assert (last["code"], last["mended"], last["at"]) == (failed.code, False, "2026-03-10T14:00:00Z")
+    assert "of one on mabs-01" in last["what"]
+    disk.with_name("away").rename(disk)
+    heard.work(timedelta(hours=2))
+    assert shown(heard)["lastFailure"]["mended"] is True
+    assert any("(it succeeded since)" in line for line in text(heard))
+
+
+def test_status_does_not_guess_where_no_plan_can_be_made(heard: Heard) -> None:
+    folder = heard.shop.cluster.folder
+    folder.rename(folder.with_name("elsewhere"))
+    told = shown(heard)
+    assert (told["drift"], told["waiting"]) == (None, None)
+    assert "Waiting: unknown, since no plan can be made now" in text(heard)
+
+
+def test_a_heartbeat_is_for_who_asks_for_more(shop: Shop) -> None:
+    words = ("run", "--once", "--log-format", "json", *T1)
+    assert "run.ticked" not in shop(*words).out
+    assert "run.ticked" in shop(*words, "--verbose").out

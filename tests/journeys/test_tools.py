@@ -155,6 +155,17 @@ def test_fmt_is_idempotent_and_changes_no_meaning(parts: list[str]) -> None:
     assert after.decode().count("#") == text.decode().count("#")
 
 
+def test_fmt_leaves_line_ends_as_windows_writes_them() -> None:
+    """Git for Windows does, by default, and a check of the layout on a runner there would fail for all files."""
+    unix = b"kind: Site\nspec:\n    a: [1,  2]   # why\n"
+    (after, found), (windows, also) = (formatted("x", each) for each in (unix, unix.replace(b"\n", b"\r\n")))
+    assert (found, also) == ((), ())
+    assert windows == after.replace(b"\n", b"\r\n")
+    assert formatted("x", windows) == (windows, ())
+    mixed = after.replace(b"\n", b"\r\n", 1)
+    assert formatted("x", mixed) == (after, ())
+
+
 @given(st.binary(max_size=200))
 def test_fmt_never_raises_and_never_loses_anything(data: bytes) -> None:
     after, _ = formatted("x.yaml", data)

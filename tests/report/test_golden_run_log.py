@@ -105,6 +105,8 @@ def test_names_of_events_stay() -> None:
         "fetch.recovered",
         "finding.cleared",
         "finding.raised",
+        "history.accepted",
+        "history.refused",
         "job.cancelled",
         "job.failed",
         "job.interrupted",

@@ -6,31 +6,44 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from reconciler import report
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import Direction
 from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange, DocumentField, DocumentVerb
-from reconciler.report import comparison_html, plan_html
+from reconciler.report import (
+    CoverageView,
+    PointsView,
+    answer_html,
+    chain_html,
+    comparison_html,
+    coverage_html,
+    plan_html,
+    points_html,
+    status_html,
+)
+from reconciler.report.escape import terminal
 from reconciler.report.words import Part, parts
 from tests.plans import ZONE, example, saved
-from tests.support.html_page import Page, check_accessible, colours, contrast
+from tests.support import report_samples as samples
+from tests.support.html_page import Page, check_accessible, colours, contrast, settled
 
 STYLE = (Path(report.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
-
-#: What a stranger may have named something.
-HOSTILE = "</td><script>alert(1)</script>\u202e`x` ##[error] '\"><img src=x onerror=alert(1)>"
 
 
 def a_plan() -> str:
     return plan_html(example(), ZONE, origin=saved().origin)
 
 
-def a_comparison(said: str = "gold") -> str:
+def a_comparison(said: str = "") -> str:
+    said = said or "gold"
     place = Location("policies/gold.yaml", 3, 5)
     fields = (
         DocumentField("spec.retention", "14d", "7d", Direction.WEAKENS, "sha256:1", place, note=said),
@@ -49,10 +62,25 @@ def a_comparison(said: str = "gold") -> str:
     return comparison_html(Comparison(said, ".", changes, {"sha256:1": said}, (shift,), (finding,)))
 
 
+def _pages(said: str) -> dict[str, Callable[[], str]]:
+    broken = samples.answer(said, whole=False)
+    return {
+        "comparison": lambda: a_comparison(said),
+        "coverage": lambda: coverage_html(samples.coverage_view(said), ZONE, every=True),
+        "status": lambda: status_html(samples.status_view(said), ZONE, samples.status_view(said).findings),
+        "points": lambda: points_html(samples.points_view(said, unseen=True), ZONE),
+        "chain": lambda: chain_html(samples.chain(said), said or "hq", said or "evidence", said),
+        "answer": lambda: answer_html(samples.answer(said), ZONE),
+        "an answer of broken evidence": lambda: answer_html(broken, ZONE, samples.chain(said).findings),
+    }
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "plan": a_plan,
-    "comparison": a_comparison,
-    "a comparison that says hostile things": lambda: a_comparison(HOSTILE),
+    **_pages(""),
+    **{f"{name}, hostile": make for name, make in _pages(samples.HOSTILE).items()},
+    "no coverage": lambda: coverage_html(CoverageView("hq", samples.NOW, ()), ZONE, every=False),
+    "no points": lambda: points_html(PointsView("hq", samples.NOW, ()), ZONE),
 }
 
 
@@ -65,6 +93,11 @@ def test_a_page_is_accessible(text: str) -> None:
     check_accessible(Page(text))
 
 
+@pytest.mark.parametrize("name", list(_pages("")))
+def test_a_page(name: str, snapshot: SnapshotAssertion) -> None:
+    assert settled(PAGES[name]()) == snapshot
+
+
 def test_a_page_is_one_file_that_fetches_nothing_and_runs_only_its_own_script(text: str) -> None:
     assert not re.search(r"https?://|@import|url\(", text)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
@@ -74,6 +107,11 @@ def test_a_page_is_one_file_that_fetches_nothing_and_runs_only_its_own_script(te
         (inner,) = re.findall(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in policy
+
+
+def test_a_page_is_written_to_a_terminal_as_it_is(text: str) -> None:
+    """What would be written out there is not in it: a stylesheet of another digest would not be applied."""
+    assert terminal(text) == text
 
 
 def test_nothing_is_hidden_from_who_runs_no_script(text: str) -> None:
@@ -146,3 +184,31 @@ def test_messages_show_code_as_code() -> None:
     assert parts("a ` alone") == [Part("a ` alone", False)]
     assert parts("") == []
     assert "<code>reconciler approve</code>" in a_comparison()
+
+
+# --- Large sites -----------------------------------------------------------------------------------------------
+
+
+def test_a_large_site_is_a_page_that_can_be_sent() -> None:
+    """5,000 virtual machines, of which 5,000 are listed; 60,000 points."""
+    assert len(coverage_html(samples.coverage_view(protected=5_000), ZONE, every=True)) < 3_000_000
+    assert len(coverage_html(samples.coverage_view(protected=5_000), ZONE, every=False)) < 30_000
+    view = samples.points_view(machines=1_000)
+    text = points_html(view, ZONE)
+    assert len(text) < 3_000_000
+    assert text.count('<table class="calendar">') <= 2 * 50
+    assert "The calendars of the last 950 are not drawn here" in text
+
+
+def test_only_months_with_points_are_drawn() -> None:
+    """A point of 1970, or of 9999, does not make a page of a thousand months."""
+    rows = samples.points_view(machines=1).points[:1]
+    moved = [
+        msgspec.structs.replace(
+            rows[0], point=msgspec.structs.replace(rows[0].point, time=datetime(year, 12, 30, tzinfo=UTC))
+        )
+        for year in (1970, 2026, 9999)
+    ]
+    text = points_html(PointsView("hq", samples.NOW, tuple(moved)), ZONE)
+    assert [text.index(f"<h3>December {year}</h3>") for year in (9999, 2026, 1970)]
+    assert text.count("<h3>") == 3

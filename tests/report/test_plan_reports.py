@@ -18,7 +18,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from reconciler import __version__
 from reconciler.cli.options import PlanFormat
-from reconciler.cli.report_files import render
+from reconciler.cli.plan_reports import render
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import (
     Change,

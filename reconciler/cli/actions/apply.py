@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from reconciler.cli.plan_reports import Reporter
 from reconciler.cli.plan_request import only_authors
-from reconciler.cli.report_files import Reporter
 from reconciler.cli.session import clock_for, find_root, session
 from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
 from reconciler.control.applying.apply import ApplyResult, Authority
@@ -201,7 +201,7 @@ def _takes_documents(site: Site, proposal: Proposal, consent: Consent) -> bool:
     if consent.yes or consent.glass or wants_approvers(site) or not is_interactive():
         return False
     tell(each for each in proposal.plan.findings if each.code == WAITS)
-    return ask("\nDocuments of groups are weakened as shown, although no step shows it. Apply anyway?")
+    return ask("\nDocuments of groups are weakened as shown, alalthough no step shows it. Apply anyway?")
 
 
 def settle_interrupted_runs(site: Site) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from reconciler.cli.options import Format
+from reconciler.cli.options import Format, Sheets
+from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, session, target
 from reconciler.cli.terminal import note, out, paint_for, tell
 from reconciler.control.approving.site_guard import another_site
@@ -23,7 +24,16 @@ from reconciler.model.preflight import CheckState
 from reconciler.model.units import parse_share
 from reconciler.plan import AT_RISK, CoverageInputs, CoverageState, MachineCoverage
 from reconciler.plan import coverage as covered
-from reconciler.report import coverage_text, json_text, members_text, preflight_text
+from reconciler.report import (
+    CoverageView,
+    Paint,
+    coverage_csv,
+    coverage_html,
+    coverage_text,
+    json_text,
+    members_text,
+    preflight_text,
+)
 from reconciler.report.words import count
 from reconciler.snapshots import inventory_parts, write_inventory
 from reconciler.state import Opening
@@ -54,7 +64,7 @@ def members(root: Path | None, name: str | None, output: Format, inventory: Path
 def coverage(
     root: Path | None,
     name: str | None,
-    output: Format,
+    to: Destinations[Sheets],
     inventory: Path | None,
     thresholds: Thresholds,
     *,
@@ -73,19 +83,30 @@ def coverage(
         sight = _sight(place, document, inventory)
         desired = without_servers.desired_offline(policies.policies, sight)
         rows = covered(CoverageInputs(sight.now, sight.clusters, {}, desired, asked=False))
+        view = CoverageView(document.metadata.name, sight.now, rows, catalog_seen=False)
         codes: list[ExitCode] = []
     else:
-        rows, codes = _as_held(place, name, policies, now)
-    if output is Format.json:
-        counts = {str(standing): sum(row.standing is standing for row in rows) for standing in CoverageState}
-        said = {"formatVersion": "1.0", "kind": "Coverage", "counts": counts, "machines": rows}
-        out(json_text(said) + "\n")
-    else:
-        zone = ZoneInfo(document.spec.time_zone)
-        out(coverage_text(rows, zone, paint_for(sys.stdout), every=every, catalog_seen=inventory is None))
-    low = _below(rows, least, thresholds.max_unprotected)
+        view, codes = _as_held(place, name, policies, now)
+    zone = ZoneInfo(document.spec.time_zone)
+    to.show(lambda format, paint: _shown(view, format, zone, paint, every=every))
+    low = _below(view.machines, least, thresholds.max_unprotected)
     tell(low)
     return worst([*codes, *([ExitCode.BELOW_THRESHOLD] if low else [])])
+
+
+def _shown(view: CoverageView, format: Sheets, zone: tzinfo, paint: Paint, *, every: bool) -> str:
+    rows = view.machines
+    match format:
+        case Sheets.text:
+            return coverage_text(rows, zone, paint, every=every, catalog_seen=view.catalog_seen)
+        case Sheets.json:
+            counts = {str(state): sum(row.standing is state for row in rows) for state in CoverageState}
+            said = {"formatVersion": "1.0", "kind": "Coverage", "counts": counts, "machines": rows}
+            return json_text(said) + "\n"
+        case Sheets.html:
+            return coverage_html(view, zone, every=every)
+        case Sheets.csv:
+            return coverage_csv(view)
 
 
 def preflight(root: Path | None, name: str | None, output: Format, inventory: Path | None, *, every: bool) -> int:
@@ -126,16 +147,15 @@ def inventory_snapshot(root: Path | None, name: str | None, output: Path | None)
     return ExitCode.SUCCESS
 
 
-def _as_held(
-    place: Path, name: str | None, policies: Policies, now: str | None
-) -> tuple[tuple[MachineCoverage, ...], list[ExitCode]]:
+def _as_held(place: Path, name: str | None, policies: Policies, now: str | None) -> tuple[CoverageView, list[ExitCode]]:
     with session(place, name, now, policies, Opening.READ) as site:
         observation = observe(site)
         foreign = another_site(site)
         desired = desired_now(site, policies.policies, observation) if not foreign else None
         rows = covered(CoverageInputs(observation.at, observation.clusters, observation.catalogs, desired))
         tell([*foreign, *(error.diagnostic for error in observation.troubles)])
-        return rows, [error.exit_code for error in observation.troubles]
+        view = CoverageView(site.name, observation.at, rows)
+        return view, [error.exit_code for error in observation.troubles]
 
 
 def _sight(place: Path, document: SiteDocument, inventory: Path | None) -> without_servers.Sight:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, tzinfo
@@ -13,9 +12,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import encoded, files, signing
-from reconciler.cli.options import Format
+from reconciler.cli.options import Sheets
+from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, parse_time
-from reconciler.cli.terminal import note, out, paint_for, tell
+from reconciler.cli.terminal import note, out, tell
 from reconciler.control.evidence.audit import protection, sources_of
 from reconciler.control.evidence.seal import NAMESPACE, anchor
 from reconciler.control.evidence.seal import seal as seal_evidence
@@ -25,7 +25,17 @@ from reconciler.errors import Diagnostic, ExitCode, ReconcilerError, Severity, U
 from reconciler.model import ChainCheck, Record
 from reconciler.model.audit import Answer
 from reconciler.parse.load import LARGEST_FILE
-from reconciler.report import answer_text, chain_text, json_text
+from reconciler.report import (
+    Paint,
+    answer_csv,
+    answer_html,
+    answer_text,
+    chain_csv,
+    chain_html,
+    chain_text,
+    is_whole,
+    json_text,
+)
 from reconciler.state import SUMS, EvidenceFolder, Opening, check_chain, open_memory, read_sums
 from reconciler.state import export as write_export
 from reconciler.system_errors import cannot_write
@@ -52,7 +62,7 @@ class _Kept(msgspec.Struct, frozen=True):
     trouble: ReconcilerError | None = None
 
 
-def verify(root: Path | None, name: str | None, output: Format, folder: Path | None, anchor: Anchor) -> int:
+def verify(root: Path | None, name: str | None, to: Destinations[Sheets], folder: Path | None, anchor: Anchor) -> int:
     """Checks the chain; 1 where it is not whole."""
     if (anchor.signers is None) != (not anchor.identity):
         raise UsageError("RCL0003", "--signers and --identity go together", "Give both, or none.")
@@ -64,13 +74,22 @@ def verify(root: Path | None, name: str | None, output: Format, folder: Path | N
     unsigned = _unsigned(file, anchor)
     strange = (kept.trouble.diagnostic,) if kept.trouble is not None else ()
     check = msgspec.structs.replace(check, findings=(*check.findings, *strange, *unsigned))
-    if output is Format.json:
-        shown = {"formatVersion": "1.0", "kind": "EvidenceCheck", **msgspec.to_builtins(check)}
-        out(json_text(shown | {"whole": _whole(check), "signedBy": "" if unsigned else anchor.identity}) + "\n")
-    else:
-        signed = "" if unsigned else anchor.identity
-        out(chain_text(check, str(kept.evidence.folder), signed, paint_for(sys.stdout)))
-    return ExitCode.SUCCESS if _whole(check) else ExitCode.FAILURE
+    signed_by = "" if unsigned else anchor.identity
+    to.show(lambda format, paint: _checked(check, kept, signed_by, format, paint))
+    return ExitCode.SUCCESS if is_whole(check) else ExitCode.FAILURE
+
+
+def _checked(check: ChainCheck, kept: _Kept, signed_by: str, format: Sheets, paint: Paint) -> str:
+    match format:
+        case Sheets.text:
+            return chain_text(check, str(kept.evidence.folder), signed_by, paint)
+        case Sheets.json:
+            shown = {"formatVersion": "1.0", "kind": "EvidenceCheck", **msgspec.to_builtins(check)}
+            return json_text(shown | {"whole": is_whole(check), "signedBy": signed_by}) + "\n"
+        case Sheets.html:
+            return chain_html(check, kept.site, str(kept.evidence.folder), signed_by)
+        case Sheets.csv:
+            return chain_csv(check, kept.site, signed_by, datetime.now(UTC))
 
 
 def seal(root: Path | None, name: str | None, key: Path | None, copy: Path | None) -> int:
@@ -106,7 +125,7 @@ def export(root: Path | None, name: str | None, target: Path, key: Path | None) 
 
 
 def query(
-    root: Path | None, name: str | None, output: Format, folder: Path | None, machine: str, when: str | None
+    root: Path | None, name: str | None, to: Destinations[Sheets], folder: Path | None, machine: str, when: str | None
 ) -> int:
     """Answers an auditor; 1 where the chain is not whole, since the answer may then be wrong."""
     kept = _kept(root, name, folder)
@@ -115,16 +134,25 @@ def query(
     check = check_chain(evidence, read_sums(evidence.folder / SUMS))
     sources = sources_of(_readable(evidence), machine)
     told = tuple(protection(_readable(evidence), source, at) for source in sources)
-    answer = Answer(machine, at, check.records, _whole(check), told)
-    if output is Format.json:
-        out(json_text(answer) + "\n")
-    else:
-        out(answer_text(answer, kept.zone, paint_for(sys.stdout)))
+    answer = Answer(machine, at, check.records, is_whole(check), told)
+    to.show(lambda format, paint: _answered(answer, check, kept.zone, format, paint))
     if answer.whole:
         return ExitCode.SUCCESS
     tell(check.findings)
     note("The evidence is not as it was written, so this answer may be wrong.")
     return ExitCode.FAILURE
+
+
+def _answered(answer: Answer, check: ChainCheck, zone: tzinfo, format: Sheets, paint: Paint) -> str:
+    match format:
+        case Sheets.text:
+            return answer_text(answer, zone, paint)
+        case Sheets.json:
+            return json_text(answer) + "\n"
+        case Sheets.html:
+            return answer_html(answer, zone, check.findings)
+        case Sheets.csv:
+            return answer_csv(answer)
 
 
 # --- Parts -----------------------------------------------------------------------------------------------------
@@ -180,10 +208,6 @@ def _unsigned(file: Path, anchor: Anchor) -> tuple[Diagnostic, ...]:
         why = f"{signature} is no signature of it by a key of {anchor.identity}"
     remedy = "Take the anchor and its signature from where they were kept; check that the signers are right."
     return (Diagnostic("RCL5034", Severity.ERROR, f"the anchor is not signed: {why}", remedy, subject=str(file)),)
-
-
-def _whole(check: ChainCheck) -> bool:
-    return all(each.severity is not Severity.ERROR for each in check.findings)
 
 
 def _moment(when: str | None, zone: tzinfo) -> datetime:

@@ -10,7 +10,7 @@ import msgspec
 
 from reconciler.cli.actions.apply import settle_interrupted_runs
 from reconciler.cli.options import PlanFormat
-from reconciler.cli.report_files import Reporter
+from reconciler.cli.plan_reports import Reporter
 from reconciler.cli.session import find_root, session, target
 from reconciler.cli.terminal import note, out
 from reconciler.control.observe import observe_whole

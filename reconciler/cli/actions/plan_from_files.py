@@ -13,7 +13,7 @@ import msgspec
 
 from reconciler.cli.actions.plan import Look
 from reconciler.cli.options import PlanFormat
-from reconciler.cli.report_files import Reporter
+from reconciler.cli.plan_reports import Reporter
 from reconciler.cli.session import clock_for, find_root, session, target
 from reconciler.cli.terminal import note, out
 from reconciler.control.observe import Observation

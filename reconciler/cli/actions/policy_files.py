@@ -14,6 +14,7 @@ from reconciler.control.observe import observe_whole
 from reconciler.control.policy_folder import FOLDER, read_good
 from reconciler.errors import Diagnostic, ExitCode, Severity, UsageError
 from reconciler.model.names import fold
+from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
 from reconciler.parse import FolderTree, find_policy_files
 from reconciler.parse.explain import explained
 from reconciler.parse.fmt import formatted
@@ -100,7 +101,8 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
         observation = observe_whole(site)
         known = sorted(observation.catalogs)
         if server is not None and server not in known:
-            raise UsageError("RCL0003", f"there is no server {server!r}", f"One of {', '.join(known)}.")
+            remedy = did_you_mean_or_known(server, known) or SEE_STATUS
+            raise UsageError("RCL0003", f"there is no server {server!r}", remedy, subject=server)
         target = output or place / FOLDER / "imported"
         owned = {(entry.server, entry.ref) for entry in observation.ledger}
         written = 0

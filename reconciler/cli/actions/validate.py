@@ -20,6 +20,7 @@ from reconciler.control.policy_folder import read_good
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, Severity, UsageError, codes, sort_key
 from reconciler.expressions import evaluate
 from reconciler.model.documents import PolicySet
+from reconciler.model.similar_names import did_you_mean
 from reconciler.parse import FolderTree, find_policy_files, read_policies
 from reconciler.plan.approval.guardrails import denied, guard_documents
 from reconciler.report import azure_text, findings_text, github_text, json_text, junit_text, sarif_text
@@ -126,6 +127,7 @@ def explain(code: str) -> int:
     """What a code means."""
     found = codes().get(code.strip().upper())
     if found is None:
-        raise UsageError("RCL0004", f"there is no code {code!r}", "Codes are RCL and four digits.")
+        remedy = did_you_mean(code.strip().upper(), codes()) or "Codes are RCL and four digits."
+        raise UsageError("RCL0004", f"there is no code {code!r}", remedy)
     out(f"{code.strip().upper()}: {found.title}\n\n{found.cause}\n\nWhat to do: {found.remedy}\n")
     return ExitCode.SUCCESS

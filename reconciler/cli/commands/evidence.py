@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Format, Machine, Output, Root, SiteName, evidence_app
+from reconciler.cli.options import Machine, Reports, Root, Sheets, SheetsOutput, SiteName, evidence_app
 
 Folder = Annotated[
     Path | None,
@@ -22,7 +22,8 @@ Key = Annotated[
 def verify(
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
     folder: Folder = None,
     anchor: Annotated[
         Path | None,
@@ -42,8 +43,10 @@ def verify(
     Exits with 1 where it does not, and names the place.
     """
     from reconciler.cli.actions.evidence import Anchor, verify
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(verify(root, site, output, folder, Anchor(anchor, signers, identity)))
+    to = Destinations(output, report)
+    raise typer.Exit(to.around(lambda: verify(root, site, to, folder, Anchor(anchor, signers, identity))))
 
 
 @evidence_app.command()
@@ -86,10 +89,13 @@ def query(
     ] = None,
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
     folder: Folder = None,
 ) -> None:
     """Show what protected a virtual machine at a time, who approved it, and which points could have been recovered."""
     from reconciler.cli.actions.evidence import query
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(query(root, site, output, folder, machine, at))
+    to = Destinations(output, report)
+    raise typer.Exit(to.around(lambda: query(root, site, to, folder, machine, at)))

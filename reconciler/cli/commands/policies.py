@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.completion import names
 from reconciler.cli.options import (
     Findings,
     FindingsOutput,
@@ -16,7 +17,10 @@ from reconciler.cli.options import (
     Output,
     Report,
     ReportOutput,
+    Reports,
     Root,
+    Sheets,
+    SheetsOutput,
     SiteName,
     Yes,
     app,
@@ -47,7 +51,10 @@ def validate(
 
 @app.command()
 def members(
-    group: Annotated[str, typer.Argument(metavar="GROUP", help="The metadata.name of a protection group.")],
+    group: Annotated[
+        str,
+        typer.Argument(metavar="GROUP", autocompletion=names.groups, help="The metadata.name of a protection group."),
+    ],
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
@@ -63,7 +70,8 @@ def members(
 def coverage(
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
     inventory: Inventory = None,
     every: Annotated[bool, typer.Option("--all", help="Protected virtual machines as well.")] = False,
     min_protected: Annotated[
@@ -80,9 +88,10 @@ def coverage(
     With --inventory no server is asked: every member of a group counts as pending.
     """
     from reconciler.cli.actions.coverage import Thresholds, coverage
+    from reconciler.cli.report_files import Destinations
 
-    thresholds = Thresholds(min_protected, max_unprotected)
-    raise typer.Exit(coverage(root, site, output, inventory, thresholds, every=every, now=now))
+    to, thresholds = Destinations(output, report), Thresholds(min_protected, max_unprotected)
+    raise typer.Exit(to.around(lambda: coverage(root, site, to, inventory, thresholds, every=every, now=now)))
 
 
 @app.command()
@@ -149,7 +158,10 @@ def catalog_snapshot(
 @app.command()
 def schema(
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="KIND", help="Only this kind of document, or SavedPlan.")
+        str | None,
+        typer.Option(
+            "--kind", metavar="KIND", autocompletion=names.kinds, help="Only this kind of document, or SavedPlan."
+        ),
     ] = None,
 ) -> None:
     """Print the JSON Schema of policies or saved plans, for editors and other tools."""
@@ -233,7 +245,10 @@ def init(
 def import_(
     root: Root = None,
     site: SiteName = None,
-    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Only groups of this server.")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="NAME", autocompletion=names.servers, help="Only groups of this server."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write them here. Default: policies/imported.")
     ] = None,
@@ -284,10 +299,18 @@ def approve(
     ] = None,
     lost: Annotated[
         str,
-        typer.Option("--lost", metavar="SERVER", help="Approve giving up the store of SERVER, which is gone for good."),
+        typer.Option(
+            "--lost",
+            metavar="SERVER",
+            autocompletion=names.servers,
+            help="Approve giving up the store of SERVER, which is gone for good.",
+        ),
     ] = "",
     volume: Annotated[
-        str | None, typer.Option("--volume", metavar="V", help="With --lost: only this volume of it.")
+        str | None,
+        typer.Option(
+            "--volume", metavar="V", autocompletion=names.volumes, help="With --lost: only this volume of it."
+        ),
     ] = None,
     root: Root = None,
     site: SiteName = None,
@@ -326,7 +349,9 @@ def approve(
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(metavar="CODE", help="A code, such as RCL1007.")]) -> None:
+def explain(
+    code: Annotated[str, typer.Argument(metavar="CODE", autocompletion=names.codes, help="A code, such as RCL1007.")],
+) -> None:
     """Explain a code and what to do about it."""
     from reconciler.cli.actions.validate import explain
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reconciler.cli.completion import names
 from reconciler.cli.options import (
     Adopts,
     Authors,
@@ -26,6 +27,8 @@ from reconciler.cli.options import (
     Reports,
     Root,
     Servers,
+    Sheets,
+    SheetsOutput,
     SiteName,
     Yes,
     app,
@@ -79,8 +82,8 @@ def plan(
     """
     from reconciler.cli.actions.plan import Look, plan
     from reconciler.cli.actions.plan_from_files import Exported, plan_exported
+    from reconciler.cli.plan_reports import Choice, Reporter, reported
     from reconciler.cli.plan_request import wish
-    from reconciler.cli.report_files import Choice, Reporter, reported
 
     asked, look = wish(adopt, server, group, author), Look(detailed, explain, save)
 
@@ -102,7 +105,7 @@ def show(
 ) -> None:
     """Show a saved plan and where it comes from."""
     from reconciler.cli.actions.plan import show
-    from reconciler.cli.report_files import Choice, reported
+    from reconciler.cli.plan_reports import Choice, reported
 
     choice = Choice(output, tuple(report or ()), only, max_bytes)
     raise typer.Exit(reported(choice, lambda to: show(file, to)))
@@ -137,8 +140,8 @@ def apply(
     confirmed in a terminal, or wait for an Approval where the site names approvers.
     """
     from reconciler.cli.actions.apply import Consent, apply, apply_saved
+    from reconciler.cli.plan_reports import Choice, Reporter, reported
     from reconciler.cli.plan_request import wish
-    from reconciler.cli.report_files import Choice, Reporter, reported
 
     asked, consent = wish(adopt, server, group, author), Consent(yes, glass)
 
@@ -177,18 +180,36 @@ def run(
         LogFormat | None,
         typer.Option("--log-format", help="Time-stamped lines: text, or JSON for collectors. [default: text]"),
     ] = None,
+    commits_only: Annotated[
+        bool, typer.Option("--commits-only", help="Act on what is committed, not on the files as they are.")
+    ] = False,
+    branch: Annotated[
+        str | None,
+        typer.Option("--branch", metavar="NAME", help="Whose commits. Default: the branch that is checked out."),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Fetch the branch every minute, and act on its commits at the remote.")
+    ] = False,
+    accept_rewritten: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-rewritten", metavar="COMMIT", help="Take this commit although the history was rewritten."
+        ),
+    ] = None,
 ) -> None:
     """Keep it so: apply what needs no consent, run the jobs that are due, again and again until Ctrl-C."""
     from reconciler.cli.actions.run import RunRequest, run
 
-    raise typer.Exit(run(root, site, now, RunRequest(once, until_idle, confirm_clock, log)))
+    asked = RunRequest(once, until_idle, confirm_clock, log, commits_only, branch, pull, accept_rewritten)
+    raise typer.Exit(run(root, site, now, asked))
 
 
 @app.command()
 def status(
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
     now: Now = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 9 when a virtual machine is late or the loop has stopped.")
@@ -197,13 +218,17 @@ def status(
 ) -> None:
     """Show groups, replicas, jobs, volumes, and which virtual machines are protected."""
     from reconciler.cli.actions.status import status
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(status(root, site, output, now, heartbeat if check else None))
+    to = Destinations(output, report)
+    raise typer.Exit(to.around(lambda: status(root, site, to, now, heartbeat if check else None)))
 
 
 @app.command()
 def jobs(
-    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this virtual machine.")] = None,
+    machine: Annotated[
+        str | None, typer.Argument(metavar="VM", autocompletion=names.machines, help="Only of this virtual machine.")
+    ] = None,
     root: Root = None,
     site: SiteName = None,
     output: Output = Format.text,
@@ -217,15 +242,20 @@ def jobs(
 
 @app.command()
 def points(
-    machine: Annotated[str | None, typer.Argument(metavar="VM", help="Only of this virtual machine.")] = None,
+    machine: Annotated[
+        str | None, typer.Argument(metavar="VM", autocompletion=names.machines, help="Only of this virtual machine.")
+    ] = None,
     root: Root = None,
     site: SiteName = None,
-    output: Output = Format.text,
+    output: SheetsOutput = Sheets.text,
+    report: Reports = None,
 ) -> None:
     """Show the recovery points by virtual machine and day."""
     from reconciler.cli.actions.status import points
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(points(root, site, output, machine))
+    to = Destinations(output, report)
+    raise typer.Exit(to.around(lambda: points(root, site, to, machine)))
 
 
 @app.command()
@@ -233,7 +263,12 @@ def recover(
     machine: Machine,
     root: Root = None,
     site: SiteName = None,
-    point: Annotated[str, typer.Option("--point", metavar="ID", help="This recovery point. Default: the newest.")] = "",
+    point: Annotated[
+        str,
+        typer.Option(
+            "--point", metavar="ID", autocompletion=names.points, help="This recovery point. Default: the newest."
+        ),
+    ] = "",
     at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="The newest point not after TIME.")] = None,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Recover to this folder, not to the original place.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.application import Application
+from reconciler.cli.completion import names
 from reconciler.cli.options import Format, Output, Root, SiteName, Yes, app, evidence_app, store_app
 
 lock_app = Application(help="Show or take away the lease of the process that may change the site.")
@@ -67,9 +68,13 @@ def state_restore(
 
 @store_app.command("rebuild")
 def store_rebuild(
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose databases are rebuilt.")],
+    server: Annotated[
+        str,
+        typer.Argument(metavar="SERVER", autocompletion=names.servers, help="The server whose databases are rebuilt."),
+    ],
     machine: Annotated[
-        str | None, typer.Argument(metavar="VM", help="Only the catalog of this virtual machine.")
+        str | None,
+        typer.Argument(metavar="VM", autocompletion=names.machines, help="Only the catalog of this virtual machine."),
     ] = None,
     even_if_sound: Annotated[bool, typer.Option("--even-if-sound", help="Rebuild sound catalogs as well.")] = False,
     root: Root = None,
@@ -86,9 +91,16 @@ def store_rebuild(
 
 @store_app.command("declare-lost")
 def store_declare_lost(
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server whose store will not come back.")],
+    server: Annotated[
+        str,
+        typer.Argument(
+            metavar="SERVER", autocompletion=names.servers, help="The server whose store will not come back."
+        ),
+    ],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is lost; the evidence keeps it.")],
-    volume: Annotated[str | None, typer.Option("--volume", metavar="V", help="Only this volume.")] = None,
+    volume: Annotated[
+        str | None, typer.Option("--volume", metavar="V", autocompletion=names.volumes, help="Only this volume.")
+    ] = None,
     root: Root = None,
     site: SiteName = None,
     yes: Yes = False,
@@ -117,7 +129,12 @@ def evidence_declare_lost(
 
 @app.command()
 def cancel(
-    job: Annotated[str, typer.Argument(metavar="JOB|VM", help="A job's id, or the id of a virtual machine.")],
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB|VM", autocompletion=names.machines, help="A job's id, or the id of a virtual machine."
+        ),
+    ],
     root: Root = None,
     site: SiteName = None,
 ) -> None:

@@ -94,7 +94,7 @@ def note_taken(site: Site, proposal: Proposal) -> None:
 def _use_taken(site: Site, proposal: Proposal, taken: Iterable[Unstepped]) -> None:
     hashes = frozenset(each.field.change_hash for each in taken)
     if hashes and proposal.plan.approvals:
-        commit, _ = checked_out(site.folder, (site.document.spec.approvals,))
+        commit, _ = checked_out(site.folder, (site.document.spec.approvals,), site.commit)
         use_for_changes(site, proposal.plan.approvals, hashes, commit)
 
 

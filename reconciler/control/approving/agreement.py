@@ -159,7 +159,7 @@ def mandate_of(
     authors: tuple[str, ...] = (),
 ) -> Authority:
     """On whose word a plan of the policies as they are now is applied."""
-    commit, differing = noted_commit(site.folder, (site.document.spec.approvals,))
+    commit, differing = noted_commit(site.folder, (site.document.spec.approvals,), site.commit)
     return Authority(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld, authors)
 
 

@@ -123,7 +123,8 @@ def record_site(site: Site, policies: PolicySet, *, settled: bool, glass: bool =
     forgotten, and could approve it.
     """
     secured = secure(bench_of(site), policies, everything=glass)
-    commit, differing = noted_commit(site.folder, (secured.site.spec.approvals, bench_of(site).document.spec.approvals))
+    rules = (secured.site.spec.approvals, bench_of(site).document.spec.approvals)
+    commit, differing = noted_commit(site.folder, rules, site.commit)
     told = site.memory.ledger.site_document() or {}
     whole = settled and commit and not differing and not secured.waiting
     _record(site, policies, secured, commit if whole else told.get("commit", ""), whole=bool(whole))
@@ -230,13 +231,20 @@ def waiting_findings(
 
 
 def may_open(
-    root: Path, document: SiteDocument, memory: Memory, clock: Clock, policies: PolicySet, *, first_use: bool
+    root: Path,
+    document: SiteDocument,
+    memory: Memory,
+    clock: Clock,
+    policies: PolicySet,
+    *,
+    first_use: bool,
+    commit: str = "",
 ) -> SiteDocument:
     """The site as it may be opened: what differs from the last settled one and nobody agreed to is as it was there.
     Before the first apply nothing outside of the root is opened, RCL3104, unless this is it (`first_use`)."""
     told = memory.ledger.site_document()
     today = clock.now().astimezone(zone_of(told, document)).date()
-    bench = ApprovalContext(root, document, told, today, memory.approvals.all(), memory.ledger.entries)
+    bench = ApprovalContext(root, document, told, today, memory.approvals.all(), memory.ledger.entries, commit)
     settled = settled_guard(bench.told)
     if settled is not None and renamed(settled, document):
         return settled.site

@@ -19,7 +19,7 @@ from reconciler import files, gitrepo
 from reconciler.control.approving.authors_by_field import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.approving.authorship import EMPTY, Side, wrote
 from reconciler.control.approving.rules import ApprovalRules, approved, as_noted, besides, removals
-from reconciler.control.policy_folder import checked_out, names_of, policy_files
+from reconciler.control.policy_folder import checked_out, names_of, policy_files, tree_of
 from reconciler.control.policy_states import State, read_commit, side_of
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
@@ -62,7 +62,8 @@ class ValidApprovals(msgspec.Struct, frozen=True):
 
 class ApprovalContext(msgspec.Struct, frozen=True):
     """What is judged from: the root, the site as it is written now, what the ledger has of the site as it was last
-    applied, the day in its zone, what became of approvals, by id, and what gives the ledger's groups."""
+    applied, the day in its zone, what became of approvals, by id, and what gives the ledger's groups. `commit` is that
+    of the policies, "" where they are those of the work tree."""
 
     root: Path
     document: SiteDocument
@@ -70,6 +71,7 @@ class ApprovalContext(msgspec.Struct, frozen=True):
     today: date
     uses: Mapping[str, ApprovalUse] = {}
     entries: Callable[[], Iterable[LedgerEntry]] = tuple
+    commit: str = ""
 
 
 def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] = ()) -> ValidApprovals:
@@ -79,15 +81,15 @@ def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] 
     if not policies.approvals:
         return ValidApprovals((), ())
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
-    signers = known.signers if known is not None else signers_text(bench.root, rules)
+    signers = known.signers if known is not None else signers_text(bench, rules)
     blind = None
     try:
-        changed = _uncommitted(bench.root, (rules, bench.document.spec.approvals))
+        changed = _uncommitted(bench, (rules, bench.document.spec.approvals))
     except ReconcilerError as error:
         changed, blind = frozenset(), error.diagnostic
     since = known.commit if known is not None else ""
     named = frozenset(authors)
-    told = named if named and changed is None else _authors(bench.root, policies, since, changed)
+    told = named if named and changed is None else _authors(bench, policies, since, changed)
     wrote, unknown = (None, told) if isinstance(told, Diagnostic) else (told | named, None)
     signing = in_use(signers)
     name = bench.document.metadata.name
@@ -102,8 +104,8 @@ def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] 
         bench.uses,
         wrote=besides(_wrote(bench, policies, since, changed, changes), named),
         removals=removals(_of_the_guard(bench, policies)),
-        unbrought=_unbrought(bench.root, changed),
-        taken_back=_taken_back(bench.root, since, changed),
+        unbrought=_unbrought(bench, changed),
+        taken_back=_taken_back(bench, since, changed),
         since=_since(bench, policies, since, changes),
         blind=blind,
         unknown=unknown,
@@ -149,10 +151,10 @@ def _wrote(
 
     @lru_cache(maxsize=1)
     def look() -> Blame | None:
-        head = gitrepo.head(root) if uncommitted is not None else ""
+        head = _head(bench) if uncommitted is not None else ""
         found = blame(root, since, head) if head else None
-        if found is None:
-            return None
+        if found is None or bench.commit:
+            return found
         work = State("", policy_files(root), policies, partial(read_one, FolderTree(root), largest=LARGEST_FILE))
         return onward(found, root, work, frozenset({gitrepo.identity(root)} if uncommitted else ()) - {""})
 
@@ -165,27 +167,32 @@ def _wrote(
     return of
 
 
-def _unbrought(root: Path, uncommitted: frozenset[str] | None) -> Callable[[Placed[ApprovalDocument]], str]:
+def _head(bench: ApprovalContext) -> str:
+    """The commit that is judged, with its past: the one that the policies were read from, else what is checked out."""
+    return bench.commit or gitrepo.head(bench.root)
+
+
+def _unbrought(bench: ApprovalContext, uncommitted: frozenset[str] | None) -> Callable[[Placed[ApprovalDocument]], str]:
     """Why an approval was not brought by its approver; outside of a repository that cannot be asked."""
 
     def why(placed: Placed[ApprovalDocument]) -> str:
         if uncommitted is None:
             return ""
-        return unbrought(root, "", placed.document.spec, _paths(root, placed), uncommitted)
+        return unbrought(bench.root, bench.commit, placed.document.spec, _paths(bench, placed), uncommitted)
 
     return why
 
 
 def _taken_back(
-    root: Path, since: str, uncommitted: frozenset[str] | None
+    bench: ApprovalContext, since: str, uncommitted: frozenset[str] | None
 ) -> Callable[[Placed[ApprovalDocument]], str]:
     """Why an approval counts no more: it was removed in the past of what is checked out, or of what was applied."""
 
     def why(placed: Placed[ApprovalDocument]) -> str:
         if uncommitted is None:
             return ""
-        older = since if since and gitrepo.is_revision(root, since) else ""
-        return taken_back(root, older, gitrepo.head(root), placed.document.spec, _paths(root, placed))
+        older = since if since and gitrepo.is_revision(bench.root, since) else ""
+        return taken_back(bench.root, older, _head(bench), placed.document.spec, _paths(bench, placed))
 
     return why
 
@@ -229,10 +236,10 @@ def _hashes_since(older: PolicySet, newer: PolicySet, changes: Iterable[Document
     )
 
 
-def _paths(root: Path, placed: Placed[ApprovalDocument]) -> frozenset[str]:
+def _paths(bench: ApprovalContext, placed: Placed[ApprovalDocument]) -> frozenset[str]:
     """The file of an approval, and the links that lead to it."""
     name = placed.positions.at().file
-    return names_of(each for each in policy_files(root) if each.name == name) or frozenset({name})
+    return names_of(each for each in policy_files(bench.root, bench.commit) if each.name == name) or frozenset({name})
 
 
 def bench_of(site: Site) -> ApprovalContext:
@@ -240,7 +247,8 @@ def bench_of(site: Site) -> ApprovalContext:
     ledger, document = site.memory.ledger, site.written or site.document
     told = ledger.site_document()
     today = site.now().astimezone(zone_of(told, document)).date()
-    return ApprovalContext(site.folder, document, told, today, site.memory.approvals.all(), ledger.entries)
+    uses = site.memory.approvals.all()
+    return ApprovalContext(site.folder, document, told, today, uses, ledger.entries, site.commit)
 
 
 def zone_of(told: dict[str, Any] | None, document: SiteDocument) -> ZoneInfo:
@@ -300,39 +308,44 @@ def written_guard(bench: ApprovalContext, policies: PolicySet) -> Guard:
     rules = tuple(placed.document for placed in policies.guardrails)
     name = bench.document.metadata.name
     spared = tuple(each.document for each in policies.exclusions if each.document.spec.site == name)
-    return Guard(bench.document, rules, signers_text(bench.root, bench.document.spec.approvals), spared)
+    return Guard(bench.document, rules, signers_text(bench, bench.document.spec.approvals), spared)
 
 
-def signers_text(root: Path, rules: Approvals | None) -> str | None:
+def signers_text(bench: ApprovalContext, rules: Approvals | None) -> str | None:
     """The file of allowed signers that the rules name; None where there is none, or it cannot be read."""
     if rules is None or rules.allowed_signers is None:
         return None
     try:
-        return files.read_text(root / rules.allowed_signers)
+        if bench.commit:
+            data = read_one(tree_of(bench.root, bench.commit), rules.allowed_signers, largest=LARGEST_FILE)
+            return data.decode() if data is not None else None
+        return files.read_text(bench.root / rules.allowed_signers)
     except (OSError, UnicodeDecodeError):
         return None
 
 
-def _uncommitted(root: Path, rules: Iterable[Approvals | None]) -> frozenset[str] | None:
+def _uncommitted(bench: ApprovalContext, rules: Iterable[Approvals | None]) -> frozenset[str] | None:
     """The policy files that Git does not have as they are; None outside of every repository. Raises where one is there
     and cannot be asked."""
-    return checked_out(root, rules)[1] if gitrepo.is_repository(root) else None
+    return checked_out(bench.root, rules, bench.commit)[1] if gitrepo.is_repository(bench.root) else None
 
 
 def _authors(
-    root: Path, policies: PolicySet, since: str, changed: frozenset[str] | None
+    bench: ApprovalContext, policies: PolicySet, since: str, changed: frozenset[str] | None
 ) -> frozenset[str] | Diagnostic:
     """Who wrote the policies since they were last applied, but for commits that only bring approvals; "" among them
     where one does not say whose it is. Where Git cannot tell: why, and what to do."""
+    root = bench.root
     if changed is None:
         return Diagnostic(
             "RCL3035", Severity.WARNING, f"{str(root)!r} is in no Git repository, which tells that", _IN_A_CLONE
         )
     found = {gitrepo.identity(root)} if changed else set()
     try:
-        _check_history(root, since)
+        _check_history(bench, since)
         older = _then(root, since) if since else Side("", EMPTY)
-        return frozenset(found | wrote(root, older, Side("", policies, names_of(policy_files(root)))))
+        newer = Side(bench.commit, policies, names_of(policy_files(root, bench.commit)))
+        return frozenset(found | wrote(root, older, newer))
     except ReconcilerError as error:
         return error.diagnostic
 
@@ -343,13 +356,14 @@ _IN_A_CLONE = (
 )
 
 
-def _check_history(root: Path, since: str) -> None:
-    """Raises where the commit whose policies were last applied is not here, or not in the past of what is checked out:
-    then no commit says who took its work back."""
+def _check_history(bench: ApprovalContext, since: str) -> None:
+    """Raises where the commit whose policies were last applied is not here, or not in the past of what is judged: then
+    no commit says who took its work back."""
+    root = bench.root
     if not since or gitrepo.is_shallow(root):
         return
     if gitrepo.is_revision(root, since):
-        if not gitrepo.is_ancestor(root, since, gitrepo.head(root)):
+        if not gitrepo.is_ancestor(root, since, _head(bench)):
             raise ConsentNeeded(
                 "RCL0016",
                 f"the commit {since[:12]}, whose policies were last applied, is not in the history of what is checked "

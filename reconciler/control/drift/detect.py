@@ -20,6 +20,7 @@ from reconciler.model.documents import PolicySet
 from reconciler.model.drift import Drift, DriftClass, DriftItem, InFlight
 from reconciler.plan import DesiredState
 from reconciler.plan.drift.classify import Sides, drift
+from reconciler.plan.drift.group_drift import unchanged_since_apply
 
 
 def drift_now(
@@ -57,12 +58,16 @@ def external_drift(site: Site, observation: Observation, desired: DesiredState |
     return tuple(item for item in found if item.klass is DriftClass.EXTERNAL)
 
 
-def drifted(site: Site, observation: Observation, desired: DesiredState) -> tuple[DriftItem, ...]:
-    """What somebody changed on the servers and is not corrected, by the notes of what was seen: nothing is worked out
-    where every group was last seen as it was left."""
-    if all(each.differs_since is None for each in site.memory.ledger.sightings()):
-        return ()
-    return external_drift(site, observation, desired)
+def drifted(site: Site, observation: Observation, desired: DesiredState | None) -> tuple[DriftItem, ...]:
+    """What somebody changed on the servers and is not corrected: nothing is worked out where every group is as it was
+    left."""
+    hidden = unreadable(site)
+    live = {(name, each.ref): each.group for name, seen in observation.catalogs.items() for each in seen.groups}
+    owned = (each for each in observation.ledger if each.server in observation.catalogs)
+    for entry in owned:
+        if not unchanged_since_apply(live.get((entry.server, entry.ref)), entry, hidden.get(entry.server, frozenset())):
+            return external_drift(site, observation, desired)
+    return ()
 
 
 def note_and_record(site: Site, observation: Observation) -> None:

@@ -13,6 +13,7 @@ from reconciler.control.site import Site
 from reconciler.control.virtual_machines import find_machine, short, sources_called
 from reconciler.errors import Diagnostic, ReconcilerError, Refused, Severity, UsageError
 from reconciler.model import DataSource, RecoveryPoint
+from reconciler.model.similar_names import did_you_mean
 from reconciler.plan import CoverageInputs, coverage
 
 #: A point with the server that has it, and what is to be said of the choice.
@@ -47,14 +48,11 @@ def find_point(site: Site, observation: Observation, machine: str, point: str, a
         what = f"with the id {point!r}"
     elif points and at is not None:
         what = f"at or before {at:%Y-%m-%d %H:%M} UTC"
-    raise Refused(
-        "RCL7004",
-        f"{machine!r} has no recovery point {what}",
-        f"Another one is meant by that name too: {others}. To recover that one, name it so."
-        if others
-        else "See `reconciler points` for what there is.",
-        subject=machine,
-    )
+    remedy = did_you_mean(point, (each.id for _, each in points)) if point else ""
+    remedy = remedy or "See `reconciler points` for what there is."
+    if others:
+        remedy = f"Another one is meant by that name too: {others}. To recover that one, name it so."
+    raise Refused("RCL7004", f"{machine!r} has no recovery point {what}", remedy, subject=machine)
 
 
 def _of(observation: Observation, sources: Collection[DataSource]) -> list[tuple[str, RecoveryPoint]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from reconciler.control.loop.summary import Summary
 from reconciler.control.loop.tick import Tick, tick
 from reconciler.control.loop.watcher import CarefulWatcher, FindingsTold, Watcher
 from reconciler.control.planning.other_sites import beside
-from reconciler.control.policy_folder import FOLDER, fingerprint, read_or_last_good
+from reconciler.control.policy_folder import FOLDER, Policies
+from reconciler.control.policy_source import PolicySource, WorkTree
 from reconciler.control.site import Site, Stop
 from reconciler.control.state.committed_files import check_not_brought
 from reconciler.errors import (
@@ -35,7 +37,6 @@ from reconciler.errors import (
     StaleFence,
 )
 from reconciler.model import JobRecord
-from reconciler.model.documents import PolicySet
 
 #: How often the loop looks at everything anew, in seconds, where nothing wakes it earlier.
 TICK_SECONDS = 15.0
@@ -51,13 +52,19 @@ REQUESTS_SECONDS = 0.5
 
 _ASK_AGAIN_SECONDS = 1.0
 
+#: How often a resting loop looks where a branch is, in seconds.
+_LOOK_SECONDS = 3.0
 
-Opener = Callable[[PolicySet], Site]
+
+Opener = Callable[[Policies], Site]
 
 
-def run_once(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = False) -> Summary:
+def run_once(
+    site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = False, source: PolicySource | None = None
+) -> Summary:
     """One tick, and the jobs that were due in it."""
-    worker = _Worker(site, root, watcher, Summary())
+    worker = _Worker(site, root, watcher, Summary(), source)
+    worker.refresh()
     with holding(site, PATIENCE) as held:
         worker.prepare()
         done = worker.tick(held, confirm_clock)
@@ -66,27 +73,33 @@ def run_once(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = 
     return worker.summary
 
 
-def run_until_idle(site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = False) -> Summary:
+def run_until_idle(
+    site: Site, root: Path, watcher: Watcher, *, confirm_clock: bool = False, source: PolicySource | None = None
+) -> Summary:
     """Ticks until a tick neither changes anything nor finds a job due or running."""
-    worker = _Worker(site, root, watcher, Summary())
+    worker = _Worker(site, root, watcher, Summary(), source)
     worker.work(PATIENCE, confirm_clock)
     return worker.summary
 
 
-def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> Summary:
-    """Watches the policy folder and the clock until somebody asks to stop.
+def run_forever(
+    open_site: Opener, root: Path, watcher: Watcher, stop: Stop, source: PolicySource | None = None
+) -> Summary:
+    """Watches the policies, which come from the `source` (else the folder as it is), and the clock until somebody asks
+    to stop.
 
     The site's lease is held only for ticks, and jobs run under leases of their own, so that others get their turn. A
     site document that changed is opened anew once the running jobs have ended.
     """
-    summary = Summary()
+    summary, source = Summary(), source or WorkTree(root)
     watcher = CarefulWatcher(watcher, root)
     told = FindingsTold(watcher)
     failures = 0
     while not stop.asked:
         site, bounds = None, Bounds(root)
+        told.tell("fetch", source.refresh(stop))
         with bounds.about("opening the site"):
-            site = open_site(read_or_last_good(root).policies)
+            site = open_site(source.read())
         if site is None:
             if not summary.ticks:
                 raise bounds.troubles[0]
@@ -97,7 +110,7 @@ def run_forever(open_site: Opener, root: Path, watcher: Watcher, stop: Stop) -> 
         failures = 0
         told.tell("opening", ())
         try:
-            _Worker(site, root, watcher, summary, told).serve()
+            _Worker(site, root, watcher, summary, source, told).serve()
         except KeyboardInterrupt:
             if not stop.asked:
                 raise
@@ -115,12 +128,19 @@ class _Worker:
     """The parts that the three ways of running share."""
 
     def __init__(
-        self, site: Site, root: Path, watcher: Watcher, summary: Summary, told: FindingsTold | None = None
+        self,
+        site: Site,
+        root: Path,
+        watcher: Watcher,
+        summary: Summary,
+        source: PolicySource | None = None,
+        told: FindingsTold | None = None,
     ) -> None:
         self.site = site
         self.root = root
         self.watcher = watcher
         self.summary = summary
+        self.source = source or WorkTree(root)
         self._told = told or FindingsTold(watcher)
         self._before: tuple[Diagnostic, ...] = ()
         self._read = ""
@@ -139,9 +159,19 @@ class _Worker:
                     self.note(record)
         self._before = bounds.findings
 
+    def refresh(self) -> None:
+        """Fetches, where that is wanted and due."""
+        self._told.tell("fetch", self.source.refresh(self.site.stop))
+
+    def _policies(self) -> Policies:
+        """The policies of this moment; who judges them is told the commit that they come from."""
+        policies = self.source.read()
+        self.site = replace(self.site, commit=policies.commit)
+        return policies
+
     def tick(self, held: HeldLease, confirm_clock: bool = False) -> Tick:
-        self._read = fingerprint(self.root)  # before reading, so that no change falls between
-        policies = read_or_last_good(self.root)
+        self._read = self.source.fingerprint()  # before reading, so that no change falls between
+        policies = self._policies()
         done = tick(self.site, policies, held, confirm_clock=confirm_clock)
         self.summary.count(done, current=policies.current)
         if not policies.kept:
@@ -159,6 +189,7 @@ class _Worker:
         claim_loop(self.site)
         while not self.site.stop.asked:
             self._requests()
+            self.refresh()
             try:
                 with holding(self.site, patience) as held:
                     if not prepared:
@@ -262,23 +293,42 @@ class _Worker:
         """Waits for a change of the policy folder, for a while, or for somebody who asks to stop."""
         folder = self.root / FOLDER
         deadline = time.monotonic() + seconds
+        if self.source.branch:
+            self._rest_beside_branch(deadline)
+            return
         if not folder.is_dir():
             self.site.stop.wait(_ASK_AGAIN_SECONDS)
             return
         changes = watch(folder, stop_event=self.site.stop.event, rust_timeout=500, yield_on_timeout=True)
         for _ in changes:
-            if self.site.stop.asked or time.monotonic() > deadline or fingerprint(self.root) != self._read:
+            if self.site.stop.asked or time.monotonic() > deadline or self._changed():
                 return
             if self._requests():
                 return
 
+    def _rest_beside_branch(self, deadline: float) -> None:
+        """The same where the commits of a branch count. Git is asked now and then: nothing wakes us for a ref."""
+        look = time.monotonic() + _LOOK_SECONDS
+        while not self.site.stop.wait(REQUESTS_SECONDS) and time.monotonic() < deadline:
+            if self._requests():
+                return
+            if time.monotonic() > look:
+                if self._changed():
+                    return
+                look = time.monotonic() + _LOOK_SECONDS
+
+    def _changed(self) -> bool:
+        return self.source.fingerprint() != self._read
+
     def _site_changed(self) -> bool:
         """Whether the site is written otherwise, or may be opened otherwise, than it was opened; or not at all, since
         what it keeps came with a commit."""
-        policies = read_or_last_good(self.root).policies
+        policies = self._policies().policies
         written = self.site.written or self.site.document
         try:
             check_not_brought(self.root, written)
+            if self.site.commit:
+                check_not_brought(self.root, written, self.site.commit)
         except Refused:
             return True  # opening it anew says so, and ends with what was kept whole
         mine = (each.document for each in policies.sites if each.document.metadata.name == written.metadata.name)

@@ -19,15 +19,22 @@ from reconciler.control.status import names_of
 from reconciler.errors import Diagnostic, GuardrailDenied, PolicyError, Severity
 from reconciler.model import FieldChange, JobRecord, JobState, Outcome, OutcomeState, Reason, Step
 from reconciler.model.drift import DriftItem
-from reconciler.model.encode import inline
 from reconciler.model.run_events import Event, EventLevel, EventName
 from reconciler.model.waiting import Waiting, WaitKind
 from reconciler.plan.approval.unapproved_documents import waits
+from reconciler.report.conditions import differs
 from reconciler.report.jobs import KINDS, figures
 from reconciler.report.words import count
 
-#: The finding that pruning waits, since the clock jumped.
-_PRUNING = "RCL6010"
+#: A rewritten history, which is refused whole: the policies are not wrong by it.
+_REWRITTEN = "RCL6041"
+
+#: Findings that are events of their own: when they begin, when they are over, and what is said then.
+_TOLD_AS = {
+    "RCL6010": (EventName.PRUNING_PAUSED, EventName.PRUNING_RESUMED, "Pruning continues."),
+    _REWRITTEN: (EventName.HISTORY_REFUSED, EventName.HISTORY_ACCEPTED, "The history goes forward again."),
+    "RCL6043": (EventName.FETCH_FAILED, EventName.FETCH_RECOVERED, "Fetching works again."),
+}
 
 _LEVELS = {
     Severity.ERROR: EventLevel.ERROR,
@@ -141,7 +148,7 @@ class Narrator:
         standing.add(finding)
         if len(standing) > 1:
             return  # the same, with another figure in it
-        event = EventName.PRUNING_PAUSED if finding.code == _PRUNING else EventName.FINDING_RAISED
+        event = _TOLD_AS[finding.code][0] if finding.code in _TOLD_AS else EventName.FINDING_RAISED
         self._say_finding(event, _LEVELS[finding.severity], finding)
 
     def over(self, finding: Diagnostic) -> None:
@@ -153,8 +160,9 @@ class Narrator:
         if standing:
             return
         del self._open[_key(finding)]
-        if finding.code == _PRUNING:
-            self._say(EventName.PRUNING_RESUMED, EventLevel.INFO, "Pruning continues.", code=finding.code)
+        if finding.code in _TOLD_AS:
+            _, event, what = _TOLD_AS[finding.code]
+            self._say(event, EventLevel.INFO, what, code=finding.code, subject=finding.subject)
             return
         if finding.severity is Severity.ERROR and finding.code.startswith(("RCL1", "RCL3")):
             return  # it is said when the policies are right again
@@ -167,7 +175,8 @@ class Narrator:
     def _tell_policies(self, done: Tick) -> None:
         wrong = [each for each in done.troubles if isinstance(each, PolicyError)]
         now = EventName.POLICIES_RIGHT
-        if not done.current or any(not isinstance(each, GuardrailDenied) for each in wrong):
+        rewritten = not done.current and any(each.code == _REWRITTEN for each in done.findings)
+        if (not done.current and not rewritten) or any(not isinstance(each, GuardrailDenied) for each in wrong):
             now = EventName.POLICIES_WRONG
         elif wrong:
             now = EventName.POLICIES_DENIED
@@ -267,7 +276,7 @@ class Narrator:
         now = {(each.server, each.group, each.path, each.source): each for each in found}
         for key, item in now.items():
             if key not in self._drift:
-                what = f"{item.group} on {item.server} was changed outside reconciler: {_differs(item, self._names)}."
+                what = f"{item.group} on {item.server} was changed outside reconciler: {differs(item, self._names)}."
                 self._say_drift(EventName.DRIFT_FOUND, EventLevel.WARNING, item, what)
         for key in self._drift.keys() - now.keys():
             item = self._drift[key]
@@ -342,12 +351,3 @@ def _outside(step: Step) -> tuple[FieldChange, ...] | None:
     """The fields of a step that somebody changed on the server, () for a whole group; None where nobody did."""
     fields = tuple(each for each in step.change.fields if each.reason is Reason.CHANGED_OUTSIDE)
     return fields if fields or step.change.reason is Reason.CHANGED_OUTSIDE else None
-
-
-def _differs(item: DriftItem, names: Mapping[str, str]) -> str:
-    if item.source:
-        name = names.get(item.source, item.source)
-        return f"{name} left it" if item.live is None else f"{name} joined it"
-    if not item.path:
-        return "the group is gone" if item.live is None else "the group differs"
-    return f"{item.path} is {inline(item.live)}, and {inline(item.applied)} was applied"

@@ -16,6 +16,7 @@ from reconciler.expressions import evaluate
 from reconciler.model import Plan
 from reconciler.model.documents import PolicySet, SiteDocument
 from reconciler.model.preflight import Check
+from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
 from reconciler.plan import DesiredState, PlanInputs, Proposal, Scope, check_all, desired_state
 from reconciler.plan import propose as plan_propose
 from reconciler.plan.approval.guardrails import denied
@@ -165,7 +166,8 @@ def check_names(document: SiteDocument, policies: PolicySet, observation: Observ
         for name in asked:
             if name not in known:
                 what = f"there is no {kind} {name!r} on site {site}"
-                raise UsageError("RCL3046", what, f"Known: {', '.join(sorted(known)) or 'none'}.", subject=name)
+                remedy = did_you_mean_or_known(name, known) or SEE_STATUS
+                raise UsageError("RCL3046", what, remedy, subject=name)
 
 
 def break_glass_history(site: Site) -> tuple[Diagnostic, ...]:

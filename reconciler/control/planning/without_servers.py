@@ -12,6 +12,7 @@ from reconciler.errors import Diagnostic, Severity, UsageError
 from reconciler.model import ENGINES, Capabilities, ClusterSnapshot
 from reconciler.model.documents import MachineSelector, PolicySet, SiteDocument
 from reconciler.model.preflight import Check
+from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
 from reconciler.plan import DesiredState, PlanInputs, check_all, desired_state, lint, survey
 from reconciler.plan.globs import globs
 from reconciler.plan.near_names import MOST, begun_names, near_names
@@ -99,8 +100,8 @@ def members(policies: PolicySet, sight: Sight, name: str) -> tuple[tuple[MemberR
         if placed.document.spec.site == sight.site.metadata.name
     }
     if name not in groups:
-        known = ", ".join(sorted(groups)) or "none"
-        raise UsageError("RCL0008", f"there is no group {name!r}", f"Known: {known}.", subject=name)
+        remedy = did_you_mean_or_known(name, groups)
+        raise UsageError("RCL0008", f"there is no group {name!r}", remedy or SEE_STATUS, subject=name)
     populations = {cluster: Population.of(cluster, seen.machines) for cluster, seen in sight.clusters.items()}
     rows: dict[object, MemberRow] = {}
     near: dict[object, NearMiss] = {}

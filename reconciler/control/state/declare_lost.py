@@ -23,6 +23,7 @@ from reconciler.errors import ReconcilerError, Refused, UsageError
 from reconciler.model import Approved, DataSource, Direction, EvidenceKind, Record
 from reconciler.model.comparison import change_hash
 from reconciler.model.documents import PolicySet
+from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
 from reconciler.protocols import GivesUp, Memory
 
 
@@ -40,11 +41,11 @@ def lost_with(site: Site, server: str, volume: str | None) -> tuple[LostMachine,
     RCL5047, for an unknown server or volume; `Refused`, RCL5048, where the store is there and is ours."""
     spec = next((each for each in site.document.spec.servers if each.name == server), None)
     if spec is None:
-        known = ", ".join(sorted(each.name for each in site.document.spec.servers))
-        raise UsageError("RCL5047", f"there is no server {server!r}", f"One of {known}.", subject=server)
+        remedy = did_you_mean_or_known(server, (each.name for each in site.document.spec.servers))
+        raise UsageError("RCL5047", f"there is no server {server!r}", remedy or SEE_STATUS, subject=server)
     if volume is not None and volume not in {each.name for each in spec.volumes}:
-        known = ", ".join(sorted(each.name for each in spec.volumes))
-        raise UsageError("RCL5047", f"{server} has no volume {volume!r}", f"One of {known}.", subject=volume)
+        remedy = did_you_mean_or_known(volume, (each.name for each in spec.volumes))
+        raise UsageError("RCL5047", f"{server} has no volume {volume!r}", remedy or SEE_STATUS, subject=volume)
     view = views(site).get(server)
     if volume is None and isinstance(view, StoreView) and view.use in (Use.GOES_ON, Use.FIRST):
         there = "exists and belongs to this site" if view.use is Use.GOES_ON else "was never used"

@@ -13,6 +13,7 @@ from reconciler.control.state.known_stores import NOT_THERE, keeper_of, largest_
 from reconciler.control.state.points_on_record import note_points
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import DataSource
+from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
 from reconciler.protocols import Fence, Rebuilds, StoreRebuild
 
 
@@ -70,10 +71,11 @@ def rebuild(site: Site, server: str, source: DataSource | None, held: HeldLease,
 def _rebuilding(site: Site, server: str) -> Rebuilds:
     engine = site.engines.get(server)
     if not isinstance(engine, Rebuilds):
-        known = ", ".join(sorted(name for name, each in site.engines.items() if isinstance(each, Rebuilds)))
-        raise UsageError(
-            "RCL5047", f"there is no server {server!r} with a store of its own", f"One of {known or 'none'}."
+        remedy = did_you_mean_or_known(
+            server, (name for name, each in site.engines.items() if isinstance(each, Rebuilds))
         )
+        what = f"there is no server {server!r} with a store of its own"
+        raise UsageError("RCL5047", what, remedy or SEE_STATUS, subject=server)
     return engine
 
 

@@ -41,6 +41,8 @@ class Known:
 
     def __init__(self, gather: Callable[[], Iterable[str]]) -> None:
         self._gather = gather
+        self._meant: dict[str, bool] = {}
+        self._near: dict[str, str] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -52,8 +54,21 @@ class Known:
         return frozenset(map(fold, self.names))
 
     def has(self, pattern: str) -> bool:
-        """Whether the pattern means one of them."""
-        return any(map(globs((pattern,)).fits, self.names)) if is_pattern(pattern) else fold(pattern) in self._folded
+        """Whether the pattern means one of them. Many rules of a site share a pattern: each is looked for once."""
+        if not is_pattern(pattern):
+            return fold(pattern) in self._folded
+        if pattern not in self._meant:
+            self._meant[pattern] = any(map(globs((pattern,)).fits, self.names))
+        return self._meant[pattern]
+
+    def near(self, written: str, taken: Known) -> str:
+        """What to write instead of a pattern that means none of them; "" where nothing is near, but for names that
+        are taken."""
+        if taken.names:
+            return suggestion(written, [each for each in self.names if each not in taken.names])
+        if written not in self._near:
+            self._near[written] = suggestion(written, self.names)
+        return self._near[written]
 
 
 class ClusterNames:
@@ -136,8 +151,11 @@ def _idle(selector: MachineSelector, matched: Sequence[Candidate], names: Cluste
     """Every pattern and label that means nothing, in the order of the fields."""
     taken = Known(lambda: (each.name for each in matched))
     yield from _of("names", "the name", selector.names, taken, names.machines)
-    yield from _labels(selector, names)
-    yield from _of("except", "the excepted name", selector.except_, _NONE, names.machines)
+    if not matched:  # whom a rule means has every label of it
+        yield from _labels(selector, names)
+    # One that excepts nobody yet is usual: only what looks mistyped is told.
+    excepted = _of("except", "the excepted name", selector.except_, _NONE, names.machines)
+    yield from (each for each in excepted if each.hint)
     nodes = Known(lambda: (each.node for each in matched))
     yield from _of("nodes", "the node", selector.nodes, nodes, names.nodes)
     volumes = Known(lambda: (volume for each in matched for volume in each.volumes))
@@ -152,7 +170,7 @@ def _of(field: str, what: str, patterns: Iterable[str], taken: Known, known: Kno
     one of them is at work, and what was mistyped was not meant to be another spelling of one."""
     idle = [(place, each) for place, each in enumerate(patterns) if not taken.has(each) and not known.has(each)]
     for number, (place, written) in enumerate(idle):
-        near = suggestion(written, [each for each in known.names if each not in taken.names]) if number < _TOLD else ""
+        near = known.near(written, taken) if number < _TOLD else ""
         yield _Idle((field, place), f"{what} {written!r}", near)
 
 
