@@ -246,7 +246,7 @@ class Approvals(Written, frozen=True):
 
     approvers: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
-        Meta(min_length=1, description="e-mail addresses; without `approvals` a person in a terminal says yes"),
+        Meta(min_length=1, description="e-mail addresses; without `approvals` changes are confirmed in a terminal"),
     ]
     self_approval: bool = False
     allowed_signers: Path | None = None

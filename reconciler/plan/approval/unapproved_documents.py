@@ -45,7 +45,7 @@ def whose_yes(*, approvers: bool, since: str) -> str:
         words = f"reconciler approve {since[:12]} HEAD" if since else "reconciler approve"
         return f"Have it approved (`{words}`)."
     return (
-        "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal. --yes "
+        "The site names no approvers, so it has to be confirmed: run `reconciler apply` without --yes in a terminal. --yes "
         "does not answer for this."
     )
 

@@ -66,7 +66,7 @@ def replica_checks(machine: VirtualMachine, place: Location | None) -> Iterator[
     if replication.mode not in REPLICAS:
         yield check("RCL2220", CheckState.PASSED, Severity.WARNING, f"{name} is no replica", "")
         return
-    what = f"{name} is a replica machine: its points are crash-consistent, no more"
+    what = f"{name} is a replica virtual machine: its points are crash-consistent, no more"
     yield check(
         "RCL2232",
         CheckState.FAILED,
