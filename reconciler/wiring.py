@@ -371,5 +371,5 @@ def _load(group: str, name: str) -> Callable[..., Any]:
 
 def _not_there(group: str, name: str) -> Refused:
     what = f"nothing that is installed brings {name!r} ({group})"
-    remedy = "Install the package that brings it. This version checks MABS and Hyper-V offline, and does not connect to them."
+    remedy = "Install the package that brings it. MABS and Hyper-V can only be checked offline."
     return Refused("RCL1041", what, remedy, subject=name)

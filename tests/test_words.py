@@ -62,9 +62,10 @@ def literals(tree: ast.Module) -> Iterator[str]:
         id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
-            if " " in node.value.strip() and not re.search(r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE)\b", node.value):
-                yield node.value
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in described:
+            continue
+        if " " in node.value.strip() and not re.search(r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE)\b", node.value):
+            yield node.value
 
 
 @pytest.mark.parametrize("room", sorted(path.name for path in PACKAGE.iterdir() if not path.name.startswith("__")))

@@ -103,6 +103,17 @@ TABLE: Mapping[str, CommandRow] = {
         ("reconciler apply", "reconciler apply plan.json --yes"),
         (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE),
     ),
+    "pause": CommandRow(
+        Panel.AUTHOR,
+        ('reconciler pause gold-vms --until 2026-12-04 --reason "the storage is moved"',),
+        (_PRECONDITION, _POLICY),
+    ),
+    "unpause": CommandRow(Panel.AUTHOR, ("reconciler unpause gold-vms",), (_PRECONDITION, _POLICY)),
+    "stop": CommandRow(
+        Panel.AUTHOR,
+        ("reconciler stop gold-vms", "reconciler stop gold-vms --existing-points keepForever"),
+        (_PRECONDITION, _POLICY),
+    ),
     "resume": CommandRow(Panel.OPERATE, ("reconciler resume",), (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE)),
     "run": CommandRow(
         Panel.OPERATE,
@@ -119,6 +130,11 @@ TABLE: Mapping[str, CommandRow] = {
     ),
     "jobs": CommandRow(Panel.OPERATE, ("reconciler jobs", "reconciler jobs web-01 -n 5"), _SITE),
     "check": CommandRow(Panel.OPERATE, ("reconciler check", "reconciler check web-01 web-02"), (_HELD, *_SITE)),
+    "backup": CommandRow(
+        Panel.OPERATE,
+        ('reconciler backup web-01 --reason "before the patch"', "reconciler backup gold-vms"),
+        (_HELD, *_SITE),
+    ),
     "cancel": CommandRow(Panel.OPERATE, ("reconciler cancel web-01",), (_HELD, *_SITE)),
     "points": CommandRow(Panel.RECOVER, ("reconciler points web-01",), _SITE),
     "recover": CommandRow(

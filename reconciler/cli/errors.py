@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typer import Exit
 from typer.main import get_command
 
-from reconciler.cli.commands import drift, evidence, policies, shell, state
+from reconciler.cli.commands import drift, evidence, policies, protection, shell, state
 from reconciler.cli.commands import site as site_commands
 from reconciler.cli.interrupts import listening
 from reconciler.cli.options import app
@@ -17,7 +17,7 @@ from reconciler.cli.output_settings import SETTINGS
 from reconciler.errors import Diagnostic, ExitCode, PolicyError, ReconcilerError, Severity
 
 #: Loading them puts their commands into the application, in this order.
-COMMANDS = (policies, site_commands, drift, evidence, state, shell)
+COMMANDS = (policies, site_commands, protection, drift, evidence, state, shell)
 
 
 def run(words: list[str]) -> int:

@@ -64,8 +64,8 @@ class _Play:
 
     def protect(self) -> None:
         self.tell(
-            "A site: a cluster on disk with 2 nodes, 2 CSVs, a node's local disk and 4 virtual machines, whose disks hold",
-            "NTFS and ext4; a backup server; policies for them in policies/. The demo begins 44 hours ago.",
+            "A site: a cluster on disk with 2 nodes, 2 CSVs, a node's local disk and 4 virtual machines, whose disks",
+            "hold NTFS and ext4; a backup server; policies for them in policies/. The demo begins 44 hours ago.",
         )
         self.command("validate")
         self.command("plan", "--now", self.at(self.first))

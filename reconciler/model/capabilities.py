@@ -44,6 +44,11 @@ class Capabilities(msgspec.Struct, frozen=True):
     inventories: frozenset[str] = frozenset({"directory", "hyperv", "snapshot"})
 
     @property
+    def pauses(self) -> bool:
+        """Whether it holds the pause of a group, and lets nothing expire in it."""
+        return not any(lack.path == "paused" for lack in self.lacks)
+
+    @property
     def runs_jobs_itself(self) -> bool:
         """Whether the server makes points, and prunes them, by the schedules that it was given."""
         return self.schedules == "engine"

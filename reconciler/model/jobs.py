@@ -98,7 +98,7 @@ class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     `scheduled_for` (UTC) is the slot it answers; `reason` says why it is due, for people. `points` are the ids
     that a pruning job expires. `group` is "" for a data source that is no longer protected. After `max_hours` the
-    job is ended, whether or not it is done.
+    job is ended, whether or not it is done. `asked_by` is the account of whoever asked for it; "" for the schedule.
     """
 
     id: str
@@ -111,6 +111,7 @@ class Job(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     points: tuple[str, ...] = ()
     recovery: Recovery | None = None
     max_hours: int | None = None
+    asked_by: str = ""
 
 
 class JobHandle(msgspec.Struct, frozen=True, rename="camel"):

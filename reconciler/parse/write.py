@@ -45,12 +45,12 @@ _Dumper.add_representer(list, _list)
 _Dumper.add_representer(dict, _mapping)
 
 
-def yaml_text(plain: Any) -> str:
-    """One document as YAML: mappings in their order, short lists in one line. Where some letter of it would not be read
-    as it stands (see `parse.text`), every letter that is not ASCII is an escape."""
-    text = _dumped(plain, unicode=True)
-    return text if plain_text(text.encode()) is not None else _dumped(plain, unicode=False)
+def yaml_text(plain: Any, width: int = 140) -> str:
+    """One document as YAML: mappings in their order, short lists in one line, lines of about that `width`. Where some
+    letter of it would not be read as it stands (see `parse.text`), every letter that is not ASCII is an escape."""
+    text = _dumped(plain, width, unicode=True)
+    return text if plain_text(text.encode()) is not None else _dumped(plain, width, unicode=False)
 
 
-def _dumped(plain: Any, *, unicode: bool) -> str:
-    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=unicode, width=140)
+def _dumped(plain: Any, width: int, *, unicode: bool) -> str:
+    return yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=unicode, width=width)

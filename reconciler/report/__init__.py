@@ -1,6 +1,7 @@
 """REPORTS: values -> what people read (text) and what programs read (JSON)."""
 
 from reconciler.report.annotations import azure_text, github_text, junit_text, sarif_text
+from reconciler.report.backups import Backup, backups_text
 from reconciler.report.comparison import comparison_markdown, comparison_text
 from reconciler.report.comparison_html import comparison_html
 from reconciler.report.conditions import LastFailure
@@ -31,6 +32,8 @@ from reconciler.report.waiting import waiting_text
 from reconciler.report.words import Paint, coloured, plain
 
 __all__ = [
+    "Backup",
+    "backups_text",
     "answer_csv",
     "chain_csv",
     "answer_html",

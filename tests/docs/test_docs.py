@@ -37,7 +37,7 @@ def test_the_commands_of_the_guide_work_in_their_order(tmp_path: Path) -> None:
     assert len(lines) >= 10
     for line in lines:
         assert line.startswith("$ reconciler ")
-        ended = _reconciler(tmp_path / "site", *line.split()[2:])
+        ended = _reconciler(tmp_path / "site", *shlex.split(line)[2:])
         assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
 
 
@@ -54,7 +54,21 @@ def test_the_commands_of_the_review_work_in_their_order(tmp_path: Path) -> None:
     lines = [line for block in _blocks(review, "console") for line in block.splitlines()]
     assert len(lines) >= 3
     for line in lines:
-        ended = _reconciler(site, *line.split()[2:])
+        ended = _reconciler(site, *shlex.split(line)[2:])
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
+
+
+def test_the_commands_of_the_guide_to_pauses_work_in_their_order(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    demo_site.build(site)
+    for words in (["init", "-q"], ["config", "user.email", "e"], ["add", "policies"]):
+        subprocess.run(["git", "-C", str(site), *words], check=True)
+    subprocess.run(["git", "-C", str(site), "-c", "user.name=n", "commit", "-qm", "m"], check=True)
+    guide = (ROOT / "docs" / "guides" / "pause.md").read_text(encoding="utf-8")
+    lines = [line for block in _blocks(guide, "console") for line in block.splitlines()]
+    assert len(lines) >= 3
+    for line in lines:
+        ended = _reconciler(site, *shlex.split(line)[2:])
         assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
 
 
@@ -66,7 +80,7 @@ def test_the_commands_of_the_guide_to_drift_work_in_their_order(tmp_path: Path) 
     lines = [line for block in _blocks(guide, "console") for line in block.splitlines()]
     assert len(lines) >= 3
     for line in lines:
-        ended = _reconciler(site, *line.split()[2:])
+        ended = _reconciler(site, *shlex.split(line)[2:])
         assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
 
 

@@ -118,6 +118,39 @@ def test_a_request_that_nobody_takes_up_is_withdrawn_and_done_here(shop: Shop, m
         assert [str(each.status.state) for each in checks] == ["succeeded"]
 
 
+def test_a_backup_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.Popen[str]) -> None:
+    said = shop("backup", "one", "--reason", "before the patch", "-o", "json")
+    assert (said.code, "The loop that lives on this site does it" in said.err) == (0, True), said
+    (made,) = json.loads(said.out)["backups"]
+    assert (made["machine"], made["state"], made["consistency"]) == ("one", "succeeded", "application")
+    assert made["point"] in shop("points", "one").out
+    later = shop("backup", "two", "--no-wait")
+    assert (later.code, later.out.startswith("two: asked for as backup-")) == (0, True), later
+    asked = later.out.split()[-1]
+    until(lambda: _is_answered(shop))
+    assert _state_of(shop, asked) is JobState.SUCCEEDED
+    with memory_of(shop) as memory:
+        told = [each.body for each in memory.evidence.records() if each.kind is EvidenceKind.POINT]
+        record = memory.jobs.get(made["job"])
+        lease = memory.locks.last("loop:hq")
+    assert record is not None
+    assert record.job.reason == "before the patch"
+    assert lease is not None
+    assert f" pid {loop.pid} " in lease.holder
+    assert [each["reason"] for each in told if each.get("askedBy")] == ["before the patch", "asked for"]
+
+
+def _is_answered(shop: Shop) -> bool:
+    with memory_of(shop) as memory:
+        return memory.requests.open() == ()
+
+
+def _state_of(shop: Shop, job: str) -> JobState | None:
+    with memory_of(shop) as memory:
+        record = memory.jobs.get(job)
+    return record.status.state if record is not None else None
+
+
 def test_a_recovery_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.Popen[str]) -> None:
     wanted = shop.cluster.disk(1).read_bytes()
     shop.cluster.disk(1).write_bytes(b"ruined")

@@ -124,7 +124,7 @@ def _settled(site: Site, options: Options) -> tuple[JobRecord, ...] | None:
     try:
         if site.memory.writable and loop_of(site) is not None:
             return ()
-        return _clean_up(site, finish=options.step is not RecoveryStep.UNDO)
+        return clean_up(site, finish=options.step is not RecoveryStep.UNDO)
     except (ReconcilerError, OSError) as error:
         if options.to is None or (site.memory.writable and not cannot_write(error)):
             raise
@@ -177,11 +177,11 @@ def _by_loop(site: Site, prepared: Prepared, run: str) -> JobRecord | Request | 
     ended = wait_for(site, ask_loop(site, RequestKind.RECOVER, str(job.source), job, run))
     if ended.state is RequestState.WITHDRAWN and not site.stop.asked:
         note("The loop is gone and had not begun; it is done here.")
-        _clean_up(site)
+        clean_up(site)
         return None
     if ended.state is RequestState.SERVED and not site.stop.asked:
         note("The loop is gone; what it had begun is brought to an end here.")
-        _clean_up(site)
+        clean_up(site)
     record = site.memory.jobs.get(job.id)
     return record if record is not None and record.status.state.ended else ended
 
@@ -226,7 +226,7 @@ def check(root: Path | None, name: str | None, now: str | None, machines: list[s
     """Consistency checks now, of the machines named or of all that have a replica."""
     with session(find_root(root), name, now, opening=Opening.WRITE) as site:
         if loop_of(site) is None:
-            _clean_up(site)
+            clean_up(site)
         observation = observe(site)
         jobs = _checks(site, observation, machines)
         codes = _not_seen(observation, jobs, machines)
@@ -237,7 +237,7 @@ def check(root: Path | None, name: str | None, now: str | None, machines: list[s
             codes.append(asked.code)
             jobs = list(asked.left)
             if jobs:  # the loop died: what it had at hand is settled first
-                _clean_up(site)
+                clean_up(site)
         with JobsOnScreen(names_of(observation)) as screen:
             ended = run_jobs(site, jobs, None, "", screen.show)
         if site.stop.asked:
@@ -282,7 +282,7 @@ def store_check(root: Path | None, name: str | None, output: Format, read_data: 
     return ExitCode.FAILURE if any(each.findings for each in found) else ExitCode.SUCCESS
 
 
-def _clean_up(site: Site, *, finish: bool = True) -> tuple[JobRecord, ...]:
+def clean_up(site: Site, *, finish: bool = True) -> tuple[JobRecord, ...]:
     """After a process that died; the recoveries that were settled. Whoever asks to go back is not gone on with before
     (`finish` False). Whoever is at work on the site has cleaned up the runs: only jobs are waited for here."""
     try:

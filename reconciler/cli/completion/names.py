@@ -62,6 +62,11 @@ def machines(ctx: Context) -> Named:
         return [(name, "virtual machine") for name in sorted(names_of(observation))]
 
 
+def machines_and_groups(ctx: Context) -> Named:
+    """Both, for what takes either."""
+    return [*groups(ctx), *machines(ctx)]
+
+
 def points(ctx: Context) -> Named:
     """Recovery points of the virtual machine that is named before, the newest first."""
     from reconciler.control.virtual_machines import sources_called

@@ -219,7 +219,8 @@ def _of_job(record: JobRecord) -> tuple[EvidenceKind | None, dict[str, Any]]:
     succeeded = record.status.state is JobState.SUCCEEDED
     if job.kind in _MAKES_POINTS and succeeded and result is not None and result.point:
         made = {"point": result.point, "time": result.point_time or record.started_at, "kind": job.kind}
-        return EvidenceKind.POINT, body | made | {"storedBytes": result.stored_bytes}
+        asked_for = {"askedBy": job.asked_by, "reason": job.reason} if job.asked_by else {}
+        return EvidenceKind.POINT, body | made | {"storedBytes": result.stored_bytes} | asked_for
     if job.kind is JobKind.PRUNING and succeeded and job.points:
         return EvidenceKind.EXPIRED, body | {"points": list(job.points), "reason": job.reason}
     outcome = {"state": record.status.state, "code": record.status.code, "why": record.status.reason}

@@ -45,8 +45,8 @@ def whose_yes(*, approvers: bool, since: str) -> str:
         words = f"reconciler approve {since[:12]} HEAD" if since else "reconciler approve"
         return f"Have it approved (`{words}`)."
     return (
-        "The site names no approvers, so it has to be confirmed: run `reconciler apply` without --yes in a terminal. --yes "
-        "does not answer for this."
+        "The site names no approvers, so it has to be confirmed: run `reconciler apply` in a terminal. --yes does not "
+        "cover this."
     )
 
 

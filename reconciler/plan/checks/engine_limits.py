@@ -17,6 +17,7 @@ def fit(desired: DesiredState, capabilities: Mapping[str, Capabilities]) -> tupl
         able = capabilities.get(group.server)
         if able is not None:
             findings += _retention(group, able) + _synchronization(group, able) + _without_effect(group, able)
+            findings += _pause(group, able)
     return tuple(findings)
 
 
@@ -34,6 +35,15 @@ def _retention(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
             desired.place("shortTerm.retention"),
         )
     ]
+
+
+def _pause(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
+    """What an engine of an installed package cannot do is known only once it is opened."""
+    if desired.group.paused is None or able.pauses:
+        return []
+    what = f"{desired.server} has no pause of a group: backups of {desired.group.name} would continue"
+    remedy = "Take `paused` out, or use a server with another engine."
+    return [Diagnostic("RCL1114", Severity.ERROR, what, remedy, desired.place("paused"))]
 
 
 def _without_effect(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
