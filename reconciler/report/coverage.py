@@ -61,7 +61,7 @@ def coverage_text(
     """The sums, then the machines that are not simply protected; with `every` all of them."""
     counts = {standing: sum(row.standing is standing for row in machines) for standing in CoverageState}
     lines = [
-        f"{count(len(machines), 'machine')}: "
+        f"{count(len(machines), 'virtual machine')}: "
         + ", ".join(paint(f"{number} {standing}", STATE_TONES[standing]) for standing, number in counts.items())
     ]
     if not catalog_seen:

@@ -68,7 +68,7 @@ def test_external_drift_is_3(applied: Shop) -> None:
     said = applied("drift", *T3)
     assert said.code == 3
     assert "desired 5d, last applied 5d, live 3d  (weakens)" in said.out
-    assert "as we left it at 2026-03-10 12:00, otherwise when seen at 2026-03-10 13:00" in said.out
+    assert "last matched at 2026-03-10 12:00, first differed at 2026-03-10 13:00" in said.out
     assert found(applied, "--class", "pending,churn", *T3) == (0, set())
     assert found(applied, "--class", "external", *T3) == (3, {("external", "shortTerm.retention")})
 

@@ -143,7 +143,7 @@ def inventory_snapshot(root: Path | None, name: str | None, output: Path | None)
     else:
         write_inventory(output, clusters.values())
         machines = sum(len(seen.machines) for seen in clusters.values())
-        note(f"{count(machines, 'machine')} of {count(len(clusters), 'cluster')} written to {output}.")
+        note(f"{count(machines, 'virtual machine')} of {count(len(clusters), 'cluster')} written to {output}.")
     return ExitCode.SUCCESS
 
 
