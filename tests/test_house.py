@@ -145,7 +145,7 @@ _OTHER_LETTER_CASE = {
     "images/inspect.py": "what a file's name ends in",
     "inventory/directory.py": "what a file's name ends in",
     "system_calls/forbidden_names.py": "a name of a device, as Windows compares it",
-    "system_calls/windows.py": "an id of the system, as it is shown",
+    "system_calls/windows_processes.py": "an id of the system, as it is shown",
     "snapshots/form.py": "a word within a sentence",
     "secrets.py": "what a setting is called",
     "report/plan_words.py": "true and false as they are written",
@@ -155,6 +155,7 @@ _OTHER_LETTER_CASE = {
     "parse/text.py": "the name of a letter",
     "parse/wording.py": "true and false; a unit, as it is spelt",
     "model/similar_names.py": "the name of a letter",
+    "report/action_events.py": "the name of an exit code",
     "parse/unsupported.py": "true and false as they are written",
 }
 
@@ -244,7 +245,8 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
 #: The files that may use it, and the child, which loads nothing of the package and asks which system it is on.
 _ONE_SYSTEM = {
     "system_calls/posix.py": "linux",
-    "system_calls/windows.py": "win32",
+    "system_calls/windows_files.py": "win32",
+    "system_calls/windows_processes.py": "win32",
     "system_calls/windows_kernel.py": "win32",
 }
 _ASKS_ITSELF = "expressions/child.py"
@@ -319,11 +321,12 @@ def test_what_only_one_system_has_stands_in_one_place() -> None:
 
 def test_both_systems_have_the_same_calls() -> None:
     """Name, parameters and what comes back; and a sentence on each that says what it does there."""
-    calls: list[dict[str, str]] = []
-    for name in ("system_calls/posix.py", "system_calls/windows.py"):
+    calls: dict[str, dict[str, str]] = {"linux": {}, "win32": {}}
+    for name, system in _ONE_SYSTEM.items():
         tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
         public = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
         assert all(ast.get_docstring(node) for node in public), name
-        calls.append({each.name: f"{ast.unparse(each.args)} -> {ast.unparse(each.returns or each)}" for each in public})
-    assert calls[0] == calls[1]
-    assert set(calls[0]) == set(system_calls.__all__) - {"Process", "TERMINATING"}
+        for each in public:
+            calls[system][each.name] = f"{ast.unparse(each.args)} -> {ast.unparse(each.returns or each)}"
+    assert calls["linux"] == calls["win32"]
+    assert set(calls["linux"]) == set(system_calls.__all__) - {"Process", "TERMINATING"}

@@ -11,7 +11,7 @@ from typer import Context, Typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from reconciler.cli.command_table import TABLE, Panel
-from reconciler.cli.output_settings import SETTINGS
+from reconciler.cli.output_settings import SETTINGS, JsonMode
 from reconciler.errors import MEANINGS
 
 #: Options that mean the same wherever they are; the help shows them after a command's own.
@@ -126,6 +126,13 @@ class Application(Typer):
 
     def add_typer(self, *words: Any, **settings: Any) -> None:
         super().add_typer(*words, cls=Group, **settings)
+
+
+def write_json(path: str) -> None:
+    """From here on everything that a command says is JSON: events where it is an action."""
+    row = TABLE.get(path)
+    mode = JsonMode.EVENTS if row is not None and row.events else JsonMode.REPORT
+    SETTINGS.write_json(mode, path)
 
 
 def path_of(context: Context) -> str:

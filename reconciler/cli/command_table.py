@@ -39,11 +39,12 @@ class Panel(StrEnum):
 
 class CommandRow(NamedTuple):
     """A command in the table: its panel, lines that can be typed, and the codes that it ends with besides those that
-    any command can end with."""
+    any command can end with; whether `-o json` writes events, since it is an action, or one report."""
 
     panel: Panel
     examples: tuple[str, ...]
     particular: tuple[ExitCode, ...] = ()
+    events: bool = False
 
     @property
     def codes(self) -> tuple[ExitCode, ...]:
@@ -59,9 +60,13 @@ TABLE: Mapping[str, CommandRow] = {
         Panel.AUTHOR,
         ("reconciler init backup", "reconciler init backup --time-zone Europe/Berlin --no-prune"),
         (_PRECONDITION, _POLICY),
+        events=True,
     ),
     "import": CommandRow(
-        Panel.AUTHOR, ("reconciler import --server mabs-01", "reconciler import --out policies/taken-over"), _SITE
+        Panel.AUTHOR,
+        ("reconciler import --server mabs-01", "reconciler import --out policies/taken-over"),
+        _SITE,
+        events=True,
     ),
     "validate": CommandRow(
         Panel.AUTHOR, ("reconciler validate", "reconciler validate -o github"), (_DENIED, _PRECONDITION, _POLICY)
@@ -70,6 +75,7 @@ TABLE: Mapping[str, CommandRow] = {
         Panel.AUTHOR,
         ("reconciler fmt", "reconciler fmt --check policies/gold.yaml"),
         (_CHANGES, _PRECONDITION, _POLICY),
+        events=True,
     ),
     "members": CommandRow(Panel.AUTHOR, ("reconciler members gold",), _SITE),
     "preflight": CommandRow(Panel.AUTHOR, ("reconciler preflight", "reconciler preflight --all -o json"), _SITE),
@@ -95,6 +101,7 @@ TABLE: Mapping[str, CommandRow] = {
         Panel.REVIEW,
         ("reconciler approve main --by ada@corp.example --reason ok --until 2027-01-31",),
         (_DENIED, _APPROVAL, *_SITE),
+        events=True,
     ),
     "inventory snapshot": CommandRow(Panel.REVIEW, ("reconciler inventory snapshot --out inventory.json",), _SITE),
     "catalog snapshot": CommandRow(Panel.REVIEW, ("reconciler catalog snapshot --out catalog.jsonl",), _SITE),
@@ -102,19 +109,24 @@ TABLE: Mapping[str, CommandRow] = {
         Panel.OPERATE,
         ("reconciler apply", "reconciler apply plan.json --yes"),
         (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE),
+        events=True,
+    ),
+    "resume": CommandRow(
+        Panel.OPERATE, ("reconciler resume",), (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE), events=True
     ),
     "pause": CommandRow(
         Panel.AUTHOR,
         ('reconciler pause gold-vms --until 2026-12-04 --reason "the storage is moved"',),
         (_PRECONDITION, _POLICY),
+        events=True,
     ),
-    "unpause": CommandRow(Panel.AUTHOR, ("reconciler unpause gold-vms",), (_PRECONDITION, _POLICY)),
+    "unpause": CommandRow(Panel.AUTHOR, ("reconciler unpause gold-vms",), (_PRECONDITION, _POLICY), events=True),
     "stop": CommandRow(
         Panel.AUTHOR,
         ("reconciler stop gold-vms", "reconciler stop gold-vms --existing-points keepForever"),
         (_PRECONDITION, _POLICY),
+        events=True,
     ),
-    "resume": CommandRow(Panel.OPERATE, ("reconciler resume",), (_DENIED, _APPROVAL, _PARTIAL, _HELD, *_SITE)),
     "run": CommandRow(
         Panel.OPERATE,
         ("reconciler run", "reconciler run --pull --log-format json", "reconciler run --until-idle"),
@@ -129,13 +141,15 @@ TABLE: Mapping[str, CommandRow] = {
         (ExitCode.EXTERNAL_DRIFT, *_SITE),
     ),
     "jobs": CommandRow(Panel.OPERATE, ("reconciler jobs", "reconciler jobs web-01 -n 5"), _SITE),
-    "check": CommandRow(Panel.OPERATE, ("reconciler check", "reconciler check web-01 web-02"), (_HELD, *_SITE)),
+    "check": CommandRow(
+        Panel.OPERATE, ("reconciler check", "reconciler check web-01 web-02"), (_HELD, *_SITE), events=True
+    ),
+    "cancel": CommandRow(Panel.OPERATE, ("reconciler cancel web-01",), (_HELD, *_SITE), events=True),
     "backup": CommandRow(
         Panel.OPERATE,
         ('reconciler backup web-01 --reason "before the patch"', "reconciler backup gold-vms"),
         (_HELD, *_SITE),
     ),
-    "cancel": CommandRow(Panel.OPERATE, ("reconciler cancel web-01",), (_HELD, *_SITE)),
     "points": CommandRow(Panel.RECOVER, ("reconciler points web-01",), _SITE),
     "recover": CommandRow(
         Panel.RECOVER,
@@ -145,6 +159,7 @@ TABLE: Mapping[str, CommandRow] = {
             "reconciler recover web-01 --continue",
         ),
         (_APPROVAL, _PARTIAL, _HELD, *_SITE),
+        events=True,
     ),
     "coverage": CommandRow(
         Panel.AUDIT, ("reconciler coverage", "reconciler coverage --all --min-protected 95%"), (_BELOW, *_SITE)
@@ -158,29 +173,38 @@ TABLE: Mapping[str, CommandRow] = {
         _SITE,
     ),
     "evidence seal": CommandRow(
-        Panel.AUDIT, ("reconciler evidence seal --key audit-key --out /mnt/anchors",), (_HELD, *_SITE)
+        Panel.AUDIT, ("reconciler evidence seal --key audit-key --out /mnt/anchors",), (_HELD, *_SITE), events=True
     ),
-    "evidence export": CommandRow(Panel.AUDIT, ("reconciler evidence export evidence.tar",), (_HELD, *_SITE)),
+    "evidence export": CommandRow(
+        Panel.AUDIT, ("reconciler evidence export evidence.tar",), (_HELD, *_SITE), events=True
+    ),
     "evidence query": CommandRow(Panel.AUDIT, ("reconciler evidence query web-01 --at 2026-10-31",), _SITE),
     "evidence declare-lost": CommandRow(
         Panel.AUDIT,
         ('reconciler evidence declare-lost --reason "its disk is gone"',),
         (_APPROVAL, _HELD, *_SITE),
+        events=True,
     ),
     "store check": CommandRow(
         Panel.MAINTAIN, ("reconciler store check", "reconciler store check --read-data=1/7"), _SITE
     ),
     "store rebuild": CommandRow(
-        Panel.MAINTAIN, ("reconciler store rebuild mabs-01", "reconciler store rebuild mabs-01 web-01"), (_HELD, *_SITE)
+        Panel.MAINTAIN,
+        ("reconciler store rebuild mabs-01", "reconciler store rebuild mabs-01 web-01"),
+        (_HELD, *_SITE),
+        events=True,
     ),
     "store declare-lost": CommandRow(
         Panel.MAINTAIN,
         ('reconciler store declare-lost mabs-01 --volume vol-a --reason "burnt down"',),
         (_APPROVAL, _HELD, *_SITE),
+        events=True,
     ),
-    "state backup": CommandRow(Panel.MAINTAIN, ("reconciler state backup state.tar",), _SITE),
-    "state restore": CommandRow(Panel.MAINTAIN, ("reconciler state restore state.tar",), (_APPROVAL, _HELD, *_SITE)),
+    "state backup": CommandRow(Panel.MAINTAIN, ("reconciler state backup state.tar",), _SITE, events=True),
+    "state restore": CommandRow(
+        Panel.MAINTAIN, ("reconciler state restore state.tar",), (_APPROVAL, _HELD, *_SITE), events=True
+    ),
     "lock show": CommandRow(Panel.MAINTAIN, ("reconciler lock show",), _SITE),
     "completion": CommandRow(Panel.MAINTAIN, ("reconciler completion bash", "reconciler completion powershell")),
-    "lock release": CommandRow(Panel.MAINTAIN, ("reconciler lock release",), (_APPROVAL, _HELD, *_SITE)),
+    "lock release": CommandRow(Panel.MAINTAIN, ("reconciler lock release",), (_APPROVAL, _HELD, *_SITE), events=True),
 }

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reconciler.cli.application import Application
+from reconciler.cli.application import Application, path_of, write_json
 from reconciler.cli.completion import names
 
 app = Application(
@@ -99,9 +99,17 @@ SiteName = Annotated[
 ]
 
 
+def _of_json(context: typer.Context, asked: StrEnum) -> StrEnum:
+    """Where JSON is asked for, everything that is said is JSON."""
+    if asked == "json" and not context.resilient_parsing:
+        write_json(path_of(context))
+    return asked
+
+
 def _output(formats: type[StrEnum]) -> Any:
     """`-o FORMAT`: the one spelling for what is printed."""
-    return typer.Option("-o", "--output", metavar="FORMAT", help=f"What to print: {', '.join(formats)}.")
+    shown = f"What to print: {', '.join(formats)}."
+    return typer.Option("-o", "--output", metavar="FORMAT", is_eager=True, callback=_of_json, help=shown)
 
 
 Output = Annotated[Format, _output(Format)]

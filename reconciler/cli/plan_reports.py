@@ -23,6 +23,8 @@ from reconciler.report import (
     plan_sarif,
     plan_text,
 )
+from reconciler.report.action_events import ActionEvent, ActionEventName
+from reconciler.report.words import count
 
 #: Those whose steps `--only` can choose: they are for people.
 _CHOOSING = (PlanFormat.text, PlanFormat.markdown, PlanFormat.html)
@@ -77,6 +79,13 @@ def render(
             return plan_junit(bare, zone)
 
 
+def plan_event(plan: Plan | SavedPlan) -> ActionEvent:
+    """That the plan is shown, whole."""
+    bare = plan.plan if isinstance(plan, SavedPlan) else plan
+    message = f"the plan of {bare.site} has {count(len(bare.steps), 'step')}"
+    return ActionEvent(event=ActionEventName.PLAN_SHOWN, message=message, site=bare.site, value=plan)
+
+
 class Reporter:
     """Shows plans as it was asked for. `--only` is of stdout alone: what is written to files is whole."""
 
@@ -91,6 +100,7 @@ class Reporter:
         self.reports.show(
             lambda format, paint: render(plan, format, zone, paint, self.only, self.max_bytes),
             lambda format: render(plan, format, zone, max_bytes=self.max_bytes),
+            plan_event(plan),
         )
 
 

@@ -7,9 +7,10 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from reconciler.cli.terminal import bars_wanted, out, paint_for
+from reconciler.cli.terminal import bars_wanted, paint_for, show
 from reconciler.model import JobRecord
 from reconciler.report import job_line
+from reconciler.report.action_events import job_event
 from reconciler.report.escape import safe
 from reconciler.report.jobs import KINDS
 
@@ -39,7 +40,7 @@ class JobsOnScreen:
                 if not self._bars:
                     self._progress.stop()
                     self._progress = None
-            out(job_line(record, name, paint_for(sys.stdout)) + "\n")
+            show(job_event(record, name), lambda: job_line(record, name, paint_for(sys.stdout)) + "\n")
             return
         since = self._since.setdefault(job.id, time.monotonic())
         if bars_wanted() and time.monotonic() - since > _PATIENCE_SECONDS:

@@ -9,9 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from reconciler import files
+from reconciler import files, system_calls
 from reconciler.cli.session import target
-from reconciler.cli.terminal import out, paint_for, sheet, tell
+from reconciler.cli.terminal import out, paint_for, sheet, show, tell
 from reconciler.errors import (
     Diagnostic,
     ExitCode,
@@ -22,6 +22,7 @@ from reconciler.errors import (
     worst,
 )
 from reconciler.report import Paint, plain
+from reconciler.report.action_events import ActionEvent
 from reconciler.report.escape import terminal, terminal_sheet
 from reconciler.system_errors import explained
 
@@ -62,16 +63,24 @@ class Destinations(Generic[F]):
         """Every format that is shown or written."""
         return (self.format, *(format for format, _ in self._sinks))
 
-    def show(self, printed: Callable[[F, Paint], str], written: Callable[[F], str] | None = None) -> None:
+    def show(
+        self,
+        printed: Callable[[F, Paint], str],
+        written: Callable[[F], str] | None = None,
+        event: ActionEvent | None = None,
+    ) -> None:
         """Writes every report, whole, for its owner's eyes alone, and prints the one of stdout; files first, since
-        nobody may read stdout. `written` is what goes to files, where that differs."""
+        nobody may read stdout. `written` is what goes to files, where that differs; `event` what is printed of an
+        action that writes events."""
         failed = []
         for format, path in self._sinks:
             text = written(format) if written is not None else printed(format, plain)
             failed += _written(format, path, text)
         self._failed += failed
         text = printed(self.format, paint_for(sys.stdout))
-        if self.format == _SHEET:
+        if event is not None:
+            show(event, lambda: text)
+        elif self.format == _SHEET:
             sheet(text)
         else:
             out(text)
@@ -87,8 +96,8 @@ class Destinations(Generic[F]):
             findings = error.diagnostics if isinstance(error, PolicyError) else (error.diagnostic,)
             tell(findings)
             code = error.exit_code
-        except BrokenPipeError:
-            if not self._failed:
+        except OSError as error:
+            if not self._failed or not system_calls.is_reader_gone(error):
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = ExitCode.FAILURE

@@ -9,12 +9,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from reconciler.cli.interrupts import listening
+from reconciler.cli.terminal import detail
 from reconciler.control.clock import check_rehearsal
 from reconciler.control.policy_folder import FOLDER, Policies, read_or_last_good
 from reconciler.control.site import Site, Stop
 from reconciler.errors import UsageError
 from reconciler.model.documents import SiteDocument
 from reconciler.protocols import Clock
+from reconciler.report.words import count
 from reconciler.state import Opening
 from reconciler.wiring import RehearsedClock, SystemClock, Trust, choose_site, open_site
 
@@ -71,6 +73,7 @@ def session(
     policies = policies or read_or_last_good(root, reading=opening in (Opening.READ, Opening.NOTE))
     document = choose_site(policies.policies, name)
     clock = clock_for(document, now)
+    detail(f"Site {document.metadata.name} in {root}: {count(len(policies.texts), 'policy file')}, {_asked(document)}.")
     stop = Stop()
     known = policies.policies
     site = open_site(
@@ -92,6 +95,13 @@ def session(
             yield site
     finally:
         site.close()
+
+
+def _asked(document: SiteDocument) -> str:
+    """What is looked at, in words."""
+    clusters = ", ".join(each.name for each in document.spec.clusters) or "none"
+    servers = ", ".join(each.name for each in document.spec.servers) or "none"
+    return f"clusters {clusters}, servers {servers}"
 
 
 def clock_for(document: SiteDocument, now: str | None) -> Clock:

@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from shutil import get_terminal_size
 from typing import IO
 
-from reconciler.cli.output_settings import SETTINGS
+import msgspec
+
+from reconciler.cli.output_settings import SETTINGS, JsonMode
 from reconciler.errors import Diagnostic, Severity, codes
 from reconciler.report import WIDTH, Paint, coloured, findings_blocks, findings_text, plain
-from reconciler.report.escape import safe, terminal, terminal_sheet
+from reconciler.report.action_events import ActionEvent, finding_event, note_event
+from reconciler.report.escape import json_line, safe, terminal, terminal_sheet
+from reconciler.report.messages import quoted
 
 
 def paint_for(stream: IO[str]) -> Paint:
@@ -35,6 +40,9 @@ def findings_for(
 
 def out(text: str) -> None:
     """Data of the command."""
+    if SETTINGS.json is JsonMode.EVENTS:
+        emit(note_event(text))
+        return
     sys.stdout.write(terminal(text))
     sys.stdout.flush()
 
@@ -44,6 +52,28 @@ def sheet(text: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(terminal_sheet(text).encode())
     sys.stdout.buffer.flush()
+
+
+def show(event: ActionEvent, text: Callable[[], str]) -> None:
+    """Data of an action: as an event where those are asked for, else as text."""
+    if SETTINGS.json is JsonMode.EVENTS:
+        emit(event)
+    else:
+        out(text())
+
+
+def emit(event: ActionEvent) -> None:
+    """One event, in one line: on stdout among the events of an action, on stderr beside a report. Whoever reads no more
+    stops nothing that has begun."""
+    event = msgspec.structs.replace(event, time=datetime.now(UTC), command=SETTINGS.command)
+    stream = sys.stdout if SETTINGS.json is JsonMode.EVENTS else sys.stderr
+    try:
+        stream.write(json_line(event) + "\n")
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            SETTINGS.lost = str(error)
 
 
 def commands(text: str) -> None:
@@ -56,8 +86,19 @@ def note(text: str) -> None:
     """Progress and remarks, one line each; none with --quiet."""
     if SETTINGS.quiet:
         return
-    sys.stderr.write(safe(text) + "\n")
+    if SETTINGS.json:
+        emit(note_event(text))
+        return
+    sys.stderr.write(safe(quoted(text)) + "\n")
     sys.stderr.flush()
+
+
+def say(event: ActionEvent) -> None:
+    """What came of an action, in one line: as an event, or its message as a remark."""
+    if SETTINGS.json is JsonMode.EVENTS:
+        emit(event)
+    else:
+        note(event.message)
 
 
 def detail(text: str) -> None:
@@ -71,6 +112,10 @@ def tell(findings: Iterable[Diagnostic], texts: Mapping[str, bytes] | None = Non
     where it is to be verbose."""
     shown = [each for each in findings if not SETTINGS.quiet or each.severity is not Severity.ADVICE]
     sys.stdout.flush()
+    if SETTINGS.json:
+        for each in shown:
+            emit(finding_event(each))
+        return
     sys.stderr.write(terminal(findings_for(sys.stderr, shown, texts)))
     if SETTINGS.verbose:
         known = codes()
@@ -83,14 +128,17 @@ def trace(error: BaseException) -> None:
     """Where a fault of ours came from."""
     import traceback
 
+    if SETTINGS.json:
+        emit(note_event("".join(traceback.format_exception(error))))
+        return
     sys.stdout.flush()
     sys.stderr.write(terminal("".join(traceback.format_exception(error))))
     sys.stderr.flush()
 
 
 def is_interactive() -> bool:
-    """Whether a question can be asked: a terminal on both sides, and no CI."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
+    """Whether a question can be asked: a terminal on both sides, no CI, and text for a person to read."""
+    return not SETTINGS.json and sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
 
 
 def ask(question: str) -> bool:
@@ -102,4 +150,4 @@ def ask(question: str) -> bool:
 
 def bars_wanted() -> bool:
     """Whether bars may be drawn on stderr."""
-    return sys.stderr.isatty() and not os.environ.get("CI") and not SETTINGS.quiet
+    return sys.stderr.isatty() and not os.environ.get("CI") and not SETTINGS.quiet and not SETTINGS.json

@@ -30,6 +30,14 @@ def unknown_command(word: str, known: list[str], above: str) -> UsageError:
     return UsageError("RCL0003", what, f"{remedy} See `{above} --help`.".lstrip(), subject=above)
 
 
+def asks_for_json(words: list[str]) -> bool:
+    """Whether `-o json` is among the words, of which not all could be read."""
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    return any(
+        (one in ("-o", "--output") and two == "json") or one in ("--output=json", "-ojson") for one, two in pairs
+    )
+
+
 def _said(error: Any, context: Any) -> tuple[str, str]:
     kind = type(error).__name__
     parameter = getattr(error, "param", None)

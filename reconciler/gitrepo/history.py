@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +23,8 @@ class Commit(msgspec.Struct, frozen=True):
 
     `paths` are relative to the folder that was asked for, in any bytes (surrogates for those that are no UTF-8); a
     renamed file is there under both names. Of a merge they are the files whose content is not what the two sides
-    together give: what the merge itself decided. `parents` are their ids.
+    together give: what the merge itself decided. `parents` are their ids. `at` is when its author wrote it, as it says
+    (UTC; None where it does not say so in a way that can be read).
     """
 
     id: str
@@ -31,6 +33,7 @@ class Commit(msgspec.Struct, frozen=True):
     paths: frozenset[str]
     co_authors: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
+    at: datetime | None = None
 
 
 def commits(folder: Path, older: str, newer: str) -> list[Commit]:
@@ -60,7 +63,7 @@ def _commits(folder: Path, older: str, newer: str) -> tuple[Commit, ...]:
         else:
             paths = changed[name, parents[0] if parents else ""]
         told = headers[name]
-        found.append(Commit(name, told.author, told.committer, paths, told.co_authors, tuple(parents)))
+        found.append(Commit(name, told.author, told.committer, paths, told.co_authors, tuple(parents), told.at))
     return tuple(found)
 
 
@@ -182,12 +185,14 @@ class _Headers(msgspec.Struct, frozen=True):
     author: str
     committer: str
     co_authors: tuple[str, ...]
+    at: datetime | None = None
 
 
 def _headers(data: bytes) -> _Headers:
     """From the commit itself: neither a mailmap nor a graft has a say."""
     parents: list[str] = []
     people: dict[bytes, str] = {}
+    at: datetime | None = None
     header, _, message = data.partition(b"\n\n")
     for line in header.split(b"\n"):
         word, _, rest = line.partition(b" ")
@@ -195,9 +200,10 @@ def _headers(data: bytes) -> _Headers:
             parents.append(rest.decode("ascii", "replace"))
         elif word in (b"author", b"committer"):
             people[word] = "" if word in people else _address(rest)  # of two lines programs take different ones
+            at = _time(rest) if word == b"author" else at
     said = [line.strip() for line in message.split(b"\n")]
     beside = tuple(_address(line) for line in said if fold(line[: len(_BESIDE)].decode("ascii", "replace")) == _BESIDE)
-    return _Headers(parents, people.get(b"author", ""), people.get(b"committer", ""), beside)
+    return _Headers(parents, people.get(b"author", ""), people.get(b"committer", ""), beside, at)
 
 
 def _address(person: bytes) -> str:
@@ -205,6 +211,15 @@ def _address(person: bytes) -> str:
     if person.count(b"<") != 1 or person.count(b">") != 1:
         return ""
     return person.partition(b"<")[2].partition(b">")[0].decode("utf-8", "surrogateescape").strip()
+
+
+def _time(person: bytes) -> datetime | None:
+    """The time behind the address: seconds since 1970, then the author's zone, which says nothing about the moment."""
+    try:
+        seconds, _ = person.rpartition(b">")[2].split()
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 #: So many commits are compared by one call, which bounds what is held of its answer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -49,6 +50,17 @@ class DocumentChange(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     formerly: str = ""
 
 
+class ChangeOrigin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A commit that made a change what it is: its id ("" for what is not committed yet), its author's e-mail address
+    ("" for none) and when that was written (UTC), both as the commit says. `exact` False: it touched the file, and
+    which of its commits made this change could not be told."""
+
+    commit: str
+    author: str
+    at: datetime | None = None
+    exact: bool = True
+
+
 class CoverageShift(msgspec.Struct, frozen=True, rename="camel"):
     """A machine whose place changes: in a group, excluded or unprotected, by name of the group or exclusion."""
 
@@ -63,7 +75,8 @@ class Comparison(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     """Everything that differs between two states of the policies.
 
     `approved` maps the hash of each change that is approved to the Approval that covers it. `shifts` None:
-    no inventory was looked at. `findings` are of guardrails and of approvals that do not count.
+    no inventory was looked at. `findings` are of guardrails and of approvals that do not count. `origins` maps the hash
+    of each change to the commits that made it, newest first, where that was asked for and there is a history.
     """
 
     older: str
@@ -72,6 +85,7 @@ class Comparison(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     approved: dict[str, str] = {}
     shifts: tuple[CoverageShift, ...] | None = None
     findings: tuple[Diagnostic, ...] = ()
+    origins: dict[str, tuple[ChangeOrigin, ...]] = {}
 
     @property
     def unapproved(self) -> tuple[tuple[DocumentChange, DocumentField], ...]:

@@ -8,6 +8,7 @@ from reconciler.model import Direction
 from reconciler.model.comparison import Comparison, DocumentChange, DocumentField, DocumentVerb
 from reconciler.report.escape import md, safe
 from reconciler.report.findings import findings_text
+from reconciler.report.messages import md_message
 from reconciler.report.values import content, shown
 from reconciler.report.words import Paint, Tone, count
 
@@ -127,5 +128,5 @@ def comparison_markdown(comparison: Comparison) -> str:
             for each in comparison.shifts
         ]
         lines.append("")
-    lines += [f"- {each.code} {md(each.message)}: {md(each.remedy)}" for each in comparison.findings]
+    lines += [f"- {each.code} {md_message(each.message)}: {md_message(each.remedy)}" for each in comparison.findings]
     return "\n".join(lines).rstrip() + "\n"

@@ -13,6 +13,7 @@ from reconciler.model.drift import DriftItem
 from reconciler.model.encode import inline
 from reconciler.model.waiting import Waiting
 from reconciler.report.escape import safe
+from reconciler.report.messages import quoted
 from reconciler.report.words import Paint, Tone, moment
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def condition_lines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
     """The same as lines of text."""
     lines = []
     for each in conditions(status, zone):
-        lines.append(f"{each.head}: {paint(safe(each.text), each.tone)}")
+        lines.append(f"{each.head}: {paint(safe(quoted(each.text)), each.tone)}")
         lines += [f"  {safe(item)}" for item in each.items]
     return lines
 

@@ -164,14 +164,15 @@ def xml(text: str) -> str:
 # --- CSV -------------------------------------------------------------------------------------------------------
 
 #: What begins a formula where a sheet is opened, and the full-width letters that some programs take for them; at the
-#: beginning of a cell, and behind a semicolon, which is what divides cells in some countries.
-_FORMULA = re.compile("(^|;)(?=\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20])")
+#: beginning of a cell, and behind a semicolon, which is what divides cells in some countries. One that
+#: ends a cell would begin the next one with the end of the line.
+_FORMULA = re.compile("(^|;)(?=\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20])|(;)(?=\\s*$)")
 
 
 def csv_cell(text: str) -> str:
     """The text as a cell between quotes, in one line; an apostrophe stands before what a spreadsheet would take for a
     formula (OWASP, CSV injection)."""
-    return '"' + _FORMULA.sub(r"\1'", safe(text)).replace('"', '""') + '"'
+    return '"' + _FORMULA.sub(r"\1\2'", safe(text)).replace('"', '""') + '"'
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ def _who(decision: Decision, zone: tzinfo) -> str:
 
 def _points(told: Protection, at: datetime, zone: tzinfo) -> Part:
     columns = (
-        Column("time", "name"),
+        Column("time", "moment"),
         Column("age", "number"),
         Column("point", "code"),
         Column("made by"),
@@ -144,7 +144,7 @@ def _points(told: Protection, at: datetime, zone: tzinfo) -> Part:
 
 def _lost(told: Protection, zone: tzinfo) -> Part:
     columns = (
-        Column("time", "name"),
+        Column("time", "moment"),
         Column("point", "code"),
         Column("server"),
         Column("why", "state"),
@@ -161,14 +161,14 @@ def _gone(point: KeptPoint, zone: tzinfo) -> tuple[str | Toned, ...]:
 
 def _decisions(told: Protection, zone: tzinfo) -> Part:
     columns = (
-        Column("time", "name"),
+        Column("time", "moment"),
         Column("step"),
         Column("direction", "state"),
         Column("group"),
         Column("by"),
         Column("commit", "code"),
         Column("changed", "message"),
-        Column("approved by"),
+        Column("approved by", "message"),
     )
     rows = [
         (
@@ -193,7 +193,7 @@ def _approvals(decision: Decision) -> str | Toned:
 
 def _recoveries(told: Protection, zone: tzinfo) -> Part:
     columns = (
-        Column("time", "name"),
+        Column("time", "moment"),
         Column("outcome"),
         Column("asked for by"),
         Column("point", "code"),

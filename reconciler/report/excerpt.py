@@ -15,6 +15,7 @@ from itertools import accumulate
 from reconciler.errors import Diagnostic, Location
 from reconciler.report.escape import letters, safe
 from reconciler.report.findings import TONES, finding_mark
+from reconciler.report.messages import quoted
 from reconciler.report.words import Paint
 
 #: How wide a block is where nobody says how wide the terminal is, in columns; never narrower than `_NARROWEST`.
@@ -53,7 +54,9 @@ class _Texts:
 
 
 def _block(finding: Diagnostic, texts: _Texts, paint: Paint, width: int) -> str:
-    lines = [f"{paint(finding_mark(finding), TONES[finding.severity])}: {paint(safe(finding.message), 'strong')}"]
+    lines = [
+        f"{paint(finding_mark(finding), TONES[finding.severity])}: {paint(safe(quoted(finding.message)), 'strong')}"
+    ]
     places = [finding.location] if finding.location is not None else []
     places += finding.also
     shown = places[:_MOST_PLACES]
@@ -63,18 +66,18 @@ def _block(finding: Diagnostic, texts: _Texts, paint: Paint, width: int) -> str:
         line = texts.line(place)
         if line is not None:
             tone = TONES[finding.severity] if index == 0 else "quiet"
-            quoted, marked = _quoted(line, place.column - 1, width - len(margin) - 3)
+            excerpt, marked = _quoted(line, place.column - 1, width - len(margin) - 3)
             number = str(place.line).rjust(len(margin))
             lines += [
                 paint(f"{margin} |", "quiet"),
-                f"{paint(f'{number} |', 'quiet')} {quoted}".rstrip(),
+                f"{paint(f'{number} |', 'quiet')} {excerpt}".rstrip(),
                 f"{paint(f'{margin} |', 'quiet')} {' ' * marked.start}{paint('^' * len(marked), tone)}",
             ]
     if not places and finding.subject:
         lines.append(f"{margin}{paint('-->', 'quiet')} {safe(finding.subject)}")
     lines += [f"{margin} {paint('=', 'quiet')} also: {safe(str(place))}" for place in places[_MOST_PLACES:]]
     if finding.remedy:
-        lines.append(f"{margin} {paint('= help:', 'quiet')} {safe(finding.remedy)}")
+        lines.append(f"{margin} {paint('= help:', 'quiet')} {safe(quoted(finding.remedy))}")
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from reconciler.errors import Diagnostic, Severity
 from reconciler.report.escape import safe
+from reconciler.report.messages import quoted
 from reconciler.report.words import Paint, Tone
 
 TONES: dict[Severity, Tone] = {Severity.ERROR: "bad", Severity.WARNING: "change", Severity.ADVICE: "quiet"}
@@ -26,5 +27,7 @@ def finding_line(finding: Diagnostic, paint: Paint) -> str:
     where = safe(str(finding.location) if finding.location else finding.subject)
     also = "".join(f" (also {safe(str(place))})" for place in finding.also)
     mark = paint(finding_mark(finding), TONES[finding.severity])
-    help = f"; help: {safe(finding.remedy)}" if finding.remedy else ""
-    return ": ".join(part for part in (where, mark, safe(finding.message).removesuffix(".") + also + help) if part)
+    help = f"; help: {safe(quoted(finding.remedy))}" if finding.remedy else ""
+    return ": ".join(
+        part for part in (where, mark, safe(quoted(finding.message)).removesuffix(".") + also + help) if part
+    )

@@ -36,11 +36,17 @@ def jobs_text(records: Sequence[JobRecord], names: Mapping[str, str], zone: tzin
             str(record.status.state),
             KINDS[record.job.kind],
             names.get(str(record.job.source), record.job.source.machine),
-            figures(record),
+            figures(record) + _asked_by(record),
         )
         for record in records
     ]
     return "\n".join(table(("STARTED", "STATE", "JOB", "VIRTUAL MACHINE", "RESULT"), rows, paint)) + "\n"
+
+
+def _asked_by(record: JobRecord) -> str:
+    """Who asked for it and why; "" for what the schedule asked for."""
+    job = record.job
+    return f"; asked for by {job.asked_by}: {job.reason}" if job.asked_by else ""
 
 
 def job_line(record: JobRecord, name: str, paint: Paint) -> str:

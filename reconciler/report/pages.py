@@ -5,19 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reconciler.errors import Location
 from reconciler.report.escape import html_templates, safe
+from reconciler.report.messages import parts
 from reconciler.report.values import content, shown
-from reconciler.report.words import Tone, parts
+from reconciler.report.words import Tone, moment
 
 if TYPE_CHECKING:
     import jinja2
 
 
-Kind = Literal["name", "text", "time", "number", "state", "code", "message"]
+#: What the cells of a column are. A name or a moment heads its row.
+Kind = Literal["name", "moment", "text", "time", "number", "state", "code", "message"]
 
 
 class Column(NamedTuple):
@@ -67,7 +70,14 @@ def page(template: str, **values: Any) -> str:
 @cache
 def _templates() -> jinja2.Environment:
     environment = html_templates()
-    environment.filters |= {"place": _place, "parts": parts, "shown": shown, "content": content, "labelled": _labelled}
+    environment.filters |= {
+        "place": _place,
+        "parts": parts,
+        "shown": shown,
+        "content": content,
+        "labelled": _labelled,
+        "moment": _moment,
+    }
     return environment
 
 
@@ -87,3 +97,7 @@ def _place(location: Location | None) -> str:
 
 def _labelled(row: tuple[str | Toned, ...], columns: tuple[Column, ...]) -> list[tuple[Column, str | Toned]]:
     return list(zip(columns, row, strict=True))
+
+
+def _moment(at: datetime) -> str:
+    return moment(at, UTC)

@@ -9,6 +9,7 @@ from reconciler.model import Direction, Origin, Outcome, OutcomeState, Plan, Ste
 from reconciler.report import plan_words as words
 from reconciler.report.escape import safe
 from reconciler.report.findings import finding_line, findings_text
+from reconciler.report.messages import quoted
 from reconciler.report.plan_headline import headline
 from reconciler.report.words import Paint, count, moment, table
 
@@ -26,7 +27,7 @@ def plan_text(plan: Plan, zone: tzinfo, paint: Paint, only: Collection[Direction
     blocks.append([words.hidden_text(plan, only)])
     if plan.volumes:
         blocks.append(table(words.VOLUME_HEAD, [words.volume_cells(each) for each in plan.volumes], paint))
-    blocks.append([words.hint(plan)])
+    blocks.append([quoted(words.hint(plan))])
     blocks.append([findings_text(words.advice(plan), paint).rstrip("\n")])
     return "\n\n".join("\n".join(block) for block in blocks if any(block)) + "\n"
 
@@ -38,7 +39,7 @@ def origin_text(origin: Origin) -> str:
 
 
 def _facts(plan: Plan, zone: tzinfo, paint: Paint) -> list[str]:
-    return [paint(fact.text, fact.tone) for fact in words.facts(plan, zone)]
+    return [paint(quoted(fact.text), fact.tone) for fact in words.facts(plan, zone)]
 
 
 def _step(step: Step, plan: Plan, zone: tzinfo, paint: Paint) -> list[str]:

@@ -16,6 +16,7 @@ from reconciler.errors import Diagnostic
 from reconciler.model import Direction, Origin, Plan, Step, Verb
 from reconciler.report import plan_words as words
 from reconciler.report.escape import cell, code, md
+from reconciler.report.messages import md_message
 from reconciler.report.plan_headline import headline
 from reconciler.report.words import count, cut, moment
 
@@ -121,7 +122,7 @@ def _note(numbers: list[int]) -> str:
 
 def _above(plan: Plan, zone: tzinfo, only: Collection[Direction]) -> list[str]:
     seen = f"As seen at {moment(plan.created_at, zone)} ({md(str(zone))})."
-    lines = [md(cut(fact.text, _WIDE)) for fact in words.facts(plan, zone)]
+    lines = [md_message(cut(fact.text, _WIDE)) for fact in words.facts(plan, zone)]
     findings = [_finding(finding) for finding in words.grave_findings(plan)]
     hidden, hint = words.hidden_text(plan, only), words.hint(plan)
     blocks = [seen, _listed(lines), _listed(findings), hint, hidden]
@@ -137,7 +138,7 @@ def _below(plan: Plan, zone: tzinfo, origin: Origin | None) -> list[str]:
 
 def _finding(finding: Diagnostic) -> str:
     where = f"{code(str(finding.location))} " if finding.location else ""
-    return f"{where}**{finding.code}** {md(cut(f'{finding.message}: {finding.remedy}', _WIDE))}"
+    return f"{where}**{finding.code}** {md_message(cut(f'{finding.message}: {finding.remedy}', _WIDE))}"
 
 
 def _listed(lines: Iterable[str]) -> str:
@@ -210,10 +211,10 @@ def _rows(rows: list[words.Row], deep: _Depth) -> list[str]:
             there = _machines(row.machines, deep, cell)
             machines = ("", there) if row.gained else (there, "")
             values = machines if row.machines else tuple(cell(cut(each, deep.wide)) for each in (row.before, row.after))
-            notes = "".join(f"; {md(cut(note, deep.wide))}" for note in row.notes)
+            notes = "".join(f"; {md_message(cut(note, deep.wide))}" for note in row.notes)
             lines.append(_table_row([cell(row.path), *values, f"{row.direction}{notes}"]))
         blocks.append("\n".join(lines))
-    said = [f"- {'; '.join(md(cut(note, deep.wide)) for note in row.notes)}" for row in rows if not row.path]
+    said = [f"- {'; '.join(md_message(cut(note, deep.wide)) for note in row.notes)}" for row in rows if not row.path]
     said += [_consent(row) for row in rows if row.consent or row.approved_by]
     return [*blocks, "\n".join(said)] if said else blocks
 

@@ -31,7 +31,7 @@ _MONTHS = (
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 _COLUMNS = (
-    Column("time", "name"),
+    Column("time", "moment"),
     Column("point", "code"),
     Column("made by"),
     Column("consistency"),

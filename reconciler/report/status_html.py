@@ -40,14 +40,18 @@ def status_html(status: Status, zone: tzinfo, diagnostics: Sequence[Diagnostic] 
         for group in status.groups
         if group.paused is not None
     ]
-    needs = len(risks) + len(grave)
+    shown = conditions(status, zone)
+    told = [each for each in shown if each.tone in ("change", "bad")]
+    twice = status.pruning_paused is not None and status.pruning_paused.code in {each.code for each in grave}
+    needs = len(risks) + len(grave) + len(told) - twice
     return page(
         "status.html",
         title=f"Backup status of {status.site}",
         seen=moment(status.at, zone),
         zone=str(zone),
         lead=f"{count(needs, 'thing needs', 'things need')} attention." if needs else "Nothing needs attention.",
-        facts=[*risks, *pauses, *_conditions(status, zone), loop],
+        conditions=shown,
+        facts=[*risks, *pauses, loop],
         grave=grave,
         advice=[each for each in findings if each.severity is Severity.ADVICE],
         tiles=state_tiles(status.machines),
@@ -56,15 +60,6 @@ def status_html(status: Status, zone: tzinfo, diagnostics: Sequence[Diagnostic] 
         replicas=_replicas(status, zone),
         volumes=_volumes(status),
     )
-
-
-def _conditions(status: Status, zone: tzinfo) -> list[Fact]:
-    """Drift, what waits, pruning, the last failure: a line each, and one for each thing that there is several of."""
-    facts = []
-    for each in conditions(status, zone):
-        facts.append(Fact(f"{each.head}: {each.text}", each.tone))
-        facts += [Fact(item, each.tone) for item in each.items]
-    return facts
 
 
 def _risks(status: Status) -> list[Fact]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from reconciler.model import DataSource
 from reconciler.model.names import fold
@@ -53,23 +52,6 @@ def count(number: int, one: str, many: str | None = None) -> str:
 def cut(text: str, most: int) -> str:
     """The text, or its first `most` characters less three, and dots."""
     return text if len(text) <= most else text[: most - 3] + "..."
-
-
-class Part(NamedTuple):
-    """A piece of a message; what stood between backticks is code."""
-
-    text: str
-    is_code: bool
-
-
-#: What a message marks as code: it begins and ends in one line, and is not empty.
-_CODE = re.compile("`([^`\n]+)`")
-
-
-def parts(message: str) -> list[Part]:
-    """A message, cut at its pairs of backticks, which are left out; one without a partner stays where it is."""
-    pieces = _CODE.split(message)
-    return [Part(piece, place % 2 == 1) for place, piece in enumerate(pieces) if piece]
 
 
 def called_apart(machines: Iterable[tuple[DataSource, str]]) -> dict[DataSource, str]:

@@ -23,7 +23,8 @@ _HOLDER = re.compile(
 class ProcessIdentity(msgspec.Struct, frozen=True):
     """A process of some machine. `boot` is the beginning of the kernel's boot id, `namespace` the number of the process
     namespace; both are "" where the system does not tell, and then nothing of it can be looked up. `start` counts the
-    clock's ticks from the boot, 0 where that is not known. What they are on Windows: `system_calls.windows`."""
+    clock's ticks from the boot, 0 where that is not known. On Windows they are what
+    `system_calls.windows_processes` says."""
 
     host: str
     pid: int

@@ -1,4 +1,5 @@
-"""SYSTEM CALLS: what differs between systems -> one name for each, done by `posix` or by `windows`.
+"""SYSTEM CALLS: what differs between systems -> one name for each, done by `posix` or by `windows_files` and
+`windows_processes`.
 
 Nothing else of the package uses a name that only one system has. docs/guides/windows.md says what is weaker where.
 """
@@ -8,36 +9,39 @@ import sys
 from reconciler.system_calls.found import Process
 
 if sys.platform == "win32":
-    from reconciler.system_calls.windows import (
-        TERMINATING,
-        account_name,
-        account_number,
+    from reconciler.system_calls.windows_files import (
         allocated_bytes,
         allowed_name,
-        boot,
         changed_ns,
         file_number,
         has_no_hard_links,
-        interrupt,
         is_in_use,
-        limit_memory,
         lock,
         name_problem,
-        namespace,
         next_data,
         next_hole,
         open_file,
         open_stranger,
         ownership,
-        process,
-        program,
         read_at,
-        ready_output,
         replace,
         sync_folder,
         unlink,
-        wait_readable,
         write_at,
+    )
+    from reconciler.system_calls.windows_processes import (
+        TERMINATING,
+        account_name,
+        account_number,
+        boot,
+        interrupt,
+        is_reader_gone,
+        limit_memory,
+        namespace,
+        process,
+        program,
+        ready_output,
+        wait_readable,
     )
 else:
     from reconciler.system_calls.posix import (
@@ -52,6 +56,7 @@ else:
         has_no_hard_links,
         interrupt,
         is_in_use,
+        is_reader_gone,
         limit_memory,
         lock,
         name_problem,
@@ -85,6 +90,7 @@ __all__ = [
     "has_no_hard_links",
     "interrupt",
     "is_in_use",
+    "is_reader_gone",
     "limit_memory",
     "lock",
     "name_problem",

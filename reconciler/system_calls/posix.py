@@ -211,3 +211,8 @@ def account_number() -> str:
 def ready_output(stream: TextIOWrapper) -> None:
     """A letter that the terminal's encoding does not have is shown as an escape: nothing ends by it."""
     stream.reconfigure(errors="backslashreplace")
+
+
+def is_reader_gone(error: OSError) -> bool:
+    """Whether it says that nobody reads any more what this process prints."""
+    return error.errno == errno.EPIPE

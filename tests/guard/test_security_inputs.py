@@ -273,7 +273,7 @@ def test_the_first_approvers_wait_for_a_person(unjudged: Reviewed) -> None:
     unjudged.commit("shorter", author=BOB)
     for now in (T1, T2):
         said = unjudged.tick(*now)
-        assert (said.code, "run `reconciler apply` without --yes in a terminal" in said.out) == (5, True), said
+        assert (said.code, "run 'reconciler apply' without --yes in a terminal" in said.out) == (5, True), said
     assert unjudged("apply", "--yes", *T3).code == 5
     assert unjudged.groups() == {"gold": ("P5D", 2)}
 

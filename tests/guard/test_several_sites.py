@@ -127,7 +127,7 @@ def test_an_approver_is_not_asked_for_what_is_none_of_his_sites(shop: Shop) -> N
     _shorter(site)
     site.commit("shorter", author=MALLORY)
     said = site("approve", "both", "HEAD", "--by", EVE, *BY)
-    assert (said.code, "site hq: nobody: the site has no `approvals`" in said.err) == (64, True), said
+    assert (said.code, "site hq: nobody: the site has no 'approvals'" in said.err) == (64, True), said
     assert not (site.root / "policies" / "approvals").exists()
 
 

@@ -52,6 +52,8 @@ def test_it_is_on_record_who_asked_and_why(kept: Shop, monkeypatch: pytest.Monke
     assert (record.job.asked_by, record.job.reason, record.job.kind) == ("ada", "before the patch", "synchronization")
     asked = [(each["askedBy"], each["reason"]) for each in told if "askedBy" in each]
     assert (len(told), asked) == (3, [("ada", "before the patch")])
+    assert "asked for by ada: before the patch" in kept("jobs", "-n", "1").out
+    assert "asked for" not in kept("jobs", "two").out
 
 
 def test_a_group_is_all_of_its_members_and_each_is_backed_up_once(kept: Shop) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -454,7 +457,27 @@ def test_status_shows_the_policies_that_run_acts_on(site: Reviewed) -> None:
     told = json.loads(site("status", "-o", "json", *T1).out)
     assert (told["branch"], told["commit"]) == ("next", site.git("rev-parse", "next"))
     assert told["waiting"] == []  # of the 5d that are checked out nothing is said
-    assert "of next, which `run` acts on\n" in site("status", *T1).out
+    assert "of next, which 'run' acts on\n" in site("status", *T1).out
     assert site("run", "--once", *T1).code == 5
     told = json.loads(site("status", "-o", "json", *T1).out)
     assert (told["branch"], len(told["waiting"])) == ("", 1)
+
+
+def test_a_service_that_fetches_ends_when_it_is_asked(site: Reviewed, tmp_path: Path) -> None:
+    """In the middle of a fetch that hangs: within the time that a service has, and with its last line."""
+    slow = tmp_path / "slow.sh"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    slow.chmod(0o755)
+    site.git("update-ref", "refs/remotes/origin/main", "main")
+    site.git("config", "remote.origin.url", "git@host.example:x.git")
+    command = [sys.executable, "-u", "-m", "reconciler", "run", "-C", str(site.root), "--pull"]
+    environment = os.environ | {"GIT_SSH_COMMAND": str(slow), "CI": "true"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
+        time.sleep(3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        out = process.communicate(timeout=30)[0]
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in out, out

@@ -35,7 +35,7 @@ def test_a_slip_in_commands_and_options(run: Callable[..., Said], words: tuple[s
     assert said.out == ""
     assert "RCL0003" in said.err
     assert told in said.err
-    assert "--help`" in said.err
+    assert "--help'" in said.err
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class Journey:
         self.check(bool(said), "diff of two folders, as JSON in UTF-8 without carriage returns")
         plan = self.lab.windows_path(self.folder / "plan.json")
         self.reconciler("plan", "--out", plan)
-        self.reconciler("apply", "--plan", plan, "--yes")
+        self.reconciler("apply", plan, "--yes")
         self.reconciler("plan", "--detailed-exitcode")
         self.reconciler("run", "--until-idle")
         self.check("web-01" in self.reconciler("status"), "status names the virtual machines")

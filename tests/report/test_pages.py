@@ -17,7 +17,14 @@ from syrupy.assertion import SnapshotAssertion
 from reconciler import report
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.model import Direction
-from reconciler.model.comparison import Comparison, CoverageShift, DocumentChange, DocumentField, DocumentVerb
+from reconciler.model.comparison import (
+    ChangeOrigin,
+    Comparison,
+    CoverageShift,
+    DocumentChange,
+    DocumentField,
+    DocumentVerb,
+)
 from reconciler.report import (
     CoverageView,
     PointsView,
@@ -30,7 +37,7 @@ from reconciler.report import (
     status_html,
 )
 from reconciler.report.escape import terminal
-from reconciler.report.words import Part, parts
+from reconciler.report.messages import Part, md_message, parts, quoted
 from tests.plans import ZONE, example, saved
 from tests.support import report_samples as samples
 from tests.support.html_page import Page, check_accessible, colours, contrast, settled
@@ -59,7 +66,9 @@ def a_comparison(said: str = "") -> str:
     )
     shift = CoverageShift(said, "hci-01", "gold", "unprotected", Direction.WEAKENS)
     finding = Diagnostic("RCL3036", Severity.ERROR, f"{said} is not approved", "Run `reconciler approve`.", place)
-    return comparison_html(Comparison(said, ".", changes, {"sha256:1": said}, (shift,), (finding,)))
+    commit = ChangeOrigin("4f1c2d9a7be0" * 3 + "4f1c", f"{said}@corp.example", samples.NOW)
+    origins = {"sha256:1": (ChangeOrigin("", ""), commit), "sha256:4": (msgspec.structs.replace(commit, exact=False),)}
+    return comparison_html(Comparison(said, ".", changes, {"sha256:1": said}, (shift,), (finding,), origins))
 
 
 def _pages(said: str) -> dict[str, Callable[[], str]]:
@@ -174,14 +183,19 @@ def test_the_worse_value_is_never_green() -> None:
 
 
 def test_messages_show_code_as_code() -> None:
-    assert parts("Run `reconciler diff`, then `x`.") == [
+    message = "Run `reconciler diff`, then `x|y` <b>."
+    assert parts(message) == [
         Part("Run ", False),
         Part("reconciler diff", True),
         Part(", then ", False),
-        Part("x", True),
-        Part(".", False),
+        Part("x|y", True),
+        Part(" <b>.", False),
     ]
+    assert quoted(message) == "Run 'reconciler diff', then 'x|y' <b>."
+    assert md_message(message) == "Run `reconciler diff`, then `x|y` &lt;b>."
     assert parts("a ` alone") == [Part("a ` alone", False)]
+    assert quoted("a ` alone") == "a ` alone"
+    assert md_message("a ` alone") == "a \\` alone"
     assert parts("") == []
     assert "<code>reconciler approve</code>" in a_comparison()
 

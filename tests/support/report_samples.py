@@ -25,6 +25,8 @@ from reconciler.model import (
     ReplicaState,
 )
 from reconciler.model.audit import Answer, Consent, Decision, KeptPoint, Protection, Recovered, Verified
+from reconciler.model.drift import DriftClass, DriftItem
+from reconciler.model.waiting import Waiting, WaitKind
 from reconciler.plan import CoverageState, MachineCoverage
 from reconciler.report import (
     CoverageView,
@@ -40,6 +42,7 @@ from reconciler.report import (
     points_html,
     status_html,
 )
+from reconciler.report.conditions import LastFailure
 from tests.plans import group
 
 NOW = datetime(2026, 11, 27, 17, 0, tzinfo=UTC)
@@ -114,8 +117,30 @@ def status_view(said: str = "", protected: int = 3) -> Status:
         GroupStatus("mabs-01", "silver-vms", "Silver VMs", protected, "5d", "before each point", pause),
     )
     volumes = (PoolVolume(said or "vol-a", 80 * 10**12, 61 * 10**12, 10**12), PoolVolume("vol-b", 0, 0))
+    window = "no change window is open"
+    waiting = (
+        Waiting(WaitKind.APPROVAL, "gold-vms", f"{said or 'gold-vms'} weakens protection", "Run `reconciler approve`."),
+        Waiting(WaitKind.TIME, "silver-vms", window, until=NOW + HOUR),
+    )
+    drift = (DriftItem(DriftClass.EXTERNAL, "mabs-01", said or "gold-vms", "shortTerm.retention", "14d", "14d", "3d"),)
+    paused = Diagnostic("RCL6003", Severity.WARNING, said or "the clock may be wrong", "Run `reconciler run`.")
+    what, why = f"synchronization of {said or 'fs-07'}", said or "its disk changed"
     return Status(
-        "hq", NOW, machines, groups, replicas, {"mabs-01": volumes}, NOW - timedelta(seconds=40), said, findings
+        "hq",
+        NOW,
+        machines,
+        groups,
+        replicas,
+        {"mabs-01": volumes},
+        NOW - timedelta(seconds=40),
+        said,
+        findings,
+        drift=drift,
+        waiting=waiting,
+        pruning_paused=paused,
+        last_failure=LastFailure(NOW - HOUR, what, "RCL4013", why, mended=False),
+        branch=said or "main",
+        commit="4f1c2d9a7be0" * 3,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,8 @@ def test_a_drive_or_a_way_up_still_leads_out(tmp_path: Path, monkeypatch: pytest
 
 def test_into_a_folder_such_a_file_gets_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = ["vm/vm.json", "vm/data:1.vhdx", "vm/data_1.vhdx", "vm/con.vhdx", "vm/disk.vhdx.", "vm/good.vhdx", "vm/a?"]
-    before = places.folder_names(paths, "vm/vm.json")
-    assert before["vm/con.vhdx"] == "con.vhdx"
+    if sys.platform != "win32":
+        assert places.folder_names(paths, "vm/vm.json")["vm/con.vhdx"] == "con.vhdx"
     AsOnWindows(monkeypatch)
     names = places.folder_names(paths, "vm/vm.json")
     assert not any(map(problem, names.values()))
@@ -105,6 +106,7 @@ def test_without_hard_links_nothing_is_replaced_and_it_is_said(tmp_path: Path, m
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     monkeypatch.setattr(os, "link", none)
+    monkeypatch.setattr(system_calls, "has_no_hard_links", lambda error: error.errno == errno.EOPNOTSUPP)
     target = LocalTarget(tmp_path)
     (tmp_path / "disk").write_bytes(b"old")
     with target.stage("disk", "0" * 12, 3) as staged:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from reconciler.cli.plan_reports import Reporter
+from reconciler.cli.actions.apply_events import applied_event, tell_step
+from reconciler.cli.plan_reports import Reporter, plan_event
 from reconciler.cli.plan_request import only_authors
 from reconciler.cli.session import clock_for, find_root, session
-from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
+from reconciler.cli.terminal import ask, is_interactive, note, paint_for, show, tell
 from reconciler.control.applying.apply import ApplyResult, Authority
 from reconciler.control.applying.apply import apply as apply_plan
 from reconciler.control.applying.converge import converge
@@ -103,7 +104,9 @@ def apply(
             note_and_record(site, seen)
             authority = _mandate(site, agreement, consent, wish.authors)
             whole = wish.scope == Scope()
-            applied = converge(site, policies.policies, again, seen, held, agreement.plan, authority, whole_site=whole)
+            applied = converge(
+                site, policies.policies, again, seen, held, agreement.plan, authority, whole_site=whole, told=tell_step
+            )
             assert applied is not None
             codes = [first, _waits_beside(again, wish), _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
@@ -149,7 +152,7 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
         stands = site.now() - found.run.started_at <= AGREED_FOR
         asked_then = frozenset(found.run.withheld) if stands else judged.withheld
         agreement = msgspec.structs.replace(judged, withheld=judged.withheld & asked_then | judged.never)
-        out(plan_text(agreement.plan, site.zone, paint_for(sys.stdout)))
+        show(plan_event(agreement.plan), lambda: plan_text(agreement.plan, site.zone, paint_for(sys.stdout)))
         if not stands:
             note(f"The run {found.run.id} was confirmed over a day ago: weakening changes are asked for again.")
         mandate = _mandate(site, agreement, Consent(False, found.run.glass if stands else ""))
@@ -201,7 +204,7 @@ def _takes_documents(site: Site, proposal: Proposal, consent: Consent) -> bool:
     if consent.yes or consent.glass or wants_approvers(site) or not is_interactive():
         return False
     tell(each for each in proposal.plan.findings if each.code == WAITS)
-    return ask("\nDocuments of groups are weakened as shown, alalthough no step shows it. Apply anyway?")
+    return ask("\nDocuments of groups are weakened as shown, alalalthough no step shows it. Apply anyway?")
 
 
 def settle_interrupted_runs(site: Site) -> None:
@@ -219,7 +222,7 @@ def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Authori
         mandate = msgspec.structs.replace(mandate, commit="")
     with holding(site, _PATIENCE) as held:
         _settle(site)
-        applied = apply_plan(site, agreement.plan, held, mandate)
+        applied = apply_plan(site, agreement.plan, held, mandate, tell_step)
         settled = agreement.as_written and not applied.left and _nothing_more(site, policies)
         record_site(site, policies.policies, settled=settled, glass=bool(mandate.glass))
     code = _told(site, applied)
@@ -362,7 +365,8 @@ def _told(site: Site, applied: ApplyResult) -> ExitCode:
     """Shows the outcomes; the code that they come to."""
     paint = paint_for(sys.stdout)
     rows = [(each.step.id, each.because, each.opens_at) for each in applied.waiting]
-    out("\n" + waiting_text(rows, site.zone, paint) + applied_text(applied.run, applied.outcomes, applied.left, paint))
+    text = waiting_text(rows, site.zone, paint) + applied_text(applied.run, applied.outcomes, applied.left, paint)
+    show(applied_event(applied), lambda: f"\n{text}")
     if applied.unheld:
         return ExitCode.FAILURE
     later = [each for each in applied.waiting if each.opens_at is not None]

@@ -46,7 +46,7 @@ def backup(
                 raise UsageError("RCL6065", what, "Remove it, or start `reconciler run`.")
             clean_up(site)
         observation = observe(site)
-        asked = backups(site, observation, wanted, reason)
+        asked = backups(observation, wanted, reason, site.now())
         tell(asked.refused)
         for line in asked.notes:
             note(line)

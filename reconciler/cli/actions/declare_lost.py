@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import ask, is_interactive, note, out, tell
+from reconciler.cli.terminal import ask, is_interactive, out, say, show, tell
 from reconciler.control.approving.valid_approvals import wants_approvers
 from reconciler.control.lease import holding, keeping_quietly
 from reconciler.control.policy_folder import read_or_last_good
@@ -22,6 +22,7 @@ from reconciler.control.state.declare_lost import (
 from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
 from reconciler.model import Approved
 from reconciler.model.documents import PolicySet
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.report.escape import safe
 from reconciler.report.words import count, moment
 from reconciler.state import Opening
@@ -37,14 +38,24 @@ def store_lost(root: Path | None, name: str | None, server: str, volume: str | N
     with session(place, name, None, policies, opening=Opening.WRITE) as site:
         lost = lost_with(site, server, volume)
         what = called(server, volume)
-        out(loss_text(site, what, lost))
+        show(loss_event(what, lost), lambda: loss_text(site, what, lost))
         approvals = _approved(site, policies.policies, server, volume) if wants_approvers(site) else ()
         question = f"\nDeclare {safe(what)} lost? Nothing of it can be recovered from then on."
         consent = "--yes" if yes and approvals else _agreed(site, yes, question)
         with holding(site, _PATIENCE) as held:
             run = declare_lost(site, server, volume, reason, lost, held, consent, approvals)
-    note(f"Declared lost (run {run}). `reconciler plan` shows what is rebuilt.")
+    _say_lost(what, f"Declared lost (run {run}). `reconciler plan` shows what is rebuilt.", run)
     return ExitCode.SUCCESS
+
+
+def loss_event(what: str, lost: tuple[LostMachine, ...]) -> ActionEvent:
+    """What would be given up."""
+    message = f"given up with {what}: the points of {count(len(lost), 'virtual machine')}"
+    return ActionEvent(event=ActionEventName.LOSS_SHOWN, message=message, subject=what, value=lost)
+
+
+def _say_lost(what: str, text: str, run: str = "") -> None:
+    say(ActionEvent(event=ActionEventName.LOSS_DECLARED, message=text, subject=what, result="declared", run=run))
 
 
 def called(server: str, volume: str | None) -> str:
@@ -94,7 +105,7 @@ def chain_lost(root: Path | None, name: str | None, reason: str, yes: bool) -> i
         with keeping_quietly(site, _PATIENCE) as held:
             aside = evidence_lost(site, reason, held, consent)
     kept = f" What was left of the old one is in {aside}." if aside is not None else ""
-    note(f"A new chain begins in {site.memory.evidence.folder}.{kept}")
+    _say_lost("evidence", f"A new chain begins in {site.memory.evidence.folder}.{kept}")
     return ExitCode.SUCCESS
 
 

@@ -15,7 +15,7 @@ from reconciler import encoded, files, signing
 from reconciler.cli.options import Sheets
 from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, parse_time
-from reconciler.cli.terminal import note, out, tell
+from reconciler.cli.terminal import note, show, tell
 from reconciler.control.evidence.audit import protection, sources_of
 from reconciler.control.evidence.seal import NAMESPACE, anchor
 from reconciler.control.evidence.seal import seal as seal_evidence
@@ -36,6 +36,7 @@ from reconciler.report import (
     is_whole,
     json_text,
 )
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.state import SUMS, EvidenceFolder, Opening, check_chain, open_memory, read_sums
 from reconciler.state import export as write_export
 from reconciler.system_errors import cannot_write
@@ -99,7 +100,10 @@ def seal(root: Path | None, name: str | None, key: Path | None, copy: Path | Non
         raise kept.trouble
     lines = seal_evidence(kept.evidence, key, copy)
     signed = f", signed with {key}" if key is not None else ""
-    out(f"Sealed {lines} segment(s){signed}: {kept.evidence.folder / SUMS}\n")
+    anchor = kept.evidence.folder / SUMS
+    text = f"Sealed {lines} segment(s){signed}: {anchor}"
+    event = ActionEvent(event=ActionEventName.EVIDENCE_SEALED, message=text, subject=str(anchor), result="sealed")
+    show(event, lambda: f"{text}\n")
     if copy is not None:
         note(f"Keep {copy / SUMS} where nobody who changes this site can change it.")
     return ExitCode.SUCCESS
@@ -120,7 +124,9 @@ def export(root: Path | None, name: str | None, target: Path, key: Path | None) 
             unwritten = anchor(evidence, key)
             note(f"{evidence.folder} cannot be written, so its anchor is in the export alone.")
     written = write_export(evidence, kept.site, target, unwritten)
-    out(f"Exported {len(written)} files to {target}; {written[-1]} tells how to check them.\n")
+    text = f"Exported {len(written)} files to {target}; {written[-1]} tells how to check them."
+    event = ActionEvent(event=ActionEventName.FILE_WRITTEN, message=text, subject=str(target), result="written")
+    show(event, lambda: f"{text}\n")
     return ExitCode.SUCCESS
 
 

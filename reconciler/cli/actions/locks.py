@@ -9,12 +9,14 @@ from pathlib import Path
 
 from reconciler.cli.options import Format
 from reconciler.cli.session import find_root
-from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for
+from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, say
+from reconciler.cli.terminal import show as show_value
 from reconciler.control import lease_admin
 from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, ExitCode
 from reconciler.report import LeaseView, json_text, lease_text
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.state import Opening
 from reconciler.wiring import SystemClock, choose_site, open_state
 
@@ -29,7 +31,9 @@ def show(root: Path | None, name: str | None, output: Format) -> int:
 def release(root: Path | None, name: str | None, yes: bool) -> int:
     """Names the holder, asks, takes the lease away."""
     with _opened(find_root(root), name, Opening.WRITE) as (site, shown):
-        out(lease_text(shown, site.zone, paint_for(sys.stdout)))
+        holder = shown.lease.holder if shown.lease is not None else ""
+        event = ActionEvent(event=ActionEventName.LEASE_SHOWN, message="the lease", subject=holder, value=shown)
+        show_value(event, lambda: lease_text(shown, site.zone, paint_for(sys.stdout)))
         if shown.lease is None and not shown.others:
             return ExitCode.SUCCESS
         consent = "nobody held it any longer"
@@ -38,8 +42,12 @@ def release(root: Path | None, name: str | None, yes: bool) -> int:
             consent = _agreed(yes)
         run = lease_admin.release(site, shown, consent)
     holders = sorted({lease.holder for lease in (shown.lease, *shown.others) if lease is not None})
-    note(f"Released (run {run}). {', '.join(holders)} can no longer write.")
+    _say_released(run, f"Released (run {run}). {', '.join(holders)} can no longer write.")
     return ExitCode.SUCCESS
+
+
+def _say_released(run: str, text: str) -> None:
+    say(ActionEvent(event=ActionEventName.LEASE_RELEASED, message=text, result="released", run=run))
 
 
 def _warning(shown: LeaseView) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler import gitrepo
 from reconciler.cli.session import find_root
-from reconciler.cli.terminal import note, out
+from reconciler.cli.terminal import note, out, say
 from reconciler.control.authoring.edit_group import (
     Edit,
     FoundGroup,
@@ -20,6 +20,7 @@ from reconciler.control.authoring.edit_group import (
 from reconciler.errors import ExitCode, Refused, UsageError
 from reconciler.model import Duration, ExistingPoints
 from reconciler.plan.checks.lint import LONGEST_PAUSE
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.report.escape import safe
 
 _NO_YES = "--yes does not answer for that"
@@ -102,7 +103,10 @@ def _written(edit: Edit, group: FoundGroup) -> bool:
         return False
     edit.write()
     out("".join(f"{safe(line)}\n" for line in edit.diff().splitlines()))
-    note(f"{'Written' if edit.after is not None else 'Removed'}: {safe(str(edit.path))}. Nothing else was done.")
+    done = "written" if edit.after is not None else "removed"
+    text = f"{done.capitalize()}: {safe(str(edit.path))}. Nothing else was done."
+    name, result = ActionEventName.FILE_WRITTEN, done
+    say(ActionEvent(event=name, message=text, subject=str(edit.path), result=result))
     return True
 
 

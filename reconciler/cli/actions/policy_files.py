@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from reconciler import files
+from reconciler.cli.output_settings import SETTINGS
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import note, out, tell
+from reconciler.cli.terminal import note, out, show, tell
 from reconciler.control.authoring.import_groups import Source, import_groups
 from reconciler.control.authoring.starter_files import HEADER
 from reconciler.control.observe import observe_whole
@@ -21,6 +22,7 @@ from reconciler.parse.fmt import formatted
 from reconciler.parse.load import LARGEST_FILE
 from reconciler.parse.schema import KINDS, SAVED_PLAN, bundled_schema, plan_schema, schema_of
 from reconciler.plan.desired.defaults import zones_of
+from reconciler.report.action_events import ACTION_EVENT, ActionEvent, ActionEventName, event_schema
 from reconciler.report.words import count
 from reconciler.state import Opening
 
@@ -30,18 +32,32 @@ def schema(kind: str | None) -> int:
     if kind is None:
         out(json.dumps(bundled_schema(), indent=2, sort_keys=True) + "\n")
         return ExitCode.SUCCESS
-    kinds = (*KINDS, SAVED_PLAN)
+    kinds = (*KINDS, SAVED_PLAN, ACTION_EVENT)
     known = {fold(each): each for each in kinds}
     if fold(kind) not in known:
-        raise UsageError("RCL0003", f"there is no kind {kind!r}", f"One of {', '.join(kinds)}.")
+        raise UsageError("RCL0003", f"there is no kind {kind!r}", did_you_mean_or_known(kind, kinds))
     named = known[fold(kind)]
-    found = plan_schema() if named == SAVED_PLAN else schema_of(named)
+    others = {SAVED_PLAN: plan_schema, ACTION_EVENT: event_schema}
+    found = others[named]() if named in others else schema_of(named)
     out(json.dumps(found, indent=2, sort_keys=True) + "\n")
     return ExitCode.SUCCESS
 
 
+def say_file(path: Path, *, written: bool = True) -> None:
+    """A file that was written, or would be: its name alone in text."""
+    event = ActionEvent(
+        event=ActionEventName.FILE_WRITTEN if written else ActionEventName.FILE_DIFFERS,
+        message=f"{path} was written" if written else f"{path} would be rewritten",
+        subject=str(path),
+        result="written" if written else "differs",
+    )
+    show(event, lambda: f"{path}\n")
+
+
 def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> int:
     """Lays files out; 2 with `check` when one is not laid out so."""
+    if explain and SETTINGS.json:
+        raise UsageError("RCL0003", "--explain prints text alone", "Leave -o json out.")
     if explain:
         return _explain(find_root(root))
     chosen = _chosen(root, paths)
@@ -57,7 +73,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
             if not check:
                 files.write_whole(path, after, path.stat().st_mode & 0o777)
     for path in changed:
-        out(f"{path}\n")
+        say_file(path, written=not check)
     tell(found, texts)
     verb = "would be reformatted" if check else "reformatted"
     note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
@@ -118,7 +134,7 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
             files.make_folder(target, 0o755)
             for called, text in found.files.items():
                 files.write_whole(target / called, text.encode(), 0o644)
-                out(f"{target / called}\n")
+                say_file(target / called)
             written += len(groups)
             for doubt in found.doubts:
                 note(f"To check: {doubt}")

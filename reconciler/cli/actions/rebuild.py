@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import out, paint_for
+from reconciler.cli.terminal import paint_for, show
 from reconciler.control.lease import holding
 from reconciler.control.observe import observe
 from reconciler.control.state.missing_points import with_missing
@@ -15,6 +15,7 @@ from reconciler.control.state.rebuild_store import begin_above, is_left, rebuild
 from reconciler.control.virtual_machines import find_machine
 from reconciler.errors import ExitCode
 from reconciler.report import store_rebuild_text
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.state import Opening, missing_state
 from reconciler.wiring import state_path
 
@@ -32,5 +33,8 @@ def store_rebuild(root: Path | None, name: str | None, server: str, machine: str
         begin_above(site)
         with holding(site, _PATIENCE) as held:
             done = with_missing(site, rebuild(site, server, source, held, sound_too=sound_too))
-    out(store_rebuild_text(done, paint_for(sys.stdout)))
+    event = ActionEvent(
+        event=ActionEventName.STORE_REBUILT, message=f"the store of {server} was rebuilt", subject=server, value=done
+    )
+    show(event, lambda: store_rebuild_text(done, paint_for(sys.stdout)))
     return ExitCode.FAILURE if done.findings else ExitCode.SUCCESS

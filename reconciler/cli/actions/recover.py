@@ -13,9 +13,10 @@ import msgspec
 
 from reconciler.cli.actions.requests import asked_of_loop
 from reconciler.cli.options import Format
+from reconciler.cli.output_settings import SETTINGS
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.session import find_root, parse_time, session
-from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
+from reconciler.cli.terminal import ask, emit, is_interactive, note, out, paint_for, show, tell
 from reconciler.control.applying.settle_interrupted import settle
 from reconciler.control.approving.agreement import mandate_of
 from reconciler.control.evidence.record import evidence_trouble, record_end
@@ -42,6 +43,7 @@ from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, ReconcilerError
 from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
 from reconciler.protocols import ChecksStore, Request, RequestKind, RequestState, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
+from reconciler.report.action_events import ActionEvent, ActionEventName, job_event
 from reconciler.state import Opening
 from reconciler.system_errors import cannot_write
 
@@ -83,12 +85,13 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         on_record = settled is not None
         observation = observe(site)
         for record in _finished(observation, options, settled or ()):
-            out(recovered_text(record))
+            _show_end(record, options)
             return ExitCode.SUCCESS
         prepared = _prepare(site, observation, options)
         if not on_record:
             prepared = _said_off_record(prepared)
-        out(recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step))
+        shown = recovery_text(prepared.preview, site.now(), site.zone, paint_for(sys.stdout), options.step)
+        show(_preview_event(prepared, options), lambda: shown)
         tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
         _consent(yes, options.step)
@@ -98,15 +101,39 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
             return _not_begun(site, ended)
         record = ended
         if record.status.state is JobState.SUCCEEDED:
-            out(recovered_text(record) if options.step is not RecoveryStep.UNDO else "The former state is restored.\n")
+            _show_end(record, options)
             return ExitCode.SUCCESS
         if site.stop.asked:
             note(f"Interrupted (run {run})." if run else "Interrupted.")
             return ExitCode.INTERRUPTED
-        note(f"{record.status.code}: {record.status.reason}. {record.status.remedy}")
+        if SETTINGS.json:
+            emit(_end_event(record, options))
+        else:
+            note(f"{record.status.code}: {record.status.reason}. {record.status.remedy}")
         if record.status.state is JobState.INTERRUPTED:
             return ExitCode.PARTIAL_APPLY
         return ExitCode.PRECONDITION_FAILED if record.status.code == "RCL7021" else ExitCode.FAILURE
+
+
+def _preview_event(prepared: Prepared, options: Options) -> ActionEvent:
+    return ActionEvent(
+        event=ActionEventName.RECOVERY_SHOWN,
+        message=f"{options.step} of {options.machine}",
+        subject=options.machine,
+        job=prepared.job.id,
+        value=prepared.preview,
+    )
+
+
+def _end_event(record: JobRecord, options: Options) -> ActionEvent:
+    event = job_event(record, options.machine)
+    return msgspec.structs.replace(event, event=ActionEventName.RECOVERY_ENDED, value=None)
+
+
+def _show_end(record: JobRecord, options: Options) -> None:
+    back = "The former state is restored.\n"
+    text = recovered_text(record) if options.step is not RecoveryStep.UNDO else back
+    show(_end_event(record, options), lambda: text)
 
 
 def _told_of_owed(site: Site, run: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import note
+from reconciler.cli.terminal import note, say
 from reconciler.control.jobs.dispatch import poll
 from reconciler.control.jobs.leases import running_here
 from reconciler.control.jobs.requests import ask, wait_for
@@ -17,7 +17,8 @@ from reconciler.control.site import Site
 from reconciler.control.virtual_machines import sources_called
 from reconciler.errors import ExitCode, UsageError, worst
 from reconciler.model import Job
-from reconciler.protocols import RequestKind, RequestState
+from reconciler.protocols import Request, RequestKind, RequestState
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.state import Opening
 
 
@@ -43,11 +44,16 @@ def asked_of_loop(site: Site, kind: RequestKind, wanted: Sequence[tuple[str, Job
             continue
         gone = "the loop ended before it began; run the command again" if not site.stop.asked else "withdrawn"
         said = gone if ended.state is RequestState.WITHDRAWN else ended.answer or str(ended.state)
-        note(f"{ended.subject}: {said}")
+        say(_ended(ended, f"{ended.subject}: {said}"))
         if ended.state is RequestState.SERVED:
             note("The loop continues with it; see `reconciler jobs`.")
         codes.append(ExitCode.SUCCESS if ended.state is RequestState.DONE else ExitCode.FAILURE)
     return Asked(ExitCode.INTERRUPTED if site.stop.asked else worst(codes), tuple(left))
+
+
+def _ended(request: Request, text: str) -> ActionEvent:
+    name, result = ActionEventName.REQUEST_ENDED, str(request.state)
+    return ActionEvent(event=name, message=text, subject=request.subject, result=result)
 
 
 def cancel(root: Path | None, name: str | None, subject: str) -> ExitCode:
@@ -83,7 +89,7 @@ def _cancelled(site: Site, job: str) -> ExitCode:
     if ended.state is RequestState.WITHDRAWN:
         note(f"{job}: " + ("withdrawn" if site.stop.asked else "it had ended by then"))
         return ExitCode.INTERRUPTED if site.stop.asked else ExitCode.FAILURE
-    note(f"{job}: {ended.answer or str(ended.state)}")
+    say(_ended(ended, f"{job}: {ended.answer or str(ended.state)}"))
     return ExitCode.SUCCESS if ended.state is RequestState.DONE else ExitCode.FAILURE
 
 

@@ -12,11 +12,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from reconciler import files
-from reconciler.cli.actions.declare_lost import called, loss_text
+from reconciler.cli.actions.declare_lost import called, loss_event, loss_text
 from reconciler.cli.options import Report
+from reconciler.cli.plan_reports import plan_event
+from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, session, target
-from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, tell
+from reconciler.cli.terminal import ask, is_interactive, note, paint_for, say, show, tell
 from reconciler.control.approving.rules import NAMESPACE, payload
+from reconciler.control.change_origins import with_origins
 from reconciler.control.planning.plan_file import read, shown
 from reconciler.control.policy_folder import FOLDER, read_good
 from reconciler.control.policy_states import State, judges_of, read_state
@@ -30,7 +33,8 @@ from reconciler.parse.write import yaml_text
 from reconciler.plan.approval.change_hashes import own_hash
 from reconciler.plan.approval.guardrails import denied, wants_approval
 from reconciler.plan.checks.lint import lint
-from reconciler.report import comparison_html, comparison_markdown, comparison_text, json_text, plan_text
+from reconciler.report import Paint, comparison_html, comparison_markdown, comparison_text, json_text, plan_text
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.report.words import count
 from reconciler.signing import sign
 from reconciler.snapshots import read_inventory
@@ -55,7 +59,7 @@ def diff(
     root: Path | None,
     older: str,
     newer: str,
-    output: Report,
+    to: Destinations[Report],
     inventory: Path | None,
     authors: tuple[str, ...],
     *,
@@ -67,17 +71,27 @@ def diff(
     before, after = _states(place, older, newer)
     clusters = read_inventory(inventory) if inventory is not None else None
     found = compare(place, before, after, ComparisonOptions(authors, clusters))
-    match output:
+    if _WITH_ORIGINS & set(to.formats):
+        found = with_origins(place, before, after, found)
+    to.show(lambda format, paint: _compared(found, format, paint))
+    return _exit_code(found, older, newer, guard=guard, detailed=detailed)
+
+
+#: The formats that name the commits of each change, which takes a look at all of them.
+_WITH_ORIGINS = frozenset({Report.html, Report.json})
+
+
+def _compared(found: Comparison, format: Report, paint: Paint) -> str:
+    match format:
         case Report.text:
-            out(comparison_text(found, paint_for(sys.stdout)))
+            return comparison_text(found, paint)
         case Report.json:
             said = {"formatVersion": "1.0", "kind": "Comparison", "comparison": found, "direction": found.direction}
-            out(json_text(said) + "\n")
+            return json_text(said) + "\n"
         case Report.markdown:
-            out(comparison_markdown(found))
+            return comparison_markdown(found)
         case Report.html:
-            out(comparison_html(found))
-    return _exit_code(found, older, newer, guard=guard, detailed=detailed)
+            return comparison_html(found)
 
 
 def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes: bool) -> int:
@@ -110,7 +124,8 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
         for site, hashes in sorted(mine.items())
         if hashes
     )
-    out(comparison_text(found, paint_for(sys.stdout)))
+    event = ActionEvent(event=ActionEventName.COMPARISON_SHOWN, message="what is to be approved", value=found)
+    show(event, lambda: comparison_text(found, paint_for(sys.stdout)))
     for site in sorted(silent):
         note(f"The site {site} names no approvers: weakening changes are confirmed in a terminal.")
     return _written(place, specs, consent, yes=yes)
@@ -146,7 +161,7 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
         if step.impact is not None and any(own_hash(step.change, f) in chosen for f in step.change.fields)
     )
     spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, Ceilings(lost))
-    out(plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
+    show(plan_event(plan), lambda: plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
     return _written(place, (spec,), consent, yes=yes)
 
 
@@ -161,7 +176,8 @@ def approve_lost(
         lost = lost_with(site, server, volume)
         rules = site.document.spec.approvals
         spec = _spec(rules, f"site {site.name}", consent, (loss_of(site, server, volume),), site.name)
-        out(loss_text(site, called(server, volume), lost))
+        what = called(server, volume)
+        show(loss_event(what, lost), lambda: loss_text(site, what, lost))
     return _written(place, (spec,), consent, yes=yes)
 
 
@@ -183,7 +199,8 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
         if consent.key is not None
         else f"Commit it as {consent.by}; an approval without a signature is in effect only then"
     )
-    note(f"Written: {path}. {how}; it approves these changes and no other.")
+    text = f"Written: {path}. {how}; it approves these changes and no other."
+    say(ActionEvent(event=ActionEventName.FILE_WRITTEN, message=text, subject=str(path), result="written"))
     return ExitCode.SUCCESS
 
 

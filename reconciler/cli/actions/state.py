@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from reconciler.cli.session import find_root, target
-from reconciler.cli.terminal import ask, is_interactive, note, out
+from reconciler.cli.terminal import ask, is_interactive, note, say, show
 from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.state.backup_file import write_backup
 from reconciler.control.state.committed_files import check_not_brought
@@ -16,6 +16,7 @@ from reconciler.control.state.restore import restore as put_in_place
 from reconciler.errors import ConsentNeeded, ExitCode, Refused
 from reconciler.model.documents import SiteDocument
 from reconciler.report import holdings_text
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.report.words import count
 from reconciler.state import EvidenceFolder, Merged
 from reconciler.wiring import SystemClock, choose_site, open_state, state_path
@@ -29,8 +30,15 @@ def backup(root: Path | None, name: str | None, file: Path) -> int:
         document.metadata.name, database, EvidenceFolder.of(database).folder, target(file), datetime.now(UTC)
     )
     size = sum(part.bytes for part in written.parts)
-    note(f"Saved: {file} ({count(len(written.parts), 'part')}, {size} bytes). It was read back and fits its SHA-256.")
+    _say_saved(
+        file,
+        f"Saved: {file} ({count(len(written.parts), 'part')}, {size} bytes). It was read back and fits its SHA-256.",
+    )
     return ExitCode.SUCCESS
+
+
+def _say_saved(file: Path, text: str) -> None:
+    say(ActionEvent(event=ActionEventName.FILE_WRITTEN, message=text, subject=str(file), result="written"))
 
 
 def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, another: bool = False) -> int:
@@ -40,7 +48,10 @@ def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, anoth
     approvals = [each.document.spec.id for each in read_or_last_good(place, reading=True).policies.approvals]
     database = state_path(place, document)
     with opened(document.metadata.name, database, file) as found:
-        out(_text(found, ZoneInfo(document.spec.time_zone)))
+        event = ActionEvent(
+            event=ActionEventName.STATE_SHOWN, message="the backup", subject=str(file), value=found.manifest
+        )
+        show(event, lambda: _text(found, ZoneInfo(document.spec.time_zone)))
         if found.present is None:
             note(f"The current state database is unreadable; whether a process is at work is unknown: {found.trouble}.")
         if found.another:
@@ -55,7 +66,9 @@ def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, anoth
             consent,
             approvals,
         )
-    for line in _after(done):
+    first, *rest = _after(done)
+    say(ActionEvent(event=ActionEventName.STATE_RESTORED, message=first, result="restored", run=done.run))
+    for line in rest:
         note(line)
     return ExitCode.SUCCESS
 

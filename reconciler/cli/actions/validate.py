@@ -25,6 +25,7 @@ from reconciler.parse import FolderTree, find_policy_files, read_policies
 from reconciler.plan.approval.guardrails import denied, guard_documents
 from reconciler.report import azure_text, findings_text, github_text, json_text, junit_text, sarif_text
 from reconciler.report.escape import safe
+from reconciler.report.messages import quoted
 from reconciler.report.words import Paint, count
 from reconciler.snapshots import read_inventory
 
@@ -123,11 +124,15 @@ def _cases(place: Path) -> list[Path]:
     return [place / each.name for each in found.files]
 
 
-def explain(code: str) -> int:
+def explain(code: str, output: Format) -> int:
     """What a code means."""
     found = codes().get(code.strip().upper())
     if found is None:
         remedy = did_you_mean(code.strip().upper(), codes()) or "Codes are RCL and four digits."
         raise UsageError("RCL0004", f"there is no code {code!r}", remedy)
-    out(f"{code.strip().upper()}: {found.title}\n\n{found.cause}\n\nWhat to do: {found.remedy}\n")
+    if output is Format.json:
+        said = {"formatVersion": "1.0", "kind": "Explanation", "code": code.strip().upper()} | found._asdict()
+        out(json_text(said) + "\n")
+        return ExitCode.SUCCESS
+    out(quoted(f"{code.strip().upper()}: {found.title}\n\n{found.cause}\n\nWhat to do: {found.remedy}\n"))
     return ExitCode.SUCCESS

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reconciler.cli.options import Machine, Reports, Root, Sheets, SheetsOutput, SiteName, evidence_app
+from reconciler.cli.options import Format, Machine, Output, Reports, Root, Sheets, SheetsOutput, SiteName, evidence_app
 
 Folder = Annotated[
     Path | None,
@@ -53,6 +53,7 @@ def verify(
 def seal(
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     key: Key = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Copy the anchor there as well, to be kept elsewhere.")
@@ -72,6 +73,7 @@ def export(
     target: Annotated[Path, typer.Argument(metavar="DIR|FILE.tar", help="A new folder, or a new tar file.")],
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     key: Key = None,
 ) -> None:
     """Export everything that an auditor needs. Seals what is not sealed yet."""

@@ -160,7 +160,10 @@ def schema(
     kind: Annotated[
         str | None,
         typer.Option(
-            "--kind", metavar="KIND", autocompletion=names.kinds, help="Only this kind of document, or SavedPlan."
+            "--kind",
+            metavar="KIND",
+            autocompletion=names.kinds,
+            help="Only this kind of document, SavedPlan or ActionEvent.",
         ),
     ] = None,
 ) -> None:
@@ -176,6 +179,7 @@ def fmt(
         list[Path] | None, typer.Argument(metavar="PATH", help="Files or folders. Default: policies/.")
     ] = None,
     root: Root = None,
+    output: Output = Format.text,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 2 when a file would change.")
     ] = False,
@@ -217,6 +221,7 @@ def init(
     ci: Annotated[
         str | None, typer.Option(metavar="SERVICE", help="Write the CI file of: github (default), azure, none.")
     ] = None,
+    output: Output = Format.text,
 ) -> None:
     """Write a first site: policies, a guardrail with its test, a CI file, and a sample cluster.
 
@@ -245,6 +250,7 @@ def init(
 def import_(
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     server: Annotated[
         str | None,
         typer.Option("--server", metavar="NAME", autocompletion=names.servers, help="Only groups of this server."),
@@ -265,6 +271,7 @@ def diff(
     newer: Annotated[str, typer.Argument(metavar="B", help="The same. Default: the working folder.")] = "",
     root: Root = None,
     output: ReportOutput = Report.text,
+    report: Reports = None,
     inventory: Inventory = None,
     author: Annotated[
         list[str] | None,
@@ -283,8 +290,12 @@ def diff(
     4 where a guardrail denies it. With --inventory it shows which virtual machines gain or lose protection.
     """
     from reconciler.cli.actions.review import diff
+    from reconciler.cli.report_files import Destinations
 
-    raise typer.Exit(diff(root, older, newer, output, inventory, tuple(author or ()), guard=guard, detailed=detailed))
+    to, authors = Destinations(output, report), tuple(author or ())
+    raise typer.Exit(
+        to.around(lambda: diff(root, older, newer, to, inventory, authors, guard=guard, detailed=detailed))
+    )
 
 
 @app.command()
@@ -314,6 +325,7 @@ def approve(
     ] = None,
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     by: Annotated[str, typer.Option("--by", metavar="EMAIL", help="Who approves: one of the site's approvers.")] = "",
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is approved.")] = "",
     until: Annotated[
@@ -351,8 +363,9 @@ def approve(
 @app.command()
 def explain(
     code: Annotated[str, typer.Argument(metavar="CODE", autocompletion=names.codes, help="A code, such as RCL1007.")],
+    output: Output = Format.text,
 ) -> None:
     """Explain a code and what to do about it."""
     from reconciler.cli.actions.validate import explain
 
-    raise typer.Exit(explain(code))
+    raise typer.Exit(explain(code, output))

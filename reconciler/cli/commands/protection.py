@@ -52,6 +52,7 @@ def pause(
         str, typer.Option("--owner", metavar="WHO", help="Who answers for it. Default: Git's user.email.")
     ] = "",
     root: Root = None,
+    output: Output = Format.text,
 ) -> None:
     """Write a pause into a group's document: no backups of it and no expiry, until a day.
 
@@ -63,7 +64,7 @@ def pause(
 
 
 @app.command()
-def unpause(group: Group, root: Root = None) -> None:
+def unpause(group: Group, root: Root = None, output: Output = Format.text) -> None:
     """Take the pause out of a group's document, so that its backups go on.
 
     Only the policy file is changed, for you to commit and apply.
@@ -81,6 +82,7 @@ def stop(
         typer.Option("--existing-points", help="What becomes of its recovery points. Default: as the policy says."),
     ] = None,
     root: Root = None,
+    output: Output = Format.text,
 ) -> None:
     """Remove a group's document from the policies, which stops its protection once applied.
 

@@ -118,6 +118,7 @@ def apply(
     ] = None,
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     now: Now = None,
     yes: Yes = False,
     adopt: Adopts = None,
@@ -158,6 +159,7 @@ def resume(
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="The id of a run. Default: the latest.")] = None,
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     now: Now = None,
 ) -> None:
     """Finish an apply that ended with steps left. Executes those only, as confirmed then."""
@@ -263,6 +265,7 @@ def recover(
     machine: Machine,
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     point: Annotated[
         str,
         typer.Option(
@@ -293,7 +296,9 @@ def recover(
 
 
 @app.command()
-def check(machines: Machines = None, root: Root = None, site: SiteName = None, now: Now = None) -> None:
+def check(
+    machines: Machines = None, root: Root = None, site: SiteName = None, output: Output = Format.text, now: Now = None
+) -> None:
     """Compare replicas with their sources now, and repair what differs (consistency check)."""
     from reconciler.cli.actions.recover import check
 

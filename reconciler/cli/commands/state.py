@@ -26,7 +26,7 @@ def lock_show(root: Root = None, site: SiteName = None, output: Output = Format.
 
 
 @lock_app.command("release")
-def lock_release(root: Root = None, site: SiteName = None, yes: Yes = False) -> None:
+def lock_release(root: Root = None, site: SiteName = None, output: Output = Format.text, yes: Yes = False) -> None:
     """Take the lease away from its holder, which can no longer write.
 
     It is recorded in the journal and the evidence.
@@ -43,6 +43,7 @@ def state_backup(
     ],
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
 ) -> None:
     """Save the state database and the evidence in one file, at any time."""
     from reconciler.cli.actions.state import backup
@@ -55,6 +56,7 @@ def state_restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `reconciler state backup` wrote.")],
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     yes: Yes = False,
     another_state: Annotated[
         bool, typer.Option("--another-state", help="Confirm that the backup of another state is meant.")
@@ -79,6 +81,7 @@ def store_rebuild(
     even_if_sound: Annotated[bool, typer.Option("--even-if-sound", help="Rebuild sound catalogs as well.")] = False,
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
 ) -> None:
     """Rebuild the catalogs and the database of a server from its packs and copies of maps.
 
@@ -103,6 +106,7 @@ def store_declare_lost(
     ] = None,
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     yes: Yes = False,
 ) -> None:
     """Give up a store or a volume that is gone for good.
@@ -119,6 +123,7 @@ def evidence_declare_lost(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is lost; the new chain keeps it.")],
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
     yes: Yes = False,
 ) -> None:
     """Give up evidence that is gone for good, and begin a new chain that says so."""
@@ -137,6 +142,7 @@ def cancel(
     ],
     root: Root = None,
     site: SiteName = None,
+    output: Output = Format.text,
 ) -> None:
     """Cancel a running job at its next block. What was stored before stays as it was."""
     from reconciler.cli.actions.requests import cancel

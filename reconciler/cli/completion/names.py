@@ -94,8 +94,9 @@ def codes() -> Named:
 def kinds() -> Named:
     """Kinds of documents."""
     from reconciler.parse.schema import KINDS, SAVED_PLAN
+    from reconciler.report.action_events import ACTION_EVENT
 
-    return [(kind, "") for kind in (*KINDS, SAVED_PLAN)]
+    return [(kind, "") for kind in (*KINDS, SAVED_PLAN, ACTION_EVENT)]
 
 
 def _root(ctx: Context) -> Path:

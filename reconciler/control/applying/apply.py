@@ -4,7 +4,7 @@ ledger learns of it in between.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -100,18 +100,26 @@ class ApplyResult(msgspec.Struct, frozen=True, rename="camel"):
         return len(self.plan.steps) - len(self.done)
 
 
-def apply(site: Site, plan: Plan, held: HeldLease, mandate: Authority) -> ApplyResult:
-    """Does the steps of the plan that may be done now, safest first.
+#: Who is told of each step as it ends, or is put off, with the id of the run. It raises nothing.
+Told = Callable[[str, Outcome | DeferredStep], None]
+
+
+def tell_nobody(run: str, ended: Outcome | DeferredStep) -> None:
+    """Where the answer is enough."""
+
+
+def apply(site: Site, plan: Plan, held: HeldLease, mandate: Authority, told: Told = tell_nobody) -> ApplyResult:
+    """Does the steps of the plan that may be done now, safest first; `told` hears of each as it ends.
 
     Nothing is done where an object of the plan is neither as it was seen nor as it would be left: `Refused`, RCL3010,
     with the values. A step that fails does not keep the others from being tried, but for those that build on it.
     Raises `Interrupted` between two steps when somebody asked to stop, `StaleFence` when the lease is lost.
     """
     with site.stop.patient():
-        return _apply(site, plan, held, mandate)
+        return _apply(site, plan, held, mandate, told)
 
 
-def _apply(site: Site, plan: Plan, held: HeldLease, mandate: Authority) -> ApplyResult:
+def _apply(site: Site, plan: Plan, held: HeldLease, mandate: Authority, told: Told) -> ApplyResult:
     past = superseded_steps(site, plan)
     run = begin(site, plan, held, mandate, first=True)
     outcomes: list[Outcome] = []
@@ -125,14 +133,17 @@ def _apply(site: Site, plan: Plan, held: HeldLease, mandate: Authority) -> Apply
             site.stop.check(run)
             if step.id in past:
                 outcomes.append(_already(site, step, run))
+                told(run, outcomes[-1])
                 continue
             keeps = _kept_from(step, mandate, stuck) or _not_yet(site, plan, step, mandate, spent)
             if keeps is not None:
                 waiting.append(keeps)
                 stuck.append(step)
+                told(run, keeps)
                 continue
             outcome = _one(site, step, held, (run, plan), mandate)
             outcomes.append(outcome)
+            told(run, outcome)
             spent += step.cost if outcome.state is OutcomeState.DONE else Cost()
             stuck += [step] if outcome.state in (OutcomeState.FAILED, OutcomeState.UNKNOWN) else []
     except ReconcilerError as error:

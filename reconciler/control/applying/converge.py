@@ -5,7 +5,7 @@ The command `apply` and the loop come by the same way; they differ in who agreed
 
 from __future__ import annotations
 
-from reconciler.control.applying.apply import ApplyResult, Authority, apply
+from reconciler.control.applying.apply import ApplyResult, Authority, Told, apply, tell_nobody
 from reconciler.control.applying.ledger_update import note_taken, refresh_ledger
 from reconciler.control.approving.site_guard import record_site
 from reconciler.control.drift.sightings import learn_agreed
@@ -27,6 +27,7 @@ def converge(
     authority: Authority | None,
     *,
     whole_site: bool = True,
+    told: Told = tell_nobody,
 ) -> ApplyResult | None:
     """Does the agreed steps of a proposal that was made from what is `seen`, on somebody's authority; None of them, and
     None as the answer, without one.
@@ -36,7 +37,7 @@ def converge(
     """
     refresh_ledger(site, proposal)
     learn_agreed(site, proposal.desired, seen)
-    applied = apply(site, agreed, held, authority) if authority is not None else None
+    applied = apply(site, agreed, held, authority, told) if authority is not None else None
     left = len(agreed.steps) if applied is None else applied.left
     everything = whole_site and agreed.plan_hash == proposal.plan.plan_hash
     glass = authority is not None and bool(authority.glass)

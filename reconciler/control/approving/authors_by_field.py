@@ -30,6 +30,9 @@ from reconciler.plan.review.signers import KIND as SIGNERS
 #: A document: its kind and its name.
 Document = tuple[str, str]
 
+#: What is told of each field of each document.
+_ByField = dict[Document, dict[str, frozenset[str]]]
+
 #: Ranges of more commits are not looked through: then everybody who wrote in them wrote everything.
 MOST_COMMITS = 200
 
@@ -48,7 +51,8 @@ class Blame(msgspec.Struct, frozen=True):
     address. `touched` are who touched each file.
 
     The allowed signers are one document, whatever file they are in at a commit, and whoever touched the file that they
-    are in wrote them too: a site may have named another one then.
+    are in wrote them too: a site may have named another one then. `commits` are the ids of the commits that made each
+    field differ, as `people` has who wrote them; "" is the work tree.
     """
 
     people: Mapping[Document, Mapping[str, frozenset[str]]]
@@ -57,22 +61,41 @@ class Blame(msgspec.Struct, frozen=True):
     last: str
     since: frozenset[str]
     touched: Mapping[str, frozenset[str]] = {}
+    commits: Mapping[Document, Mapping[str, frozenset[str]]] = {}
 
     def wrote(self, change: DocumentChange, field: str) -> frozenset[str] | None:
         """Who made the field of a change what it is ("" or a field that nobody changed by itself: who made the document
         so); None: that cannot be told, so everybody."""
-        mine = {self.alike.get(each, each) for each in _documents(change)}
-        names = mine | {each for each, same in self.alike.items() if same in mine}
+        names = self._names(change)
         if names & self.unclear:
             return None
-        told = [self.people[each] for each in names if each in self.people]
-        own = [each for fields in told for name, each in fields.items() if name in ("", field)]
-        if not field or change.kind == SIGNERS or not any(field in fields for fields in told):
-            own = [each for fields in told for each in fields.values()]
-        found = self.since.union(*own)
+        found = self.since.union(*_of(self.people, names, change, field))
         if change.kind == SIGNERS:
             found |= self.touched.get(posixpath.normpath(change.name), frozenset())
         return found if found and "" not in found else None
+
+    def made_by(self, change: DocumentChange, field: str) -> frozenset[str]:
+        """The ids of the commits that made the field of a change what it is, as far as that can be told; none where it
+        cannot. Nothing is decided by it: it is for people to look at."""
+        names = self._names(change)
+        if names & self.unclear:
+            return frozenset()
+        return frozenset().union(*_of(self.commits, names, change, field))
+
+    def _names(self, change: DocumentChange) -> set[Document]:
+        """Every name that the document of a change has or had."""
+        mine = {self.alike.get(each, each) for each in _documents(change)}
+        return mine | {each for each, same in self.alike.items() if same in mine}
+
+
+def _of(
+    told: Mapping[Document, Mapping[str, frozenset[str]]], names: set[Document], change: DocumentChange, field: str
+) -> list[frozenset[str]]:
+    """What is told of a field, and of the whole documents ("" and all of them where nobody changed it by itself)."""
+    mine = [told[each] for each in names if each in told]
+    if not field or change.kind == SIGNERS or not any(field in fields for fields in mine):
+        return [each for fields in mine for each in fields.values()]
+    return [each for fields in mine for name, each in fields.items() if name in ("", field)]
 
 
 def blame(root: Path, older: str, newer: str) -> Blame | None:
@@ -91,9 +114,13 @@ def onward(found: Blame, root: Path, work: State, people: frozenset[str]) -> Bla
         differing = changed(last, work)
     except ReconcilerError:
         return None
-    told = _Told({each: dict(fields) for each, fields in found.people.items()}, set(found.unclear), dict(found.alike))
-    told.add(differing, people | found.since)
+    told = _Told(_copied(found.people), set(found.unclear), dict(found.alike), _copied(found.commits))
+    told.add(differing, people | found.since, "")
     return told.blame(found.last, frozenset(), found.touched)
+
+
+def _copied(told: Mapping[Document, Mapping[str, frozenset[str]]]) -> _ByField:
+    return {each: dict(fields) for each, fields in told.items()}
 
 
 @lru_cache(maxsize=16)
@@ -117,22 +144,24 @@ class _Told:
     """What is found on the way."""
 
     def __init__(
-        self, people: dict[Document, dict[str, frozenset[str]]], unclear: set[Document], alike: dict[Document, Document]
+        self, people: _ByField, unclear: set[Document], alike: dict[Document, Document], commits: _ByField
     ) -> None:
         self._people = people
+        self._commits = commits
         self._unclear = unclear
         self._alike = alike
 
-    def add(self, changes: Iterable[DocumentChange], people: frozenset[str]) -> None:
+    def add(self, changes: Iterable[DocumentChange], people: frozenset[str], commit: str) -> None:
         for change in changes:
             documents = _documents(change)
             if len(documents) > 1:
                 self._join(*documents)
             whole = [] if change.verb is DocumentVerb.CHANGED else [""]
             for each in documents:
-                told = self._people.setdefault(each, {})
+                told, made = self._people.setdefault(each, {}), self._commits.setdefault(each, {})
                 for field in [*whole, *(field.field for field in change.fields)]:
                     told[field] = told.get(field, frozenset()) | people
+                    made[field] = made.get(field, frozenset()) | {commit}
                 if not people:
                     self._unclear.add(each)
 
@@ -147,7 +176,7 @@ class _Told:
         self._alike[other] = stands
 
     def blame(self, last: str, since: frozenset[str], touched: Mapping[str, frozenset[str]]) -> Blame:
-        return Blame(self._people, frozenset(self._unclear), self._alike, last, since, touched)
+        return Blame(self._people, frozenset(self._unclear), self._alike, last, since, touched, self._commits)
 
 
 class _Walk:
@@ -162,7 +191,7 @@ class _Walk:
         self._root = root
         self._older = older
         self._commits = commits
-        self._told = _Told({}, set(), {})
+        self._told = _Told({}, set(), {}, {})
         self._reads: dict[str, str] = {}  # commit -> the nearest one up to it whose policies read
         self._owed: dict[str, frozenset[str]] = {}  # commit -> who wrote since then
         self._states: OrderedDict[str, State] = OrderedDict()
@@ -199,7 +228,7 @@ class _Walk:
             return
         self._reads[commit.id] = commit.id
         if len(parents) == 1:
-            self._told.add(changed(self._state(self._place(parents[0])), state), people | owed)
+            self._told.add(changed(self._state(self._place(parents[0])), state), people | owed, commit.id)
         else:
             self._merge(commit, state, people, owed)
 
@@ -213,7 +242,7 @@ class _Walk:
             if not found:
                 continue
             if owed:
-                self._told.add(found, owed)
+                self._told.add(found, owed, commit.id)
             rest = [change for change in found if not everywhere & set(_documents(change))]
             self._told.give_up(change for change in found if everywhere & set(_documents(change)))
             if not rest:
@@ -226,7 +255,7 @@ class _Walk:
                     continue
                 here = changed(self._state(self._place(base[0])), self._state(self._place(parent)))
                 mine = {each for change in here for each in _documents(change)}
-                self._told.add((change for change in rest if mine & set(_documents(change))), people)
+                self._told.add((change for change in rest if mine & set(_documents(change))), people, commit.id)
 
     def _is_elsewhere(self, commit: gitrepo.Commit, parent: str) -> bool:
         """Whether the policies are those of the parent, since nothing of theirs was touched: neither a file of the

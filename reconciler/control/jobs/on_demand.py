@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 
 from reconciler.control.observe import Observation
-from reconciler.control.site import Site, actor
+from reconciler.control.site import actor
 from reconciler.control.virtual_machines import find_machine, names_of, short
 from reconciler.errors import Diagnostic, Severity, UsageError
 from reconciler.model import DataSource, Job, JobKind, ProtectionGroup, Replica, ReplicaState, VirtualMachine
@@ -44,7 +44,7 @@ class _Held(msgspec.Struct, frozen=True):
     group: ProtectionGroup
 
 
-def backups(site: Site, observation: Observation, names: Sequence[str], reason: str) -> Backups:
+def backups(observation: Observation, names: Sequence[str], reason: str, now: datetime) -> Backups:
     """One job for each data source that is meant, however often. Raises `UsageError` for a name that means nothing, or
     more than one thing, or a virtual machine that no applied group protects; and what kept a server from being seen,
     where that may be why."""
@@ -52,7 +52,7 @@ def backups(site: Site, observation: Observation, names: Sequence[str], reason: 
     wanted: dict[tuple[str, DataSource], _Held] = {}
     for name in names:
         wanted.update({(each.server, each.replica.source): each for each in _meant(observation, held, name)})
-    now, found = site.now(), wanted.values()
+    found = wanted.values()
     refused = {each: why for each in found if (why := _refusal(observation, each)) is not None}
     return Backups(
         tuple(_job(each, now, reason) for each in found if each not in refused),

@@ -161,7 +161,9 @@ class _Worker:
 
     def refresh(self) -> None:
         """Fetches, where that is wanted and due."""
-        self._told.tell("fetch", self.source.refresh(self.site.stop))
+        with self.site.stop.patient():  # a fetch looks often whether somebody asked
+            found = self.source.refresh(self.site.stop)
+        self._told.tell("fetch", found)
 
     def _policies(self) -> Policies:
         """The policies of this moment; who judges them is told the commit that they come from."""
@@ -309,7 +311,8 @@ class _Worker:
     def _rest_beside_branch(self, deadline: float) -> None:
         """The same where the commits of a branch count. Git is asked now and then: nothing wakes us for a ref."""
         look = time.monotonic() + _LOOK_SECONDS
-        while not self.site.stop.wait(REQUESTS_SECONDS) and time.monotonic() < deadline:
+        while not self.site.stop.asked and time.monotonic() < deadline:
+            self.site.stop.wait(REQUESTS_SECONDS)
             if self._requests():
                 return
             if time.monotonic() > look:
