@@ -578,7 +578,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         make = real(group, name)
 
         def opening(*words: Any) -> Any:
-            seen.append(str(words[1] if len(words) > 1 else words[0].path))
+            seen.append(str(words[1] if len(words) > 1 else words[0].settings))
             return make(*words)
 
         return opening
@@ -603,6 +603,7 @@ ELSEWHERE: dict[str, list[tuple[str, str]]] = {
     "one cluster more": [(f"inventory: {CLUSTER}}}]", f"inventory: {CLUSTER}}}, {{name: evil, inventory: {HYPERV}}}]")],
     "another store": [(STORE, "{embedded: {path: evil}}")],
     "another engine": [(STORE, MABS), DAILY],
+    "a plugin": [(STORE, "{plugin: {name: evil}}")],
     "one server more": [
         (
             "capacity: 1 GB}]}]",
@@ -681,7 +682,7 @@ def test_without_the_gate_it_is_opened(shop: Shop, opened: list[str], monkeypatc
     """The defence: `may_open`, the one door to what is opened."""
     site = Reviewed(shop)
     _edited(site, "another folder")
-    monkeypatch.setattr(wiring, "may_open", lambda root, document, *others, first_use: document)
+    monkeypatch.setattr(wiring, "may_open", lambda root, document, *others, **more: document)
     opened.clear()
     site("plan", *T1)
     assert [each for each in opened if "evil" in each]

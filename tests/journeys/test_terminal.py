@@ -64,7 +64,7 @@ def test_a_recovery_is_asked_for_with_what_it_destroys(shop: Shop) -> None:
 
 def test_ctrl_c_ends_the_loop_in_order(shop: Shop) -> None:
     child = _spawn(shop.root, "run")
-    child.expect("initial replica of two")
+    child.expect("(?i)initial replica of two")
     child.sendintr()
     child.expect("ticks?, ")
     child.expect(pexpect.EOF)
