@@ -12,7 +12,13 @@ import msgspec
 from reconciler import gitrepo
 from reconciler.control.approving.authors_by_field import Blame, blame, lazily, onward, taken_back, unbrought
 from reconciler.control.approving.authorship import wrote
-from reconciler.control.approving.rules import ApprovalRules, approved, besides, covering, removals
+from reconciler.control.approving.rules import (
+    ApprovalRules,
+    approved,
+    besides,
+    covering,
+    removals,
+)
 from reconciler.control.planning.without_servers import Sight, desired_offline
 from reconciler.control.policy_folder import checked_out, names_of
 from reconciler.control.policy_states import State, changed, judges_of, side_of, text_of
@@ -84,36 +90,44 @@ class _Judged(msgspec.Struct, frozen=True):
 def _judged(
     root: Path, older: State, newer: State, asked: ComparisonOptions, changes: Sequence[DocumentChange]
 ) -> _Judged:
-    """Judged by the rules of the older state, of each site by its own: a change cannot bring its own judge. What stood
-    in the older state approves nothing that was changed since."""
-    today = asked.today or datetime.now(UTC).date()
-    wrote_it = _authors(root, older, newer, asked)
-    who = _wrote(root, older, newer, asked, changes)
-    before = frozenset(placed.document.spec.id for placed in older.policies.approvals)
     covered: dict[str, dict[str, str]] = {}
     found: list[Diagnostic] = []
+    hashes = frozenset(field.change_hash for change in changes for field in change.fields)
+    courts = courts_of(root, older, newer, asked, changes)
+    for site, court in courts.items():
+        mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(courts) < 2]
+        judged = approved(mine, court)
+        covered[site] = covering(judged.approvals)
+        found += [each for each in judged.said(hashes) if each not in found]
+    return _Judged(covered, tuple(found))
+
+
+def courts_of(
+    root: Path, older: State, newer: State, asked: ComparisonOptions, changes: Sequence[DocumentChange]
+) -> dict[str, ApprovalRules]:
+    """What judges approvals of the changes, by site. By the rules of the older state, of each site by its own: a change
+    cannot bring its own judge. What stood in the older state approves nothing that was changed since."""
+    wrote_it = _authors(root, older, newer, asked)
     judges = {name: judges_of(older).get(name) for name in _sites(older.policies)} or {"": None}
+    wrote_each = _wrote(root, older, newer, asked, changes)
+    courts = {}
     for site, rules in judges.items():
         signers = older.read(rules.allowed_signers) if rules is not None and rules.allowed_signers else None
         signing = in_use(text_of(signers))
-        court = ApprovalRules(
+        courts[site] = ApprovalRules(
             site,
             rules,
             signing.encode() if signing is not None else None,
             wrote_it,
-            today,
-            older=before,
-            wrote=who,
+            asked.today or datetime.now(UTC).date(),
+            older=frozenset(placed.document.spec.id for placed in older.policies.approvals),
+            wrote=wrote_each,
             removals=removals(changes),
             unbrought=_unbrought(root, older, newer),
             taken_back=_taken_back(root, older, newer),
             unknown=_UNKNOWN if wrote_it is None else None,
         )
-        mine = [each for each in newer.policies.approvals if each.document.spec.site in (site, "") or len(judges) < 2]
-        counting, wrong = approved(mine, court)
-        covered[site] = covering(counting)
-        found += [each for each in wrong if each not in found]
-    return _Judged(covered, tuple(found))
+    return courts
 
 
 def judged_by(change: DocumentChange, older: PolicySet, newer: PolicySet) -> tuple[str, ...]:

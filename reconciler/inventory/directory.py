@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from reconciler import files, system_calls
 from reconciler.errors import Refused, Unreachable
 from reconciler.images import data_extents, inspect
-from reconciler.inventory import configuration, layout, owners
+from reconciler.inventory import configuration, layout, owners, refusals
 from reconciler.inventory.layout import MachineJson, NodeJson, RoleJson, Unreadable
 from reconciler.model.cluster import (
     Agent,
@@ -98,11 +98,11 @@ class DirectoryDisks(LocalTarget):
         _cluster(self._name, self.root)
         role = self._role(machine)
         if role is None:
-            raise _unknown(machine, f"has no resource group on {self._name}")
+            raise refusals.deleted(machine, self._name)
         try:
             return self._machine(role)[0]
         except Unreadable as error:
-            raise _unknown(machine, f"cannot be read: {error}") from error
+            raise refusals.unread(machine, str(error)) from error
 
     def _role(self, machine: str) -> Path | None:
         """The role's file, however its name is written."""
@@ -114,13 +114,13 @@ class DirectoryDisks(LocalTarget):
         try:
             return FileReader(place)
         except OSError as error:
-            raise _no_file(path, error) from error
+            raise refusals.no_file(path, error) from error
 
     def facts(self, path: str) -> FileFacts:
         try:
             status = self.resolve(path).stat(follow_symlinks=False)
         except OSError as error:
-            raise _no_file(path, error) from error
+            raise refusals.no_file(path, error) from error
         return FileFacts(status.st_mode & 0o7777, status.st_mtime_ns)
 
     def file_system(self) -> int | None:
@@ -170,7 +170,7 @@ class DirectoryDisks(LocalTarget):
             return
         nodes = [each.name for each in _nodes(self.root)]
         if not nodes:
-            raise _unknown(machine, f"cannot be made known: {self._name} has no node")
+            raise refusals.no_node(machine, self._name)
         owner = next((each for each in nodes if alike(each, node)), nodes[0])
         role = RoleJson(owner, configuration.folder_of(config), name, PowerState.OFF)
         text = msgspec.json.format(msgspec.json.encode(role), indent=2)
@@ -234,9 +234,9 @@ class DirectoryDisks(LocalTarget):
             facts = inspect(self.resolve(path))
         except OSError as error:
             kind = DiskKind.RAW if stated.kind is UNSET else stated.kind
-            return VirtualDisk(
-                path=path, kind=kind, unreadable=f"not readable: {error.strerror or error}", id=stated.id
-            )
+            gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+            why = "gone: there is no such file" if gone else f"not readable: {error.strerror or error}"
+            return VirtualDisk(path=path, kind=kind, unreadable=why, id=stated.id)
         except Refused as error:
             return VirtualDisk(path=path, unreadable=error.diagnostic.message, id=stated.id)
         wrong = None
@@ -380,21 +380,3 @@ def _volume_of(path: str) -> str:
 def _shown(name: str) -> str:
     """A name as text: bytes that are none are written out."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _unknown(machine: str, what: str) -> Refused:
-    return Refused(
-        "RCL2010",
-        f"the virtual machine {machine} {what}",
-        "Its points are kept: recover it to an alternate location (--to FOLDER), then make it highly available.",
-        subject=machine,
-    )
-
-
-def _no_file(path: str, error: OSError) -> Refused:
-    return Refused(
-        "RCL2011",
-        f"{path!r} cannot be read: {error.strerror or error}",
-        "Check the virtual machine's disks on the cluster.",
-        subject=path,
-    )

@@ -72,7 +72,9 @@ class Replica(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, g
 class RecoveryPoint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """One state of one data source that can be recovered. `time` (UTC) is the moment it shows.
 
-    `scheduled_for` is the slot that the run answered. `stored_bytes` is what this point added to the store.
+    `scheduled_for` is the slot that the run answered. `stored_bytes` is what this point added to the store. `cold`: the
+    virtual machine was switched off, so that the point is its disks as its guest left them, and application consistent
+    by that, not by VSS.
     """
 
     id: str
@@ -85,6 +87,7 @@ class RecoveryPoint(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     scheduled_for: datetime | None = None
     verified_at: datetime | None = None
     machine_name: str = ""
+    cold: bool = False
 
 
 class PoolVolume(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

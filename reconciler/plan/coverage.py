@@ -224,7 +224,7 @@ class _Coverage:
         if source.cluster not in self.seen.clusters:
             return f"{source.cluster} could not be seen"
         why = self.unseen.get(source.home)
-        return f"cannot be read: {why}" if why is not None else f"{source.cluster} does not show it"
+        return f"cannot be read: {why}" if why is not None else f"deleted from {source.cluster}, or moved away"
 
     def _damage(self, server: str, replica: Replica | None) -> str:
         if replica is None:

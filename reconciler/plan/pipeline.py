@@ -36,11 +36,11 @@ from reconciler.plan.approval.unapproved_documents import (
     with_them,
 )
 from reconciler.plan.approval.unapproved_documents import findings as waiting_findings
-from reconciler.plan.checks.backup_refusals import refused_members
+from reconciler.plan.checks.backup_refusals import refusal_checks, refused_members
 from reconciler.plan.checks.engine_limits import fit
 from reconciler.plan.checks.lint import lint
 from reconciler.plan.checks.prerequisites import prerequisites, unmet
-from reconciler.plan.checks.unreadable_machines import UNREAD
+from reconciler.plan.checks.unreadable_machines import MISSING, UNREAD
 from reconciler.plan.checks.vanished_policies import without_removals
 from reconciler.plan.desired.placement import place, room_of
 from reconciler.plan.desired.resolve import resolve
@@ -278,8 +278,10 @@ def check_all(policies: PolicySet, inputs: PlanInputs, desired: DesiredState) ->
         if placed.document.metadata.name == inputs.site:
             seen = (inputs.clusters, inputs.catalogs)
             checks = prerequisites(policies, placed.document, desired, seen, inputs.ledger)
-            unread = (each for each in desired.findings if each.code == UNREAD)
-            return (*checks, *(Check.unknown(each) for each in unread))
+            strangers = {server.name for server in placed.document.spec.servers if server.engine.mabs is not None}
+            disks = refusal_checks(desired, inputs.clusters, strangers)
+            unread = (each for each in desired.findings if each.code in (UNREAD, MISSING))
+            return (*checks, *disks, *(Check.unknown(each) for each in unread))
     return ()
 
 

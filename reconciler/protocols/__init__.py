@@ -32,10 +32,22 @@ from reconciler.protocols.memory import (
 )
 from reconciler.protocols.requests import Request, RequestKind, Requests, RequestState
 from reconciler.protocols.rules import Answer, Evaluate, Question, evaluates_nothing
-from reconciler.protocols.source import Clock, DiskReader, Disks, FileFacts, Inventory, Room, StagedFile, Target, Which
+from reconciler.protocols.source import (
+    NOT_THERE,
+    Clock,
+    DiskReader,
+    Disks,
+    FileFacts,
+    Inventory,
+    Room,
+    StagedFile,
+    Target,
+    Which,
+)
 from reconciler.protocols.tree import Kind, Tree, TreeEntry
 
 __all__ = [
+    "NOT_THERE",
     "Answer",
     "ApprovalUse",
     "ApprovalUses",

@@ -16,6 +16,9 @@ from reconciler.model import (
     VirtualMachine,
 )
 
+#: What `Disks` refuses with where its cluster has no such virtual machine, or none that can be read.
+NOT_THERE = "RCL2010"
+
 
 class Clock(Protocol):
     """What time it is."""

@@ -104,5 +104,5 @@ def _section(
         )
         for row in mine
     ]
-    grid = Grid("", _COLUMNS, rows, filtered=True) if listed else None
+    grid = Grid("", _COLUMNS, rows, filtered=True, even=True) if listed else None
     return Section(state, STATE_TONES[state], _MEANING[state], len(mine), grid)

@@ -49,7 +49,7 @@ def chain_html(check: ChainCheck, site: str, where: str, signed_by: str) -> str:
         ("records", str(check.records)),
         ("segments", str(check.segments)),
         ("anchor", f"covers {count(check.anchored, 'record')}" if check.anchored else "none covers them"),
-        ("signed by", signed_by or "nobody was asked for"),
+        ("signed by", signed_by or "no signature was checked, or it does not hold"),
     ]
     facts += [("head", check.head)] if check.head else []
     return page(

@@ -39,12 +39,13 @@ class Toned(NamedTuple):
 
 class Grid(NamedTuple):
     """A table: its caption, its columns, and its rows, a cell for each column. `filtered`: the filter of the page
-    looks through its rows."""
+    looks through its rows. `even`: its columns are as wide as those of its neighbours."""
 
     caption: str
     columns: tuple[Column, ...]
     rows: Sequence[tuple[str | Toned, ...]]
     filtered: bool = False
+    even: bool = False
 
 
 class Tile(NamedTuple):

@@ -61,6 +61,11 @@ def _newest(row: PointRow) -> tuple[datetime, str]:
     return row.point.time, row.point.id
 
 
+def consistency_of(point: RecoveryPoint) -> str:
+    """What state a point holds, for people; of a virtual machine that was off also why that is."""
+    return f"{point.consistency} (was off)" if point.cold else str(point.consistency)
+
+
 def _cells(row: PointRow, zone: tzinfo) -> tuple[str, ...]:
     point = row.point
     local = point.time.astimezone(zone)
@@ -69,7 +74,7 @@ def _cells(row: PointRow, zone: tzinfo) -> tuple[str, ...]:
         f"{local:%H:%M}",
         point.id,
         KINDS[point.kind],
-        str(point.consistency),
+        consistency_of(point),
         format_size(point.source_bytes),
         format_size(point.stored_bytes),
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from reconciler.model import DataSource, PointKind, format_size
 from reconciler.model.names import fold
 from reconciler.report.pages import Column, Grid, Toned, page
-from reconciler.report.points import KINDS, PointRow, PointsView
+from reconciler.report.points import KINDS, PointRow, PointsView, consistency_of
 from reconciler.report.words import called_apart, count, moment
 from reconciler.schedule import SKEW
 
@@ -169,7 +169,7 @@ def _time(row: PointRow, now: datetime, zone: tzinfo) -> tuple[str | Toned, ...]
         moment(point.time, zone) + (" (in the future)" if point.time > now + SKEW else ""),
         point.id,
         KINDS[point.kind],
-        str(point.consistency),
+        consistency_of(point),
         verified,
         format_size(point.source_bytes),
         format_size(point.stored_bytes),

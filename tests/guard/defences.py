@@ -292,7 +292,10 @@ def _each_by_itself(stack: ExitStack) -> None:
 
     def approved(placed: Iterable[Any], court: Any) -> Any:
         each = [real([one], court) for one in placed]
-        return tuple(one for found, _ in each for one in found), tuple(one for _, found in each for one in found)
+        return rules.ValidApprovals(
+            tuple(one for judged in each for one in judged.approvals),
+            tuple(one for judged in each for one in judged.findings),
+        )
 
     stack.enter_context(patch.object(valid_approvals, "approved", approved))
 

@@ -39,7 +39,7 @@ def two_groups_of(shop: Shop) -> Reviewed:
 
 def _mine(site: Reviewed, older: str = "base") -> str:
     """The text of Mallory's approval of what is in the work tree, which does not count where it stands."""
-    said = site("approve", older, "--by", MALLORY, "--reason", "I want", "--until", "2026-12-31", "--yes")
+    said = site("approve", older, "--by", MALLORY, "--reason", "I want", "--until", "2099-12-31", "--yes")
     assert said.code == 0, said.err
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
     text = document.read_text()
@@ -194,7 +194,7 @@ def test_without_committers_and_co_authors_he_gets_through(
 
 def test_somebody_else_approves_it(site: Reviewed) -> None:
     _weaken(site, MALLORY)
-    said = site("approve", "base", "HEAD", "--by", ALICE, "--reason", "r", "--until", "2026-12-31", "--yes")
+    said = site("approve", "base", "HEAD", "--by", ALICE, "--reason", "r", "--until", "2099-12-31", "--yes")
     assert said.code == 0, said.err
     site.commit("approved", author=ALICE)
     assert site("diff", "base", "HEAD").code == 0

@@ -145,7 +145,7 @@ def test_a_generation_changes_with_every_change(cluster: DiskCluster) -> None:
         ("link to a device", "a symbolic link"),
         ("link inside", "a symbolic link"),
         ("link out", "a symbolic link"),
-        ("nothing", "No such file"),
+        ("nothing", "o such file"),
     ],
 )
 def test_a_disk_that_is_no_regular_file_is_unreadable_and_the_others_are_as_before(

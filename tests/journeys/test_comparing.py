@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.cli.actions import review
 from tests.shop import Said
 
 ROOT = Path(__file__).parent.parent.parent
@@ -156,7 +157,9 @@ def test_what_has_no_older_state_has_no_judge(repo: Repository) -> None:
     assert "the site names no approvers" in said.out
 
 
-def test_signed_approvals(repo: Repository, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_signed_approvals(
+    repo: Repository, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = tmp_path_factory.mktemp("keys")
     for name in ("good", "bad"):
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "c", "-f", str(keys / name)), check=True)
@@ -167,8 +170,12 @@ def test_signed_approvals(repo: Repository, tmp_path_factory: pytest.TempPathFac
     repo.edit("gold.yaml", "retention: 14d", "retention: 7d")
     repo.commit("shorter")
     assert _approve(repo).code == 64
+    path = repo.root / "policies" / "approval.yaml"
+    refused = _approve(repo, "--key", str(keys / "bad"), "--out", str(path))
+    assert (refused.code, path.exists()) == (5, False)
+    assert "Sign with a key that the site's allowed signers name for security@corp.example." in refused.err
+    monkeypatch.setattr(review, "hopeless", lambda spec, court: "")  # somebody writes it all the same
     for name, code in (("bad", 5), ("good", 0)):
-        path = repo.root / "policies" / "approval.yaml"
         path.unlink(missing_ok=True)
         assert _approve(repo, "--key", str(keys / name), "--out", str(path)).code == 0
         assert repo("diff", "HEAD~1", "--author", "dev@corp.example").code == code

@@ -21,7 +21,7 @@ from tests.fakes import NOON
 from tests.shop import Said, Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")
-BY = ("--reason", "storage", "--until", "2026-12-31", "--yes")
+BY = ("--reason", "storage", "--until", "2099-12-31", "--yes")
 APPROVERS = "prune: true\n  approvals: {approvers: [security@corp.example, dev@corp.example]}"
 
 
@@ -151,7 +151,7 @@ def test_an_auditor_is_told_who_approved_it(reviewed: Reviewed) -> None:
     said = reviewed("evidence", "query", "one", "--at", "2026-03-10")
     assert said.code == 0, said.err
     assert "protected by gold on mabs-01" in said.out
-    assert "approved by security@corp.example until 2026-12-31: storage" in said.out
+    assert "approved by security@corp.example until 2099-12-31: storage" in said.out
     assert f"commit {reviewed.git('rev-parse', 'HEAD')[:12]}" in said.out
     assert reviewed("evidence", "verify").code == 0
 
@@ -309,7 +309,7 @@ def test_a_guardrail_that_wants_approval_holds_its_group_alone(reviewed: Reviewe
     approval = (
         "apiVersion: reconciler/v1\nkind: Approval\nmetadata: {name: looked}\nspec:\n"
         f"  changes: ['{field['changeHash']}']\n  approvedBy: security@corp.example\n"
-        f"  reason: looked at\n  until: 2026-12-31\n  site: hq\n  id: '{'a' * 32}'\n"
+        f"  reason: looked at\n  until: 2099-12-31\n  site: hq\n  id: '{'a' * 32}'\n"
     )
     (reviewed.policy.parent / "yes.yaml").write_text(approval)
     reviewed.commit("approved", author="security@corp.example")

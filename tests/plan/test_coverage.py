@@ -172,7 +172,7 @@ def test_every_machine_is_in_exactly_one_state_and_the_states_add_up(
         (Case(damaged=True), CoverageState.DAMAGED, "2 blocks are lost"),
         (Case(shown="unreadable"), CoverageState.UNSEEN, "cannot be read: not JSON"),
         (Case(shown="unreadable", role="nothing"), CoverageState.UNSEEN, "cannot be read: not JSON"),
-        (Case(shown="absent"), CoverageState.UNSEEN, "hci-01 does not show it"),
+        (Case(shown="absent"), CoverageState.UNSEEN, "deleted from hci-01, or moved away"),
         (Case(role="excluded"), CoverageState.EXCLUDED, "excluded: rebuilt nightly"),
         (Case(role="lapsed"), CoverageState.UNPROTECTED, "its exclusion lapsed ended on 2026-01-31"),
         (Case(role="nothing"), CoverageState.UNPROTECTED, "no group and no exclusion matches it"),

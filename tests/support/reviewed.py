@@ -16,7 +16,7 @@ from tests.fakes import NOON
 from tests.shop import Said, Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")
-BY = ("--reason", "storage", "--until", "2026-12-31", "--yes")
+BY = ("--reason", "storage", "--until", "2099-12-31", "--yes")
 ALICE, BOB, MALLORY = "security@corp.example", "dev@corp.example", "mallory@corp.example"
 APPROVERS = f"prune: true\n  approvals: {{approvers: [{ALICE}, {BOB}]}}"
 

@@ -4,31 +4,52 @@ from __future__ import annotations
 
 import secrets
 import sys
-from datetime import UTC, date, datetime
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from reconciler import files
+from reconciler import files, gitrepo
 from reconciler.cli.actions.declare_lost import called, loss_event, loss_text
 from reconciler.cli.options import Report
 from reconciler.cli.plan_reports import plan_event
 from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, session, target
 from reconciler.cli.terminal import ask, is_interactive, note, paint_for, say, show, tell
-from reconciler.control.approving.rules import NAMESPACE, payload
+from reconciler.control.approving.rules import (
+    NAMESPACE,
+    ApprovalRules,
+    hopeless,
+    others_who_may,
+    payload,
+    unapprovable,
+    who_else,
+)
+from reconciler.control.approving.valid_approvals import bench_of, court_of
 from reconciler.control.change_origins import with_origins
 from reconciler.control.planning.plan_file import read, shown
 from reconciler.control.policy_folder import FOLDER, read_good
 from reconciler.control.policy_states import State, judges_of, read_state
-from reconciler.control.review import ComparisonOptions, compare, judged_by
+from reconciler.control.review import ComparisonOptions, compare, courts_of, judged_by
 from reconciler.control.state.declare_lost import loss_of, lost_with
-from reconciler.errors import ConsentNeeded, Diagnostic, ExitCode, PolicyError, Severity, UsageError, worst
+from reconciler.errors import (
+    ConsentNeeded,
+    Diagnostic,
+    ExitCode,
+    PolicyError,
+    ReconcilerError,
+    Severity,
+    UsageError,
+    worst,
+)
 from reconciler.model.comparison import Comparison
 from reconciler.model.documents import ApprovalDocument, Approvals, ApprovalSpec, Ceilings, Metadata
 from reconciler.model.encode import encode
+from reconciler.model.names import fold
 from reconciler.parse.write import yaml_text
 from reconciler.plan.approval.change_hashes import own_hash
 from reconciler.plan.approval.guardrails import denied, wants_approval
@@ -42,6 +63,9 @@ from reconciler.state import Opening
 from reconciler.wiring import choose_site
 
 _WORKING = "."
+
+#: That an approval which is asked for could not count.
+HOPELESS = "RCL3122"
 
 
 class Consent(NamedTuple):
@@ -108,9 +132,10 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
         raise UsageError("RCL0003", what, "See `reconciler diff` for the hashes.")
     chosen = frozenset(consent.changes) or frozenset(wanted)
     if not chosen:
-        note("Nothing needs an approval.")
+        note(_nothing(found))
         return ExitCode.SUCCESS
     judges = judges_of(before)
+    courts = courts_of(place, before, after, ComparisonOptions(), found.changes)
     mine: dict[str, set[str]] = {}
     silent: set[str] = set()
     for change, field in found.unapproved:
@@ -119,16 +144,51 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
         silent |= set(sites) - set(speaking) if speaking else set()
         for site in speaking or sites:
             mine.setdefault(site, set()).update({field.change_hash} & chosen)
-    specs = tuple(
-        _spec(judges.get(site), f"{before.called}, site {site}", consent, tuple(sorted(hashes)), site)
-        for site, hashes in sorted(mine.items())
-        if hashes
-    )
+    zones = {each.document.metadata.name: each.document.spec.time_zone for each in before.policies.sites}
+    specs = []
+    for site, hashes in sorted(mine.items()):
+        if hashes:
+            where, zone = f"{before.called}, site {site}", ZoneInfo(zones.get(site, "UTC"))
+            asked = _spec(judges.get(site), where, consent, tuple(sorted(hashes)), site, zone)
+            specs.append(_countable(asked, courts.get(site), consent))
     event = ActionEvent(event=ActionEventName.COMPARISON_SHOWN, message="what is to be approved", value=found)
     show(event, lambda: comparison_text(found, paint_for(sys.stdout)))
     for site in sorted(silent):
-        note(f"The site {site} names no approvers: weakening changes are confirmed in a terminal.")
-    return _written(place, specs, consent, yes=yes)
+        note(f"The site {site} names no approvers: `diff` continues asking; they are confirmed in a terminal.")
+    return _written(place, tuple(specs), consent, yes=yes)
+
+
+def _nothing(found: Comparison) -> str:
+    """Why nothing needs an approval."""
+    if not found.changes:
+        return f"Nothing needs an approval: nothing differs between {found.older} and {found.newer}."
+    if found.approved:
+        names = ", ".join(sorted(set(found.approved.values())))
+        return f"Nothing needs an approval: what weakens protection is approved already, by {names}."
+    return f"Nothing needs an approval: no change between {found.older} and {found.newer} weakens protection."
+
+
+def _countable(spec: ApprovalSpec, court: ApprovalRules | None, consent: Consent) -> ApprovalSpec:
+    """The approval, signed where there is a key, without the changes that its approver may not approve. Raises
+    `ConsentNeeded`, RCL3122, where it could count for nothing that was asked for: then none is written."""
+    barred = unapprovable(spec, court) if court is not None else {}
+    if barred and court is not None:
+        others = " or ".join(others_who_may(spec, barred, court))
+        remedy = f"Have it approved by {others}." if others else who_else(spec, barred, court)
+        left = tuple(each for each in spec.changes if each not in barred)
+        if consent.changes or not left:
+            raise ConsentNeeded(HOPELESS, f"no approval was written: {next(iter(barred.values()))}", remedy)
+        for why in sorted(set(barred.values())):
+            many = count(list(barred.values()).count(why), "change")
+            note(f"Left out: {many}, since {why}. {remedy}")
+        spec = msgspec.structs.replace(spec, changes=left)
+    if consent.key is not None:
+        spec = msgspec.structs.replace(spec, signature=sign(payload(spec), consent.key, NAMESPACE))
+    if court is not None and (why := hopeless(spec, court)):
+        signs = f"Sign with a key that the site's allowed signers name for {spec.approved_by}."
+        remedy = signs if consent.key is not None else "See `reconciler diff`."
+        raise ConsentNeeded(HOPELESS, f"no approval was written, since it could not count: {why}", remedy)
+    return spec
 
 
 def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) -> int:
@@ -153,16 +213,33 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
         raise UsageError("RCL0003", f"{unknown[0]} is no change of {file} that needs an approval", "See `show`.")
     chosen = tuple(sorted(set(consent.changes) or wanted))
     if not chosen:
-        note("Nothing needs an approval.")
+        note(f"Nothing needs an approval: no step of {file} waits for one.")
         return ExitCode.SUCCESS
     lost = sum(
         step.impact.expires_now
         for step in plan.steps
         if step.impact is not None and any(own_hash(step.change, f) in chosen for f in step.change.fields)
     )
-    spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, Ceilings(lost))
-    show(plan_event(plan), lambda: plan_text(plan, ZoneInfo(site.spec.time_zone), paint_for(sys.stdout)))
+    zone = ZoneInfo(site.spec.time_zone)
+    spec = _spec(site.spec.approvals, f"site {plan.site}", consent, chosen, plan.site, zone, Ceilings(lost))
+    spec = _countable_now(place, spec, consent)
+    show(plan_event(plan), lambda: plan_text(plan, zone, paint_for(sys.stdout)))
     return _written(place, (spec,), consent, yes=yes)
+
+
+def _countable_now(place: Path, spec: ApprovalSpec, consent: Consent) -> ApprovalSpec:
+    """As `_countable`, by what approvals are judged by where the site is applied; by its approvers alone where its
+    state is not at hand, as in a clone."""
+    policies = read_good(place)
+    with ExitStack() as stack:
+        court = None
+        try:
+            site = stack.enter_context(session(place, spec.site, None, policies, Opening.READ))
+            bench = bench_of(site)
+            court = court_of(bench, policies.policies) if bench.told is not None else None
+        except ReconcilerError:
+            court = None
+        return _countable(spec, court, consent)
 
 
 def approve_lost(
@@ -175,7 +252,8 @@ def approve_lost(
     with session(place, name, None, opening=Opening.READ) as site:
         lost = lost_with(site, server, volume)
         rules = site.document.spec.approvals
-        spec = _spec(rules, f"site {site.name}", consent, (loss_of(site, server, volume),), site.name)
+        loss = (loss_of(site, server, volume),)
+        spec = _countable(_spec(rules, f"site {site.name}", consent, loss, site.name, site.zone), None, consent)
         what = called(server, volume)
         show(loss_event(what, lost), lambda: loss_text(site, what, lost))
     return _written(place, (spec,), consent, yes=yes)
@@ -194,14 +272,19 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
         if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
             raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when you want it.")
     path = _write(place, specs, consent)
-    how = (
-        "Commit it"
-        if consent.key is not None
-        else f"Commit it as {consent.by}; an approval without a signature is in effect only then"
-    )
-    text = f"Written: {path}. {how}; it approves these changes and no other."
+    text = f"Written: {path}. It approves these changes and no other. {_how_to_commit(place, path, consent)}"
     say(ActionEvent(event=ActionEventName.FILE_WRITTEN, message=text, subject=str(path), result="written"))
     return ExitCode.SUCCESS
+
+
+def _how_to_commit(place: Path, path: Path, consent: Consent) -> str:
+    """What has to be done so that the approval counts."""
+    command = f"git -C {quote(str(place))} add {quote(str(path.resolve()))} && git -C {quote(str(place))} commit"
+    if consent.key is not None:
+        return f"It counts once it is committed: {command}"
+    own = gitrepo.identity(place) if gitrepo.is_repository(place) else consent.by
+    other = "" if fold(own) == fold(consent.by) else f" Git commits as {own or 'nobody'} here, which would not count."
+    return f"It is not signed, so it counts once {consent.by} commits it: {command}.{other}"
 
 
 def _spec(
@@ -210,8 +293,10 @@ def _spec(
     consent: Consent,
     chosen: tuple[str, ...],
     site: str,
+    zone: tzinfo,
     ceilings: Ceilings | None = None,
 ) -> ApprovalSpec:
+    """The approval as it is asked for, not signed yet. Raises `UsageError` where an option cannot be right."""
     for option, text in (("--by", consent.by), ("--reason", consent.reason), ("--until", consent.until)):
         if not text.strip():
             raise UsageError("RCL0003", f"{option} is missing", "An approval says who, why and until when.")
@@ -219,16 +304,17 @@ def _spec(
         until = date.fromisoformat(consent.until)
     except ValueError:
         raise UsageError("RCL0003", f"--until: {consent.until!r} is not a date", "Write it as 2027-03-01.") from None
+    today = datetime.now(zone).date()
+    if until < today:
+        what = f"--until: {until} is over, today is {today} in the site's zone"
+        raise UsageError("RCL0003", what, "Give the last day on which the approval is to count, today or later.")
     if rules is None or consent.by not in rules.approvers:
         known = ", ".join(rules.approvers) if rules else "nobody: the site has no `approvals`"
         raise UsageError("RCL0003", f"{consent.by} may not approve", f"Approvers of {where}: {known}.")
     if rules.allowed_signers is not None and consent.key is None:
         what = "the site names allowed signers, so an approval is signed"
         raise UsageError("RCL0003", what, "Give --key with your SSH key.")
-    spec = ApprovalSpec(chosen, consent.by, consent.reason, until, ceilings, id=secrets.token_hex(16), site=site)
-    if consent.key is None:
-        return spec
-    return msgspec.structs.replace(spec, signature=sign(payload(spec), consent.key, NAMESPACE))
+    return ApprovalSpec(chosen, consent.by, consent.reason, until, ceilings, id=secrets.token_hex(16), site=site)
 
 
 def _write(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent) -> Path:

@@ -22,7 +22,12 @@ from reconciler.model import Approved, Plan, Step, StopProtection
 from reconciler.model.documents import PolicySet
 from reconciler.plan import DesiredState
 from reconciler.plan import propose as plan_propose
-from reconciler.plan.approval.change_hashes import approve, groups_awaiting_approval, within_ceilings
+from reconciler.plan.approval.change_hashes import (
+    approve,
+    groups_awaiting_approval,
+    hashes_of,
+    within_ceilings,
+)
 from reconciler.plan.approval.guardrails import denied, guard, planned, wants_approval
 from reconciler.plan.approval.recompute import Unsound, anew, asked_for, told_otherwise, unasked
 
@@ -77,7 +82,7 @@ def agree_saved(site: Site, policies: PolicySet, plan: Plan, authors: tuple[str,
             (
                 *otherwise,
                 *strange,
-                *verdict.findings,
+                *verdict.said(hashes_of(told)),
                 *excess,
                 *guarding,
                 *_deletions(judged.steps),

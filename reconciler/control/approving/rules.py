@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, datetime
 from hashlib import sha256
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -26,6 +27,28 @@ class Removal(msgspec.Struct, frozen=True):
 
     gone: frozenset[str]
     stay: frozenset[str]
+
+
+class PastApproval(msgspec.Struct, frozen=True):
+    """An approval that is over: it was used up, has ended, or was there before the change. What is said of it matters
+    only where one of its changes is asked for."""
+
+    changes: frozenset[str]
+    finding: Diagnostic
+
+
+class ValidApprovals(msgspec.Struct, frozen=True):
+    """The approvals that count, with what is left of them; what was found of those that do not; those that are over."""
+
+    approvals: tuple[Approved, ...]
+    findings: tuple[Diagnostic, ...]
+    past: tuple[PastApproval, ...] = ()
+
+    def said(self, asked_for: Container[str]) -> tuple[Diagnostic, ...]:
+        """What is said of approvals where the changes of these hashes are asked for: those that were used, or have
+        ended, are silent unless they name one of them."""
+        over = (each.finding for each in self.past if any(change in asked_for for change in each.changes))
+        return (*self.findings, *over)
 
 
 def everybody(change: str) -> frozenset[str] | None:
@@ -85,12 +108,11 @@ class ApprovalRules(msgspec.Struct, frozen=True):
     counted: Mapping[str, frozenset[str]] = {}
 
 
-def approved(
-    placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules
-) -> tuple[tuple[Approved, ...], tuple[Diagnostic, ...]]:
+def approved(placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules) -> ValidApprovals:
     """The approvals that count, with what is left of them; and those that do not, with the reason."""
     counting: list[Approved] = []
     found = []
+    past = []
     ids: set[str] = set()
     for each in placed:
         spec, name = each.document.spec, each.document.metadata.name
@@ -104,17 +126,28 @@ def approved(
                 continue
             why, remedy = why or _NOT_BY_THEN, _ANEW
         if why:
-            severity = Severity.ADVICE if _used_up(spec, court) is not None else Severity.WARNING
-            found.append(Diagnostic("RCL3035", severity, f"the approval {name} is not in effect: {why}", remedy, place))
+            said = Diagnostic(
+                "RCL3035", Severity.WARNING, f"the approval {name} is not in effect: {why}", remedy, place
+            )
+            if _is_over(spec, court):
+                past.append(PastApproval(frozenset(spec.changes), said))
+            else:
+                found.append(said)
             continue
         ids.add(spec.id)
         barred = _barred(spec, court)
         counting.append(_left(name, spec, court, barred))
         known = (change for change in barred if change in court.removals or court.wrote(change) is not None)
-        for said in sorted({barred[change] for change in known}):
-            what = f"the approval {name} is not in effect for all its changes: {said}"
-            found.append(Diagnostic("RCL3035", Severity.WARNING, what, _who_else(spec, barred, court), place))
-    return tuple(counting), tuple(found)
+        for reason in sorted({barred[change] for change in known}):
+            what = f"the approval {name} is not in effect for all its changes: {reason}"
+            found.append(Diagnostic("RCL3035", Severity.WARNING, what, who_else(spec, barred, court), place))
+    return ValidApprovals(tuple(counting), tuple(found), tuple(past))
+
+
+def _is_over(spec: ApprovalSpec, court: ApprovalRules) -> bool:
+    """Whether it was for something that is done, or is not asked for any more; nothing is wrong with its document."""
+    ended = spec.until < court.today
+    return _used_up(spec, court) is not None or ended or _was_there(spec, court)
 
 
 def _as_counted(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Container[str]) -> tuple[str, ...]:
@@ -145,20 +178,17 @@ def _against(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Contai
     why = refusal(spec, court)
     if why:
         if _used_up(spec, court) is not None:
-            return why, "Nothing needs to be done. Its file may stay or be removed."
+            return why, "The same change was made again: have that approved again, `reconciler approve`."
         if court.blind is not None:
             return why, court.blind.remedy
         if court.unknown is not None and why == _nobody_knows(court.unknown):
             return why, court.unknown.remedy
         barred = _barred(spec, court) if court.rules is not None else {}
-        return why, _who_else(spec, barred, court) if why in barred.values() else _ANEW
+        return why, who_else(spec, barred, court) if why in barred.values() else _ANEW
     if spec.id in ids:
         return "another approval has the same id: it was copied", _ANEW
     if placed.positions.at().file in court.uncommitted:
-        return (
-            "it is not committed",
-            f"Commit it as it is; without a signature {spec.approved_by} has to be the author of the commit.",
-        )
+        return "it is not committed", _commit(spec, placed.positions.at().file, court)
     if court.rules is not None and court.rules.allowed_signers is None:
         try:
             why = court.unbrought(placed)
@@ -173,22 +203,35 @@ def _against(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Contai
         return f"whether it was withdrawn is unknown: {error.diagnostic.message}", error.diagnostic.remedy
 
 
+def _commit(spec: ApprovalSpec, file: str, court: ApprovalRules) -> str:
+    """How an approval is committed so that it counts: one without a signature by its approver alone."""
+    command = f"`git add {quote(file)} && git commit`"
+    signed = court.rules is not None and court.rules.allowed_signers is not None
+    return f"Commit it: {command}." if signed else f"{spec.approved_by} commits it: {command}."
+
+
 def _nobody_knows(why: Diagnostic) -> str:
     return f"the author of the change is unknown: {why.message}"
 
 
-def _who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: ApprovalRules) -> str:
-    """Who may approve what the approver of an approval may not; where nobody may, the ways that are left."""
+def others_who_may(spec: ApprovalSpec, changes: Iterable[str], court: ApprovalRules) -> tuple[str, ...]:
+    """The approvers who may approve one of the changes at least."""
     assert court.rules is not None
-    changes = tuple(barred)
-    others = []
+    asked = tuple(changes)
+    found = []
     for each in court.rules.approvers:
-        his = msgspec.structs.replace(spec, approved_by=each, changes=changes)
-        if len(_barred(his, court)) < len(changes):
-            others.append(each)
+        theirs = msgspec.structs.replace(spec, approved_by=each, changes=asked)
+        if len(_barred(theirs, court)) < len(asked):
+            found.append(each)
+    return tuple(found)
+
+
+def who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: ApprovalRules) -> str:
+    """Who may approve what the approver of an approval may not; where nobody may, the ways that are left."""
+    others = others_who_may(spec, barred, court)
     if others:
         return f"Have it approved again by {' or '.join(others)}: `reconciler approve`."
-    if all(barred[each] == _NO_ADDRESS for each in changes):
+    if all(each == _NO_ADDRESS for each in barred.values()):
         return "Revert the change, and once that is applied commit it again with an address (`git config user.email`)."
     return (
         "No approver is left who may: revert the change and let somebody else write it (a squash merge names "
@@ -241,6 +284,18 @@ def _writers(change: str, by: str, court: ApprovalRules) -> frozenset[str]:
 
 def _folded(people: Iterable[str]) -> frozenset[str]:
     return frozenset(fold(each) for each in people)
+
+
+def unapprovable(spec: ApprovalSpec, court: ApprovalRules) -> dict[str, str]:
+    """Of the changes of an approval that is to be written, those that its approver may not approve, with the reason;
+    none where nobody can tell yet who wrote them."""
+    return {} if court.rules is None or court.authors is None else _barred(spec, court)
+
+
+def hopeless(spec: ApprovalSpec, court: ApprovalRules) -> str:
+    """Why an approval that is to be written could not count whoever commits it; "" where it can."""
+    known = court if court.authors is not None else msgspec.structs.replace(court, authors=frozenset())
+    return refusal(spec, known)
 
 
 def removals(changes: Iterable[DocumentChange]) -> dict[str, Removal]:
@@ -309,9 +364,14 @@ def _elsewhere(spec: ApprovalSpec, court: ApprovalRules) -> str:
         return "it was written by version 0.1, without an id and a site, and could be used again and elsewhere"
     if spec.site != court.site:
         return f"it is for the site {spec.site}, not for {court.site}"
-    if spec.id in court.older or (spec.changes and court.since(spec.id).issuperset(spec.changes)):
+    if _was_there(spec, court):
         return "it is older than the change, so it cannot approve it"
     return ""
+
+
+def _was_there(spec: ApprovalSpec, court: ApprovalRules) -> bool:
+    """Whether it stood in the older state, so that it was for a change before that."""
+    return spec.id in court.older or bool(spec.changes and court.since(spec.id).issuperset(spec.changes))
 
 
 def as_noted(

@@ -18,12 +18,19 @@ import msgspec
 from reconciler import files, gitrepo
 from reconciler.control.approving.authors_by_field import Blame, blame, onward, taken_back, unbrought
 from reconciler.control.approving.authorship import EMPTY, Side, wrote
-from reconciler.control.approving.rules import ApprovalRules, approved, as_noted, besides, removals
+from reconciler.control.approving.rules import (
+    ApprovalRules,
+    ValidApprovals,
+    approved,
+    as_noted,
+    besides,
+    removals,
+)
 from reconciler.control.policy_folder import checked_out, names_of, policy_files, tree_of
 from reconciler.control.policy_states import State, read_commit, side_of
 from reconciler.control.site import Site
 from reconciler.errors import ConsentNeeded, Diagnostic, PolicyError, ReconcilerError, Severity
-from reconciler.model import Approved, LedgerEntry
+from reconciler.model import LedgerEntry
 from reconciler.model.comparison import DocumentChange
 from reconciler.model.documents import (
     ApprovalDocument,
@@ -53,13 +60,6 @@ class LastAppliedSite(msgspec.Struct, frozen=True, rename="camel"):
     signers: str | None
 
 
-class ValidApprovals(msgspec.Struct, frozen=True):
-    """The approvals that count, and what was found of those that do not."""
-
-    approvals: tuple[Approved, ...]
-    findings: tuple[Diagnostic, ...]
-
-
 class ApprovalContext(msgspec.Struct, frozen=True):
     """What is judged from: the root, the site as it is written now, what the ledger has of the site as it was last
     applied, the day in its zone, what became of approvals, by id, and what gives the ledger's groups. `commit` is that
@@ -77,9 +77,16 @@ class ApprovalContext(msgspec.Struct, frozen=True):
 def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] = ()) -> ValidApprovals:
     """Which approvals count now. `authors` are named as having written the change too: besides those that Git tells,
     in their stead only where there is no Git."""
-    known = _known(bench.told)
     if not policies.approvals:
         return ValidApprovals((), ())
+    court = court_of(bench, policies, authors)
+    others = {each.document.metadata.name for each in policies.sites} - {court.site}  # judged where they are run
+    return approved((each for each in policies.approvals if each.document.spec.site not in others), court)
+
+
+def court_of(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] = ()) -> ApprovalRules:
+    """What approvals are judged by now."""
+    known = _known(bench.told)
     rules = known.document.spec.approvals if known is not None else bench.document.spec.approvals
     signers = known.signers if known is not None else signers_text(bench, rules)
     blind = None
@@ -94,7 +101,7 @@ def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] 
     signing = in_use(signers)
     name = bench.document.metadata.name
     changes = _changes(bench, policies)
-    court = ApprovalRules(
+    return ApprovalRules(
         name,
         rules,
         signing.encode() if signing is not None else None,
@@ -111,10 +118,6 @@ def judge(bench: ApprovalContext, policies: PolicySet, authors: tuple[str, ...] 
         unknown=unknown,
         counted=as_noted((bench.told or {}).get("counted", {}), policies.approvals),
     )
-    others = {each.document.metadata.name for each in policies.sites} - {name}  # judged where they are run
-    mine = (each for each in policies.approvals if each.document.spec.site not in others)
-    counting, found = approved(mine, court)
-    return ValidApprovals(counting, found)
 
 
 def open_hashes(bench: ApprovalContext, policies: PolicySet) -> frozenset[str]:

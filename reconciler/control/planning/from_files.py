@@ -14,7 +14,15 @@ import msgspec
 from reconciler.control.approving.site_guard import as_secured, secure, waiting_findings
 from reconciler.control.approving.valid_approvals import ApprovalContext, judge, settled_guard, zone_of
 from reconciler.control.observe import Observation
-from reconciler.control.planning.propose import EVERYTHING, PlanRequest, check_names, checked, held_back, with_findings
+from reconciler.control.planning.propose import (
+    EVERYTHING,
+    PlanRequest,
+    asked_for,
+    check_names,
+    checked,
+    held_back,
+    with_findings,
+)
 from reconciler.control.planning.without_servers import capabilities_of
 from reconciler.control.site import Site
 from reconciler.errors import Refused
@@ -93,7 +101,8 @@ def propose_exported(
         scope=wish.scope,
         spared=spared(policies, usable, observation.ledger),
     )
-    return with_findings(checked(plan_propose(usable, situation)), (*verdict.findings, *waits))
+    proposal = checked(plan_propose(usable, situation))
+    return with_findings(proposal, (*verdict.said(asked_for(proposal, secured)), *waits))
 
 
 def situation_then(document: SiteDocument, observation: Observation) -> PlanInputs:

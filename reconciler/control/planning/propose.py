@@ -19,6 +19,7 @@ from reconciler.model.preflight import Check
 from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
 from reconciler.plan import DesiredState, PlanInputs, Proposal, Scope, check_all, desired_state
 from reconciler.plan import propose as plan_propose
+from reconciler.plan.approval.change_hashes import hashes_of
 from reconciler.plan.approval.guardrails import denied
 from reconciler.plan.approval.unapproved_documents import WAITS, rewritten
 from reconciler.plan.difference.diff import not_ours
@@ -63,8 +64,15 @@ def propose(site: Site, policies: PolicySet, observation: Observation, wish: Pla
     held = held_back(site.name, policies, usable)
     proposal = checked(plan_propose(usable, situation))
     first = (*first, *first_volumes(observation.stores, proposal.plan.volumes))
-    found = (*verdict.findings, *waiting_of(site, secured), *held, *break_glass_history(site), *first, *later)
+    said = verdict.said(asked_for(proposal, secured))
+    found = (*said, *waiting_of(site, secured), *held, *break_glass_history(site), *first, *later)
     return with_findings(proposal, found)
+
+
+def asked_for(proposal: Proposal, secured: Secured) -> frozenset[str]:
+    """The hashes of all that is asked for: the steps of the plan, and what waits without one."""
+    fields = [each.field for each in proposal.waiting] + [each.field for each in secured.waiting]
+    return hashes_of(proposal.plan) | {field.change_hash for field in fields}
 
 
 def waiting_of(site: Site, secured: Secured) -> tuple[Diagnostic, ...]:

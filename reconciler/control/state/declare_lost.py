@@ -13,8 +13,9 @@ import msgspec
 from reconciler import files, gitrepo
 from reconciler.control.applying.apply import begin, end
 from reconciler.control.approving.agreement import mandate_of
+from reconciler.control.approving.rules import ValidApprovals
 from reconciler.control.approving.used_approvals import use_for_changes
-from reconciler.control.approving.valid_approvals import ValidApprovals, bench_of, judge
+from reconciler.control.approving.valid_approvals import bench_of, judge
 from reconciler.control.evidence.record import record_approvals, record_state
 from reconciler.control.lease import HeldLease
 from reconciler.control.site import Site
@@ -85,7 +86,7 @@ def approvals_of(site: Site, policies: PolicySet, loss: str) -> ValidApprovals:
     not approve it."""
     verdict = judge(bench_of(site), policies, tuple(filter(None, (gitrepo.identity(site.folder),))))
     counting = tuple(each for each in verdict.approvals if loss in each.changes)
-    return ValidApprovals(counting, verdict.findings)
+    return ValidApprovals(counting, verdict.said((loss,)))
 
 
 def declare_lost(

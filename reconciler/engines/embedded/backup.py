@@ -8,7 +8,7 @@ whose configuration declares a quiesced export is file consistent. What changes 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ from reconciler.engines.embedded.packs import PackReader
 from reconciler.engines.embedded.records import Assignment, Commit, Facts, NewPoint, PointRecord
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.embedded.scan import Changed, Report, Room, Scanned, Scanner, changed_under_the_read
-from reconciler.errors import Damaged, Interrupted, Refused, Severity
+from reconciler.errors import Damaged, Interrupted, PermanentError, Refused, Severity
 from reconciler.model import (
     Consistency,
     ExistingPoints,
@@ -39,7 +39,7 @@ from reconciler.model import (
 from reconciler.model.names import alike
 from reconciler.plan.checks.backup_refusals import refusals
 from reconciler.plan.checks.replica_prerequisites import REPLICAS
-from reconciler.protocols import Clock, Disks
+from reconciler.protocols import NOT_THERE, Clock, Disks
 from reconciler.schedule.retain import LEAST_POINTS, Range, retain
 
 _POINT_KINDS = {
@@ -113,13 +113,25 @@ def check_consistency(work: Work) -> JobResult:
     bad = _unreadable(work, (current.names() if current else set()) | suspects)
     if bad or missing:
         work.store.forget_blocks(bad, missing, work.clock.now())
+        work.store.set_inconsistent(_found(bad, missing))  # until this check has stored them anew, if it comes so far
     bad |= work.store.bad_blocks()
-    at, machine, scanned = _scan(work)
+    try:
+        at, machine, scanned = _scan(work)
+    except PermanentError as error:
+        if bad or missing:
+            work.store.set_inconsistent(f"{_found(bad, missing)}: {error.diagnostic.message}")
+        raise
     healed = tuple(name for name in sorted(bad) if name in scanned.stored_names or work.store.block(name))
     renewed = _renewed(facts, machine, at, state=ReplicaState.VALID)
     renewed.checked_at = at
     renewed.inconsistent_because = ""
     return _commit(work, renewed, (at, scanned), None, whole=True, healed=healed)
+
+
+def _found(bad: Collection[bytes], missing: Collection[str]) -> str:
+    """What a consistency check found wrong, for people."""
+    packs = f", {len(missing)} pack(s) are missing or truncated" if missing else ""
+    return f"a consistency check found {len(bad)} damaged block(s){packs}, not stored again yet"
 
 
 def prune(work: Work) -> JobResult:
@@ -191,7 +203,7 @@ def _scan(work: Work) -> tuple[datetime, VirtualMachine, Scanned]:
     """One scan; a second one if the source was written to, or its power or its disks changed, during the first."""
     for _ in range(2):
         work.store.tidy()
-        machine = look_at(work.disks, work.job)
+        machine = _seen(work)
         at = work.clock.now()
         before = _believed(work) if work.job.kind is JobKind.CONSISTENCY_CHECK else work.store.current()
         try:
@@ -203,6 +215,18 @@ def _scan(work: Work) -> tuple[datetime, VirtualMachine, Scanned]:
         if _as_it_was(machine, look_at(work.disks, work.job)):
             return at, machine, scanned
     raise changed_under_the_read(machine)
+
+
+def _seen(work: Work) -> VirtualMachine:
+    """The virtual machine as it is now. Where it was deleted, its replica still knows what people called it."""
+    try:
+        return look_at(work.disks, work.job)
+    except Refused as error:
+        said, name = error.diagnostic, work.store.facts().machine_name
+        if said.code != NOT_THERE or not name:
+            raise
+        message = said.message.replace(work.job.source.machine, repr(name))
+        raise Refused(said.code, message, said.remedy, subject=name) from error
 
 
 def _as_it_was(before: VirtualMachine, after: VirtualMachine) -> bool:

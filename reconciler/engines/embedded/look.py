@@ -15,8 +15,8 @@ from reconciler.engines.embedded.packs import PackReader
 from reconciler.engines.embedded.replica import ReplicaStore
 from reconciler.engines.places import Configured, chosen, folder_names, original_places
 from reconciler.errors import Diagnostic, Refused, Severity
-from reconciler.model import FileState, Job, Recovery, RecoveryStep, RecoveryTarget, format_size
-from reconciler.protocols import Disks, Target
+from reconciler.model import FileState, Job, Recovery, RecoveryStep, RecoveryTarget, VirtualMachine, format_size
+from reconciler.protocols import NOT_THERE, Disks, Target
 from reconciler.staging import LocalTarget
 
 #: Free space that is left alone, whatever is recovered.
@@ -110,7 +110,7 @@ def _to_original(job: Job, machine: MachineMap, config: bytes, store: ReplicaSto
             )
         notes.append(f"the cluster does not know {anew.name} any more: it is made again, and left switched off")
     else:
-        known = disks.machine(job.source.machine)
+        known = _known(job, store, disks, path)
         refused += machine_refusals(known, disks)
         now = Configured(known.config, {disk.path: disk.id for disk in known.disks})
         lying = files_of(known)
@@ -133,6 +133,23 @@ def _to_original(job: Job, machine: MachineMap, config: bytes, store: ReplicaSto
     destroys = ([] if recovery.keep_original else existing) + list(remove)
     found = states(disks, touched)
     return Looked(placed, tuple(destroys), remove, found, tuple(refused), (*notes, *_forbidden(placed)), lying, anew)
+
+
+def _known(job: Job, store: ReplicaStore, disks: Disks, path: str) -> VirtualMachine:
+    """The virtual machine as it is now. Raises `Refused` where its files are there and no role of it is."""
+    try:
+        return disks.machine(job.source.machine)
+    except Refused as error:
+        if error.diagnostic.code != NOT_THERE or not disks.exists(path):
+            raise
+        name = store.facts().machine_name or job.source.machine
+        raise Refused(
+            NOT_THERE,
+            f"{job.source.cluster} has no readable role of {name!r} any more, while its files are still there ({path})",
+            "Recover it to a folder (--to FOLDER), then make it highly available. Or move these files away first: then "
+            "it is rebuilt.",
+            subject=name,
+        ) from error
 
 
 def _no_disk_any_more(path: str) -> str:

@@ -159,6 +159,7 @@ class PointRecord(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
             scheduled_for=self.scheduled_for,
             verified_at=self.verified_at,
             machine_name=self.machine_name,
+            cold=self.consistency is Consistency.APPLICATION,  # no guest is asked here: nothing else makes one so
         )
 
 

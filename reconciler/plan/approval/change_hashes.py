@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from reconciler.errors import Diagnostic, Location, Severity
-from reconciler.model import Approved, Change, FieldChange, Impact, LedgerEntry, Reason
+from reconciler.model import Approved, Change, FieldChange, Impact, LedgerEntry, Plan, Reason
 from reconciler.model.comparison import DocumentChange, DocumentField, change_hash
 from reconciler.model.documents import GroupDocument, Placed, PolicySet
 from reconciler.model.encode import decode
@@ -131,6 +131,12 @@ def own_hash(change: Change, field: FieldChange) -> str:
     reference, whatever takes its name."""
     told, of = f"plan:{field.path}", {"server": change.server, "ref": change.ref}
     return change_hash("ProtectionGroup", change.group, told, field.before, field.after, field.direction, of)
+
+
+def hashes_of(plan: Plan) -> frozenset[str]:
+    """The hashes by which approvals may name what a plan does."""
+    changes = [step.change for step in plan.steps]
+    return frozenset(each for change in changes for f in change.fields for each in (f.change_hash, own_hash(change, f)))
 
 
 def _is(field: FieldChange, document: DocumentField) -> bool:

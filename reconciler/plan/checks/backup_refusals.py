@@ -6,13 +6,15 @@ the engine looks at the files themselves before it reads them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec import UNSET
 
 from reconciler.errors import Diagnostic, Severity
 from reconciler.model import ClusterSnapshot, DataSource, DiskKind, ReplicationMode, VirtualDisk, VirtualMachine
+from reconciler.model.preflight import Check, CheckState
 from reconciler.plan.desired.state import DesiredGroup, DesiredState
 
 
@@ -38,6 +40,31 @@ def refused_members(desired: DesiredState, clusters: Mapping[str, ClusterSnapsho
                 place = group.place("members")
                 found += [msgspec.structs.replace(each, location=place) for each in reasons]
     return found
+
+
+#: A disk that is gone, damaged or cut: no engine can back that up.
+_DISK = "RCL2104"
+
+
+def refusal_checks(
+    desired: DesiredState, clusters: Mapping[str, ClusterSnapshot], strangers: AbstractSet[str]
+) -> Iterator[Check]:
+    """Whether each member can be backed up rightly, as prerequisites. `strangers` are the servers that back up by their
+    own rules: of those only the disks themselves are looked at."""
+    machines = {each.source(name): each for name, seen in clusters.items() for each in seen.machines}
+    for group in desired.groups:
+        place = group.place("members")
+        for member in group.group.members:
+            machine = machines.get(member.source.home)
+            if machine is None:
+                continue
+            found = [each for each in refusals(machine) if each.code == _DISK or group.server not in strangers]
+            for each in found:
+                state = CheckState.FAILED if each.severity is Severity.ERROR else CheckState.UNKNOWN
+                yield Check(each.code, state, each.severity, machine.name, each.message, each.remedy, (), place)
+            if not found:
+                fine = f"{machine.name} can be backed up as it is"
+                yield Check(_DISK, CheckState.PASSED, Severity.ERROR, machine.name, fine, location=place)
 
 
 def _plain(machine: VirtualMachine) -> bool:

@@ -85,7 +85,7 @@ def machine_checks(machine: VirtualMachine, node: Node | None, place: Location |
     if machine.guest_system is UNSET:
         yield check("RCL2208", _UNKNOWN, _ADVICE, f"which system {name} runs", "Declare it in the inventory.")
     elif alike(machine.guest_system, "linux"):
-        what = f"{name} runs Linux: its points are file-consistent at most"
+        what = f"{name} has Linux: points that are made while it runs are file-consistent at most"
         yield check("RCL2208", _FAILED, _ADVICE, what, "Quiesce its applications yourself where that is not enough.")
     else:
         yield check("RCL2208", _PASSED, _ADVICE, f"{name} does not run Linux")

@@ -23,7 +23,7 @@ from reconciler.model.documents import (
 )
 from reconciler.model.encode import encode
 from reconciler.model.names import fold
-from reconciler.plan.checks.unreadable_machines import unread
+from reconciler.plan.checks.unreadable_machines import missing, unread
 from reconciler.plan.desired.claims import Claim, data_source
 from reconciler.plan.desired.defaults import group_of, in_other_sites, selectors_hash, zone_of, zones_of
 from reconciler.plan.desired.idle_patterns import ClusterNames, SelectorPlace, idle_patterns, idle_rule
@@ -318,19 +318,8 @@ class _Resolver:
 
     def _missing(self, group: str, member: KnownMember, where: Location) -> None:
         cluster = member.source.cluster
-        if (cluster, member.source.machine) in self.unread:
-            return  # it is there: `_unread` tells why it cannot be read
-        why = "shows under half of its known virtual machines" if cluster in self.incomplete else "does not show it"
-        self.findings.append(
-            Diagnostic(
-                "RCL3002",
-                Severity.WARNING,
-                f"{member.name!r} remains a member of {group} although {cluster} {why}",
-                "Its recovery points are kept. If it is gone for good, change the rule so that it no longer matches.",
-                where,
-                subject=member.name,
-            )
-        )
+        if (cluster, member.source.machine) not in self.unread:  # what is there and cannot be read is told by `unread`
+            self.findings.append(missing(member, group, where, believed=cluster not in self.incomplete))
 
     def _excluded_too(self, name: str, group: str, where: Location, exclusion: Location) -> None:
         self.findings.append(
