@@ -10,6 +10,9 @@ from pathlib import Path
 from reconciler import system_calls
 from reconciler.errors import ReconcilerError
 
+#: What is true wherever in a run the system refuses something: what was done on servers before stays done.
+_UNHARMED = "What was there before is unharmed."
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
@@ -45,19 +48,22 @@ def explained(error: OSError, path: str | Path | None = None, needed: int | None
         return what, f"Free some space below {_existing(place)}, then run it again; what was there before is unharmed."
     if system_calls.is_in_use(error):
         what = f"another program has {place} open"
-        return what, "Close it there, or wait until it is done with it, then run it again. Nothing was changed."
+        return (
+            what,
+            "Close it there, or wait until it is done with it, then run it again. " + _UNHARMED,
+        )
     if error.errno in _FORBIDDEN:
         what = f"{account()} may not read or write {place}{_owned(place)}"
-        return what, "Run it as an account that may, or grant this one permission. Nothing was changed."
+        return what, "Run it as an account that may, or grant this one permission. " + _UNHARMED
     if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR) and (link := _dangling(place)) is not None:
         what = f"{link} is a link to {link.readlink()}, which is missing"
         return (
             what,
-            "If its disk is not mounted, mount it; otherwise correct or remove the link. Nothing was changed.",
+            "If its disk is not mounted, mount it; else correct the link, or remove it. " + _UNHARMED,
         )
     if error.errno == errno.EROFS:
         what = f"{place} is on a file system that is mounted read-only"
-        return what, "Mount it so that it can be written, or name another place. Nothing was changed."
+        return what, "Mount it so that it can be written, or name another place. " + _UNHARMED
     return f"the system said: {said} at {place}", "Check the disk; what was there before is unharmed."
 
 

@@ -120,8 +120,9 @@ def test_a_request_that_nobody_takes_up_is_withdrawn_and_done_here(shop: Shop, m
 
 def test_a_backup_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.Popen[str]) -> None:
     said = shop("backup", "one", "--reason", "before the patch", "-o", "json")
-    assert (said.code, "The loop that lives on this site does it" in said.err) == (0, True), said
-    (made,) = json.loads(said.out)["backups"]
+    assert (said.code, "The loop that runs on this site does it" in said.out) == (0, True), said
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    (made,) = [each["value"] for each in lines if each["event"] == "backup.ended"]
     assert (made["machine"], made["state"], made["consistency"]) == ("one", "succeeded", "application")
     assert made["point"] in shop("points", "one").out
     later = shop("backup", "two", "--no-wait")
