@@ -43,7 +43,7 @@ def explained(error: OSError, path: str | Path | None = None, needed: int | None
     if place is None:
         return f"the system said: {said}", "Check the disk; what was there before is unharmed."
     if error.errno in _FULL:
-        room = f"{_mebibytes(needed)} needed, " if needed is not None else ""
+        room = f"{_size(needed)} needed, " if needed is not None else ""
         what = f"the disk of {place} is full: {room}{_free(place)} free"
         return what, f"Free some space below {_existing(place)}, then run it again; what was there before is unharmed."
     if system_calls.is_in_use(error):
@@ -77,13 +77,14 @@ def _existing(place: Path) -> Path:
     return next((folder for folder in (place, *place.absolute().parents) if folder.is_dir()), Path("/"))
 
 
-def _mebibytes(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"
+def _size(count: int) -> str:
+    """Bytes for people; this floor lies below that of `model.units`."""
+    return f"{count:,} bytes" if count < 2**20 else f"{count / 2**20:,.1f} MiB"
 
 
 def _free(place: Path) -> str:
     try:
-        return _mebibytes(shutil.disk_usage(_existing(place)).free)
+        return _size(shutil.disk_usage(_existing(place)).free)
     except OSError:
         return "an unknown amount"
 

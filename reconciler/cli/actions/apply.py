@@ -204,7 +204,7 @@ def _takes_documents(site: Site, proposal: Proposal, consent: Consent) -> bool:
     if consent.yes or consent.glass or wants_approvers(site) or not is_interactive():
         return False
     tell(each for each in proposal.plan.findings if each.code == WAITS)
-    return ask("\nDocuments of groups are weakened as shown, alalalthough no step shows it. Apply anyway?")
+    return ask("\nDocuments of groups are weakened as shown, although no step shows it. Apply anyway?")
 
 
 def settle_interrupted_runs(site: Site) -> None:
@@ -315,8 +315,7 @@ def _waits(site: Site, agreement: Agreement) -> tuple[str, str, str]:
         return _weakens(site, agreement.plan)
     return (
         "RCL3107",
-        "these steps have to be confirmed in a terminal; --yes does not cover them: "
-        f"{', '.join(sorted(agreement.odd))}",
+        f"--yes does not cover these steps, confirm them in a terminal: {', '.join(sorted(agreement.odd))}",
         "They do something else than the file says, or that no policy asks for. Make a new plan; or check them and "
         "answer in a terminal: `reconciler apply FILE` without --yes.",
     )
