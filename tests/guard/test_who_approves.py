@@ -501,7 +501,7 @@ def test_an_approval_that_a_merge_made_is_the_mergers(site: Reviewed) -> None:
     site.git("checkout", "-q", "main")
     site.git("-c", f"user.email={CAROL}", "merge", "-q", "--no-ff", "--no-commit", "side")
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
-    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    document.write_text(document.read_text().replace("2099-12-31", "2100-12-31"))
     site.commit("merged", author=CAROL)
     said = site("diff", "base", "HEAD")
     assert (said.code, f"{CAROL} brought it, not {ALICE}" in said.out) == (5, True), said.out
@@ -571,7 +571,7 @@ def _typed_by_another(site: Reviewed) -> None:
 def _changed_by_another(site: Reviewed) -> None:
     _approved(site, "base", "HEAD", by=ALICE)
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
-    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    document.write_text(document.read_text().replace("2099-12-31", "2100-12-31"))
     site.commit("longer", author=CAROL)
 
 
@@ -708,7 +708,7 @@ def test_what_a_merge_makes_of_an_approval_is_its_work(site: Reviewed) -> None:
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
     site.git("checkout", "-q", "main")
     site.git("merge", "-q", "--no-ff", "--no-commit", "change")
-    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    document.write_text(document.read_text().replace("2099-12-31", "2100-12-31"))
     site.commit("merged", author=CAROL)
     assert f"{CAROL} brought it, not {ALICE}" in site("diff", "base", "HEAD").out
     assert site.tick().code == 5
@@ -852,7 +852,7 @@ def test_one_that_was_ended_by_an_edit_counts_no_more(site: Reviewed) -> None:
     """Alice ends it, and Mallory writes her first text again."""
     path, spec = _said(site)
     text = path.read_text()
-    path.write_text(text.replace("2026-12-31", "2026-03-11"))
+    path.write_text(text.replace("2099-12-31", "2026-03-11"))
     site.commit("ended", author=ALICE)
     path.write_text(text)
     site.commit("as it was", author=ALICE)
