@@ -45,7 +45,7 @@ class LocalStagedFile:
         files.announce("write", path)
         descriptor = files.create(path)
         try:
-            os.ftruncate(descriptor, size)
+            system_calls.set_size(descriptor, size)
             return cls(path, descriptor, writing=True)
         except BaseException:
             os.close(descriptor)
