@@ -716,7 +716,7 @@ _WEIGHED = {
         unweighed("ProtectionGroup", "spec.existingPoints"),
     ),
     "renamed and shorter": ("the rule of retention", defences.RETENTION),
-    : (
+    "removed and rebuilt": (
         "direction.of_release, rules.REMOVED",
         both(defences.RELEASES, made("ProtectionGroup", field_rules.REMOVED)),
     ),
