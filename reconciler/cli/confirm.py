@@ -6,8 +6,8 @@ from reconciler.cli.terminal import ask, is_interactive
 from reconciler.errors import ConsentNeeded
 from reconciler.model.audit import Confirmation
 
-_AGAIN = "Run it again when it is wanted."
-_NOBODY = "Give --yes where nobody can answer."
+_AGAIN = "Run it again when you want it."
+_NOBODY = "Give --yes where no terminal is there to ask at."
 
 
 def confirm(

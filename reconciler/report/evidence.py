@@ -36,7 +36,7 @@ def chain_text(check: ChainCheck, where: str, signed_by: str, paint: Paint) -> s
     if check.findings:
         text += "\n" + findings_text(check.findings[:_MOST], paint)
         more = len(check.findings) - _MOST
-        text += f"... and {count(more, 'further finding')}.\n" if more > 0 else ""
+        text += f"... and {more} more.\n" if more > 0 else ""
     return text
 
 
@@ -103,10 +103,10 @@ def _confirmed(decision: Decision) -> str:
 
 
 def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
-    """Run, commit, person, plan; and who said yes."""
+    """Run, commit, person, plan; and who approved or confirmed it."""
     at = f"{moment(decision.at, zone)}, {decision.verb} ({decision.direction})"
     host = decision.host.partition(" pid ")[0]
-    by = f"{decision.actor or 'nobody knows who'}{f' on {host}' if host else ''}"
+    by = f"{decision.actor or 'unknown'}{f' on {host}' if host else ''}"
     origin = [f"run {decision.run}"]
     origin += [f"commit {decision.commit[:12]}"] if decision.commit else []
     origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []
@@ -119,7 +119,7 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
         for each in decision.approvals
     )
     if decision.glass:
-        lines.append(f"               BREAK-GLASS, approvals were passed over: {safe(decision.glass)}")
+        lines.append(f"               BREAK-GLASS, approvals were bypassed: {safe(decision.glass)}")
     return lines
 
 
@@ -165,7 +165,7 @@ def _recoveries(told: Protection, zone: tzinfo) -> list[str]:
         return []
     lines = [f"  {count(len(told.recoveries), 'recovery', 'recoveries')} until then:"]
     lines += [
-        f"    {moment(each.at, zone)}  {each.state}, asked for by {safe(each.asked_by or 'nobody knows who')}: "
+        f"    {moment(each.at, zone)}  {each.state}, asked for by {safe(each.asked_by or 'unknown')}: "
         f"point {each.point} to {safe(each.folder or 'its original place')}, {count(each.files, 'file')}"
         for each in told.recoveries[:_SHOWN]
     ]

@@ -46,7 +46,7 @@ def store_lost(root: Path | None, name: str | None, server: str, volume: str | N
         how = Confirmation.OPTION if yes and approvals else _confirmed(site, yes, question)
         with holding(site, _PATIENCE) as held:
             run = declare_lost(site, server, volume, reason, lost, held, how, approvals)
-    _say_lost(what, f"Declared lost (run {run}). `reconciler plan` shows what is made anew.", run)
+    _say_lost(what, f"Declared lost (run {run}). `reconciler plan` shows what is rebuilt.", run)
     return ExitCode.SUCCESS
 
 
@@ -83,7 +83,7 @@ def _approved(site: Site, policies: PolicySet, server: str, volume: str | None) 
     words = f"{server} --volume {volume}" if volume else server
     raise ConsentNeeded(
         "RCL5049",
-        f"giving up {called(server, volume)} destroys recovery points, and no approval that counts names it",
+        f"giving up {called(server, volume)} destroys recovery points, and no valid approval names it",
         f"An approver runs: reconciler approve --lost {words} --by EMAIL --reason TEXT --until DATE. Commit what it "
         "writes, and run this again.",
         subject=server,
@@ -125,6 +125,6 @@ def _confirmed(site: Site, yes: bool, question: str) -> Confirmation:
         "nothing was declared lost",
         yes=yes and not approvers,
         again="Run it again when it is certain.",
-        nobody="Answer in a terminal." if approvers else "Give --yes where nobody can answer.",
-        nobody_there="this gives recovery points up, and nobody is there to confirm it",
+        nobody="Answer in a terminal." if approvers else "Give --yes where no terminal is there to ask at.",
+        nobody_there="this gives recovery points up, and there is no terminal to confirm it",
     )

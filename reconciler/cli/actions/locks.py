@@ -41,10 +41,10 @@ def release(root: Path | None, name: str | None, yes: bool) -> int:
         how = Confirmation.UNHELD
         if shown.held or shown.others:
             note(_warning(shown))
-            how = confirm("\nTake the lease away from it?", "RCL5007", "the lease stays where it is", yes=yes)
+            how = confirm("\nRelease its lease?", "RCL5007", "the lease was not released", yes=yes)
         run = lease_admin.release(site, shown, how)
     holders = sorted({lease.holder for lease in (shown.lease, *shown.others) if lease is not None})
-    _say_released(run, f"Released (run {run}). The tokens of {', '.join(holders)} are too old now.")
+    _say_released(run, f"Released (run {run}). {', '.join(holders)} can no longer write.")
     return ExitCode.SUCCESS
 
 
@@ -55,8 +55,9 @@ def _say_released(run: str, text: str) -> None:
 def _warning(shown: LeaseView) -> str:
     if shown.alive:
         return (
-            "Its process lives on this machine. It is not ended, but whatever it still tries to write is refused, and "
-            "its run stays unfinished until `reconciler resume`. To end it by itself, stop it with Ctrl-C or SIGTERM."
+            "Its process is running on this host. It is not ended, but whatever it still tries to write is "
+            "refused, and "
+            "its run stays unfinished until `reconciler resume`. To end it cleanly, stop it with Ctrl-C or SIGTERM."
         )
     return "Make sure that it is not at work: whatever it still tries to write is refused from then on."
 
