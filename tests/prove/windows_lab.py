@@ -110,6 +110,10 @@ class Lab:
             shutil.rmtree(old)
         with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
             archive.extractall(self.packages)
+        self.complete()
+
+    def complete(self) -> None:
+        """Installs what the packages that are there need, and what those need."""
         while missing := sorted(needed(self.packages, self.version)):
             self.install(missing, self.version)
 
