@@ -216,8 +216,7 @@ class Journey:
 def tests(lab: Lab) -> int:
     """Runs them in that Python, each file in a process of its own; of how many not all passed."""
     missing = ("pytest", "pytest-randomly", "hypothesis", "syrupy", "pexpect")
-    lab.install([each for each in missing if not list(lab.packages.glob(f"{each.replace('-', '_')}-*"))], lab.version)
-    lab.complete()
+    lab.complete(each for each in missing if not list(lab.packages.glob(f"{each.replace('-', '_')}-*")))
     checkout = lab.folder / "checkout"
     shutil.rmtree(checkout, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
