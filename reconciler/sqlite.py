@@ -207,7 +207,7 @@ def unwritable(path: Path, error: sqlite3.Error) -> ReconcilerError:
             return Refused(
                 "RCL4026",
                 f"{account()} may not write {path}" + (", only read it" if os.access(path, os.R_OK) else ""),
-                "Run the command as the account that owns the folder, or grant this one the right to write there. "
+                "Run the command as the account that owns the folder, or grant this one permission to write there. "
                 "Where the file system is mounted read-only, mount it for writing. What is stored is unharmed.",
                 subject=str(path),
             )
@@ -233,7 +233,7 @@ def unreadable(path: Path, error: OSError) -> ReconcilerError:
         return Refused(
             "RCL4026",
             f"{account()} may not read {path}",
-            "Run the command as the account that owns it, or grant this one the right to read the folder.",
+            "Run the command as the account that owns it, or grant this one permission to read the folder.",
             subject=str(path),
         )
     return damaged(path, error.strerror or error)

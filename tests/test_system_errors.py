@@ -30,7 +30,7 @@ def test_a_missing_right(tmp_path: Path) -> None:
     what, remedy = explained(PermissionError(errno.EACCES, "Permission denied", str(path)))
     owner = f"belongs to {path.owner()}, mode 0640"
     assert what == f"the account {getpass.getuser()!r} may not read or write {path}: it {owner}"
-    assert remedy == "Run it as an account that may, or give this one the right. What was there before is unharmed."
+    assert remedy == "Run it as an account that may, or grant this one permission. What was there before is unharmed."
     what, _ = explained(PermissionError(errno.EACCES, "Permission denied"), tmp_path / "new")
     assert f": {tmp_path} belongs to " in what
 
@@ -46,7 +46,7 @@ def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "store").symlink_to("/nowhere/disk")
     for path in (tmp_path / "store", tmp_path / "store" / "volumes"):
         what, remedy = explained(FileExistsError(errno.EEXIST, "File exists", str(path)))
-        assert what == f"{tmp_path / 'store'} is a link to /nowhere/disk, which is not there"
+        assert what == f"{tmp_path / 'store'} is a link to /nowhere/disk, which is missing"
         assert "mount it" in remedy
 
 

@@ -246,7 +246,7 @@ class Approvals(Written, frozen=True):
 
     approvers: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
-        Meta(min_length=1, description="e-mail addresses; without `approvals` a person in a terminal says yes"),
+        Meta(min_length=1, description="e-mail addresses; without `approvals` changes are confirmed in a terminal"),
     ]
     self_approval: bool = False
     allowed_signers: Path | None = None
@@ -501,7 +501,7 @@ class GroupSpec(Written, frozen=True):
             str,
             Meta(
                 pattern=r"^[A-Za-z0-9][A-Za-z0-9 ]{0,63}$(?!\n)",
-                description="the name on the server: letters, digits and blanks, at most 64",
+                description="the name on the server: letters, digits and spaces, at most 64",
             ),
         ]
         | None

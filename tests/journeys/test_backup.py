@@ -81,7 +81,7 @@ def test_the_first_point_may_be_asked_for_too(shop: Shop) -> None:
     [
         ("onne", "RCL6060", "Did you mean one?"),
         ("goldd", "RCL6060", "Did you mean gold?"),
-        ("nothing-like-it", "RCL6060", "See `reconciler status`"),
+        ("nothing-like-it", "RCL6060", "See 'reconciler status'"),
         ("three", "RCL6062", "Write it into a protection group"),
     ],
 )

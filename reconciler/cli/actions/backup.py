@@ -44,7 +44,7 @@ def backup(
         if not loop:
             if not wait:
                 what = "--no-wait needs a loop that does it meanwhile, and none lives on this site"
-                raise UsageError("RCL6065", what, "Leave it out, or start `reconciler run`.")
+                raise UsageError("RCL6065", what, "Remove it, or start `reconciler run`.")
             clean_up(site)
         observation = observe(site)
         asked = backups(observation, wanted, reason, site.now())
@@ -78,13 +78,13 @@ def _left_to_the_loop(site: Site, jobs: Sequence[Job], names: dict[str, str]) ->
         ask(site, RequestKind.BACKUP, str(job.source), job)
         out(f"{names.get(str(job.source), job.source.machine)}: asked for as {job.id}\n")
     if jobs:
-        note("The loop that lives on this site does it; see `reconciler jobs`.")
+        note("The loop that runs on this site does it; see `reconciler jobs`.")
 
 
 def _by_loop(site: Site, jobs: Sequence[Job], watch: Watcher) -> tuple[tuple[Job, ...], list[ExitCode]]:
     """Has the loop do it, and waits: the jobs that are left, since the loop was gone before it began them; and what
     came of those that were not begun."""
-    note("The loop that lives on this site does it. Ctrl-C withdraws what it has not begun.")
+    note("The loop that runs on this site does it. Ctrl-C withdraws what it has not begun.")
     left: list[Job] = []
     codes: list[ExitCode] = []
     for request in [ask(site, RequestKind.BACKUP, str(job.source), job) for job in jobs]:
@@ -105,7 +105,7 @@ def _by_loop(site: Site, jobs: Sequence[Job], watch: Watcher) -> tuple[tuple[Job
 def _not_ended(site: Site, request: Request) -> ExitCode:
     """Says why the loop has not begun it, or not ended it by now."""
     if request.state is RequestState.SERVED:
-        note("The loop goes on with it, or the next one does; see `reconciler jobs`.")
+        note("The loop continues with it, or the next one does; see `reconciler jobs`.")
     elif request.state is RequestState.EXPIRED:
         note("Another job of this virtual machine ran all the while. See `reconciler jobs`, then run this again.")
         return ExitCode.LOCK_HELD

@@ -76,7 +76,7 @@ def _of_system(error: OSError) -> Diagnostic:
         remedy = "Run it as the account that owns the folder, or make the folder writable. What is stored is unharmed."
         return _diagnostic("RCL4026", f"{read_only}: cannot write{where}", remedy)
     what = f"the disk said: {error.strerror or error}{where}"
-    return _diagnostic("RCL4014", what, "Look at the disk; what was there before is unharmed.")
+    return _diagnostic("RCL4014", what, "Check the disk; what was there before is unharmed.")
 
 
 def _free(path: object) -> str:
