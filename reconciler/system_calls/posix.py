@@ -6,11 +6,13 @@ import errno
 import fcntl
 import os
 import select
+import shlex
 import signal
 import sys
 from io import TextIOWrapper
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from reconciler.system_calls.found import Process
 
@@ -190,9 +192,19 @@ def wait_readable(descriptor: int, seconds: float) -> bool:
     return bool(waiting.poll(seconds * 1000))
 
 
+def apart() -> dict[str, Any]:
+    """How a child is started that must not ask in our terminal, nor hear its Ctrl-C."""
+    return {"start_new_session": True}
+
+
 def program(name: str) -> str:
     """What starts the program: its name, which the system looks for in PATH alone."""
     return name
+
+
+def typed(place: Path) -> str:
+    """What a person types to start the program at this place."""
+    return shlex.quote(str(place))
 
 
 # --- Accounts and terminals ------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import errno
 import msvcrt
 import os
 import signal
+import subprocess
 import sys
 import time
 import winreg
@@ -17,6 +18,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from reconciler.system_calls import windows_kernel as kernel
 from reconciler.system_calls.found import Process
@@ -124,6 +126,12 @@ def wait_readable(descriptor: int, seconds: float) -> bool:
         pause = min(pause + 0.0005, 0.02)
 
 
+def apart() -> dict[str, Any]:
+    """How a child is started that must not ask in our console, nor hear its Ctrl-C: in one of its own, without a
+    window."""
+    return {"creationflags": subprocess.CREATE_NO_WINDOW}
+
+
 def program(name: str) -> str:
     """What starts the program: its place by PATH. Windows itself would look in the current folder first, where a
     stranger's repository may hold one of that name; relative entries of PATH lead there too. Where there is none, a
@@ -133,6 +141,11 @@ def program(name: str) -> str:
         if place.is_absolute() and place.is_file():
             return str(place)
     return str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "not-found" / f"{name}.exe")
+
+
+def typed(place: Path) -> str:
+    """What a person types into PowerShell to start the program at this place."""
+    return f"& '{place}'" if set(str(place)) & set(" '()&;,{}$`") else str(place)
 
 
 # --- Accounts and terminals ------------------------------------------------------------------------------------
