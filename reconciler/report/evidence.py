@@ -13,6 +13,7 @@ from reconciler.model.encode import inline
 from reconciler.model.kept_points import DECLARED_LOST, NOT_THERE
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
+from reconciler.report.points import made_by
 from reconciler.report.words import Paint, ago, count, moment, table
 
 #: How many findings are told one by one.
@@ -92,14 +93,8 @@ _CONFIRMED: dict[str, str] = {
     Confirmation.OPTION: "confirmed with --yes",
     Confirmation.BREAK_GLASS: "confirmed with --break-glass",
     Confirmation.TERMINAL: "confirmed in a terminal",
-    Confirmation.AUTOMATIC: "automatic",
+    Confirmation.AUTOMATIC: "applied automatically",
 }
-
-
-def _confirmed(decision: Decision) -> str:
-    how = _CONFIRMED.get(decision.consent, f"confirmed: {decision.consent}")
-    unasked = decision.consent == Confirmation.AUTOMATIC and not decision.approvals
-    return f"{how} (no approval needed)" if unasked else how
 
 
 def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
@@ -111,7 +106,7 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
     origin += [f"commit {decision.commit[:12]}"] if decision.commit else []
     origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []
     origin += [f"CI {decision.ci}"] if decision.ci else []
-    origin += [_confirmed(decision)] if decision.consent else []
+    origin += [_CONFIRMED.get(decision.consent, f"confirmation: {decision.consent}")] if decision.consent else []
     origin += [f"named as authors: {', '.join(decision.authors)}"] if decision.authors else []
     lines = [f"  {label:<12} {safe(by)}, {at}", f"               {safe(', '.join(origin))}"]
     lines += (
@@ -128,7 +123,8 @@ def _points(told: Protection, at: datetime, zone: tzinfo, paint: Paint) -> list[
         return ["  No recovery point was there.", *_lost(told, zone, paint)]
     lines = [f"  {count(len(told.points), 'recovery point')} could have been recovered, newest first:"]
     rows = [
-        (moment(each.time, zone), ago(at - each.time), each.id, each.kind, each.server) for each in told.points[:_SHOWN]
+        (moment(each.time, zone), ago(at - each.time), each.id, made_by(each.kind), each.server)
+        for each in told.points[:_SHOWN]
     ]
     lines += table(("TIME", "AGE", "POINT", "MADE BY", "SERVER"), rows, paint, "    ")
     return [*lines, *_more(told.points), *_lost(told, zone, paint)]
