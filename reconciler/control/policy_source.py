@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from reconciler import files, gitrepo
+from reconciler import encoded, files, gitrepo
 from reconciler.control.error_boundary import Bounds
 from reconciler.control.policy_folder import FOLDER, KEPT_IN, Policies, fingerprint, read_or_last_good
 from reconciler.control.site import Stop
@@ -193,8 +193,8 @@ def _keep(root: Path, ref: str, commit: str, texts: Mapping[str, bytes]) -> None
 def _kept(root: Path) -> _Copy | None:
     """What was kept, if it is as it was."""
     try:
-        copy = msgspec.msgpack.decode(files.read_regular(root / KEPT_IN / _COPY), type=_Copy)
-    except (OSError, msgspec.MsgspecError):
+        copy = encoded.PackedReader(_Copy).decode(files.read_regular(root / KEPT_IN / _COPY))
+    except (OSError, encoded.Wrong):
         return None
     return copy if copy.digest == _digest(copy.ref, copy.commit, copy.texts) else None
 
@@ -225,7 +225,7 @@ def note_source(root: Path, source: PolicySource) -> None:
 def source_of_run(root: Path) -> PolicySource:
     """Where `run` takes its policies from here, for who only shows what it does."""
     try:
-        ref = msgspec.json.decode(files.read_regular(root / KEPT_IN / _NOTE, 65_536), type=_Note).ref
-    except (OSError, msgspec.MsgspecError):
+        ref = encoded.read(files.read_regular(root / KEPT_IN / _NOTE, 65_536), _Note).ref
+    except (OSError, encoded.Wrong):
         ref = ""
     return BranchCommits(root, ref, reading=True) if ref else WorkTree(root, reading=True)
