@@ -39,8 +39,7 @@ NOT_SAID = {
 #: Texts that are said nevertheless: file (from the root) and a part of the text.
 EXCEPTIONS = {
     "reconciler/control/state/committed_files.py": ("committed by mistake",),
-    "reconciler/control/loop/tick.py": ("by itself",),  # a record of evidence; reports say it in words
-    "reconciler/report/evidence.py": ("by itself",),
+    "reconciler/model/audit.py": ("by itself",),  # as records of evidence have it; reports say it in words
     "reconciler/errors/codes.md": ("committed by mistake", "started by mistake"),
 }
 #: Pages that tell of the past, or compare words.

@@ -124,6 +124,7 @@ def test_what_weakens_waits_for_an_approval_that_is_committed(site: Reviewed) ->
     assert (said.code, retention(site.shop)) == (0, "3d"), said.out
 
 
+@pytest.mark.usefixtures("written_by_hand")
 def test_who_wrote_the_commits_does_not_approve_them_though_somebody_else_sits_there(site: Reviewed) -> None:
     site.edit("retention: 5d", "retention: 3d")
     site.commit("shorter", author=BOB)
