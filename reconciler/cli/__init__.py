@@ -8,8 +8,6 @@ import sys
 
 from reconciler import system_calls
 
-_BARE_READ_DATA = "--read-data"
-
 
 def main(arguments: list[str] | None = None) -> None:
     """The `reconciler` command. Ends the process with a code of docs/reference/exit-codes.md."""
@@ -28,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
             system_calls.ready_output(stream)
     from reconciler.cli.errors import run
 
-    code = run([f"{word}=1/1" if word == _BARE_READ_DATA else word for word in words])
+    code = run(words)
     planning = sys.modules.get("reconciler.cli.actions.plan_from_files")
     if planning is not None and planning.kept:
         # Nothing is open any more; to let go of every machine would take a tenth of the time.

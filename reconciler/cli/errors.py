@@ -24,11 +24,15 @@ from reconciler.errors import MEANINGS, Diagnostic, ExitCode, PolicyError, Recon
 COMMANDS = (policies, site_commands, protection, drift, evidence, state, shell)
 
 
+#: The one option whose value may be left out: all of the data.
+_BARE_READ_DATA = "--read-data"
+
+
 def run(words: list[str]) -> int:
     """Runs the command; returns its exit code. The last event of an action that writes events tells it."""
     SETTINGS.reset()
     began = time.monotonic()
-    code = _run(words)
+    code = _run([f"{word}=1/1" if word == _BARE_READ_DATA else word for word in words])
     if SETTINGS.verbose:
         from reconciler.cli.terminal import detail
 

@@ -101,7 +101,7 @@ def test_a_group_that_others_made_meanwhile_is_not_taken_by_a_saved_plan(shop: S
     site.close()
     said = shop("apply", str(path), "--yes", *T1)
     assert said.code == 7
-    assert "did not make it" in said.out
+    assert "does not own it" in said.out
 
 
 def test_a_saved_plan_changes_nothing_that_the_ledger_does_not_have(shop: Shop) -> None:
