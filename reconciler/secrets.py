@@ -17,6 +17,21 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name.lower().replace("-", "_")) is not None
 
 
+_KEY = re.compile(r"""([\w.-]+)["']?\s*:\s*(["']?)([^\s,}\]#]*)""")
+_REFERENCE = re.compile(r"(env|file|keyring|vault|azkv|exec):")
+
+
+def may_hold_secret(line: str, before: str = "") -> bool:
+    """Whether a line of a policy file may have a secret written out in it: a URL with who signs in, or something behind
+    a name that secrets have, in it or at the end of the line `before`, which is no reference."""
+    if holds_credentials(line):
+        return True
+    if any(is_secret_name(name) and not _REFERENCE.match(value) for name, _, value in _KEY.findall(line)):
+        return True
+    ending = before.rstrip().removesuffix("|").removesuffix(">").rstrip()
+    return ending.endswith(":") and is_secret_name(ending) and not _REFERENCE.match(line.strip().strip("\"'"))
+
+
 def redacted(text: str) -> str:
     """The text with ``***`` for who and by which password stands in its URLs."""
     return _USERINFO.sub(r"\1***@", text)

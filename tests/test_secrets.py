@@ -21,7 +21,7 @@ import pytest
 from reconciler.cli.options import Findings, Format, PlanFormat, Report
 from reconciler.control.planning import plan_file
 from reconciler.gitrepo.call import HANDED_ON
-from reconciler.secrets import holds_credentials, redacted
+from reconciler.secrets import holds_credentials, may_hold_secret, redacted
 from tests.shop import Said, Shop
 
 ROOT = Path(__file__).parent.parent
@@ -357,6 +357,27 @@ def test_a_secret_that_somebody_wrote_down_is_refused_and_not_repeated(
     assert code in said.out + said.err
     assert MARK not in said.out + said.err
     assert "4711" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("line", "before", "quoted"),
+    [
+        ("  credential: hunter2", "", False),
+        ("  {endpoint: x, credential: 'hunter2', transport: ntlm}", "", False),
+        ('  "apiToken" : hunter2', "", False),
+        ("  settings: {login: {PASSWORD: hunter2}}", "", False),
+        ("    hunter2", "  credential:", False),
+        ("    hunter2", "  password: |", False),
+        ("  url: https://u:hunter2@h", "", False),
+        ("  credential: env:NAME", "", True),
+        ("  credential: 'file:path/to'", "", True),
+        ("    env:NAME", "  credential:", True),
+        ("  retention: 14d", "  credential: env:NAME", True),
+        ("  endpoint: https://m1:5986/wsman", "", True),
+    ],
+)
+def test_a_line_that_may_hold_a_secret_is_not_quoted(line: str, before: str, quoted: bool) -> None:
+    assert may_hold_secret(line, before) is not quoted
 
 
 def test_what_is_redacted() -> None:

@@ -16,6 +16,7 @@ from reconciler.report.escape import letters, safe
 from reconciler.report.findings import TONES, finding_mark
 from reconciler.report.messages import quoted
 from reconciler.report.words import Paint, columns
+from reconciler.secrets import may_hold_secret
 
 #: How wide a block is where nobody says how wide the terminal is, in columns; never narrower than `_NARROWEST`.
 WIDTH = 100
@@ -45,11 +46,16 @@ class _Texts:
         self._texts = texts
 
     def line(self, place: Location) -> str | None:
+        """The line; None where there is none, or where it may hold a secret: findings go to logs."""
         data = self._texts.get(place.file)
         if data is None:
             return None
         lines = data.decode("utf-8-sig", "replace").split("\n")
-        return lines[place.line - 1].removesuffix("\r") if place.line <= len(lines) else None
+        if place.line > len(lines):
+            return None
+        line = lines[place.line - 1].removesuffix("\r")
+        before = lines[place.line - 2] if place.line > 1 else ""
+        return None if may_hold_secret(line, before) else line
 
 
 def _block(finding: Diagnostic, texts: _Texts, paint: Paint, width: int) -> str:
