@@ -9,7 +9,7 @@ QUIET := -qq --disable-pip-version-check --root-user-action=ignore
 # Without kept bytecode each start of a command takes twice as long: some machines forbid it by this variable.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test wheel lint docs prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock prove-windows
+.PHONY: demo test wheel lint docs man prove-kill prove-flips prove-evidence bench-engine bench-policy bench-evidence schemas clean help prove-impact bench-impact prove-diff prove-drift prove-budget prove-guard prove-images bench-plan prove-clock prove-windows
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -19,6 +19,10 @@ demo: $(STAMP) ## build a site in ./demo, protect it, damage it, bring it back
 
 test: $(STAMP) ## lint, types, import contracts and the tests
 	@BIN=$(BIN) $(BIN)/python tests/run.py
+
+man: $(STAMP) ## write the manual page, dist/man/reconciler.1
+	@$(BIN)/python -m reconciler.cli.manual dist/man/reconciler.1
+	@echo "dist/man/reconciler.1: man -l shows it"
 
 lint: $(STAMP) ## ruff, mypy --strict and the import contracts, without the tests
 	@$(BIN)/python tests/run.py lint

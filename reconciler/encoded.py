@@ -38,7 +38,7 @@ class Wrong(Damaged):
     sentence; whoever knows where the text is from says so instead."""
 
     def __init__(self, what: str) -> None:
-        super().__init__("RCL0024", f"a text does not read: {what}", "Restore it, or have it written anew.")
+        super().__init__("RCL0024", f"a text cannot be read: {what}", "Restore it, or have it rewritten.")
         self.what = what
 
     def __str__(self) -> str:

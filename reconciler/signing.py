@@ -44,4 +44,4 @@ def _keygen(*words: str, given: bytes = b"", seconds: float | None = None) -> su
     try:
         return subprocess.run(command, input=given, capture_output=True, check=False, timeout=seconds)
     except FileNotFoundError as error:
-        raise Unreachable("RCL0010", "the program ssh-keygen is not there", "Install OpenSSH.") from error
+        raise Unreachable("RCL0010", "the program ssh-keygen is missing", "Install OpenSSH.") from error

@@ -207,8 +207,8 @@ def unwritable(path: Path, error: sqlite3.Error) -> ReconcilerError:
             return Refused(
                 "RCL4026",
                 f"{account()} may not write {path}" + (", only read it" if os.access(path, os.R_OK) else ""),
-                "Run the command as the account that owns the folder, or grant this one the right to write there. "
-                "Where the file system is mounted read-only, mount it for writing. Nothing was changed.",
+                "Run the command as the account that owns the folder, or grant this one permission to write there. "
+                "Where the file system is mounted read-only, mount it for writing. What is stored is unharmed.",
                 subject=str(path),
             )
     free = _free(path)
@@ -216,13 +216,13 @@ def unwritable(path: Path, error: sqlite3.Error) -> ReconcilerError:
         return TemporaryError(
             "RCL5006",
             f"the disk of {path.parent} is full ({free} B free): {path.name} cannot be written ({error})",
-            "Free some space on that disk; nothing was changed or lost.",
+            "Free some space on that disk, then run it again. What is stored is unharmed.",
             subject=str(path),
         )
     return TemporaryError(
         "RCL5006",
         f"the database {path} cannot be written: {error}",
-        "Look for another process that uses it, and at the disk; nothing was changed.",
+        "Look for another process that uses it, and at the disk. What is stored is unharmed.",
         subject=str(path),
     )
 
@@ -233,7 +233,7 @@ def unreadable(path: Path, error: OSError) -> ReconcilerError:
         return Refused(
             "RCL4026",
             f"{account()} may not read {path}",
-            "Run the command as the account that owns it, or grant this one the right to read the folder.",
+            "Run the command as the account that owns it, or grant this one permission to read the folder.",
             subject=str(path),
         )
     return damaged(path, error.strerror or error)

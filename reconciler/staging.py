@@ -45,7 +45,7 @@ class LocalStagedFile:
         files.announce("write", path)
         descriptor = files.create(path)
         try:
-            os.ftruncate(descriptor, size)
+            system_calls.set_size(descriptor, size)
             return cls(path, descriptor, writing=True)
         except BaseException:
             os.close(descriptor)
@@ -250,7 +250,7 @@ def _check_names(path: str) -> None:
 
 
 def _no_place(path: str, what: str) -> Refused:
-    remedy = "Look at what is there; move it away, or recover to a folder (--to FOLDER)."
+    remedy = "Check what is there; move it away, or recover to a folder (--to FOLDER)."
     return Refused("RCL7015", f"{path!r} {what}", remedy, subject=path)
 
 

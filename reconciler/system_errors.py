@@ -10,6 +10,9 @@ from pathlib import Path
 from reconciler import system_calls
 from reconciler.errors import ReconcilerError
 
+#: What is true wherever in a run the system refuses something: what was done on servers before stays done.
+_UNHARMED = "What was there before is unharmed."
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
@@ -38,24 +41,30 @@ def explained(error: OSError, path: str | Path | None = None, needed: int | None
     place = Path(os.fsdecode(path if path is not None else error.filename)) if path or error.filename else None
     said = error.strerror or str(error)
     if place is None:
-        return f"the system said: {said}", "Look at the disk; what was there before is unharmed."
+        return f"the system said: {said}", "Check the disk; what was there before is unharmed."
     if error.errno in _FULL:
-        room = f"{needed:,} bytes needed, " if needed is not None else ""
+        room = f"{_size(needed)} needed, " if needed is not None else ""
         what = f"the disk of {place} is full: {room}{_free(place)} free"
         return what, f"Free some space below {_existing(place)}, then run it again; what was there before is unharmed."
     if system_calls.is_in_use(error):
         what = f"another program has {place} open"
-        return what, "Close it there, or wait until it is done with it, then run it again. Nothing was changed."
+        return (
+            what,
+            "Close it there, or wait until it is done with it, then run it again. " + _UNHARMED,
+        )
     if error.errno in _FORBIDDEN:
         what = f"{account()} may not read or write {place}{_owned(place)}"
-        return what, "Run it as an account that may, or give this one the right. Nothing was changed."
+        return what, "Run it as an account that may, or grant this one permission. " + _UNHARMED
     if error.errno in (errno.EEXIST, errno.ENOENT, errno.ENOTDIR) and (link := _dangling(place)) is not None:
-        what = f"{link} is a link to {link.readlink()}, which is not there"
-        return what, "If its disk is not mounted, mount it; else correct the link, or remove it. Nothing was changed."
+        what = f"{link} is a link to {link.readlink()}, which is missing"
+        return (
+            what,
+            "If its disk is not mounted, mount it; else correct the link, or remove it. " + _UNHARMED,
+        )
     if error.errno == errno.EROFS:
         what = f"{place} is on a file system that is mounted read-only"
-        return what, "Mount it so that it can be written, or name another place. Nothing was changed."
-    return f"the system said: {said} at {place}", "Look at the disk; what was there before is unharmed."
+        return what, "Mount it so that it can be written, or name another place. " + _UNHARMED
+    return f"the system said: {said} at {place}", "Check the disk; what was there before is unharmed."
 
 
 def _dangling(place: Path) -> Path | None:
@@ -68,11 +77,16 @@ def _existing(place: Path) -> Path:
     return next((folder for folder in (place, *place.absolute().parents) if folder.is_dir()), Path("/"))
 
 
+def _size(count: int) -> str:
+    """Bytes for people; this floor lies below that of `model.units`."""
+    return f"{count:,} bytes" if count < 2**20 else f"{count / 2**20:,.1f} MiB"
+
+
 def _free(place: Path) -> str:
     try:
-        return f"{shutil.disk_usage(_existing(place)).free:,} bytes"
+        return _size(shutil.disk_usage(_existing(place)).free)
     except OSError:
-        return "an unknown number of bytes"
+        return "an unknown amount"
 
 
 def _owned(place: Path) -> str:

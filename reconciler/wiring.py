@@ -201,7 +201,7 @@ def _open_engine(root: Path, server: Server, disks: Mapping[str, Disks], clock: 
 
 
 def _plugin_failed(server: str, plugin: str, why: str) -> Unreachable:
-    remedy = "Look at `settings` of the engine and at the version of the package that brings it."
+    remedy = "Check `settings` of the engine, and the version of the package that brings it."
     return Unreachable("RCL4050", f"the engine plugin {plugin} cannot open {server}: {why}", remedy, subject=server)
 
 
@@ -371,5 +371,5 @@ def _load(group: str, name: str) -> Callable[..., Any]:
 
 def _not_there(group: str, name: str) -> Refused:
     what = f"nothing that is installed brings {name!r} ({group})"
-    remedy = "Install the package that brings it. MABS and Hyper-V are checked offline, and driven by a later version."
+    remedy = "Install the package that brings it. MABS and Hyper-V can only be checked offline."
     return Refused("RCL1041", what, remedy, subject=name)

@@ -212,7 +212,7 @@ def test_a_shallow_clone_that_lacks_the_range_names_what_ci_has_to_fetch(repo: R
     repo.git("clone", "-q", "--depth=2", f"file://{repo.root}", str(tmp_path / "shallow"))
     shallow = tmp_path / "shallow"
     for older in (first, ""):
-        with pytest.raises(ConsentNeeded, match="history is cut off") as refused:
+        with pytest.raises(ConsentNeeded, match="history is incomplete") as refused:
             gitrepo.commits(shallow, older, "HEAD")
         assert refused.value.diagnostic.code == "RCL0016"
         assert "fetch-depth: 0" in refused.value.diagnostic.remedy
@@ -228,7 +228,7 @@ def test_a_side_branch_that_begins_before_the_shallow_edge_is_not_left_out(repo:
     settled = repo.commit("bob@corp.example", gold="2")
     repo.merge("side", author="ann@corp.example")
     repo.git("clone", "-q", "--depth=2", f"file://{repo.root}", str(tmp_path / "shallow"))
-    with pytest.raises(ConsentNeeded, match="history is cut off"):
+    with pytest.raises(ConsentNeeded, match="history is incomplete"):
         gitrepo.commits(tmp_path / "shallow", settled, "HEAD")
 
 

@@ -15,7 +15,7 @@ from reconciler.cli.output_settings import SETTINGS, JsonMode
 from reconciler.errors import MEANINGS
 
 #: Options that mean the same wherever they are; the help shows them after a command's own.
-_COMMON = ("root", "site", "now", "quiet", "verbose", "no_color", "help")
+COMMON = ("root", "site", "now", "quiet", "verbose", "no_color", "help")
 
 #: These live for seconds; the collector would walk every document and virtual machine again and again.
 _BRIEF = {"validate", "plan", "diff", "drift", "approve", "coverage", "members", "preflight"}
@@ -163,8 +163,8 @@ def _write_options(parameters: Iterable[Any], context: Context, formatter: Any) 
             continue
         if parameter.param_type_name == "argument":
             arguments.append(record)
-        elif parameter.name in _COMMON:
-            common.append((_COMMON.index(parameter.name), record))
+        elif parameter.name in COMMON:
+            common.append((COMMON.index(parameter.name), record))
         else:
             own.append(record)
     for title, records in (

@@ -149,6 +149,7 @@ TABLE: Mapping[str, CommandRow] = {
         Panel.OPERATE,
         ('reconciler backup web-01 --reason "before the patch"', "reconciler backup gold-vms"),
         (_HELD, *_SITE),
+        events=True,
     ),
     "points": CommandRow(Panel.RECOVER, ("reconciler points web-01",), _SITE),
     "recover": CommandRow(

@@ -112,7 +112,7 @@ def _other(error: Exception, words: list[str]) -> int:
 def _interrupted() -> int:
     from reconciler.cli.terminal import note
 
-    note("Interrupted. What was begun is in the journal; run the command again to go on.")
+    note("Interrupted. What was begun is in the journal; run the command again to continue.")
     return ExitCode.INTERRUPTED
 
 

@@ -45,7 +45,7 @@ def parse_only(text: str, format: PlanFormat) -> frozenset[Direction]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     wrong = [word for word in words if word not in list(Direction)]
     if wrong:
-        raise UsageError("RCL0003", f"--only: {wrong[0]!r} is no direction", f"Directions: {', '.join(Direction)}.")
+        raise UsageError("RCL0003", f"--only: {wrong[0]!r} is not a direction", f"Directions: {', '.join(Direction)}.")
     if words and format not in _CHOOSING:
         raise UsageError("RCL0003", f"--only does not go with {format}", f"It is for {', '.join(_CHOOSING)}.")
     return frozenset(map(Direction, words))

@@ -26,7 +26,7 @@ def find_root(given: Path | None) -> Path:
     if given is not None:
         if not given.is_dir():
             raise UsageError(
-                "RCL0001", f"there is no folder {str(given)!r}", "Give -C the folder that holds policies/."
+                "RCL0001", f"there is not a folder {str(given)!r}", "Give -C the folder that holds policies/."
             )
         return given.resolve()
     here = Path.cwd()
@@ -47,7 +47,7 @@ def target(path: Path) -> Path:
     is there: a folder or a device is never replaced."""
     what = ""
     if not path.parent.is_dir():
-        what = f"there is no folder {str(path.parent)!r}"
+        what = f"there is not a folder {str(path.parent)!r}"
     elif path.exists() and not path.is_file():
         what = f"{str(path)!r} exists but is not a regular file"
     if what:
@@ -112,7 +112,7 @@ def clock_for(document: SiteDocument, now: str | None) -> Clock:
         raise UsageError(
             "RCL6012",
             f"the site {document.metadata.name} does not allow --now",
-            "Leave it out. It is for sites that say `rehearsal: true`: demos and tests.",
+            "Remove it. It is for sites that say `rehearsal: true`: demos and tests.",
         )
     return RehearsedClock(parse_time(now, ZoneInfo(document.spec.time_zone)))
 

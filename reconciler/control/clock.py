@@ -59,7 +59,7 @@ def pruning_paused(trusted: datetime | None, now: datetime) -> Diagnostic | None
         "RCL6010",
         Severity.WARNING,
         f"the clock went {direction} from {trusted:%Y-%m-%d %H:%M} to {now:%Y-%m-%d %H:%M} UTC; nothing expires",
-        "If the time is right, run once with --confirm-clock; jobs that back up go on meanwhile.",
+        "If the time is right, run once with --confirm-clock; backup jobs continue meanwhile.",
         subject="clock",
     )
 
@@ -99,7 +99,7 @@ def check_rehearsal(site: Site, now: datetime) -> None:
         raise UsageError(
             "RCL6012",
             f"the site {site.name} allowed no --now when it was last applied",
-            "Leave it out. `rehearsal: true` counts once it was approved, or agreed to in a terminal, and applied.",
+            "Remove it. `rehearsal: true` takes effect once it is approved, or confirmed in a terminal, and applied.",
             subject=site.name,
         )
     seen = site.memory.marks.read(SEEN)
@@ -160,7 +160,7 @@ def passed_over(points: Iterable[RecoveryPoint], taken: RecoveryPoint, now: date
         what = f"{many} in the future, up to {later[-1]:%Y-%m-%d %H:%M} UTC, and {taken.id} is taken for the newest"
     else:
         return None
-    remedy = "Name another one with --point, see `reconciler points`; look at the clock."
+    remedy = "Name another one with --point, see `reconciler points`; check the clock."
     return Diagnostic("RCL6020", Severity.WARNING, what, remedy, subject=taken.machine_name)
 
 
@@ -179,7 +179,7 @@ def _of_server(catalog: CatalogSnapshot, now: datetime, known: datetime | None) 
         "RCL6018",
         severity,
         f"{many} {shown} on {catalog.server} {lie} in the future, up to {latest:%Y-%m-%d %H:%M} UTC",
-        "Look at the clocks of this host and of the server. Backups go on by the time that it is now; such points are "
+        "Check the clocks of this host and of the server. Backups continue by the time that it is now; such points are "
         "kept. If the time is right now, say so once: `reconciler run --until-idle --confirm-clock`.",
         subject=catalog.server,
     )
@@ -214,7 +214,7 @@ def _of_memory(site: Site, now: datetime, known: datetime | None) -> Diagnostic 
         "RCL6019",
         Severity.WARNING if known is not None and latest <= known else Severity.ERROR,
         f"the state tells times in the future, up to {latest:%Y-%m-%d %H:%M} UTC: {', '.join(wrong)}",
-        "Look at the clock of this host. Nothing is decided by those times. If the time is right now, say so once: "
+        "Check the clock of this host. Nothing is decided by those times. If the time is right now, say so once: "
         "`reconciler run --until-idle --confirm-clock`.",
         subject=site.name,
     )

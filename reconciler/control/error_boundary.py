@@ -57,7 +57,7 @@ def explained(error: Exception, subject: str, folder: Path) -> ReconcilerError:
     if isinstance(error, OSError):
         where = f" at {error.filename}" if error.filename else ""
         what = f"{subject} cannot be read or written: {error.strerror or error}{where}"
-        told = Unreachable("RCL0021", what, "Look at that file or disk; what else there is goes on.", subject=subject)
+        told = Unreachable("RCL0021", what, "Check that file or disk; everything else continues.", subject=subject)
         told.__cause__ = error  # who asks whether it can be written there still learns it
         return told
     kept = _keep(error, folder)
@@ -65,7 +65,7 @@ def explained(error: Exception, subject: str, folder: Path) -> ReconcilerError:
     where = f" (line {frames[-1].lineno} of {Path(frames[-1].filename).name})" if frames else ""
     remedy = f"Report it with {kept}. " if kept else "Report it. "
     what = f"internal error at {subject}: {error!r}{where}"
-    return ReconcilerError("RCL9001", what, f"{remedy}What else there is goes on.", subject=subject)
+    return ReconcilerError("RCL9001", what, f"{remedy}Everything else continues.", subject=subject)
 
 
 def _keep(error: Exception, folder: Path) -> str:

@@ -61,7 +61,7 @@ class Stop:
             raise Interrupted(
                 "RCL0005",
                 f"interrupted{where}",
-                "Start the command again: it goes on from what was done.",
+                "Start the command again: it continues from what was done.",
                 subject=run,
             )
 

@@ -64,8 +64,8 @@ class _Play:
 
     def protect(self) -> None:
         self.tell(
-            "A site: a cluster on disk with 2 nodes, 2 CSVs, a node's local disk and 4 machines, whose disks hold",
-            "NTFS and ext4; a backup server; policies for them in policies/. The demo begins 44 hours ago.",
+            "A site: a cluster on disk with 2 nodes, 2 CSVs, a node's local disk and 4 virtual machines, whose disks",
+            "hold NTFS and ext4; a backup server; policies for them in policies/. The demo begins 44 hours ago.",
         )
         self.command("validate")
         self.command("plan", "--now", self.at(self.first))
@@ -83,7 +83,7 @@ class _Play:
         return changed
 
     def drift(self) -> None:
-        self.tell("Now: somebody shortens the retention on the server, past the policies.")
+        self.tell("Now: somebody shortens the retention on the server, outside reconciler.")
         self.change_behind_the_policies()
         self.command("drift", wanted=ExitCode.EXTERNAL_DRIFT)
         self.command("plan", "--detailed-exitcode", wanted=ExitCode.CHANGES_PENDING)

@@ -147,7 +147,7 @@ def original_places(then: Configured, now: Configured, subject: str) -> dict[str
             "RCL7014",
             f"{lost[0]!r} is not a disk of the virtual machine now, and {', '.join(map(repr, spare))} was none of it "
             "then: whether they are the same disk cannot be told",
-            "Recover to a folder (--to FOLDER), look, and put it where it belongs.",
+            "Recover to a folder (--to FOLDER), and put it where it belongs.",
             subject=subject,
         )
     return places | {path: path for path in lost}

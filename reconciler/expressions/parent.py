@@ -98,7 +98,7 @@ class _Child:
             try:
                 yield _REPLY.decode(data)
             except encoded.Wrong as error:
-                raise _Ended(f"its answer does not read: {error}") from error
+                raise _Ended(f"its answer cannot be read: {error}") from error
 
     def end(self) -> None:
         self._process.kill()

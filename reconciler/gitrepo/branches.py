@@ -104,7 +104,7 @@ def check_forward(folder: Path, branch: str, older: str, newer: str) -> None:
             "RCL6041",
             f"the history of {branch} was rewritten: {newer[:12]}, which it is now, does not come after {older[:12]}, "
             "which was taken last",
-            f"Put it back, or merge the older one (`git merge {older[:12]}`). If it was rewritten on purpose, look at "
+            f"Put it back, or merge the older one (`git merge {older[:12]}`). If it was rewritten on purpose, review "
             f"what differs (`reconciler diff {older[:12]} {newer[:12]}`), then start `reconciler run` once with "
             f"--accept-rewritten {newer[:12]}. Until then {older[:12]} counts.",
             subject=branch,

@@ -142,7 +142,7 @@ def _answered(
             timeout=PATIENCE_SECONDS,
         )
     except FileNotFoundError as error:
-        raise Unreachable("RCL0010", "the program git is not there", "Install it, or compare folders.") from error
+        raise Unreachable("RCL0010", "the program git is missing", "Install it, or compare folders.") from error
     except subprocess.TimeoutExpired:
         _silent[str(about)] = time.monotonic() + _REST_SECONDS
         raise _no_answer(about) from None
@@ -152,8 +152,8 @@ def _no_answer(folder: Path) -> Unreachable:
     return Unreachable(
         "RCL3108",
         f"git does not answer about {str(folder)!r} within {PATIENCE_SECONDS:.0f} s",
-        "See that its disk answers, and that no named pipe lies in its .git folder. Until then nobody knows who wrote "
-        "the policies, so no approval counts.",
+        "Check that its disk answers, and that no named pipe lies in its .git folder. Until then who wrote "
+        "the policies is unknown, so no approval is in effect.",
         subject=str(folder),
     )
 

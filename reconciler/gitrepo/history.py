@@ -259,7 +259,7 @@ def _compared(folder: Path, pairs: Sequence[tuple[str, str]], *below: str) -> li
             found.append({})
             told.append(field.decode("ascii", "replace").strip())
     if told != [commit for commit, _ in pairs]:
-        raise Unreachable("RCL0009", "git diff-tree answers otherwise than it was asked", "Install a newer Git.")
+        raise Unreachable("RCL0009", "git diff-tree gives an unexpected answer", "Install a newer Git.")
     return found
 
 

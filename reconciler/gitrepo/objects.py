@@ -98,7 +98,7 @@ def head(folder: Path) -> str:
             "RCL3115",
             f"a Git repository is there, and what is checked out in {str(folder)!r} cannot be read: "
             f"{error.diagnostic.message}",
-            "See `git status` and `git fsck` there, or clone it anew. Until then no approval counts.",
+            "See `git status` and `git fsck` there, or clone it again. Until then no approval is in effect.",
             subject=str(folder),
         ) from None
 
@@ -219,7 +219,7 @@ def is_shallow(folder: Path) -> bool:
 def too_shallow(folder: Path, what: str) -> ConsentNeeded:
     return ConsentNeeded(
         "RCL0016",
-        f"the history is cut off: this clone does not have {what}, so who wrote the change cannot be told",
+        f"the history is incomplete: this clone does not have {what}, so who wrote the change is unknown",
         "Fetch all of it: `git fetch --unshallow`; in CI `fetch-depth: 0` (GitHub), `GIT_DEPTH: 0` (GitLab),"
         " `fetchDepth: 0` (Azure).",
         subject=str(folder),

@@ -46,7 +46,7 @@ def check_plain(top: Path) -> None:
         raise Refused(
             "RCL3109",
             f"the Git repository {str(top)!r} cannot be read: {where} is {error.strerror}",
-            "Remove it. Git would wait for it for ever.",
+            "Remove it. Git would wait for it forever.",
             subject=str(top),
         ) from None
 

@@ -142,7 +142,7 @@ def _call(
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            raise Unreachable("RCL0010", "the program git is not there", "Install it.") from error
+            raise Unreachable("RCL0010", "the program git is missing", "Install it.") from error
         try:
             while process.poll() is None:
                 if stopped():
@@ -175,7 +175,8 @@ def _failed(source: Upstream, why: str) -> Unreachable:
     return Unreachable(
         "RCL6043",
         f"{source.remote} could not be fetched: {why}",
-        f"See that `git fetch {source.remote}` works for this account without a question: a key or a credential helper "
+        f"Check that `git fetch {source.remote}` works for this account without a question: a key or a "
+        "credential helper "
         "in its own Git configuration (that of the repository is not used). What was fetched last counts until then.",
         subject=source.remote,
     )

@@ -56,7 +56,7 @@ def _inspect(file: BinaryIO, suffix: str, facts: ImageFacts) -> ImageFacts:
     if vhd is not None:
         return _vhd(vhd, facts)
     if suffix in (".vhd", ".avhd"):
-        raise NotReadable("not a VHD, or cut: its footer is missing")
+        raise NotReadable("not a VHD, or truncated: its footer is missing")
     if facts.file_bytes == 0:
         return msgspec.structs.replace(facts, virtual_bytes=None, unreadable="empty: the file has no bytes at all")
     return facts

@@ -43,7 +43,7 @@ def read_vhd(file: BinaryIO, size: int) -> VhdFacts | None:
     start = read_at(file, 0, FOOTER)
     if end[:8] != _COOKIE:
         if start[:8] == _COOKIE:
-            raise NotReadable("cut: the footer at the end of the VHD is missing")
+            raise NotReadable("truncated: the footer at the end of the VHD is missing")
         return None
     footer = next((each for each in (end, start) if _is_whole(each)), None)
     if footer is None or (footer is start and _kind(start) == _FIXED):
@@ -57,7 +57,7 @@ def read_vhd(file: BinaryIO, size: int) -> VhdFacts | None:
     if not 0 < virtual <= _LARGEST_DISK:
         raise NotReadable("damaged: the VHD has an impossible size")
     if kind == _FIXED and virtual + FOOTER > size:
-        raise NotReadable("cut: the VHD is shorter than its own size")
+        raise NotReadable("truncated: the VHD is shorter than its own size")
     if kind != _FIXED:
         (offset,) = struct.unpack_from(">Q", footer, 16)
         _check_blocks(file, offset, virtual, size)
@@ -101,7 +101,7 @@ def _check_blocks(file: BinaryIO, offset: int, virtual: int, size: int) -> None:
     length = -(-(block // 512 // 8) // 512) * 512 + block
     starts = sorted(512 * entry for entry in _entries(file, table, wanted) if entry != _UNUSED)
     if starts and starts[-1] + length > size - FOOTER:
-        raise NotReadable("cut: blocks of the dynamic VHD lie beyond the end of the file")
+        raise NotReadable("truncated: blocks of the dynamic VHD lie beyond the end of the file")
     taken = [(0, FOOTER), (offset, _HEADER), (table, 4 * wanted)]
     if any(after - before < length for before, after in pairwise(starts)) or any(
         _reaches(starts, length, *each) for each in taken

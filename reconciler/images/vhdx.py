@@ -150,7 +150,7 @@ def _regions_of(data: bytes, size: int, taken: Taken) -> dict[bytes, tuple[int, 
     for place in range(count):
         guid, offset, length, flags = struct.unpack_from("<16sQII", data, 16 + 32 * place)
         if offset + length > size:
-            raise NotReadable("cut: a region of the VHDX lies beyond the end of the file")
+            raise NotReadable("truncated: a region of the VHDX lies beyond the end of the file")
         if offset < _MIB or offset % _MIB or length % _MIB or not length:
             raise NotReadable("damaged: a region of the VHDX lies where none can")
         if guid in regions or not taken.take(offset, length):
@@ -241,7 +241,7 @@ def _check_block(entry: int, index: int, geometry: _Geometry, taken: Taken) -> N
     start = (entry >> 20) * _MIB
     used = min(geometry.block, geometry.virtual - index * geometry.block)
     if start + used > geometry.file:
-        raise NotReadable("cut: blocks of the VHDX lie beyond the end of the file")
+        raise NotReadable("truncated: blocks of the VHDX lie beyond the end of the file")
     if not taken.take(start, used):
         raise NotReadable("damaged: two blocks of the VHDX lie on each other")
 
@@ -254,6 +254,6 @@ def _check_bitmap(entry: int, geometry: _Geometry, taken: Taken) -> None:
     if entry & 7 != _PRESENT or not geometry.has_parent:
         raise NotReadable("damaged: a sector bitmap of the VHDX is in a state that is none")
     if start + _MIB > geometry.file:
-        raise NotReadable("cut: blocks of the VHDX lie beyond the end of the file")
+        raise NotReadable("truncated: blocks of the VHDX lie beyond the end of the file")
     if not taken.take(start, _MIB):
         raise NotReadable("damaged: two blocks of the VHDX lie on each other")

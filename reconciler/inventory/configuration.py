@@ -73,7 +73,7 @@ def _read(config: bytes, path: str) -> MachineJson:
     except encoded.Wrong as error:
         raise Refused(
             "RCL7016",
-            f"the configuration {path!r} of the point does not read: {error}",
-            "Recover its disks to a folder (--to FOLDER), and make the virtual machine anew around them.",
+            f"the configuration {path!r} of the point cannot be read: {error}",
+            "Recover its disks to a folder (--to FOLDER), and create the virtual machine around them.",
             subject=path,
         ) from error

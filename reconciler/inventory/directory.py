@@ -84,7 +84,7 @@ class DirectoryDisks(LocalTarget):
             try:
                 machine, files_of = self._machine(role)
                 if machine.id in found:
-                    raise Unreadable(f"{role.name}: its machine {machine.id} is another role's too")
+                    raise Unreadable(f"{role.name}: its virtual machine {machine.id} is another role's too")
                 found[machine.id] = machine
                 claims[machine.id] = files_of
             except (Unreadable, Refused, OSError, ValueError) as error:
@@ -241,7 +241,7 @@ class DirectoryDisks(LocalTarget):
             return VirtualDisk(path=path, unreadable=error.diagnostic.message, id=stated.id)
         wrong = None
         if stated.kind is not UNSET and stated.kind is not facts.kind and facts.unreadable is None:
-            wrong = f"a {facts.kind} file, while its machine says {stated.kind}"
+            wrong = f"a {facts.kind} file, while its virtual machine says {stated.kind}"
         return VirtualDisk(
             path=path,
             kind=facts.kind,
@@ -312,7 +312,7 @@ def _cluster(name: str, path: Path) -> layout.ClusterJson:
         raise Unreachable(
             "RCL2001",
             f"the cluster {name} cannot be seen at {path}: {error}",
-            "Mount it, or correct its path in the site. Nothing is concluded about its machines meanwhile.",
+            "Mount it, or correct its path in the site. No virtual machine is assumed to be gone meanwhile.",
             subject=name,
         ) from error
 
@@ -329,7 +329,7 @@ def _json_files(folder: Path) -> list[Path]:
         raise Unreachable(
             "RCL2001",
             f"{folder} cannot be listed: {error.strerror or error}",
-            "Mount the cluster, or correct its path in the site. Nothing is concluded about its machines meanwhile.",
+            "Mount the cluster, or correct its path in the site. No virtual machine is assumed to be gone meanwhile.",
             subject=str(folder),
         ) from error
 

@@ -12,7 +12,7 @@ def deleted(machine: str, cluster: str) -> Refused:
         NOT_THERE,
         f"the virtual machine {machine} was deleted from {cluster}, or moved away: no role of it is there",
         "Its recovery points are kept as its group says, and no new ones are made. `reconciler recover NAME` makes it "
-        "anew. If it is gone for good, let no rule of its group match it any more.",
+        "again. If it is gone for good, let no rule of its group match it any more.",
         subject=machine,
     )
 
@@ -43,6 +43,6 @@ def no_file(path: str, error: OSError) -> Refused:
     return Refused(
         "RCL2011",
         f"{path!r} cannot be read: {error.strerror or error}",
-        "Look at the disks of the virtual machine on the cluster.",
+        "Check the disks of the virtual machine on the cluster.",
         subject=path,
     )

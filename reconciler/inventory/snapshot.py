@@ -27,6 +27,6 @@ class SnapshotInventory:
         found = read_inventory(self.path)
         if self.name not in found:
             what = f"holds no cluster {self.name!r}, only {', '.join(sorted(found)) or 'none'}"
-            remedy = "Export one anew with `reconciler inventory snapshot`."
+            remedy = "Export it again with `reconciler inventory snapshot`."
             raise Refused("RCL2021", f"the file {str(self.path)!r} {what}", remedy, subject=str(self.path))
         return found[self.name]

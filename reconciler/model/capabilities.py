@@ -92,7 +92,7 @@ MABS = Capabilities(
     ),
     synchronizations=tuple(timedelta(minutes=each) for each in (15, 30, 45, 60, 120, 240, 360, 720, 1440)),
     lacks=(
-        Lack("shortTerm.minimumPoints", "the server prunes by itself, by age alone", holds=(3,)),
+        Lack("shortTerm.minimumPoints", "the server does its own pruning, by age alone", holds=(3,)),
         Lack("shortTerm.expressFull.weeks", _WEEKLY_ONLY, holds=([],)),
         Lack("shortTerm.expressFull.months", _WEEKLY_ONLY, holds=([],)),
         Lack("shortTerm.expressFull.daysOfMonth", _WEEKLY_ONLY, holds=([],)),

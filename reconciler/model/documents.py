@@ -157,6 +157,16 @@ class PluginEngine(Written, frozen=True):
     name: Name
     settings: dict[str, Any] = {}
 
+    def __eq__(self, other: object) -> bool:
+        """As the policies write them: `1` and `true` are equal to Python, and not to the engine that is handed them."""
+        if not isinstance(other, PluginEngine):
+            return NotImplemented
+        return self.name == other.name and _written(self.settings) == _written(other.settings)
+
+
+def _written(settings: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(settings, order="deterministic")
+
 
 class EngineSource(OneOf, frozen=True):
     """What backs up: exactly one of the engines."""
@@ -246,7 +256,7 @@ class Approvals(Written, frozen=True):
 
     approvers: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],
-        Meta(min_length=1, description="e-mail addresses; without `approvals` a person in a terminal says yes"),
+        Meta(min_length=1, description="e-mail addresses; without `approvals` changes are confirmed in a terminal"),
     ]
     self_approval: bool = False
     allowed_signers: Path | None = None
@@ -501,7 +511,7 @@ class GroupSpec(Written, frozen=True):
             str,
             Meta(
                 pattern=r"^[A-Za-z0-9][A-Za-z0-9 ]{0,63}$(?!\n)",
-                description="the name on the server: letters, digits and blanks, at most 64",
+                description="the name on the server: letters, digits and spaces, at most 64",
             ),
         ]
         | None

@@ -57,7 +57,7 @@ class Duration:
         """``15min``, ``1h``, ``14d``, ``12w``, ``12mo``, ``5y``. Raises ValueError on anything else."""
         match = _DURATION.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no duration: a whole number and s, min, h, d, w, mo or y")
+            raise ValueError(f"{text!r} is not a duration: a whole number and s, min, h, d, w, mo or y")
         count, unit = int(match[1]), match[2]
         if unit in _MONTHS:
             return cls(months=count * _MONTHS[unit])
@@ -96,7 +96,7 @@ class Size(int):
         """``80 TB``, ``64GiB``, ``1.5 TB``. Raises ValueError on anything else."""
         match = _SIZE.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no size: a number and a unit such as GB (decimal) or GiB (binary)")
+            raise ValueError(f"{text!r} is not a size: a number and a unit such as GB (decimal) or GiB (binary)")
         whole, _, fraction = match[1].partition(".")
         unit = _BYTES[match[2]]
         return cls(int(whole) * unit + int(fraction or 0) * unit // 10 ** len(fraction))
@@ -118,7 +118,7 @@ class ClockTime:
     def parse(cls, text: str) -> ClockTime:
         match = _CLOCK.fullmatch(text)
         if match is None:
-            raise ValueError(f'{text!r} is no clock time: quoted hours and minutes such as "22:00"')
+            raise ValueError(f'{text!r} is not a clock time: quoted hours and minutes such as "22:00"')
         return cls(time(int(match[1]), int(match[2])))
 
     def __setattr__(self, name: str, value: object) -> None:

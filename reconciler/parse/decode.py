@@ -149,14 +149,14 @@ def _credentials(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
             for at, name, value in _texts(server.engine.plugin.settings, settings):
                 urls.append((value, at))
                 if is_secret_name(name) and not re.match(REFERENCE_PATTERN, value):
-                    what = f"the setting {name!r} looks like a secret, and is no reference to one"
+                    what = f"the setting {name!r} looks like a secret, and is not a reference to one"
                     remedy = "Write where it is found, such as `env:NAME`. It is in Git now: change the secret."
                     yield _error("RCL4051", what, remedy, placed, at)
     if spec.mail is not None:
         urls.append((spec.mail.smtp, ("spec", "mail", "smtp")))
     for url, place in urls:
         if holds_credentials(url):
-            remedy = "Take them out, and write `credential: env:NAME` beside it. They are in Git now: change them."
+            remedy = "Remove them, and write `credential: env:NAME` beside it. They are in Git now: change them."
             yield _error("RCL3094", f"credentials stand in the URL {redacted(url)}", remedy, placed, place)
 
 
@@ -212,7 +212,7 @@ def _durations(placed: Placed[GuardrailDocument], path: tuple[str | int, ...], t
         before = text[: found.start("text")]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         remedy = f"CEL has h, m and s, and no d: write {_in_hours(said)}."
-        what = f"{path[-1]}: {said!r} is no duration to CEL"
+        what = f"{path[-1]}: {said!r} is not a duration to CEL"
         yield Diagnostic("RCL1072", Severity.ERROR, what, remedy, placed.positions.within(line, column, *path))
 
 
@@ -323,7 +323,7 @@ def _clusters(placed: Placed[GroupDocument], site: SiteDocument) -> Iterator[Dia
 def _selector(placed: Placed[Any], selector: MachineSelector, path: tuple[str | int, ...]) -> Iterator[Diagnostic]:
     chosen = (selector.names, selector.labels, selector.nodes, selector.volumes, selector.operating_systems)
     if not any(chosen) and selector.replica_role is None:
-        remedy = 'Write names, labels or another field; names: ["*"] means every machine.'
+        remedy = 'Write names, labels or another field; names: ["*"] means every virtual machine.'
         yield _error("RCL1028", "a selector without names and labels", remedy, placed, path)
 
 

@@ -37,7 +37,7 @@ def _origin(placed: Placed[GroupDocument], path: Path, value: Any, zones: Mappin
         gap = "default: the longest gap between points, plus 1h"
         return format_duration(short_term_of(document, zone_of(document, zones)).rpo), gap
     if path == ("spec", "displayName"):
-        return document.metadata.name.replace("-", " "), "default: the name, with blanks for hyphens"
+        return document.metadata.name.replace("-", " "), "default: the name, with spaces for hyphens"
     return value, "default"
 
 

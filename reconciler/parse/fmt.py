@@ -44,7 +44,7 @@ def _formatted(file: str, text: bytes) -> tuple[bytes, tuple[Diagnostic, ...]]:
         if after == before:
             return after, ()
         before = after
-    remedy = "Nothing was changed; lay this file out by hand."
+    remedy = "Nothing was changed; format this file by hand."
     what = "the file cannot be formatted without a change of what it says"
     return text, (Diagnostic("RCL1073", Severity.WARNING, what, remedy, Location(file)),)
 

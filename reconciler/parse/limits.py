@@ -78,18 +78,19 @@ def runs_of(spec: GroupSpec, engine: str) -> Iterator[tuple[str, Path]]:
 _RUNS = {
     "RCL1052": (
         "recoveryPoints does not go with an interval: each synchronization makes a point, or each express full does",
-        "Leave recoveryPoints out, or write `synchronization: beforeRecoveryPoint`.",
+        "Remove recoveryPoints, or write `synchronization: beforeRecoveryPoint`.",
     ),
     "RCL1053": (
         "expressFull is not used here: the points come from recoveryPoints",
-        "Leave expressFull out.",
+        "Remove expressFull.",
     ),
     "RCL1054": (
         "nothing says when recovery points are made",
         "Write recoveryPoints: {times: [...]}.",
     ),
     "RCL1055": (
-        "nothing gives these members recovery points: MABS makes them of machines at express fulls alone",
+        "nothing gives these members recovery points: MABS makes them of virtual machines at express full "
+        "backups alone",
         "Write expressFull: {times: [...]}.",
     ),
 }
@@ -119,8 +120,8 @@ def _members(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
             remedy = "Write protect: {volumes: [...]}, {paths: [...]} or {application: ...}."
             yield _say("RCL1066", what, remedy, placed, path)
         elif rule.level == "host" and rule.protect is not None:
-            what = "at host level the whole machine is protected; `protect` does not go with it"
-            yield _say("RCL1066", what, "Leave `protect` out, or write `level: guest`.", placed, (*path, "protect"))
+            what = "at host level the whole virtual machine is protected; `protect` does not go with it"
+            yield _say("RCL1066", what, "Remove `protect`, or write `level: guest`.", placed, (*path, "protect"))
 
 
 def _mabs(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
@@ -132,8 +133,8 @@ def _mabs(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
         what = f"MABS backs most workloads up once an hour at most, not every {term.synchronization}"
         yield _say("RCL1056", what, "Write 1h or more.", placed, place, Severity.WARNING)
     if spec.backup_window is not None and data != {"machine"}:
-        what = "MABS takes a backup window for groups of whole machines alone"
-        yield _say("RCL1065", what, "Leave it out, or divide the group.", placed, ("spec", "backupWindow"))
+        what = "MABS takes a backup window for groups of whole virtual machines alone"
+        yield _say("RCL1065", what, "Remove it, or divide the group.", placed, ("spec", "backupWindow"))
     days = term.retention.delta / timedelta(days=1)
     if "files" in data and term.recovery_points is not None:
         path: Path = ("spec", "shortTerm", "recoveryPoints")
@@ -145,7 +146,7 @@ def _mabs(placed: Placed[GroupDocument]) -> Iterator[Diagnostic]:
     for name, times in (("expressFull", term.express_full), ("recoveryPoints", term.recovery_points)):
         if times is not None and data - {"files"}:
             path = ("spec", "shortTerm", name)
-            yield from _kept(placed, "RCL1059", times.recurrence, days, _EXPRESS_FULLS, "express fulls", path)
+            yield from _kept(placed, "RCL1059", times.recurrence, days, _EXPRESS_FULLS, "express full backups", path)
 
 
 def _kept(

@@ -128,7 +128,7 @@ _TRAPS = {
     ),
     "octal": (
         "{} with a leading zero is octal for some YAML readers",
-        'Leave the zero out, or quote it: "{}".',
+        'Remove the zero, or quote it: "{}".',
     ),
     "number": (
         "{} without quotes is a number for some YAML readers and a text for others",
@@ -248,7 +248,7 @@ class _Loader:
         if depth > DEEPEST:
             raise self._wrong("RCL1013", f"nested deeper than {DEEPEST} levels", "Policies are flat.", event)
         if event.tag is not None and not self._is_plain_tag(event):
-            remedy = f'A value that begins with ! is quoted: "{event.tag}". Else remove the tag.'
+            remedy = f'A value that begins with ! is quoted: "{event.tag}". Otherwise remove the tag.'
             self._say("RCL1011", f"the tag {event.tag} is not allowed", remedy, event)
         node = Node(None, self.file, *self._at(event))
         if isinstance(event, yaml.ScalarEvent):

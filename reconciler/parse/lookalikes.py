@@ -38,7 +38,9 @@ def lookalikes(policies: PolicySet) -> Iterator[Diagnostic]:
             path: Path = ("spec", "approvals", "approvers", index)
             yield from _name(site, person, path, Severity.WARNING)
             if not _ADDRESS.fullmatch(person):
-                what = f"{person!r} is no e-mail address: nobody could tell whether this approver wrote a change"
+                what = (
+                    f"{person!r} is not an e-mail address: whether this approver wrote a change could not be determined"
+                )
                 remedy = "Write the address that the approver's commits have: `git config user.email`."
                 yield Diagnostic("RCL1098", Severity.ERROR, what, remedy, site.positions.at(*path))
     for approval in policies.approvals:
@@ -56,7 +58,7 @@ def _name(placed: Placed[Any], name: str, path: Path, severity: Severity) -> Ite
     if mixed:
         called = unicodedata.name(mixed).capitalize()
         what = f"{name!r} has letters of several scripts: U+{ord(mixed):04X} is {called}"
-        remedy = "Look whether it is the letter that was meant."
+        remedy = "Check that it is the letter that you mean."
         yield Diagnostic("RCL1097", severity, what, remedy, placed.positions.at(*path))
 
 

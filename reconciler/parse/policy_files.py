@@ -104,7 +104,7 @@ def _follow(tree: Tree, path: str) -> tuple[str, tuple[str, ...]]:
         name = "/".join([*here, step])
         entry = tree.entry(name)
         if entry is None:
-            raise _LeadsNowhere("leads to nothing" if links else "is not there")
+            raise _LeadsNowhere("leads to nothing" if links else "is missing")
         if entry.kind is not Kind.LINK:
             here.append(step)
             continue
@@ -149,7 +149,7 @@ class _Walk:
             where, links = _follow(self._tree, folder)
             entry = self._tree.entry(where) if where else TreeEntry("", Kind.FOLDER)
             if entry is None or entry.kind is not Kind.FOLDER:
-                what = "is no folder"
+                what = "is not a folder"
                 raise PolicyError([_about(folder, "RCL1001", what, "Policies are files in a folder.", Location(""))])
             self._tree.entries(where)
         except _LeadsNowhere as error:
@@ -290,4 +290,4 @@ def _about(
 
 def _unreadable(path: str, error: OSError) -> Diagnostic:
     what = f"cannot be read: {error.strerror or error}"
-    return _about(path, "RCL1002", what, "Give this account the right to read it.", Location(path))
+    return _about(path, "RCL1002", what, "Grant this account permission to read it.", Location(path))

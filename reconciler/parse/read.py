@@ -118,7 +118,7 @@ def _reading(
 
 
 def _too_many(left: int, document: Document) -> Diagnostic:
-    what = f"more than {MOST_MISTAKES:,} mistakes: {left:,} documents were not looked at, from this one on"
+    what = f"more than {MOST_MISTAKES:,} errors: {left:,} documents were not checked, from this one on"
     return Diagnostic("RCL1096", Severity.ERROR, what, "Correct these first, and validate again.", document.at())
 
 

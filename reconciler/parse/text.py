@@ -65,7 +65,7 @@ def readable(file: str, data: bytes) -> tuple[str, list[Diagnostic]]:
     found = []
     if len(data) > LARGEST_FILE:
         what = f"the file is larger than {LARGEST_FILE // 1024**2} MiB"
-        return "", [_error(what, "Cut it into several files; policies are small.", Location(file))]
+        return "", [_error(what, "Split it into several files; policies are small.", Location(file))]
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode()
@@ -111,7 +111,7 @@ def _said(letter: str) -> str:
     elif re.match(f"[{_TURNED}]", letter):
         kind = "turns the order in which letters are shown"
     elif _BLANK.match(letter):
-        kind = "looks like a blank and is none"
+        kind = "looks like a space and is not one"
     else:
         kind = "is not seen"
     name = unicodedata.name(letter, "").lower()

@@ -53,9 +53,9 @@ def refused(lack: Lack, path: Path, value: Any, positions: Positions, engine: st
     on = f" by the {engine} engine" if engine else ""
     if lack.later:
         what = f"{lack.path}{shown} is not supported yet{on}"
-        remedy = "Leave it out; a later version acts on it. docs/reference/policies.md lists what this one does."
+        remedy = "Remove it. docs/reference/policies.md lists what this version supports."
         return Diagnostic("RCL1022", Severity.ERROR, what, remedy, positions.at_key(*path))
     what = f"{lack.path}{shown} cannot be held{on}: {lack.why}"
     fine = " or ".join(str(each) for each in lack.holds if each != [])
-    remedy = f"Leave it out{f', or write {fine}' if fine else ''}; or use a server with another engine."
+    remedy = f"Remove it{f', or write {fine}' if fine else ''}; or use a server with another engine."
     return Diagnostic("RCL1050", Severity.ERROR, what, remedy, positions.at_key(*path))

@@ -20,7 +20,7 @@ from reconciler.parse.nodes import Document, Node
 from reconciler.parse.schema import KINDS, schema_of
 from reconciler.parse.wording import nearest, of_choice, of_pattern, of_type, shown
 
-_BLANK = "A blank is missing after the colon: "
+_BLANK = "A space is missing after the colon: "
 _API_VERSION = "reconciler/v1"
 Path = tuple[str | int, ...]
 
@@ -197,7 +197,7 @@ def _one_of(document: Document, choices: list[str], error: _Found, path: Path) -
 def _value(error: _Found, written: str) -> tuple[str, str]:
     if error.schema.get("pattern") == REFERENCE_PATTERN:
         # It may be the secret itself; it is not shown.
-        return "is no reference to a secret", "Write env:NAME or file:PATH; a secret never stands in a policy."
+        return "is not a reference to a secret", "Write env:NAME or file:PATH; a secret never stands in a policy."
     seen, limit = shown(error.instance, written), error.validator_value
     match error.validator:
         case "type":
@@ -221,7 +221,7 @@ def _value(error: _Found, written: str) -> tuple[str, str]:
         case "maximum":
             return f"is {seen}", f"Write {limit} or less."
         case "format":
-            return f"{seen} is no date", "Write it as 2027-03-01."
+            return f"{seen} is not a date", "Write it as 2027-03-01."
         case _:
             return f"{seen} is wrong", "See the JSON Schema in schemas/."
 

@@ -64,7 +64,7 @@ def of_type(value: Any, wanted: str, schema: dict[str, Any], written: str) -> tu
             whole = abs(value) < 10**15 and value == int(value)  # an infinite one is not below
             return what, f"Write {int(value)}." if whole else "Write a whole number."
     if found := _NO_BLANK.fullmatch(str(value)) if wanted == "object" else None:
-        return what, f"A blank is missing after the colon: {found[1]}: {found[2]}."
+        return what, f"A space is missing after the colon: {found[1]}: {found[2]}."
     quote = f' Quote it as written: "{written}".' if wanted == "string" and written else ""
     return what, f"Write {_TYPES.get(wanted, wanted)}.{quote}"
 
@@ -98,7 +98,7 @@ def _duration(value: str) -> str:
     if found := re.fullmatch(r"([0-9]{1,6})\s*[mM]", value):
         return f"Minutes or months? {found[1]}min, {found[1]}mo."
     if found := re.fullmatch(rf"([0-9]{{1,6}})\s+{_UNITS}", value):
-        return f"A length of time has no blank: {found[1]}{found[2]}."
+        return f"A length of time has no space: {found[1]}{found[2]}."
     if found := re.fullmatch(r"([0-9]{1,6})\s*([a-zA-Z]+)", value):
         unit = _SPELT.get(found[2].lower().rstrip("s"))
         if unit is not None:

@@ -24,7 +24,7 @@ def said_of(file: str, lines: list[str], first: int, error: yaml.YAMLError) -> D
         return _error("RCL1012", "this looks like a template that was not rendered", "Render the template first.", at)
     if "\t" in line[: here.column]:
         tab = Location(file, here.line, line.index("\t") + 1)
-        return _error("RCL1006", "a tab; YAML is indented with blanks", "Replace it by blanks.", tab)
+        return _error("RCL1006", "a tab; YAML is indented with spaces", "Replace it with spaces.", tab)
     if "could not find expected ':'" in problem:
         return _without_colon(lines, began)
     what, remedy, where = _said(context, problem, _word(lines, began), began, here)
@@ -36,10 +36,10 @@ def _without_colon(lines: list[str], began: Location) -> Diagnostic:
     written = _line(lines, began)[began.column - 1 :].strip()
     found = _NO_BLANK.fullmatch(written)
     if found is not None:
-        remedy = f"A blank is missing after the colon: {found[1]}: {found[2]}."
+        remedy = f"A space is missing after the colon: {found[1]}: {found[2]}."
         return _error("RCL1005", f"not YAML: {found[1]}:{found[2]} is no field", remedy, began)
     what = f"{written[:60]!r} has no colon, so it is no field"
-    return _error("RCL1005", f"not YAML: {what}", "Write a colon and a blank after the name of a field.", began)
+    return _error("RCL1005", f"not YAML: {what}", "Write a colon and a space after the name of a field.", began)
 
 
 def _said(context: str, problem: str, word: str, began: Location, here: Location) -> tuple[str, str, Location]:
@@ -71,13 +71,13 @@ def _said(context: str, problem: str, word: str, began: Location, here: Location
         what = f"the {opened} that opens here is not closed before line {here.line}, or a comma is missing"
         return what, f"Close it with {closed}, and put commas between items.", began
     if "mapping values are not allowed" in problem:
-        remedy = "Indent it as its neighbours are; quote a value that holds a colon and a blank."
+        remedy = "Indent it as its neighbours are; quote a value that holds a colon and a space."
         return "a colon that does not fit here", remedy, here
     if "did not find expected key" in problem:
         remedy = "Indent it as its neighbours are; double a quote that stands within single quotes."
         return "this is neither a field nor the end of the value before it", remedy, here
     told = f"{context + ', ' if context else ''}{problem}"
-    return told, "Look at this line and the one before: indentation, quotes, colons.", here
+    return told, "Check this line and the one before: indentation, quotes, colons.", here
 
 
 def _line(lines: list[str], where: Location) -> str:

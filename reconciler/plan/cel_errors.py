@@ -61,7 +61,7 @@ def plain(what: str, names: Sequence[str] = ()) -> tuple[str, str]:
         return "it reads a field of something that has no fields, or is null", remedy
     if what == "String to Duration conversion failed":
         remedy = "CEL has h, m and s, and no d: write duration('336h') for 14 days, here and in params."
-        return "a text is no duration to CEL", remedy
+        return "a text is not a duration to CEL", remedy
     return what, "Correct the expression; docs/reference/guardrails.md has examples."
 
 

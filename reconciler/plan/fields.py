@@ -195,11 +195,17 @@ FIELDS: tuple[ComparedField, ...] = (
         "existing_points",
         str,
         _existing,
-        "this is what happens to the points when protection is stopped; nothing happens to them now",
+        "this decides what happens to recovery points when protection is stopped; nothing happens to them now",
     ),
     _plain("colocate", "colocate", _same, _less_is_stronger, "members that are colocated share a replica volume"),
     _plain("deletionProtection", "deletion_protection", _same, _more_is_stronger),
-    _plain("paused", "paused", _show_pause, _pause, "during a pause no job begins by itself and no point expires"),
+    _plain(
+        "paused",
+        "paused",
+        _show_pause,
+        _pause,
+        "during a pause no job starts automatically and no recovery point expires",
+    ),
 )
 
 

@@ -266,8 +266,8 @@ def _in_working_hours(inputs: PlanInputs, changes: Sequence[Change]) -> list[Dia
         before = change.before.sources if change.before is not None else frozenset()
         gained = len(change.after.sources - before) if change.after is not None else 0
         if gained:
-            what = f"{change.group} gets {gained} first copies now, in working hours"
-            remedy = "Apply it off-peak, if the line is narrow."
+            what = f"{change.group} gets {gained} initial replicas now, in working hours"
+            remedy = "Apply it off-peak if the network is slow."
             found.append(Diagnostic("RCL3028", Severity.ADVICE, what, remedy, change.location))
     return found
 

@@ -152,7 +152,7 @@ def _advice(old: GoneGroup, new: NewGroup, share: float) -> Diagnostic:
         Severity.ADVICE,
         f"the group {old.name} has no document any more, and the new group {new.name} has {what} members: as it is "
         f"written, these are two groups, and {new.name} begins without recovery points",
-        f"If it is the same group under another name, {how}: its replicas and recovery points go on then. If it is "
+        f"If it is the same group under another name, {how}: its replicas and recovery points continue then. If it is "
         "not, leave it.",
         place,
         subject=new.name,

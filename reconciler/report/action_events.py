@@ -31,6 +31,7 @@ class ActionEventName(StrEnum):
     CHANGE_FAILED = "change.failed"
     WAITING_STARTED = "waiting.started"
     RECOVERY_SHOWN = "recovery.shown"
+    BACKUP_ENDED = "backup.ended"
     RECOVERY_ENDED = "recovery.ended"
     JOB_SUCCEEDED = "job.succeeded"
     JOB_FAILED = "job.failed"

@@ -82,8 +82,8 @@ def _field(change: DocumentChange, field: DocumentField, comparison: Comparison,
 
 def _coverage(comparison: Comparison, paint: Paint) -> list[str]:
     if not comparison.shifts:
-        return ["No machine gains or loses protection."]
-    lines = [f"{count(len(comparison.shifts), 'machine changes', 'machines change')} place:"]
+        return ["No virtual machine gains or loses protection."]
+    lines = [f"{count(len(comparison.shifts), 'virtual machine changes', 'virtual machines change')} place:"]
     for shift in comparison.shifts:
         tone = _TONES[shift.direction]
         lines.append(
@@ -122,7 +122,7 @@ def comparison_markdown(comparison: Comparison) -> str:
                 )
         lines.append("")
     if comparison.shifts:
-        lines += ["#### Machines", "", "| machine | before | after | direction |", "|---|---|---|---|"]
+        lines += ["#### Virtual machines", "", "| virtual machine | before | after | direction |", "|---|---|---|---|"]
         lines += [
             f"| {md(each.machine)} | {md(each.before)} | {md(each.after)} | {each.direction} |"
             for each in comparison.shifts

@@ -61,11 +61,11 @@ def coverage_text(
     """The sums, then the machines that are not simply protected; with `every` all of them."""
     counts = {standing: sum(row.standing is standing for row in machines) for standing in CoverageState}
     lines = [
-        f"{count(len(machines), 'machine')}: "
+        f"{count(len(machines), 'virtual machine')}: "
         + ", ".join(paint(f"{number} {standing}", STATE_TONES[standing]) for standing, number in counts.items())
     ]
     if not catalog_seen:
-        lines.append("What the servers hold was not looked at: every machine of a group counts as pending.")
+        lines.append("What the servers hold was not checked: every virtual machine of a group counts as pending.")
     shown = [row for row in machines if every or row.standing is not CoverageState.PROTECTED]
     names = called_apart((row.source, row.name) for row in machines)
     if shown:

@@ -13,10 +13,10 @@ from reconciler.report.findings import findings_text
 from reconciler.report.words import Paint, Tone, moment
 
 _HEADS: dict[DriftClass, tuple[str, Tone]] = {
-    DriftClass.EXTERNAL: ("somebody changed it on the server", "bad"),
+    DriftClass.EXTERNAL: ("changed outside reconciler", "bad"),
     DriftClass.PENDING: ("the policies are ahead of what was applied", "change"),
     DriftClass.NORMALISATION: ("the server made something else of what was applied", "quiet"),
-    DriftClass.CHURN: ("the machines changed", "quiet"),
+    DriftClass.CHURN: ("the virtual machines changed", "quiet"),
 }
 
 
@@ -31,7 +31,7 @@ def drift_text(drift: Drift, zone: tzinfo, paint: Paint) -> str:
             lines += [line for item in items for line in _item(item, drift.names, zone, paint)]
             lines.append("")
     if drift.in_flight:
-        lines += ["in flight: what it will be is not known yet", *(_flight(each, zone) for each in drift.in_flight), ""]
+        lines += ["in flight: the result is not known yet", *(_flight(each, zone) for each in drift.in_flight), ""]
     counts = ", ".join(f"{len(drift.of(klass))} {klass}" for klass in drift.classes)
     lines.append(paint(f"{counts}.", "strong") if drift.items else f"No drift: {counts}.")
     text = "\n".join(lines) + "\n"
@@ -72,7 +72,7 @@ def _when(item: DriftItem, zone: tzinfo) -> str:
             return f"changed after {after}"
         case DriftClass.EXTERNAL:
             then = f", as {_value(item.first_live, item.path)} then" if item.first_live is not None else ""
-            return f"as we left it at {after}, otherwise when seen at {moment(item.first_seen, zone)}{then}"
+            return f"last matched at {after}, first differed at {moment(item.first_seen, zone)}{then}"
         case DriftClass.NORMALISATION:
             return f"since it was applied at {after}"
         case DriftClass.PENDING | DriftClass.CHURN:
@@ -82,6 +82,6 @@ def _when(item: DriftItem, zone: tzinfo) -> str:
 def _flight(flight: InFlight, zone: tzinfo) -> str:
     group = f"  {safe(flight.group)} on {safe(flight.server)}"
     if not flight.run:
-        return f"{group}: it was applied while this was looked at"
-    who = f"{safe(flight.holder)} is at work" if flight.holder else "it was cut off"
+        return f"{group}: it was applied meanwhile"
+    who = f"{safe(flight.holder)} is at work" if flight.holder else "it was interrupted"
     return f"{group}: run {flight.run} since {moment(flight.since, zone)}, {who}"

@@ -36,7 +36,7 @@ def chain_text(check: ChainCheck, where: str, signed_by: str, paint: Paint) -> s
     if check.findings:
         text += "\n" + findings_text(check.findings[:_MOST], paint)
         more = len(check.findings) - _MOST
-        text += f"... and {count(more, 'further finding')}.\n" if more > 0 else ""
+        text += f"... and {more} more.\n" if more > 0 else ""
     return text
 
 
@@ -87,16 +87,24 @@ def _unprotected(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
     return lines + (_who(told.joined, "ended by", zone) if told.joined is not None else [])
 
 
+#: How a run was agreed to, as records have it, in words.
+_CONSENTS = {
+    "by itself": "consent: automatic (no approval needed)",
+    "asked in a terminal": "confirmed in a terminal",
+    "--yes": "confirmed with --yes",
+}
+
+
 def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
-    """Run, commit, person, plan; and who said yes."""
+    """Run, commit, person, plan; and who approved or confirmed it."""
     at = f"{moment(decision.at, zone)}, {decision.verb} ({decision.direction})"
     host = decision.host.partition(" pid ")[0]
-    by = f"{decision.actor or 'nobody knows who'}{f' on {host}' if host else ''}"
+    by = f"{decision.actor or 'unknown'}{f' on {host}' if host else ''}"
     origin = [f"run {decision.run}"]
     origin += [f"commit {decision.commit[:12]}"] if decision.commit else []
     origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []
     origin += [f"CI {decision.ci}"] if decision.ci else []
-    origin += [f"consent {decision.consent}"] if decision.consent else []
+    origin += [_CONSENTS.get(decision.consent, f"consent: {decision.consent}")] if decision.consent else []
     origin += [f"named as authors: {', '.join(decision.authors)}"] if decision.authors else []
     lines = [f"  {label:<12} {safe(by)}, {at}", f"               {safe(', '.join(origin))}"]
     lines += (
@@ -104,7 +112,7 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
         for each in decision.approvals
     )
     if decision.glass:
-        lines.append(f"               BREAK-GLASS, approvals were passed over: {safe(decision.glass)}")
+        lines.append(f"               BREAK-GLASS, approvals were bypassed: {safe(decision.glass)}")
     return lines
 
 
@@ -150,7 +158,7 @@ def _recoveries(told: Protection, zone: tzinfo) -> list[str]:
         return []
     lines = [f"  {count(len(told.recoveries), 'recovery', 'recoveries')} until then:"]
     lines += [
-        f"    {moment(each.at, zone)}  {each.state}, asked for by {safe(each.asked_by or 'nobody knows who')}: "
+        f"    {moment(each.at, zone)}  {each.state}, asked for by {safe(each.asked_by or 'unknown')}: "
         f"point {each.point} to {safe(each.folder or 'its original place')}, {count(each.files, 'file')}"
         for each in told.recoveries[:_SHOWN]
     ]

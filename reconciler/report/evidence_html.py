@@ -188,7 +188,7 @@ def _decisions(told: Protection, zone: tzinfo) -> Part:
 
 def _approvals(decision: Decision) -> str | Toned:
     told = "; ".join(f"{each.by} until {each.until}: {each.reason} ({each.name})" for each in decision.approvals)
-    return Toned("break-glass: approvals were passed over", "bad") if decision.glass else told
+    return Toned("break-glass: approvals were bypassed", "bad") if decision.glass else told
 
 
 def _recoveries(told: Protection, zone: tzinfo) -> Part:

@@ -51,7 +51,7 @@ def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
     process = {
         True: "lives",
         False: "died",
-        None: "of another machine or container; whether it lives is not known here",
+        None: "on another host or in a container; whether it is running is unknown here",
     }
     over = "" if shown.held or shown.alive is False else ", which is over"
     rows = [
@@ -65,7 +65,7 @@ def lease_text(shown: LeaseView, zone: tzinfo, paint: Paint) -> str:
     ]
     head = paint(f"{shown.site} is held", "change") if shown.held else f"{shown.site} is free again"
     tail = (
-        "It prolongs the lease while it works. `reconciler lock release` takes it away."
+        "It renews the lease while it works. `reconciler lock release` takes it away."
         if shown.held
         else "The next command takes the lease over."
     )

@@ -104,7 +104,7 @@ def _impact(step: Step, plan: Plan, zone: tzinfo, paint: Paint) -> list[str]:
     rest = machines[_MACHINES:]
     if rest:
         points = sum(each.expires_now for each in rest)
-        lines.append(f"        and {count(len(rest), 'more machine')} with {count(points, 'point')} at once")
+        lines.append(f"        and {count(len(rest), 'more virtual machine')} with {count(points, 'point')} at once")
     return lines
 
 

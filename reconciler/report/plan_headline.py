@@ -24,9 +24,9 @@ _EFFECTS = {
 def headline(plan: Plan) -> str:
     """Counts by verb and by direction."""
     if not plan.steps and waits(plan):
-        return "Nothing can be done until somebody agrees to what waits, or acts; see the warnings."
+        return "Nothing can be applied until the waiting changes are approved or resolved; see the warnings."
     if not plan.steps:
-        return "Nothing to do: the servers are as the policies say."
+        return "No changes: the servers match the policies."
     verbs = [step.change.verb for step in plan.steps]
     changed = verbs.count(Verb.UPDATE) + verbs.count(Verb.RENAME)
     parts = [f"{verbs.count(Verb.CREATE)} to create", f"{changed} to change", f"{verbs.count(Verb.STOP)} to stop"]

@@ -111,7 +111,7 @@ def _fitted(steps: list[Step], plan: Plan, zone: tzinfo, room: _Room) -> tuple[l
 
 def _note(numbers: list[int]) -> str:
     total, fields, lines, hidden = numbers
-    parts = [f"{fields} without their machines"] if fields else []
+    parts = [f"{fields} without their virtual machines"] if fields else []
     parts += [f"{lines} in one line"] if lines else []
     parts += [f"{count(hidden, 'step')} not shown"] if hidden else []
     return f"_Shortened to fit, of {count(total, 'step')}: {', '.join(parts)}. `reconciler plan` shows everything._"
@@ -199,7 +199,7 @@ def _step(step: Step, plan: Plan, zone: tzinfo, deep: _Depth) -> str:
 
 def _machines(names: tuple[str, ...], deep: _Depth, shown: Callable[[str], str]) -> str:
     more = f" and {len(names) - deep.members} more" if len(names) > deep.members else ""
-    return ", ".join(shown(cut(name, 100)) for name in names[: deep.members]) + more if names else "no machine"
+    return ", ".join(shown(cut(name, 100)) for name in names[: deep.members]) + more if names else "no virtual machine"
 
 
 def _rows(rows: list[words.Row], deep: _Depth) -> list[str]:
@@ -237,4 +237,6 @@ def _impact(step: Step, plan: Plan, zone: tzinfo, deep: _Depth) -> list[str]:
         for each in machines[: deep.machines]
     ]
     more = len(machines) - deep.machines
-    return ["\n".join([*lines, *([f"  - and {count(more, 'more machine')}"] if more > 0 and deep.machines else [])])]
+    return [
+        "\n".join([*lines, *([f"  - and {count(more, 'more virtual machine')}"] if more > 0 and deep.machines else [])])
+    ]

@@ -25,6 +25,7 @@ from reconciler.model import (
     format_size,
 )
 from reconciler.report.escape import safe
+from reconciler.report.point_ends import kept_less, kept_longer
 from reconciler.report.words import Tone, count, moment
 
 SIGNS: dict[Verb, tuple[str, Tone]] = {
@@ -37,8 +38,8 @@ SIGNS: dict[Verb, tuple[str, Tone]] = {
 REASONS = {
     Reason.NEW_POLICY: "new policy",
     Reason.POLICY_CHANGED: "the policy changed",
-    Reason.MACHINES_CHANGED: "the machines changed",
-    Reason.CHANGED_OUTSIDE: "changed outside of the policies",
+    Reason.MACHINES_CHANGED: "the virtual machines changed",
+    Reason.CHANGED_OUTSIDE: "changed outside reconciler",
     Reason.RENAMED: "renamed",
     Reason.POLICY_REMOVED: "the policy was removed",
     Reason.SERVER_CHANGED: "the policy names another server",
@@ -207,7 +208,7 @@ def facts(plan: Plan, zone: tzinfo) -> list[Fact]:
     copies = sum(step.cost.new_members for step in plan.steps)
     size = sum(step.cost.initial_bytes for step in plan.steps)
     if copies or size:
-        said.append(Fact(f"First copies: {count(copies, 'machine')}, {format_size(size)}.", "quiet"))
+        said.append(Fact(f"Initial replicas: {count(copies, 'virtual machine')}, {format_size(size)}.", "quiet"))
     said += [Fact(wave_line(plan, wave, zone), "quiet") for wave in waves_told(plan)]
     for approval in plan.approvals:
         points = approval.expired_points
@@ -220,22 +221,21 @@ def facts(plan: Plan, zone: tzinfo) -> list[Fact]:
 
 def _points(plan: Plan) -> list[Fact]:
     impacts = [step.impact for step in plan.steps if step.impact is not None]
-    now, sooner = sum(each.expires_now for each in impacts), sum(each.expires_sooner for each in impacts)
+    now = sum(each.expires_now for each in impacts)
     said = []
     if now:
         freed = sum(each.freed_bytes for each in impacts)
         back = f", which frees at most {format_size(freed)}" if freed else ""
         said.append(Fact(f"{count(now, 'recovery point expires', 'recovery points expire')} at once{back}.", "bad"))
-    if sooner:
-        what = count(sooner, "recovery point expires", "recovery points expire")
-        said.append(Fact(f"{what} sooner than without it.", "change"))
+    if less := kept_less(impacts):
+        said.append(Fact(f"{less}.", "change"))
     held = sum(each.expires_after_pause for each in impacts)
     if held:
         what = count(held, "recovery point expires", "recovery points expire")
         said.append(Fact(f"{what} as soon as the pause is over.", "bad"))
     emptied = sorted({named(str(m.source), plan.names) for each in impacts for m in each.machines if loses_all(m)})
     if emptied:
-        said.append(Fact(f"No recovery point is left of {few(emptied)}.", "bad"))
+        said.append(Fact(f"No recovery point is left for {few(emptied)}.", "bad"))
     return said
 
 
@@ -318,18 +318,15 @@ def impact_line(step: Step) -> str:
     parts = []
     if impact.expires_now:
         parts.append(f"{count(impact.expires_now, 'recovery point expires', 'recovery points expire')} at once")
-    if impact.expires_sooner:
-        parts.append(f"{impact.expires_sooner} sooner than without it")
+    parts += [part for part in (kept_less([impact]), kept_longer([impact])) if part]
     if impact.expires_after_pause:
-        parts.append(f"{impact.expires_after_pause} as soon as the pause is over")
-    if impact.expires_later:
-        parts.append(f"{impact.expires_later} later")
+        parts.append(f"{count(impact.expires_after_pause, 'expires', 'expire')} as soon as the pause is over")
     if not parts:
         grave = step.change.direction.needs_consent
-        return "no recovery point expires sooner than without it" if grave else ""
-    line = ", ".join(parts) if impact.expires_now else f"recovery points: {', '.join(parts)}"
+        return "no recovery point expires sooner" if grave else ""
+    line = ", ".join(parts)
     line += f"; {format_size(impact.freed_bytes)} freed at most" if impact.freed_bytes else ""
-    return line + ("" if impact.exact else " (as the server's documentation says; it prunes by itself)")
+    return line + ("" if impact.exact else " (estimated from its documentation: the server prunes by its own rules)")
 
 
 def machine_line(machine: MachineImpact, zone: tzinfo) -> str:
@@ -377,7 +374,7 @@ def volume_cells(volume: VolumeImpact) -> tuple[str, ...]:
     )
 
 
-VOLUME_HEAD = ("server", "volume", "total", "free before", "free after", "first copies", "freed at most")
+VOLUME_HEAD = ("server", "volume", "total", "free before", "free after", "initial replicas", "freed at most")
 
 
 def origin_lines(origin: Origin) -> tuple[str, str]:

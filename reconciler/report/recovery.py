@@ -38,7 +38,10 @@ def recovered_text(record: JobRecord) -> str:
     result = record.status.result
     files = result.files if result else {}
     lines = [f"Recovered {count(len(files), 'file')}, each read back and verified block by block:"]
-    lines += [f"  {safe(path)}  blake3 {digest or 'not told of so many holes'}" for path, digest in files.items()]
+    lines += [
+        f"  {safe(path)}  blake3 {digest or 'not computed, since the file has too many holes'}"
+        for path, digest in files.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -54,13 +57,13 @@ def store_check_text(check: StoreCheck, paint: Paint) -> str:
 def store_rebuild_text(done: StoreRebuild, paint: Paint) -> str:
     """What was made anew, from what, where the former files are kept, and what could not be taken over."""
     if not done.replicas and not done.assignments and not done.findings:
-        return f"Store of {safe(done.server)}: {paint('sound', 'good')}, nothing was made anew\n"
+        return f"Store of {safe(done.server)}: {paint('sound', 'good')}, nothing was rebuilt\n"
     text = ""
     if done.assignments:
-        text += f"Database of {safe(done.server)}: made anew with {count(len(done.assignments), 'replica')}, inactive\n"
+        text += f"Database of {safe(done.server)}: rebuilt with {count(len(done.assignments), 'replica')}, inactive\n"
     if done.replicas:
         held = f"{count(done.points, 'point')} in {count(done.packs, 'pack')}"
-        text += f"Catalogs of {safe(done.server)}: {len(done.replicas)} made anew, {held}\n"
+        text += f"Catalogs of {safe(done.server)}: {len(done.replicas)} rebuilt, {held}\n"
         text += "Run `reconciler check` for these virtual machines: it reads everything and makes them valid again.\n"
     text += "".join(f"  kept  {safe(path)}\n" for path in done.kept)
     return text + findings_text(done.findings, paint)

@@ -127,10 +127,10 @@ def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
         )
         for row in status.machines
     ]
-    lines = table(("MACHINE", "STANDING", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
+    lines = table(("VIRTUAL MACHINE", "STATE", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
     standings = [row.standing for row in status.machines]
     parts = [paint(f"{standings.count(each)} {each}", STATE_TONES[each]) for each in CoverageState]
-    return [*lines, f"{count(len(standings), 'machine')}: " + ", ".join(parts)]
+    return [*lines, f"{count(len(standings), 'virtual machine')}: " + ", ".join(parts)]
 
 
 def _groups(status: Status, paint: Paint) -> list[str]:
@@ -150,7 +150,7 @@ def _groups(status: Status, paint: Paint) -> list[str]:
 
 def pause_line(name: str, pause: GroupPause) -> str:
     """Until when a group is paused, by whom, why, and what that means."""
-    means = "No job of it begins by itself; none of its points expire."
+    means = "None of its jobs starts automatically; none of its points expire."
     return f"{name} is paused until {pause.until} by {pause.owner}: {pause.reason}. {means}"
 
 

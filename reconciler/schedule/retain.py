@@ -51,7 +51,7 @@ def retain(points: Sequence[RecoveryPoint], under: Range, now: datetime) -> Rete
     for place, point in enumerate(ordered):
         reasons = []
         if under.age is None:
-            reasons.append("kept for ever")
+            reasons.append("kept forever")
         elif now - point.time <= under.age:
             reasons.append("within the retention range")
         if place == 0:

@@ -143,6 +143,6 @@ def _of_lines(file: SnapshotFile, site: str) -> ExportedCatalog:
             elif each.server is not UNSET and each.server.server not in servers:
                 here = servers[each.server.server] = _Server(each.server)
             elif not (file.newer and each == CatalogLine()):
-                raise file.refused("has a line that is no part of a catalog, or out of its place")
+                raise file.refused("has a line that is not a part of a catalog, or out of its place")
     catalogs = {name: server.whole for name, server in servers.items()}
     return ExportedCatalog(site, catalogs, tuple(ledger), tuple(sightings), document)

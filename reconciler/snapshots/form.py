@@ -93,7 +93,7 @@ class SnapshotFile:
             found = encoded.read(data, kind)
         except encoded.Wrong as error:
             self._fits(_header_of(data))
-            raise self.refused(f"is no exported {self._sort.kind.lower()}: {error}") from error
+            raise self.refused(f"is not an exported {self._sort.kind.lower()}: {error}") from error
         self._fits(found)
         return found
 
@@ -115,7 +115,7 @@ class SnapshotFile:
             if len(rest) > LARGEST_LINE:
                 raise self.refused(f"has a line of more than {LARGEST_LINE:,} bytes")
         if rest or seen != self.header.lines:
-            cut = ", the last of them cut off" if rest else ""
+            cut = ", the last of them truncated" if rest else ""
             raise self.refused(f"should hold {self.header.lines} lines after its header, and holds {seen}{cut}")
 
     @property
@@ -126,7 +126,7 @@ class SnapshotFile:
 
     def refused(self, what: str) -> Refused:
         """The error that the file is not as it should be."""
-        remedy = f"Export one anew with `reconciler {self._sort.command}`."
+        remedy = f"Export it again with `reconciler {self._sort.command}`."
         return Refused(self._sort.wrong, f"the file {str(self._path)!r} {what}", remedy, subject=str(self._path))
 
     def _found_header(self) -> Header | None:

@@ -66,7 +66,7 @@ def read_inventory(path: Path) -> dict[str, ClusterSnapshot]:
                     machines = []
                     found[each.cluster.name] = (each.cluster, machines)
                 elif not (file.newer and each == InventoryLine()):
-                    raise file.refused("has a line that is neither a cluster nor a machine of one")
+                    raise file.refused("has a line that is neither a cluster nor a virtual machine of one")
         return {name: _whole(cluster, machines) for name, (cluster, machines) in found.items()}
 
 

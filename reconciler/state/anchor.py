@@ -54,5 +54,5 @@ def check_extends(older: Mapping[str, str], newer: Mapping[str, str], where: Pat
 
 
 def _no_anchor(path: Path, why: str) -> Damaged:
-    what = f"{path} is no anchor: {why}"
+    what = f"{path} is not an anchor: {why}"
     return Damaged("RCL5027", what, "Give a SHA256SUMS that `reconciler evidence seal` wrote.", subject=str(path))

@@ -70,7 +70,7 @@ class _Walk:
         try:
             record = encoded.read(bare, Record)
         except encoded.Wrong as error:
-            self.unreadable(place, f"it is no record: {error}")
+            self.unreadable(place, f"it is not a record: {error}")
             return
         if record_line(record) != bare:
             self.unreadable(place, "it is not written as records are")
@@ -89,7 +89,7 @@ class _Walk:
     def torn(self, place: Place) -> None:
         """Bytes at the end that are no line: a process was killed, or the disk was full."""
         what = f"{len(place.line)} bytes of a record that was never finished"
-        remedy = "Nothing has to be done: they are put aside when the next record is written."
+        remedy = "Nothing needs to be done: they are put aside when the next record is written."
         self.findings.append(Diagnostic("RCL5028", Severity.WARNING, what, remedy, _at(place)))
 
     def end(self) -> None:
@@ -175,14 +175,14 @@ class _Segments:
         newest = max(self.seen, default="")
         for name, digest in sorted(self._anchor.items()):
             if name not in self.seen:
-                what = "the segment is missing: " + ("the end was cut off" if name > newest else "it was taken out")
+                what = "the segment is missing: " + ("its end was removed" if name > newest else "it was removed")
                 found.append(Diagnostic("RCL5026", Severity.ERROR, what, _REMEDY, subject=name))
             elif self.seen[name][1] == digest:
                 self.anchored += self.seen[name][0].number
             elif name not in broken:
                 what = (
                     "the segment is not as the anchor has it, and its chain is whole: this last record was changed, "
-                    "those after it were cut off, or all of them were written anew"
+                    "those after it were removed, or all of them were rewritten"
                 )
                 found.append(Diagnostic("RCL5025", Severity.ERROR, what, _REMEDY, _at(self.seen[name][0])))
         return found

@@ -95,7 +95,7 @@ class ChainedEvidence:
             return error
         except OSError as error:
             what = f"the evidence in {self.folder} cannot be read: {error.strerror or error}"
-            return Unreachable("RCL5021", what, "Look at its disk.", subject=str(self.folder))
+            return Unreachable("RCL5021", what, "Check its disk.", subject=str(self.folder))
         return None
 
     def noted(self) -> tuple[int, str]:
@@ -154,13 +154,14 @@ class ChainedEvidence:
         if not end.seq:
             what = f"the evidence in {self.folder} is gone: it had {seq} records"
         elif end.seq < seq:
-            what = f"the evidence in {self.folder} ends with record {end.seq}, and {seq} were written: it was cut short"
+            what = f"the evidence in {self.folder} ends with record {end.seq}, and {seq} were written: it was truncated"
         else:
             what = f"the evidence in {self.folder} is not the one that this state wrote: its record {seq} is another"
         raise Unreachable(
             "RCL5042",
             what,
-            "Nothing was written there. If its disk is not mounted, mount it. Else put the folder back from a copy, an "
+            "Nothing was written there. If its disk is not mounted, mount it. Otherwise put the folder "
+            "back from a copy, an "
             "export, or with `reconciler state restore BACKUP`. Where there is none: `reconciler evidence declare-lost "
             "--reason TEXT`.",
             subject=str(self.folder),

@@ -55,7 +55,7 @@ def copy_database(source: Path, target: Path) -> None:
         raise Damaged(
             "RCL5002",
             f"the database {source} cannot be read whole: {found}",
-            "Keep the file, restore it from a backup, and look at the disk it is on.",
+            "Keep the file, restore it from a backup, and check the disk it is on.",
             subject=str(source),
         )
 

@@ -103,14 +103,14 @@ class Database:
                 raise _busy(self.path, error) from error
             raise self.damage(str(error)) from error
         except (UnicodeDecodeError, OverflowError) as error:
-            raise self.damage(f"a value does not read: {error}") from error
+            raise self.damage(f"a value cannot be read: {error}") from error
 
     def damage(self, what: str) -> Damaged:
         """The state does not read as it was written."""
         return Damaged(
             "RCL5002",
             f"the state database {self.path} is damaged: {what}",
-            "Keep the file and look at the disk it is on. Then restore the state: `reconciler state restore BACKUP`.",
+            "Keep the file and check the disk it is on. Then restore the state: `reconciler state restore BACKUP`.",
             subject=str(self.path),
         )
 
@@ -275,7 +275,7 @@ class Database:
             return 0, _NOTHING
         count, total = found["count"], found["sum"]
         if not isinstance(count, int) or not isinstance(total, bytes) or len(total) != len(_NOTHING):
-            raise self.damage(f"the tally of {name} does not read")
+            raise self.damage(f"the tally of {name} cannot be read")
         return count, total
 
     def _hold_against(self, table: Table, row: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ class EvidenceFolder:
         except OSError as error:
             self._end = None
             what = f"the evidence cannot be written in {self.folder}: {error.strerror or error}"
-            remedy = "Make room, or look at the disk; the chain is as it was before. Then run the command again."
+            remedy = "Free space, or check the disk; the chain is as it was before. Then run the command again."
             raise TemporaryError("RCL5021", what, remedy, subject=str(self.folder)) from error
 
     def records(self, holding: str = "") -> Iterator[Record]:
@@ -100,7 +100,7 @@ class EvidenceFolder:
             try:
                 yield encoded.read(place.line, Record)
             except encoded.Wrong as error:
-                what = f"{place.path}:{place.number} is no record: {error}"
+                what = f"{place.path}:{place.number} is not a record: {error}"
                 raise Damaged("RCL5020", what, "Keep the folder as it is, and compare it with a copy.") from error
 
     def lines(self) -> Iterator[Place]:
@@ -296,7 +296,7 @@ def _backwards(path: Path) -> Iterator[bytes]:
 
 def _too_long(path: Path, line: int | None) -> Damaged:
     where = f"{path}:{line}" if line is not None else f"the end of {path}"
-    what = f"{where} is no record: it is longer than {LONGEST_LINE:,} bytes"
+    what = f"{where} is not a record: it is longer than {LONGEST_LINE:,} bytes"
     return Damaged("RCL5020", what, "Keep the folder as it is, and compare it with a copy.", subject=str(path))
 
 

@@ -39,7 +39,7 @@ Who made the anchor? SIGNERS is a file of `IDENTITY KEY` lines that you got anot
 
     ssh-keygen -Y verify -f SIGNERS -I IDENTITY -n reconciler-evidence -s SHA256SUMS.sig < SHA256SUMS
 
-With the program, which also finds which record is not as it was, and answers what protected a machine on a day:
+With the program, which also finds which record is not as it was, and answers what protected a virtual machine on a day:
 
     reconciler evidence verify --folder . --anchor SHA256SUMS --signers SIGNERS --identity IDENTITY
     reconciler evidence query VM --at 2026-03-10 --folder .
@@ -51,7 +51,7 @@ def export(evidence: EvidenceFolder, site: str, target: Path, anchor: Mapping[st
     not be written. A target that ends in `.tar` is a tar file. Raises `UsageError`,
     RCL5031, where something is there already."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        what = f"{str(target)!r} is there already"
+        what = f"{str(target)!r} already exists"
         raise UsageError("RCL5031", what, "Give a new folder, or a new file that ends in .tar.", subject=str(target))
     kept = [path for path in sorted(evidence.folder.iterdir()) if _belongs(path)]
     if anchor is not None:

@@ -126,8 +126,9 @@ def lock_held(lease: Lease) -> LockHeld:
     return LockHeld(
         "RCL5003",
         f"{lease.holder} is at work on {lease.name} since {lease.acquired_at:%Y-%m-%d %H:%M:%S} UTC, "
-        f"and holds it until {lease.expires_at:%H:%M:%S} UTC unless it prolongs it",
-        "Wait for it to end, or stop it; a process of this machine and container that died is noticed at once. See "
+        f"and holds it until {lease.expires_at:%H:%M:%S} UTC unless it renews it",
+        "Wait for it to end, or stop it; a process on this host or in this container that died is "
+        "noticed at once. See "
         "`reconciler lock show`.",
         subject=lease.name,
     )

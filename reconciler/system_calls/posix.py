@@ -42,6 +42,11 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> int:
     return os.pwrite(descriptor, data, offset)
 
 
+def set_size(descriptor: int, size: int) -> None:
+    """Makes the file so long, in bytes; what is new reads as zeros and takes no room."""
+    os.ftruncate(descriptor, size)
+
+
 def next_data(descriptor: int, offset: int) -> int:
     """Where the next bytes are that may be no zeros. `OSError`: ENXIO where only a hole is left, EINVAL where the file
     system cannot tell."""

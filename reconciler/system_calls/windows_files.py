@@ -102,6 +102,17 @@ def write_at(descriptor: int, data: memoryview, offset: int) -> int:
         return os.write(descriptor, data)
 
 
+_END_OF_FILE = 6
+
+
+def set_size(descriptor: int, size: int) -> None:
+    """Makes the file so long, in bytes; what is new reads as zeros. Python's own way would write them all first."""
+    end = ctypes.c_int64(size)
+    handle = msvcrt.get_osfhandle(descriptor)
+    if not kernel.set_info(handle, _END_OF_FILE, ctypes.byref(end), ctypes.sizeof(end)):
+        raise _error()
+
+
 def next_data(descriptor: int, offset: int) -> int:
     """Nobody tells: EINVAL. Hyper-V takes no sparse disk files, so there is seldom a hole."""
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

@@ -21,6 +21,7 @@ def _declared(name: str, result: Any, *arguments: Any) -> Any:
 create_file = _declared("CreateFileW", HANDLE, _TEXT, DWORD, DWORD, _POINTER, DWORD, DWORD, HANDLE)
 close = _declared("CloseHandle", ctypes.c_int, HANDLE)
 info = _declared("GetFileInformationByHandleEx", ctypes.c_int, HANDLE, ctypes.c_int, _POINTER, DWORD)
+set_info = _declared("SetFileInformationByHandle", ctypes.c_int, HANDLE, ctypes.c_int, _POINTER, DWORD)
 move = _declared("MoveFileExW", ctypes.c_int, _TEXT, _TEXT, DWORD)
 open_process = _declared("OpenProcess", HANDLE, DWORD, ctypes.c_int, DWORD)
 wait = _declared("WaitForSingleObject", DWORD, HANDLE, DWORD)

@@ -290,7 +290,7 @@ def test_a_step_that_waits_for_a_yes_is_not_done_and_none_that_builds_on_it(desk
         kept = apply(desk.site, plan, held, asked)
         assert kept.outcomes == ()
         assert [each.because for each in kept.waiting] == [
-            "it waits for somebody's yes",
+            "it waits for an approval",
             f"step {releases.id} comes first, and was not done",
         ]
         assert [each.state for each in apply(desk.site, plan, held, Authority("apply")).outcomes] == [

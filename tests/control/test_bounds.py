@@ -183,7 +183,7 @@ def _garbled(life: Life, path: str, update: str) -> None:
 
 #: What goes wrong -> what is done to make it so, and whether the other virtual machine is backed up all the same.
 TROUBLES: dict[str, tuple[Callable[[Life], Any], bool]] = {
-    "a mistake in the policies": (lambda life: life.write("policies/x.yaml", "a: ["), True),
+    "an error in the policies": (lambda life: life.write("policies/x.yaml", "a: ["), True),
     "a policy file whose name is not UTF-8": (lambda life: _bytes(life, "policies", b"\xff.yaml"), True),
     "a policy file that is a pipe": (lambda life: _fifo(life, "policies/x.yaml"), True),
     "a policy file that is a dangling link": (_link, True),

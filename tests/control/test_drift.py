@@ -143,7 +143,7 @@ def test_a_group_that_is_gone_is_seen_gone_at_a_time(desk: Desk) -> None:
 
 def test_nothing_is_noted_of_what_cannot_be_seen(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> CatalogSnapshot:
-        raise Unreachable("RCL2001", "nobody answers", "Look at the server.")
+        raise Unreachable("RCL2001", "nobody answers", "Check the server.")
 
     before = sighting(desk)
     monkeypatch.setattr(desk.site.engines["mabs-01"], "observe", fail)

@@ -82,7 +82,7 @@ def test_the_job_is_the_one_that_the_schedule_would_make(
 
 
 def test_what_may_be_on_a_server_that_cannot_be_seen_is_not_called_unprotected() -> None:
-    away = Unreachable("RCL4021", "mabs-02 is away", "Look at it.")
+    away = Unreachable("RCL4021", "mabs-02 is away", "Check it.")
     there = server("mabs-01", group("gold", TWO), replica(TWO, "gold"))
     assert len(asked(seen(there, troubles=(away,)), "two").jobs) == 1
     for name in ("one", "silver"):

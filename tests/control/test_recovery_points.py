@@ -92,7 +92,7 @@ def test_a_virtual_machine_that_came_to_another_cluster_has_its_points_told() ->
 
 
 def test_what_cannot_be_seen_is_not_taken_for_empty() -> None:
-    gone = Unreachable("RCL4021", "the database is not there", "Mount it.", subject="/srv/mabs-01/server.db")
+    gone = Unreachable("RCL4021", "the database is missing", "Mount it.", subject="/srv/mabs-01/server.db")
     for clusters in ([cluster(machine(1, "one"))], [cluster()]):
         observation = Observation(NOON.astimezone(UTC), {each.name: each for each in clusters}, {}, (), (gone,))
         with pytest.raises(Unreachable):

@@ -65,7 +65,7 @@ def test_a_store_that_may_be_used(ours: OurSide, found: StoreLineage, use: Use) 
         (OurSide(OURS, KNOWN), ABSENT, "RCL5043", "2026-03-10 12:00 UTC, last seen 2026-03-10 13:00 UTC"),
         (OurSide(OURS, None, (ENTRY,)), ABSENT, "RCL5043", "1 group in the ledger, the first applied at"),
         (OurSide(OURS, KNOWN), seen(None), "RCL5044", "before it took its identity"),
-        (OurSide(OURS, KNOWN), seen(Lineage("b" * 32, 9)), "RCL5044", "it was exchanged"),
+        (OurSide(OURS, KNOWN), seen(Lineage("b" * 32, 9)), "RCL5044", "it was swapped"),
         (OurSide(OURS, KNOWN), seen(Lineage(STORE.id, 6)), "RCL5044", "generation 6 is there, and 7 was seen"),
         (OurSide(OURS, KNOWN), seen(state=Lineage("6" * 32, 3)), "RCL5044", "another state has written"),
         (OurSide(OURS, KNOWN), seen(state=Lineage(OURS.id, 41)), "RCL5045", "generation 40"),

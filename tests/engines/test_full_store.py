@@ -63,7 +63,7 @@ def test_no_room_to_repair_is_said_and_makes_the_replica_inconsistent(place: Pla
     told = replica(place)
     assert told.state is ReplicaState.INCONSISTENT
     assert told.inconsistent_because.startswith(
-        "a consistency check found 1 damaged block(s), not stored anew yet: the "
+        "a consistency check found 1 damaged block(s), not stored again yet: the "
     )
     reopened(place, 10**9)
     assert replica(place).state is ReplicaState.INCONSISTENT  # it is on record, not in the engine's mind

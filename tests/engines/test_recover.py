@@ -232,7 +232,7 @@ def test_a_deleted_machine_is_made_anew_where_it_was(place: Place) -> None:
     what = recovery_of(place.one, Recovery(point, RecoveryTarget.ORIGINAL), 80)
     shown = place.engine.preview(what)
     assert (shown.refusals, shown.destroys) == ((), ())
-    assert "made anew" in shown.notes[0]
+    assert "rebuilt" in shown.notes[0]
     assert place.recover(point, f"{OTHER}/disk.raw").code == "RCL7019"
     assert place.do(what).state is JobState.SUCCEEDED
     assert [place.path(f"{each}/disk.raw").read_bytes() for each in (HOME, OTHER)] == [content(0), content(1)]

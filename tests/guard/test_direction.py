@@ -57,7 +57,7 @@ WAYS: dict[str, Callable[[Reviewed], None]] = {
     "what becomes of the points": _edit("  shortTerm:", "  existingPoints: expireNow\n  shortTerm:"),
     "an exclusion": _excluded,
     "renamed and shorter": _renamed_and_shorter,
-    "removed and made anew": _removed_and_made_anew,
+    "removed and rebuilt": _removed_and_made_anew,
     "two steps at once": _two_steps_at_once,
 }
 

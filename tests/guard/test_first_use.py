@@ -192,7 +192,7 @@ def test_a_note_that_was_written_over_is_not_none(site: Reviewed) -> None:
     _begin_anew(site, _state_and_store_elsewhere)
     for words in (("plan", *T2), ("run", "--once", *T2), ("apply", "--yes", *T2)):
         said = site(*words)
-        assert (said.code, "does not read" in said.err + said.out) == (6, True), said
+        assert (said.code, "cannot be read" in said.err + said.out) == (6, True), said
     assert not (site.root / "var" / "other.db").exists()
 
 

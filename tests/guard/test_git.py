@@ -185,8 +185,8 @@ def _no_address(site: Reviewed) -> None:
 
 
 UNKNOWN: dict[str, tuple[Callable[[Reviewed], None], str, str]] = {
-    "a shallow clone": (_cut, "the history is cut off", "git fetch --unshallow"),
-    "a shallow clone with the range": (_with_the_range, "nobody knows whether it was taken back", "fetch-depth: 0"),
+    "a shallow clone": (_cut, "the history is incomplete", "git fetch --unshallow"),
+    "a shallow clone with the range": (_with_the_range, "whether it was withdrawn is unknown", "fetch-depth: 0"),
     "no Git": (_no_git, "is in no Git repository", "in a clone of the policies' repository"),
     "another history": (_another_history, "is not in this repository", "git fetch origin"),
     "no address": (_no_address, "has no address of its author", "git config user.email"),
@@ -206,7 +206,7 @@ def test_why_nobody_knows_who_wrote_it_is_told_with_a_way_out(divided: Reviewed,
         assert said.count("RCL3035") == 1, said
         assert why in said
         assert remedy in said
-        assert "Have it approved anew" not in said
+        assert "Have it approved again" not in said
         assert "name the author with --author" not in said
         assert ended.code == 5, said
     assert divided.groups()["gold"][0] == "P5D"
@@ -310,7 +310,7 @@ def test_a_repository_that_does_not_read_is_not_no_repository(below: Reviewed, w
     way(below)
     said = below("plan", *T1)
     assert said.code == 0, said.err
-    assert "it is not committed" in said.out or "nobody knows who wrote the policies" in said.out
+    assert "it is not committed" in said.out or "the author of the policies is unknown" in said.out
     ended = below.tick()
     assert ended.code == 5, ended.out + ended.err
     assert below.groups()["gold"][0] == "P5D"
@@ -320,7 +320,7 @@ def test_without_the_program_git_no_approval_counts(
     below: Reviewed, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("bin")))
-    assert "nobody knows who wrote the policies: the program git is not there" in below("plan", *T1).out
+    assert "the author of the policies is unknown: the program git is missing" in below("plan", *T1).out
     assert below.tick().code == 5
 
 

@@ -122,7 +122,7 @@ def test_expired_own_uncommitted_and_used_are_told_apart(site: Reviewed) -> None
     assert "it is not committed" in site("plan", *T1).out or "wrote the change" in site("plan", *T1).out
     site.commit("approved", author=ALICE)
     assert f"{ALICE} wrote the change" in site("plan", *T1).out
-    assert "it ended on 2099-12-31" in site("plan", "--now", "2100-03-10T12:00Z").out
+    assert "it expired on 2099-12-31" in site("plan", "--now", "2100-03-10T12:00Z").out
 
 
 def test_a_ceiling_is_the_total_over_all_waves(shop: Shop) -> None:

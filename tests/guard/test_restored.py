@@ -46,7 +46,7 @@ def overwritten(site: Reviewed) -> None:
     path.write_bytes(b"nothing of a state" * 400)
 
 
-LOST: dict[str, Callable[[Reviewed], None]] = {"it reads": there, "it is gone": gone, "it does not read": overwritten}
+LOST: dict[str, Callable[[Reviewed], None]] = {"it reads": there, "it is gone": gone, "it cannot be read": overwritten}
 
 
 def restored(site: Reviewed) -> Said:

@@ -177,7 +177,7 @@ ODD: dict[str, Callable[[Plan], None]] = {
     "another name": _renamed,
     "another name, told as it is": _renamed_and_told_so,
     "a group of its own": _a_group_of_its_own,
-    "a machine besides": _a_machine_besides,
+    "a virtual machine besides": _a_machine_besides,
 }
 
 
@@ -415,7 +415,7 @@ def test_show_and_approve_tell_what_it_would_do(site: Reviewed) -> None:
 
 def test_names_that_the_file_made_up_are_not_shown(site: Reviewed) -> None:
     def renamed(file: Plan) -> None:
-        file["plan"]["names"] = dict.fromkeys(file["plan"]["names"], "a harmless test machine")
+        file["plan"]["names"] = dict.fromkeys(file["plan"]["names"], "a harmless test virtual machine")
 
     path = forge(_saved(site, "[one, two]", "[two]"), renamed)
     said = site("apply", str(path), "--yes", *T1)

@@ -281,7 +281,7 @@ def test_the_first_approvers_wait_for_a_person(unjudged: Reviewed) -> None:
 def test_a_person_in_a_terminal_takes_the_first_approvers_over(unjudged: Reviewed) -> None:
     name_approvers(unjudged)
     child = _spawn(unjudged.root, "apply", *T2)
-    child.expect("spec.approvals was changed, and nobody agreed to it; until then this counts: nothing")
+    child.expect("spec.approvals was changed and is not approved; until then this is in effect: nothing")
     child.expect("Take that over")
     child.sendline("yes")
     child.expect(pexpect.EOF)
@@ -312,7 +312,9 @@ def test_another_zone_moves_no_day_before_somebody_agreed(shop: Shop) -> None:
     site.commit("at the beach", author=MALLORY)
     night = ("--now", "2026-03-11T05:00Z")
     assert site.tick(*night).code == 5
-    assert "spec.timeZone was changed, and nobody agreed to it; until then this counts: UTC" in site("plan", *night).out
+    assert (
+        "spec.timeZone was changed and is not approved; until then this is in effect: UTC" in site("plan", *night).out
+    )
     assert site("apply", "--yes", *night).code == 5
     assert site.groups() == {"gold": ("P5D", 2)}
 

@@ -477,7 +477,7 @@ def _after_its_last_day(world: World) -> bool:
     test_replay._weaken(site)
     site.approved()
     before = _held(site)
-    site("apply", "--yes", "--now", "2027-03-10T12:00Z")
+    site("apply", "--yes", "--now", "2100-03-10T12:00Z")
     return _weaker(before, _held(site))
 
 
@@ -716,7 +716,7 @@ _WEIGHED = {
         unweighed("ProtectionGroup", "spec.existingPoints"),
     ),
     "renamed and shorter": ("the rule of retention", defences.RETENTION),
-    "removed and made anew": (
+    "removed and rebuilt": (
         "direction.of_release, rules.REMOVED",
         both(defences.RELEASES, made("ProtectionGroup", field_rules.REMOVED)),
     ),

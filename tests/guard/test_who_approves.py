@@ -79,7 +79,7 @@ def test_of_several_changes_those_count_that_others_wrote(site: Reviewed) -> Non
     _approved(site, "base", "HEAD", by=MALLORY)
     said = site("diff", "base", "HEAD")
     assert said.code == 5
-    assert "does not count for all its changes: mallory@corp.example wrote the change" in said.out
+    assert "is not in effect for all its changes: mallory@corp.example wrote the change" in said.out
     assert site.tick().code == 5
     assert site.groups() == {"gold": ("P4D", 1), "silver": ("P5D", 1)}
 
@@ -134,7 +134,7 @@ def _remedies(site: Reviewed) -> str:
 
 def test_who_else_may_approve_is_named(site: Reviewed) -> None:
     _squashed(site)
-    assert _remedies(site).count(f"Have it approved anew by {MALLORY}: 'reconciler approve'") == 2
+    assert _remedies(site).count(f"Have it approved again by {MALLORY}: 'reconciler approve'") == 2
     _approved(site, "base", "HEAD", by=MALLORY)
     assert site("diff", "base", "HEAD").code == 0
     assert site.tick().code == 0
@@ -147,7 +147,7 @@ def test_where_nobody_else_may_the_ways_out_are_named(shop: Shop) -> None:
     assert alone("approve", "base", "--by", ALICE, *BY).code == 0
     alone.commit(f"squashed\n\nCo-authored-by: A <{ALICE}>", author=CAROL, committer="noreply@forge.example")
     told = _remedies(alone)
-    assert told.count("No approver is left who may: take the change back and let somebody else write it") == 2
+    assert told.count("No approver is left who may: revert the change and let somebody else write it") == 2
     assert told.count("'reconciler apply --break-glass \"REASON\"'") >= 2
     assert alone("apply", "--yes", "--break-glass", "storage", *T1).code == 0
 
@@ -170,7 +170,9 @@ def test_the_only_approver_hands_over(shop: Shop) -> None:
 def test_what_to_do_where_another_brought_it(site: Reviewed) -> None:
     _set(site, "gold", 4, CAROL)
     _typed_by_another(site)
-    assert _remedies(site).count(f"Let {ALICE} approve anew and commit it; merge that commit, do not squash it") == 2
+    assert (
+        _remedies(site).count(f"Let {ALICE} approve it again and commit it; merge that commit, do not squash it") == 2
+    )
 
 
 # --- Who changed which document --------------------------------------------------------------------------------
@@ -499,7 +501,7 @@ def test_an_approval_that_a_merge_made_is_the_mergers(site: Reviewed) -> None:
     site.git("checkout", "-q", "main")
     site.git("-c", f"user.email={CAROL}", "merge", "-q", "--no-ff", "--no-commit", "side")
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
-    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    document.write_text(document.read_text().replace("2099-12-31", "2100-12-31"))
     site.commit("merged", author=CAROL)
     said = site("diff", "base", "HEAD")
     assert (said.code, f"{CAROL} brought it, not {ALICE}" in said.out) == (5, True), said.out
@@ -569,7 +571,7 @@ def _typed_by_another(site: Reviewed) -> None:
 def _changed_by_another(site: Reviewed) -> None:
     _approved(site, "base", "HEAD", by=ALICE)
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
-    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    document.write_text(document.read_text().replace("2099-12-31", "2100-12-31"))
     site.commit("longer", author=CAROL)
 
 
@@ -626,7 +628,7 @@ def test_who_brought_it_cannot_be_told_in_a_shallow_clone(
     command = ("git", "clone", "-q", "--depth", "1", f"file://{site.root}", str(clone))
     subprocess.run(command, check=True, capture_output=True)
     (name,) = (str(each.relative_to(clone)) for each in (clone / "policies" / "approvals").glob("*.yaml"))
-    with pytest.raises(ConsentNeeded, match="the history is cut off"):
+    with pytest.raises(ConsentNeeded, match="the history is incomplete"):
         gitrepo.brought(clone, "HEAD", name)
 
 
@@ -706,7 +708,7 @@ def test_what_a_merge_makes_of_an_approval_is_its_work(site: Reviewed) -> None:
     (document,) = (site.root / "policies" / "approvals").glob("*.yaml")
     site.git("checkout", "-q", "main")
     site.git("merge", "-q", "--no-ff", "--no-commit", "change")
-    document.write_text(document.read_text().replace("2026-12-31", "2027-12-31"))
+    document.write_text(document.read_text().replace("2099-12-31", "2100-12-31"))
     site.commit("merged", author=CAROL)
     assert f"{CAROL} brought it, not {ALICE}" in site("diff", "base", "HEAD").out
     assert site.tick().code == 5
@@ -850,7 +852,7 @@ def test_one_that_was_ended_by_an_edit_counts_no_more(site: Reviewed) -> None:
     """Alice ends it, and Mallory writes her first text again."""
     path, spec = _said(site)
     text = path.read_text()
-    path.write_text(text.replace("2026-12-31", "2026-03-11"))
+    path.write_text(text.replace("2099-12-31", "2026-03-11"))
     site.commit("ended", author=ALICE)
     path.write_text(text)
     site.commit("as it was", author=ALICE)

@@ -292,7 +292,7 @@ def test_a_removal_that_goes_on_as_it_is_waits_for_somebody_else(shop: Shop) -> 
     site.commit("gone", author=MALLORY)
     told = site.tick()
     assert told.code == 5
-    assert "its document was removed, and nobody agreed to it; it goes on as it is" in told.out
+    assert "its document was removed without approval; the group stays as it is" in told.out
     site.approved("HEAD~1", "HEAD", by=MALLORY)
     assert site.tick().code == 5
     site.approved("HEAD~2", "HEAD", by=ALICE)

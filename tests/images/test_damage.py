@@ -88,10 +88,10 @@ PENDING = header(12, log=b"l" * 16)
 VHDX_CASES = {
     "good": ({}, 0, ""),
     "both region tables damaged": ({REGION_TABLES[0]: UNSEALED, REGION_TABLES[1]: UNSEALED}, 0, "region table"),
-    "cut, first region table damaged": ({REGION_TABLES[0]: UNSEALED}, MIB, "cut"),
+    "cut, first region table damaged": ({REGION_TABLES[0]: UNSEALED}, MIB, "truncated"),
     "first region table damaged": ({REGION_TABLES[0]: UNSEALED}, 0, ""),
     "second region table damaged": ({REGION_TABLES[1]: UNSEALED}, 0, ""),
-    "cut": ({}, MIB, "cut"),
+    "cut": ({}, MIB, "truncated"),
     "both headers damaged": ({HEADERS[0] + 9: b"x", HEADERS[1] + 9: b"x"}, 0, "header"),
     "headers that contradict each other": ({HEADERS[0]: header(11, log=b"l" * 16)}, 0, "contradict"),
     "a log in the header that is not the current one": ({HEADERS[0]: header(10, log=b"l" * 16)}, 0, ""),
@@ -157,10 +157,10 @@ VHD_CASES = {
     "no entries": ({512: vhd_header(0, 2 * MIB)}, 0, "does not cover"),
     "too few entries": ({512: vhd_header(1, 2 * MIB)}, 0, "does not cover"),
     "header damaged": ({512 + 28: b"\0\0\0\0"}, 0, "checksum"),
-    "cut, header damaged": ({512 + 28: b"\0\0\0\0"}, 512, "cut"),
-    "cut by its footer": ({}, 512, "cut"),
-    "cut by one byte": ({}, 1, "cut"),
-    "cut by a block": ({}, MIB, "cut"),
+    "cut, header damaged": ({512 + 28: b"\0\0\0\0"}, 512, "truncated"),
+    "cut by its footer": ({}, 512, "truncated"),
+    "cut by one byte": ({}, 1, "truncated"),
+    "cut by a block": ({}, MIB, "truncated"),
     "footer damaged": ({VHD_END + 20: b"x"}, 0, ""),
     "copy of the footer damaged": ({20: b"x"}, 0, ""),
     "copy of the footer gone": ({0: bytes(512)}, 0, ""),
@@ -168,7 +168,7 @@ VHD_CASES = {
     "footer and copy of two sizes": ({0: footer(VIRTUAL * 2, 3, 512)}, 0, "contradict"),
     "two blocks at one place": ({1536: struct.pack(">II", 4, 4)}, 0, "lie on each other"),
     "a block on the table": ({1536: struct.pack(">I", 3)}, 0, "lie on each other"),
-    "a block over the footer": ({1536: struct.pack(">I", (VHD_END - 512) // 512)}, 0, "cut"),
+    "a block over the footer": ({1536: struct.pack(">I", (VHD_END - 512) // 512)}, 0, "truncated"),
     "a block at the start": ({1536: struct.pack(">I", 0)}, 0, "lie on each other"),
 }
 
@@ -259,7 +259,7 @@ def test_a_flip_in_a_vhd_is_refused_or_changes_nothing(tmp_path: Path) -> None:
         assert facts.unreadable is not None or facts == right, place
     for place in some((end, 512, 1)):
         facts = flipped(path, place)
-        assert facts == right if place >= end + 8 else "cut" in (facts.unreadable or ""), place
+        assert facts == right if place >= end + 8 else "truncated" in (facts.unreadable or ""), place
 
 
 # --- Small, large, hostile -------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_ones_own_change_is_not_approved_and_who_may_is_named(site: Reviewed) ->
     said = site.approve(by=ALICE)
     assert said.code == 5
     assert "RCL3122" in said.err
-    assert f"{ALICE} wrote the change; somebody else approves it" in said.err
+    assert f"{ALICE} wrote the change; somebody else has to approve it" in said.err
     assert f"Have it approved by {BOB}." in said.err
     assert not written(site)
     assert site.approve(by=BOB).code == 0  # what the message says is done, and counts
@@ -167,7 +167,7 @@ def test_used_approvals_are_silent_until_their_change_is_made_again(site: Review
     shorter(site)
     told = " ".join(_said(site).split())
     assert "it was used up on 2026-03-10" in told
-    assert "The same change was made again: have that approved anew" in told
+    assert "The same change was made again: have that approved again" in told
     assert "it was there before the change" in told  # what a comparison, which knows no state, says
 
 
@@ -177,7 +177,7 @@ def test_ended_approvals_are_silent_unless_their_change_is_asked_for(site: Revie
     (document,) = written(site)
     document.write_text(document.read_text().replace("2099-12-31", "2026-01-31"))
     site.commit("ended", author=ALICE)
-    assert "it ended on 2026-01-31" in _said(site)
+    assert "it expired on 2026-01-31" in _said(site)
     site.edit("retention: 3d", "retention: 5d")
     site.commit("back", author=MALLORY)
     assert "RCL3035" not in _said(site)

@@ -57,12 +57,14 @@ def test_it_is_on_record_who_asked_and_why(kept: Shop, monkeypatch: pytest.Monke
 
 
 def test_a_group_is_all_of_its_members_and_each_is_backed_up_once(kept: Shop) -> None:
-    told = json.loads(kept("backup", "gold", "one", "-o", "json", *T2).out)
-    assert [(each["machine"], each["state"], each["keptUntil"]) for each in told["backups"]] == [
+    lines = [json.loads(line) for line in kept("backup", "gold", "one", "-o", "json", *T2).out.splitlines()]
+    told = [each["value"] for each in lines if each["event"] == "backup.ended"]
+    assert [(each["machine"], each["state"], each["keptUntil"]) for each in told] == [
         ("one", "succeeded", "2026-03-15T10:20:00Z"),
         ("two", "succeeded", "2026-03-15T10:20:00Z"),
     ]
-    assert (told["kind"], told["formatVersion"]) == ("Backups", "1.0")
+    assert [each["event"] for each in lines].count("job.succeeded") == 2
+    assert lines[-1]["exitCode"] == 0
     assert [len(points(kept, name)) for name in ("one", "two")] == [2, 2]
 
 
@@ -79,7 +81,7 @@ def test_the_first_point_may_be_asked_for_too(shop: Shop) -> None:
     [
         ("onne", "RCL6060", "Did you mean one?"),
         ("goldd", "RCL6060", "Did you mean gold?"),
-        ("nothing-like-it", "RCL6060", "See `reconciler status`"),
+        ("nothing-like-it", "RCL6060", "See 'reconciler status'"),
         ("three", "RCL6062", "Write it into a protection group"),
     ],
 )

@@ -203,7 +203,7 @@ def test_a_change_does_not_bring_its_own_judge(reviewed: Reviewed) -> None:
     assert reviewed("apply", "--yes", *T1).code == 5
     told = reviewed("plan", *T1).out
     assert "RCL3045" in told
-    assert "mallory@corp.example is none of the site's approvers" in told
+    assert "mallory@corp.example is not one of the site's approvers" in told
     assert reviewed("run", "--once", *T1).code == 5
     assert "RCL3045" in reviewed("plan", *T1).out  # the loop does not take them over either
 

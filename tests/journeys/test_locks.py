@@ -55,7 +55,7 @@ def test_a_holder_elsewhere_is_shown_with_its_run(shop: Shop) -> None:
     for words in (
         "hq is held",
         ELSEWHERE,
-        "of another machine",
+        "of another virtual machine",
         "since",
         "until",
         "token",
@@ -119,7 +119,7 @@ def test_a_release_from_a_living_process_warns_and_asks(shop: Shop, answer: str,
     held_by(shop, holder_identity())
     child = _spawn(shop.root, "lock", "release")
     child.expect("process +lives")
-    child.expect("Its process lives on this machine")
+    child.expect("Its process is running on this host")
     child.expect("Take the lease away")
     child.sendline(answer)
     child.expect("Released" if code == 0 else "RCL5007")

@@ -121,7 +121,7 @@ def test_a_store_that_is_anothers(lived: Shop, tmp_path: Path, run: Callable[...
     assert other("run", "--until-idle", *at(10)).code == 0
     gone(lived)
     shutil.copytree(other.root / "var" / "mabs-01", lived.root / "var" / "mabs-01")
-    refused(lived, "RCL5044", "it was exchanged")
+    refused(lived, "RCL5044", "it was swapped")
 
 
 def test_a_state_that_is_an_older_copy(lived: Shop) -> None:
@@ -484,7 +484,7 @@ def test_state_and_server_db_are_lost(lived: Shop, first: tuple[tuple[str, ...],
         said = lived(*words)
         assert (said.code, "store rebuild" in said.out + said.err) == (69, True), said
     said = lived("store", "rebuild", "mabs-01")
-    assert (said.code, "2 virtual machines" in said.out or "made anew" in said.out) == (0, True), said
+    assert (said.code, "2 virtual machines" in said.out or "rebuilt" in said.out) == (0, True), said
     out = lived.root / "recovered"
     assert lived("recover", "one", "--to", str(out), "--yes", *at(15)).code == 0
     assert lived("apply", "--adopt", "*", "--yes", *at(15)).code == 0

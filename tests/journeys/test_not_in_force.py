@@ -83,7 +83,7 @@ def test_groups_of_a_renamed_server_wait_visibly_until_they_are_adopted(renamed:
         said = _said(ended)
         assert ended.code == code, f"{words}: {said}"
         assert "RCL3021" in said, words
-        assert "it was applied on mabs-01, which is not there any more" in said
+        assert "it was applied on mabs-01, which no longer exists" in said
         assert "reconciler apply --adopt gold" in said
         assert "servers are as the policies say" not in said
     assert renamed("apply", "--yes", "--adopt", "gold", *LATER).code == 0

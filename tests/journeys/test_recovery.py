@@ -65,7 +65,7 @@ def test_a_recovery_that_was_killed_while_it_staged_never_runs_later(backed_up: 
     assert beside(backed_up) == []
     said = backed_up("status", *LATER)
     assert "RCL7024" in said.out
-    assert "cut off before anything was replaced" in said.out
+    assert "interrupted before anything was replaced" in said.out
     assert backed_up("recover", "one", "--yes", *LATER).code == 0
     assert "RCL7024" not in backed_up("status", *LATER).out
 
@@ -123,7 +123,7 @@ def test_a_recovery_that_was_killed_before_its_first_rename(backed_up: Shop, mod
         left = work_with(backed_up)
     said = backed_up("recover", "one", "--to", str(backed_up.root / "elsewhere"), "--yes", *T2)
     assert said.code == 0
-    assert "had been cut off: the recovery was not carried out" in said.err
+    assert "had been interrupted: the recovery was not carried out" in said.err
     assert disk.read_bytes() == left
     assert beside(backed_up) == []
     assert "recovery" in backed_up("jobs").out
@@ -133,12 +133,12 @@ def test_a_recovery_that_was_killed_before_its_first_rename(backed_up: Shop, mod
 def test_a_recovery_that_was_killed_when_all_was_ready_is_finished_while_nothing_changed(backed_up: Shop) -> None:
     killed(backed_up.root, "reconciler.engines.embedded.cutover", "carry_out", 0, "recover", "one", "--yes", *T2)
     said = backed_up("check", "two", *T2)
-    assert "all that was agreed still holds, and it was finished" in said.err
+    assert "its conditions still hold, and it was finished" in said.err
     assert len(backed_up.cluster.disk(1).read_bytes()) == 3 * BLOCK + 777
     assert beside(backed_up) == []
     killed(backed_up.root, "reconciler.engines.embedded.cutover", "carry_out", 0, "recover", "one", "--yes", *T2)
     assert backed_up("run", "--until-idle", "--now", "2026-03-11T13:00Z").code in (0, 1)
-    assert "it was agreed until" in backed_up("status", "--now", "2026-03-11T13:00Z").out
+    assert "it was confirmed only until" in backed_up("status", "--now", "2026-03-11T13:00Z").out
 
 
 def test_one_that_is_half_done_is_said_and_asked_for_anew(backed_up: Shop) -> None:
@@ -188,7 +188,7 @@ def test_a_machine_without_a_point_an_excluded_one_and_an_unknown_one(shop: Shop
     shop.cluster.add(3, "three")
     (shop.root / "policies" / "excluded.yaml").write_text(
         "apiVersion: reconciler/v1\nkind: Exclusion\nmetadata: {name: lab}\nspec:\n  site: hq\n"
-        "  virtualMachines: {cluster: hci-01, names: [three]}\n  reason: a laboratory, made anew each night\n"
+        "  virtualMachines: {cluster: hci-01, names: [three]}\n  reason: a laboratory, rebuilt each night\n"
         "  owner: ann\n  until: 2029-12-31\n"
     )
     assert "no group and no exclusion matches it" in shop("recover", "three", "--yes", *T1).err, (

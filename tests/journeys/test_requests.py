@@ -88,7 +88,7 @@ def test_a_check_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.P
     began = time.monotonic()
     said = shop("check", "one")
     assert said.code == 0, said
-    assert "The loop that lives on this site does it" in said.err
+    assert "The loop that runs on this site does it" in said.err
     assert "succeeded" in said.err
     assert time.monotonic() - began < 15
     with memory_of(shop) as memory:
@@ -120,8 +120,9 @@ def test_a_request_that_nobody_takes_up_is_withdrawn_and_done_here(shop: Shop, m
 
 def test_a_backup_is_served_by_the_loop_that_lives(shop: Shop, loop: subprocess.Popen[str]) -> None:
     said = shop("backup", "one", "--reason", "before the patch", "-o", "json")
-    assert (said.code, "The loop that lives on this site does it" in said.err) == (0, True), said
-    (made,) = json.loads(said.out)["backups"]
+    assert (said.code, "The loop that runs on this site does it" in said.out) == (0, True), said
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    (made,) = [each["value"] for each in lines if each["event"] == "backup.ended"]
     assert (made["machine"], made["state"], made["consistency"]) == ("one", "succeeded", "application")
     assert made["point"] in shop("points", "one").out
     later = shop("backup", "two", "--no-wait")
@@ -155,7 +156,7 @@ def test_a_recovery_is_served_by_the_loop_that_lives(shop: Shop, loop: subproces
     wanted = shop.cluster.disk(1).read_bytes()
     shop.cluster.disk(1).write_bytes(b"ruined")
     said = shop("recover", "one", "--yes")
-    assert (said.code, "The loop that lives on this site does it" in said.err) == (0, True), said
+    assert (said.code, "The loop that runs on this site does it" in said.err) == (0, True), said
     assert shop.cluster.disk(1).read_bytes() == wanted
     with memory_of(shop) as memory:
         assert memory.requests.open() == ()
@@ -240,7 +241,7 @@ def test_a_recovery_that_was_taken_up_and_never_begun_is_not_begun_later(shop: S
         assert site.memory.requests.take(request, "a loop that died") is not None
     shop("run", "--until-idle", *NOON)
     state, answer = answered(shop, request)
-    assert (state, "ask for it anew" in answer) == (RequestState.FAILED, True), answer
+    assert (state, "start it again" in answer) == (RequestState.FAILED, True), answer
     assert shop.cluster.disk(1).read_bytes() == b"as it is"
 
 

@@ -77,7 +77,7 @@ def test_it_goes_on_where_the_other_one_was_applied_too(running: Shop) -> None:
     assert (running.root / ".reconciler" / "state-lab.json").exists()
     ended = running("run", "--once", *LATER)
     assert ended.code == 0
-    assert "goes on with hq" in ended.out
+    assert "continues with hq" in ended.out
 
 
 def test_a_root_of_an_older_version_has_the_note_of_its_state_alone(running: Shop) -> None:
@@ -85,7 +85,7 @@ def test_a_root_of_an_older_version_has_the_note_of_its_state_alone(running: Sho
     _second(running)
     ended = running("run", "--once", *LATER)
     assert ended.code == 0
-    assert "goes on with hq" in ended.out
+    assert "continues with hq" in ended.out
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"{}", b'{"site": 5}', b'{"site": "elsewhere"}'])

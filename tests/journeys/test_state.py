@@ -134,7 +134,7 @@ def test_a_backup_in_pieces_is_of_one_moment(shop: Shop, backup: Path, monkeypat
     path = shop.root / "pieces.tar"
     assert shop("state", "backup", str(path)).code == 0
     assert len(pieces) > 10
-    assert len(set(pieces)) == len(pieces), "it never began anew"
+    assert len(set(pieces)) == len(pieces), "it never began again"
     read_backup(path, shop.root / "out")
     with closing(open_memory(shop.root / "out" / "state.db")) as memory:
         head = memory.verify()
@@ -431,7 +431,7 @@ def test_the_backup_of_another_state_is_restored_only_where_that_is_meant(shop: 
     for path in [each for each in place.parent.iterdir() if each.name.startswith(place.name)]:
         path.unlink()
     shutil.rmtree(EvidenceFolder.of(place).folder)
-    tell(shop, "begun anew")
+    tell(shop, "started again")
     before = place.read_bytes()
     said = shop("state", "restore", str(backup), "--yes")
     assert (said.code, "RCL5054" in said.err, "--another-state" in said.err) == (6, True, True), said

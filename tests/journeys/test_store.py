@@ -73,8 +73,8 @@ def test_a_lost_catalog_is_said_and_made_anew(shop: Shop) -> None:
     assert _points(shop) == made
     assert shop("check", "one", "--now", "2026-03-10T15:30Z").code == 0
     assert shop("store", "check", "--read-data=1/1").code == 0
-    assert "sound, nothing was made anew" in shop("store", "rebuild", "mabs-01").out
-    assert "1 made anew" in shop("store", "rebuild", "mabs-01", "one", "--even-if-sound").out
+    assert "sound, nothing was rebuilt" in shop("store", "rebuild", "mabs-01").out
+    assert "1 rebuilt" in shop("store", "rebuild", "mabs-01", "one", "--even-if-sound").out
     assert "storeRebuilt" in shop("evidence", "query", "--output", "json", "--kind", "state").out + (
         "".join(path.read_text() for path in (shop.root / "var").rglob("*.jsonl"))
     )
@@ -135,7 +135,7 @@ def test_points_of_a_store_that_is_declared_lost_are_not_recoverable(shop: Shop)
     made = _of_one(shop)
     before = shop("evidence", "query", "one", "--output", "json").out
     _server(shop).rename(shop.root / "elsewhere")
-    assert _on_record(shop) == (made, {}), "a store that is not there now is not lost"
+    assert _on_record(shop) == (made, {}), "a store that is missing now is not lost"
     said = shop("store", "declare-lost", "mabs-01", "--reason", "fire", "--yes")
     assert said.code == 0, said
     assert _on_record(shop) == (0, {"declaredLost": made})

@@ -133,7 +133,7 @@ DAMAGE: dict[str, bytes] = {
     "bad JSON": b'{"id": ',
     "another encoding": '{"id": "x"}'.encode("utf-16"),
     "the wrong shape": b"[1, 2]",
-    "another machine's id": json.dumps({"id": machine_id(9), "name": "nine"}).encode(),
+    "another virtual machine's id": json.dumps({"id": machine_id(9), "name": "nine"}).encode(),
     "too deep": b"[" * 200_000,
     "empty": b"",
 }

@@ -65,7 +65,7 @@ def test_a_deleted_virtual_machine_is_told_with_what_happens_now(shop: Shop) -> 
     assert state_of(shop, "one") == ("unseen", "deleted from hci-01, or moved away")
     plan = json.loads(shop("plan", "--output", "json", *T1).out)
     (missing,) = (each for each in plan["findings"] if each["code"] == "RCL3002")
-    assert missing["message"] == "'one' was deleted from hci-01, or moved away; it stays a member of gold"
+    assert missing["message"] == "'one' was deleted from hci-01, or moved away; it remains a member of gold"
     assert "`reconciler recover one`" in missing["remedy"]
     assert checks(shop("preflight", "--output", "json"))["RCL3002", "one"] == "unknown"
     jobs = shop("run", "--until-idle", "--now", "2026-03-10T18:00Z")

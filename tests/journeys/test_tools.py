@@ -217,7 +217,7 @@ def test_coverage_and_its_thresholds(shop: Shop, tmp_path: Path) -> None:
     assert shop("inventory", "snapshot", "--out", str(exported)).code == 0
     said = shop("coverage", "--inventory", str(exported), "--max-unprotected", "0")
     assert said.code == 0
-    assert "What the servers hold was not looked at" in said.out
+    assert "What the servers hold was not checked" in said.out
     shop.policy("names: [one, two]", "names: [one]")
     said = shop("coverage", "--inventory", str(exported), "--max-unprotected", "0")
     assert said.code == 9
@@ -330,7 +330,7 @@ def test_a_duration_of_policies_in_a_rule_is_told_where_it_stands(shop: Shop) ->
     said = shop("validate")
     assert said.code == 65
     place = f"policies/rule.yaml:{line}:{lines[line - 1].index('14d') + 1}"
-    assert f"{place}: error[RCL1072]: expression: '14d' is no duration to CEL" in said.out, (place, said.out)
+    assert f"{place}: error[RCL1072]: expression: '14d' is not a duration to CEL" in said.out, (place, said.out)
     assert "write 336h" in said.out
 
 

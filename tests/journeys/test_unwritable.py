@@ -154,7 +154,7 @@ def test_a_store_behind_a_link_that_leads_nowhere(shop: Shop) -> None:
     (shop.root / "var" / "mabs-01").symlink_to("/nowhere/disk")
     said = shop("apply", "--yes", "--now", "2026-03-10T12:00Z")
     assert said.code == 1
-    assert "is a link to /nowhere/disk, which is not there" in said.err
+    assert "is a link to /nowhere/disk, which is missing" in said.err
     assert "mount it" in said.err
 
 

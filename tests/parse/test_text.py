@@ -177,20 +177,20 @@ MESSAGES = [
     ("retention: 14d", "retention: 14", "RCL1018", "A length of time needs a unit: 14d."),
     ("retention: 14d", 'retention: "14"', "RCL1019", "A length of time needs a unit: 14d."),
     ("retention: 14d", "retention: 14m", "RCL1019", "Minutes or months? 14min, 14mo."),
-    ("retention: 14d", "retention: 14d, rpo: 5 h", "RCL1019", "A length of time has no blank: 5h."),
+    ("retention: 14d", "retention: 14d, rpo: 5 h", "RCL1019", "A length of time has no space: 5h."),
     ("retention: 14d", "retention: 14d, minimumPoints: 4.0", "RCL1018", "Write 4."),
     ("retention: 14d", "retention: 14d, minimumPoints: 4.5", "RCL1018", "Write a whole number."),
     ("retention: 14d", "retention: 14d, minimumPoints: 1e400", "RCL1018", "Write a whole number."),
-    ("synchronization: 1h", "synchronization: 120min", "RCL1019", "Write 2h: it is as long."),
+    ("synchronization: 1h", "synchronization: 120min", "RCL1019", "Write 2h: 120min is 2h."),
     (
         "synchronization: 1h",
         "synchronization: 20min",
         "RCL1019",
-        "Write one of 15min, 30min, 45min, 1h, 60min, 2h, 4h, 6h, 12h, 24h",
+        "Write one of 15min, 30min, 45min, 1h, 2h, 4h, 6h, 12h, 24h",
     ),
     ("  site: hq", "  displayName: " + "x" * 65 + "\n  site: hq", "RCL1019", "Shorten it."),
-    ("{name: g}", "{name:g}", "RCL1020", "A blank is missing after the colon: name: g."),
-    ("{name: g}", "{name: {{ name }}}", "RCL1012", "Render it first."),
+    ("{name: g}", "{name:g}", "RCL1020", "A space is missing after the colon: name: g."),
+    ("{name: g}", "{name: {{ name }}}", "RCL1012", "Render the template first."),
     ("names: [a]", "names: [*-prod]", "RCL1010", 'quoted: "*-prod"'),
     ("names: [a]", "names: [*prod*]", "RCL1005", 'quoted: "*prod*"'),
     ("names: [a]", "names: [!prod]", "RCL1005", 'quoted: "!prod"'),
@@ -215,7 +215,7 @@ def test_what_to_do_is_said_for_what_was_written(old: str, new: str, code: str, 
 def test_a_size_needs_a_unit_and_a_day_its_short_name() -> None:
     site = SITE.replace("capacity: 1 GB}]}", "capacity: 80000}]}")
     told = read_texts({"s.yaml": site.encode()}, "x").diagnostics
-    assert [each.remedy for each in told] == ["A size needs a unit: 80000 TB or 80000 TiB."]
+    assert [each.remedy for each in told] == ["A size needs a unit: 80000 GB or 80 TB."]
     weekly = GROUP.replace("1h}", '1h, expressFull: {times: ["22:00"], days: [Saturday]}}')
     assert "Did you mean Sa?" in [each.remedy for each in _told(weekly)]
 

@@ -236,7 +236,7 @@ def test_a_step_that_cannot_be_cut_has_a_day_to_itself() -> None:
     (finding,) = done.findings
     assert finding.code == "RCL3060"
     assert finding.message == (
-        "one step of a exceeds the budget perDay.initialReplication by itself: 500 B of 100 B of a day"
+        "one step of a alone exceeds the budget perDay.initialReplication: 500 B of 100 B of a day"
     )
 
 
@@ -352,4 +352,4 @@ def _said(done: Spread, number: int) -> str:
 def _words(part: Change) -> str:
     had = len(part.before.members) if part.before else 0
     has = len(part.after.members) if part.after else 0
-    return f"{part.verb} {part.group}: {had} -> {has} machines"
+    return f"{part.verb} {part.group}: {had} -> {has} virtual machines"

@@ -248,7 +248,7 @@ def _resting(retention: timedelta, *, until: timedelta | None) -> ProtectionGrou
 
 
 def _impact_of(before: ProtectionGroup, after: ProtectionGroup) -> Any:
-    replica = Replica(ONE, "mine", "vol-a", ReplicaState.VALID)
+    replica = Replica(ONE, "vol-a", ReplicaState.VALID, "mine")
     seen = catalog([before], [replica], [point(ONE, age * DAY + HOUR) for age in range(10)])
     return impact(change(before, after), past(seen))
 
@@ -256,7 +256,8 @@ def _impact_of(before: ProtectionGroup, after: ProtectionGroup) -> Any:
 def test_a_pause_alone_tells_what_becomes_of_the_points() -> None:
     working, paused = _resting(5 * DAY, until=None), _resting(5 * DAY, until=30 * DAY)
     begun, ended = _impact_of(working, paused), _impact_of(paused, working)
-    assert begun.expires_later and not begun.lets_expire
+    assert begun.expires_later > 0
+    assert begun.lets_expire == 0
     assert (ended.expires_now, ended.expires_after_pause) == (5, 0)
 
 

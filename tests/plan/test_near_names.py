@@ -125,7 +125,7 @@ def test_labels_nodes_and_excepted_names() -> None:
 def test_what_else_keeps_those_out_that_a_rule_names() -> None:
     (only,) = found(of_rule(MachineSelector("hci-01", names=("web-*",), labels={"tier": "silver"})), WEB, SQL)
     assert only.code == "RCL3001"
-    assert only.message.endswith("web-01 is not meant, since its label tier is gold, not silver")
+    assert only.message.endswith("web-01 is not selected: its label tier is gold, not silver")
 
 
 def test_a_pattern_is_at_work_by_a_virtual_machine_that_another_field_keeps_out() -> None:

@@ -43,7 +43,7 @@ def _everything() -> Drift:
             InFlight("mabs-01", "zinc"),
         ),
         names={str(DataSource("hci-01", each.id)): each.name for each in play.machines.values()},
-        findings=(Diagnostic("RCL2001", Severity.ERROR, "nobody answers", "Look at the server.", subject="mabs-03"),),
+        findings=(Diagnostic("RCL2001", Severity.ERROR, "nobody answers", "Check the server.", subject="mabs-03"),),
     )
 
 

@@ -65,7 +65,7 @@ EVENTS = (
         "Synchronization of sql-01 on mabs-01 failed: RCL4005: the disk is gone; it is tried again.",
         "hq",
         "RCL4005",
-        "See that the disk is there.",
+        "Check that the disk is there.",
         server="mabs-01",
         group="gold-vms",
         virtual_machine="sql-01",

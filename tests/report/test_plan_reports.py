@@ -90,7 +90,7 @@ def test_many_machines_are_abbreviated() -> None:
     parts = [shortened(name, 14, 7) for name in NAMES]
     step = msgspec.structs.replace(example().steps[4], impact=impact(*parts))
     text = plan_text(msgspec.structs.replace(example(), steps=(step,)), ZONE, plain)
-    assert f"and {len(NAMES) - 10} more machines with {29 * (len(NAMES) - 10)} points at once" in text
+    assert f"and {len(NAMES) - 10} more virtual machines with {29 * (len(NAMES) - 10)} points at once" in text
 
 
 # --- SARIF and JUnit -------------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_markdown_degrades_from_detail_to_counts() -> None:
     whole = len(plan_markdown(plan, ZONE, 10**7).encode())
     assert "Shortened" not in plan_markdown(plan, ZONE, whole + 500)
     shorter = plan_markdown(plan, ZONE, whole * 3 // 4)
-    assert "without their machines" in shorter
+    assert "without their virtual machines" in shorter
     assert "in one line" in plan_markdown(plan, ZONE, 10_000)
     assert "steps not shown" in plan_markdown(plan, ZONE, MARKDOWN_LEAST)
     with pytest.raises(ValueError, match="fewest"):

@@ -173,9 +173,9 @@ def test_lines_that_are_missing_or_in_the_wrong_place_are_refused(tmp_path: Path
     for lines, why in (
         ((header, first, two), "should hold 3 lines after its header, and holds 2"),
         ((header, first, one, two, two), "holds 4"),
-        ((header, one, first, two), "neither a cluster nor a machine"),
-        ((header, first, one, theirs[0]), "neither a cluster nor a machine"),
-        ((header, first, one, first), "neither a cluster nor a machine"),
+        ((header, one, first, two), "neither a cluster nor a virtual machine"),
+        ((header, first, one, theirs[0]), "neither a cluster nor a virtual machine"),
+        ((header, first, one, first), "neither a cluster nor a virtual machine"),
         ((header, first, one, b'{"machine": {"id": 7}}\n'), "wrong line 4"),
         ((header, first, one, b"\xff\n"), "wrong line 4"),
         ((header, first, one, b'{"machine": ' + b"[" * 100_000 + b"\n"), "wrong line 4"),

@@ -69,7 +69,7 @@ def test_a_lease_of_a_clock_that_was_ahead_keeps_nobody_out(tmp_path: Path) -> N
     assert here.locks.holder(NAME) is None
     assert here.locks.acquire(NAME, holder_identity(), TTL).token == left.token + 1
     living = ahead.locks.acquire("loop:hq", holder_identity(), TTL)
-    assert here.locks.holder("loop:hq") == living, "one that is seen to live goes on"
+    assert here.locks.holder("loop:hq") == living, "one that is seen to live continues"
     elsewhere = here.locks.acquire("job:mabs-01:x", ELSEWHERE, timedelta(minutes=10))
     assert here.locks.holder("job:mabs-01:x") == elsewhere
 

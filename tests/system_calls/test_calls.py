@@ -55,6 +55,15 @@ def test_reading_and_writing_at_an_offset(opened: int) -> None:
     assert system_calls.read_at(opened, 1, 100) == b""
 
 
+def test_a_file_is_made_longer_by_zeros_and_shorter(opened: int) -> None:
+    system_calls.set_size(opened, 1 << 33)
+    assert os.fstat(opened).st_size == 1 << 33
+    assert system_calls.read_at(opened, 12, 8) == b"89" + bytes(10)
+    assert system_calls.read_at(opened, 10, (1 << 33) - 5) == bytes(5)
+    system_calls.set_size(opened, 3)
+    assert system_calls.read_at(opened, 10, 0) == b"012"
+
+
 def test_exclusive_is_exclusive(place: Path) -> None:
     with pytest.raises(FileExistsError):
         system_calls.open_file(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, follow=False)

@@ -98,7 +98,7 @@ def apply(
                 raise Refused(
                     "RCL3010",
                     "what the plan was made from has changed meanwhile",
-                    "Run `reconciler apply` again and look at the new plan; nothing was changed.",
+                    "Run `reconciler apply` again and review the new plan; nothing was changed.",
                     subject=site.name,
                 )
             note_and_record(site, seen)
@@ -110,7 +110,7 @@ def apply(
             assert applied is not None
             codes = [first, _waits_beside(again, wish), _told(site, applied), _perpetual(site, policies, wish, applied)]
         some_wait = agreement.plan.plan_hash != proposal.plan.plan_hash
-        return worst([*codes, _still_asked(proposal.plan) if some_wait else ExitCode.SUCCESS])
+        return worst([*codes, _still_asked(site, Agreement(proposal.plan)) if some_wait else ExitCode.SUCCESS])
 
 
 def _waits_beside(proposal: Proposal, wish: PlanRequest) -> ExitCode:
@@ -154,7 +154,7 @@ def resume(root: Path | None, name: str | None, now: str | None, run: str | None
         agreement = msgspec.structs.replace(judged, withheld=judged.withheld & asked_then | judged.never)
         show(plan_event(agreement.plan), lambda: plan_text(agreement.plan, site.zone, paint_for(sys.stdout)))
         if not stands:
-            note(f"What was agreed to in the run {found.run.id} is over a day old: what weakens is asked for anew.")
+            note(f"The run {found.run.id} was confirmed over a day ago: weakening changes are asked for again.")
         mandate = _mandate(site, agreement, Consent(False, found.run.glass if stands else ""))
         return _done(site, policies, agreement, msgspec.structs.replace(mandate, command="resume"))
 
@@ -195,7 +195,7 @@ def _takes_over(site: Site, secured: Secured, consent: Consent) -> bool:
     if consent.yes or wants_approvers(site) or not is_interactive():
         return False
     tell(waiting_of(site, secured))
-    return ask("\nThe site's own rules, or what it opens, are weakened as shown. Take that over?")
+    return ask("\nThe site's own rules, or what it opens, are weakened as shown. Apply anyway?")
 
 
 def _takes_documents(site: Site, proposal: Proposal, consent: Consent) -> bool:
@@ -204,7 +204,7 @@ def _takes_documents(site: Site, proposal: Proposal, consent: Consent) -> bool:
     if consent.yes or consent.glass or wants_approvers(site) or not is_interactive():
         return False
     tell(each for each in proposal.plan.findings if each.code == WAITS)
-    return ask("\nDocuments of groups are weakened as shown, though no step shows it. Take that over?")
+    return ask("\nDocuments of groups are weakened as shown, although no step shows it. Apply anyway?")
 
 
 def settle_interrupted_runs(site: Site) -> None:
@@ -226,7 +226,7 @@ def _done(site: Site, policies: Policies, agreement: Agreement, mandate: Authori
         settled = agreement.as_written and not applied.left and _nothing_more(site, policies)
         record_site(site, policies.policies, settled=settled, glass=bool(mandate.glass))
     code = _told(site, applied)
-    return worst([code, _still_asked(agreement.plan, _waits(agreement)) if agreement.withheld else ExitCode.SUCCESS])
+    return worst([code, _still_asked(site, agreement) if agreement.withheld else ExitCode.SUCCESS])
 
 
 def _nothing_more(site: Site, policies: Policies) -> bool:
@@ -249,9 +249,9 @@ def _propose(site: Site, policies: Policies, wish: PlanRequest) -> tuple[Observa
 def _settle(site: Site) -> None:
     """Cleans up after a process that died, so that this one starts from the truth."""
     for run in settle(site):
-        note(f"The run {run} had been cut off; what it did is in the journal.")
+        note(f"The run {run} had been interrupted; what it did is in the journal.")
     for record in resume_recoveries(site):
-        note(f"The recovery {record.job.id} had been cut off: {record.status.state}.")
+        note(f"The recovery {record.job.id} had been interrupted: {record.status.state}.")
     poll(site)
 
 
@@ -274,48 +274,49 @@ def _mandate(site: Site, agreement: Agreement, consent: Consent, authors: tuple[
 
 
 def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
-    """What somebody said yes to. Raises `ConsentNeeded` where that is nothing."""
+    """What somebody confirmed. Raises `ConsentNeeded` where that is nothing."""
     whole, permitted = Agreement(proposal.plan), Agreement(proposal.permitted)
     if consent.glass:
         return _broken(whole, consent)
     if consent.yes or wants_approvers(site):
         if not permitted.plan.steps:
-            raise ConsentNeeded(*_weakens(proposal.plan))
+            raise ConsentNeeded(*_weakens(site, proposal.plan))
         return permitted if consent.yes else _asked(permitted, "\nApply what is approved or needs no approval?")
     asks = proposal.permitted.plan_hash != proposal.plan.plan_hash
     return _asked(whole, "\nThis weakens protection. Apply anyway?" if asks else "\nApply this plan?")
 
 
 def _agreed_steps(site: Site, agreement: Agreement, consent: Consent) -> Agreement:
-    """What somebody said yes to of a saved plan: steps are done as they are, or wait."""
+    """What somebody confirmed of a saved plan: steps are done as they are, or wait."""
     odd = agreement.odd if consent.yes else frozenset[str]()
     if consent.glass:
         agreement = msgspec.structs.replace(agreement, withheld=agreement.never | odd)
-        _check_some(agreement)
+        _check_some(site, agreement)
         return _broken(agreement, consent)
     if consent.yes or wants_approvers(site):
         agreement = msgspec.structs.replace(agreement, withheld=agreement.withheld | odd)
-        _check_some(agreement)
+        _check_some(site, agreement)
         return agreement if consent.yes else _asked(agreement, "\nApply what is approved or needs no approval?")
     question = "\nThis weakens protection. Apply anyway?" if agreement.withheld else "\nApply this plan?"
-    question = "\nThis is not what the file tells, or the policies ask for. Do it?" if agreement.odd else question
+    if agreement.odd:
+        question = "\nThis is not what the file says, or what the policies ask for. Apply anyway?"
     return _asked(msgspec.structs.replace(agreement, withheld=agreement.never), question)
 
 
-def _check_some(agreement: Agreement) -> None:
-    """Raises `ConsentNeeded` where every step waits for somebody's yes."""
+def _check_some(site: Site, agreement: Agreement) -> None:
+    """Raises `ConsentNeeded` where every step waits."""
     if agreement.withheld and len(agreement.withheld) == len(agreement.plan.steps):
-        raise ConsentNeeded(*_waits(agreement))
+        raise ConsentNeeded(*_waits(site, agreement))
 
 
-def _waits(agreement: Agreement) -> tuple[str, str, str]:
+def _waits(site: Site, agreement: Agreement) -> tuple[str, str, str]:
     """What is said where steps of a plan from a file or a run wait."""
     if agreement.plan.weakening or not agreement.odd & agreement.withheld:
-        return _weakens(agreement.plan)
+        return _weakens(site, agreement.plan)
     return (
         "RCL3107",
-        f"these steps wait for a person's yes, which --yes is not: {', '.join(sorted(agreement.odd))}",
-        "They do otherwise than the file tells, or what no policy asks for. Make a new plan; or look at them and "
+        f"--yes does not cover these steps, confirm them in a terminal: {', '.join(sorted(agreement.odd))}",
+        "They do something else than the file says, or that no policy asks for. Make a new plan; or check them and "
         "answer in a terminal: `reconciler apply FILE` without --yes.",
     )
 
@@ -323,9 +324,9 @@ def _waits(agreement: Agreement) -> tuple[str, str, str]:
 def _broken(agreement: Agreement, consent: Consent) -> Agreement:
     """Everything, past approvals, budgets and windows: logged, and shown in every later plan."""
     if not consent.glass.strip():
-        raise UsageError("RCL0003", "--break-glass has no reason", "Say why; every later plan shows it.")
-    note("Approvals, budgets and change windows are passed over; this is logged, and every later plan says so.")
-    return agreement if consent.yes else _asked(agreement, "\nDo all of this now?")
+        raise UsageError("RCL0003", "--break-glass needs a reason", "Say why; every later plan shows it.")
+    note("Approvals, budgets and change windows are bypassed; this is recorded, and every later plan says so.")
+    return agreement if consent.yes else _asked(agreement, "\nApply all of this now?")
 
 
 def _asked(agreement: Agreement, question: str) -> Agreement:
@@ -333,27 +334,26 @@ def _asked(agreement: Agreement, question: str) -> Agreement:
         raise ConsentNeeded(
             "RCL3016",
             "confirmation required, but there is no terminal",
-            "Give --yes for changes that strengthen protection or are approved; others are asked for in a terminal.",
+            "Give --yes; weakening changes that are not approved are confirmed in a terminal.",
         )
     if ask(question):
         return agreement
-    raise ConsentNeeded("RCL3016", "nothing was applied", "Run `reconciler apply` again when it is wanted.")
+    raise ConsentNeeded("RCL3016", "nothing was applied", "Run `reconciler apply` again when you want it.")
 
 
-def _weakens(plan: Plan) -> tuple[str, str, str]:
-    groups = ", ".join(sorted({step.change.group for step in plan.weakening}) or ["a guardrail asks for it"])
-    return (
-        "RCL3013",
-        f"what weakens protection waits for somebody's yes: {groups}",
-        "Where the site names approvers: reconciler plan --out plan.json, then one of them runs reconciler approve "
-        "--plan plan.json --by EMAIL --reason TEXT --until DATE. Else answer `reconciler apply` in a terminal.",
-    )
+def _weakens(site: Site, plan: Plan) -> tuple[str, str, str]:
+    groups = ", ".join(sorted({step.change.group for step in plan.weakening}) or ["a guardrail requires it"])
+    if not wants_approvers(site):
+        remedy = "Confirm them in a terminal: `reconciler apply` without --yes."
+        return "RCL3013", f"changes that weaken protection have to be confirmed: {groups}", remedy
+    command = "`reconciler approve --plan plan.json --by EMAIL --reason TEXT --until DATE`"
+    remedy = f"Run `reconciler plan --out plan.json`; then an approver runs {command}."
+    return "RCL3013", f"changes that weaken protection wait for an approval: {groups}", remedy
 
 
-def _still_asked(plan: Plan, said: tuple[str, str, str] | None = None) -> ExitCode:
-    code, what, remedy = said or _weakens(plan)
-    waits = Diagnostic(code, Severity.ERROR, what, remedy, subject=plan.site)
-    tell([waits])
+def _still_asked(site: Site, agreement: Agreement) -> ExitCode:
+    code, what, remedy = _waits(site, agreement)
+    tell([Diagnostic(code, Severity.ERROR, what, remedy, subject=agreement.plan.site)])
     return ExitCode.CONSENT_NEEDED
 
 
@@ -370,7 +370,7 @@ def _told(site: Site, applied: ApplyResult) -> ExitCode:
         return ExitCode.FAILURE
     later = [each for each in applied.waiting if each.opens_at is not None]
     if applied.failed or later:
-        note(f"{applied.left} step(s) left. `reconciler resume {applied.run}` does them, `apply` plans anew.")
+        note(f"{applied.left} step(s) left. `reconciler resume {applied.run}` does them, `apply` plans again.")
         stale = bool(applied.failed) and all(outcome.code == "RCL3010" for outcome in applied.failed)
         return ExitCode.PRECONDITION_FAILED if stale and not applied.done else ExitCode.PARTIAL_APPLY
     return ExitCode.SUCCESS

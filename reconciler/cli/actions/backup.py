@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from reconciler.cli.actions.recover import clean_up
-from reconciler.cli.options import Format
+from reconciler.cli.output_settings import SETTINGS
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import note, out, paint_for, tell
+from reconciler.cli.terminal import emit, note, out, paint_for, tell
 from reconciler.control.jobs.dispatch import Watcher, run_jobs
 from reconciler.control.jobs.on_demand import backups
 from reconciler.control.jobs.requests import ask, loop_of, wait_for
@@ -21,8 +21,10 @@ from reconciler.control.site import Site
 from reconciler.control.status import names_of
 from reconciler.errors import ExitCode, UsageError, worst
 from reconciler.model import Job, format_duration
+from reconciler.model.run_events import EventLevel
 from reconciler.protocols import Request, RequestKind, RequestState
-from reconciler.report import Backup, backups_text, json_text
+from reconciler.report import Backup, backups_text
+from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.state import Opening
 
 
@@ -31,7 +33,6 @@ def backup(
     name: str | None,
     now: str | None,
     wanted: Sequence[str],
-    output: Format,
     *,
     reason: str,
     wait: bool,
@@ -43,7 +44,7 @@ def backup(
         if not loop:
             if not wait:
                 what = "--no-wait needs a loop that does it meanwhile, and none lives on this site"
-                raise UsageError("RCL6065", what, "Leave it out, or start `reconciler run`.")
+                raise UsageError("RCL6065", what, "Remove it, or start `reconciler run`.")
             clean_up(site)
         observation = observe(site)
         asked = backups(observation, wanted, reason, site.now())
@@ -56,14 +57,15 @@ def backup(
             _left_to_the_loop(site, asked.jobs, names)
             return worst(codes)
         with JobsOnScreen(names) as screen:
-            watch: Watcher = screen.show if output is Format.text else lambda record: None
+            watch: Watcher = screen.show
             jobs, late = _by_loop(site, asked.jobs, watch) if loop and asked.jobs else (asked.jobs, [])
             if jobs:
                 run_jobs(site, jobs, None, "", watch)
         codes += late
         made = [_made(site, observation, job, names) for job in asked.jobs]
-        if output is Format.json:
-            out(json_text({"formatVersion": "1.0", "kind": "Backups", "backups": made}) + "\n")
+        if SETTINGS.json:
+            for each in made:
+                emit(_backup_event(each))
         else:
             out(backups_text(made, site.zone, paint_for(sys.stdout)))
         if any(not each.point for each in made):
@@ -76,13 +78,13 @@ def _left_to_the_loop(site: Site, jobs: Sequence[Job], names: dict[str, str]) ->
         ask(site, RequestKind.BACKUP, str(job.source), job)
         out(f"{names.get(str(job.source), job.source.machine)}: asked for as {job.id}\n")
     if jobs:
-        note("The loop that lives on this site does it; see `reconciler jobs`.")
+        note("The loop that runs on this site does it; see `reconciler jobs`.")
 
 
 def _by_loop(site: Site, jobs: Sequence[Job], watch: Watcher) -> tuple[tuple[Job, ...], list[ExitCode]]:
     """Has the loop do it, and waits: the jobs that are left, since the loop was gone before it began them; and what
     came of those that were not begun."""
-    note("The loop that lives on this site does it. Ctrl-C withdraws what it has not begun.")
+    note("The loop that runs on this site does it. Ctrl-C withdraws what it has not begun.")
     left: list[Job] = []
     codes: list[ExitCode] = []
     for request in [ask(site, RequestKind.BACKUP, str(job.source), job) for job in jobs]:
@@ -103,13 +105,27 @@ def _by_loop(site: Site, jobs: Sequence[Job], watch: Watcher) -> tuple[tuple[Job
 def _not_ended(site: Site, request: Request) -> ExitCode:
     """Says why the loop has not begun it, or not ended it by now."""
     if request.state is RequestState.SERVED:
-        note("The loop goes on with it, or the next one does; see `reconciler jobs`.")
+        note("The loop continues with it, or the next one does; see `reconciler jobs`.")
     elif request.state is RequestState.EXPIRED:
         note("Another job of this virtual machine ran all the while. See `reconciler jobs`, then run this again.")
         return ExitCode.LOCK_HELD
     elif request.state is not RequestState.WITHDRAWN:
         note(request.answer or "The loop did not begin it. Run the command again.")
     return ExitCode.INTERRUPTED if site.stop.asked else ExitCode.FAILURE
+
+
+def _backup_event(each: Backup) -> ActionEvent:
+    """What came of one virtual machine, with its recovery point as the server shows it."""
+    return ActionEvent(
+        event=ActionEventName.BACKUP_ENDED,
+        level=EventLevel.INFO if each.point else EventLevel.ERROR,
+        message=f"{each.machine}: recovery point {each.point}" if each.point else f"{each.machine}: no recovery point",
+        subject=each.machine,
+        result="succeeded" if each.point else "failed",
+        job=each.job,
+        code=each.code,
+        value=each,
+    )
 
 
 def _made(site: Site, before: Observation, job: Job, names: dict[str, str]) -> Backup:

@@ -79,7 +79,7 @@ def coverage(
     if inventory is not None:
         if least is not None:
             what = "--min-protected needs the servers, and --inventory asks none"
-            raise UsageError("RCL0003", what, "Leave one of them out; --max-unprotected works with both.")
+            raise UsageError("RCL0003", what, "Remove one of them; --max-unprotected works with both.")
         sight = _sight(place, document, inventory)
         desired = without_servers.desired_offline(policies.policies, sight)
         rows = covered(CoverageInputs(sight.now, sight.clusters, {}, desired, asked=False))
@@ -143,7 +143,7 @@ def inventory_snapshot(root: Path | None, name: str | None, output: Path | None)
     else:
         write_inventory(output, clusters.values())
         machines = sum(len(seen.machines) for seen in clusters.values())
-        note(f"{count(machines, 'machine')} of {count(len(clusters), 'cluster')} written to {output}.")
+        note(f"{count(machines, 'virtual machine')} of {count(len(clusters), 'cluster')} written to {output}.")
     return ExitCode.SUCCESS
 
 
@@ -175,7 +175,7 @@ def _share(text: str | None) -> float | None:
     except ValueError:
         share = -1
     if not text.endswith("%") or not 0 <= share <= 1:
-        raise UsageError("RCL0003", f"--min-protected: {text!r} is no share", "Write it as 95%.")
+        raise UsageError("RCL0003", f"--min-protected: {text!r} is not a share", "Write it as 95%.")
     return share
 
 
@@ -185,8 +185,11 @@ def _below(rows: Sequence[MachineCoverage], least: float | None, most: int | Non
     at_risk = [row.standing for row in counted if row.standing in AT_RISK]
     found = []
     if least is not None and counted and protected / len(counted) < least:
-        what = f"{protected} of {len(counted)} machines are protected, {protected / len(counted):.1%}, not {least:.0%}"
-        found.append(Diagnostic("RCL6017", Severity.ERROR, what, "See the machines above.", subject="coverage"))
+        what = (
+            f"{protected} of {len(counted)} virtual machines are protected, "
+            f"{protected / len(counted):.1%}, not {least:.0%}"
+        )
+        found.append(Diagnostic("RCL6017", Severity.ERROR, what, "See the virtual machines above.", subject="coverage"))
     if most is not None and len(at_risk) > most:
         parts = ", ".join(f"{at_risk.count(each)} {each}" for each in CoverageState if each in at_risk)
         many = count(len(at_risk), "virtual machine is", "virtual machines are")

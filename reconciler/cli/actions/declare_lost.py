@@ -44,7 +44,7 @@ def store_lost(root: Path | None, name: str | None, server: str, volume: str | N
         consent = "--yes" if yes and approvals else _agreed(site, yes, question)
         with holding(site, _PATIENCE) as held:
             run = declare_lost(site, server, volume, reason, lost, held, consent, approvals)
-    _say_lost(what, f"Declared lost (run {run}). `reconciler plan` shows what is made anew.", run)
+    _say_lost(what, f"Declared lost (run {run}). `reconciler plan` shows what is rebuilt.", run)
     return ExitCode.SUCCESS
 
 
@@ -81,7 +81,7 @@ def _approved(site: Site, policies: PolicySet, server: str, volume: str | None) 
     words = f"{server} --volume {volume}" if volume else server
     raise ConsentNeeded(
         "RCL5049",
-        f"giving up {called(server, volume)} destroys recovery points, and no approval that counts names it",
+        f"giving up {called(server, volume)} destroys recovery points, and no valid approval names it",
         f"An approver runs: reconciler approve --lost {words} --by EMAIL --reason TEXT --until DATE. Commit what it "
         "writes, and run this again.",
         subject=server,
@@ -119,8 +119,10 @@ def _agreed(site: Site, yes: bool, question: str) -> str:
     if yes and not wants_approvers(site):
         return "--yes"
     if not is_interactive():
-        remedy = "Answer in a terminal." if wants_approvers(site) else "Give --yes where nobody can answer."
-        raise ConsentNeeded("RCL5049", "this gives recovery points up, and nobody is there to confirm it", remedy)
+        remedy = (
+            "Answer in a terminal." if wants_approvers(site) else "Give --yes where no terminal is there to ask at."
+        )
+        raise ConsentNeeded("RCL5049", "this gives recovery points up, and there is no terminal to confirm it", remedy)
     if not ask(question):
         raise ConsentNeeded("RCL5049", "nothing was declared lost", "Run it again when it is certain.")
     return "asked in a terminal"

@@ -46,6 +46,6 @@ def _classes(text: str | None) -> tuple[DriftClass, ...]:
     chosen = [each.strip() for each in text.split(",")]
     unknown = [each for each in chosen if each not in list(DriftClass)]
     if unknown:
-        what = f"--class: {unknown[0]!r} is no class of drift"
+        what = f"--class: {unknown[0]!r} is not a class of drift"
         raise UsageError("RCL0003", what, f"The classes are {', '.join(DriftClass)}.")
     return tuple(DriftClass(each) for each in chosen)

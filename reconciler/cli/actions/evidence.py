@@ -212,7 +212,7 @@ def _unsigned(file: Path, anchor: Anchor) -> tuple[Diagnostic, ...]:
         if signing.verify(files.read_regular(file), text, signers, anchor.identity, NAMESPACE):
             return ()
         why = f"{signature} is no signature of it by a key of {anchor.identity}"
-    remedy = "Take the anchor and its signature from where they were kept; see that the signers are right."
+    remedy = "Take the anchor and its signature from where they were kept; check that the signers are right."
     return (Diagnostic("RCL5034", Severity.ERROR, f"the anchor is not signed: {why}", remedy, subject=str(file)),)
 
 

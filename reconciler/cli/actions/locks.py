@@ -36,13 +36,13 @@ def release(root: Path | None, name: str | None, yes: bool) -> int:
         show_value(event, lambda: lease_text(shown, site.zone, paint_for(sys.stdout)))
         if shown.lease is None and not shown.others:
             return ExitCode.SUCCESS
-        consent = "nobody held it any more"
+        consent = "nobody held it any longer"
         if shown.held or shown.others:
             note(_warning(shown))
             consent = _agreed(yes)
         run = lease_admin.release(site, shown, consent)
     holders = sorted({lease.holder for lease in (shown.lease, *shown.others) if lease is not None})
-    _say_released(run, f"Released (run {run}). The tokens of {', '.join(holders)} are too old now.")
+    _say_released(run, f"Released (run {run}). {', '.join(holders)} can no longer write.")
     return ExitCode.SUCCESS
 
 
@@ -53,8 +53,9 @@ def _say_released(run: str, text: str) -> None:
 def _warning(shown: LeaseView) -> str:
     if shown.alive:
         return (
-            "Its process lives on this machine. It is not ended, but whatever it still tries to write is refused, and "
-            "its run stays unfinished until `reconciler resume`. To end it by itself, stop it with Ctrl-C or SIGTERM."
+            "Its process is running on this host. It is not ended, but whatever it still tries to write is "
+            "refused, and "
+            "its run stays unfinished until `reconciler resume`. To end it cleanly, stop it with Ctrl-C or SIGTERM."
         )
     return "Make sure that it is not at work: whatever it still tries to write is refused from then on."
 
@@ -65,10 +66,12 @@ def _agreed(yes: bool) -> str:
         return "--yes"
     if not is_interactive():
         raise ConsentNeeded(
-            "RCL5007", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+            "RCL5007",
+            "confirmation required, but there is no terminal",
+            "Give --yes where no terminal is there to ask at.",
         )
-    if not ask("\nTake the lease away from it?"):
-        raise ConsentNeeded("RCL5007", "the lease stays where it is", "Run it again when it is wanted.")
+    if not ask("\nRelease its lease?"):
+        raise ConsentNeeded("RCL5007", "the lease was not released", "Run it again when you want it.")
     return "asked in a terminal"
 
 

@@ -49,7 +49,7 @@ def unpause(root: Path | None, name: str) -> ExitCode:
     """Takes the pause out of the group's document."""
     group = find_group(find_root(root), name)
     if _written(remove_field(group, "paused", _today(group)), group):
-        note(f"{group.name} goes on once this is committed and applied: what was missed is made up for at once.")
+        note(f"{group.name} continues once this is committed and applied: what was missed is made up for at once.")
         _say_who_agrees(group, weakens=False)
     return ExitCode.SUCCESS
 
@@ -60,7 +60,7 @@ def stop(root: Path | None, name: str, existing: ExistingPoints | None) -> ExitC
     group = find_group(find_root(root), name)
     spec = group.placed.document.spec
     if not group.site.spec.prune:
-        what = f"{group.site.metadata.name} says `prune: false`: a group without a document goes on as it is"
+        what = f"{group.site.metadata.name} says `prune: false`: a group without a document continues as it is"
         remedy = "Set `prune: true` in the site, which weakens and is approved; then run this again."
         raise Refused("RCL6076", what, remedy, subject=group.name)
     existing = existing or spec.existing_points
@@ -71,7 +71,7 @@ def stop(root: Path | None, name: str, existing: ExistingPoints | None) -> ExitC
         first["deletionProtection"] = False
     if first:
         _written(write_fields(group, first, _today(group)), group)
-        note(f"Step 1 of 2. {group.name} goes on: this has to be in force before its document is removed.")
+        note(f"Step 1 of 2. {group.name} continues: this has to be in force before its document is removed.")
         shorter = "existingPoints" in first and _KEEPING.index(existing) < _KEEPING.index(spec.existing_points)
         _say_who_agrees(group, weakens="deletionProtection" in first or shorter)
         note(f"Step 2: `reconciler stop {group.name}` once it is applied.")
@@ -91,7 +91,7 @@ _KEEPING = (ExistingPoints.EXPIRE_NOW, ExistingPoints.RETAIN, ExistingPoints.KEE
 
 _FATE = {
     ExistingPoints.RETAIN: "are kept for the retention that they were made under",
-    ExistingPoints.KEEP_FOREVER: "are kept for ever",
+    ExistingPoints.KEEP_FOREVER: "are kept forever",
     ExistingPoints.EXPIRE_NOW: "expire at once, all of them",
 }
 
@@ -133,7 +133,7 @@ def _last_day(text: str, today: date) -> date:
         raise UsageError("RCL6070", f"--until: {last} is over", f"Name today, {today}, or a later day.")
     if last - today > LONGEST_PAUSE:
         what = f"--until: {last} is more than {LONGEST_PAUSE.days} days from today"
-        remedy = f"Name {today + LONGEST_PAUSE} or an earlier day; a pause can be prolonged."
+        remedy = f"Name {today + LONGEST_PAUSE} or an earlier day; a pause can be extended."
         raise UsageError("RCL6070", what, remedy)
     return last
 

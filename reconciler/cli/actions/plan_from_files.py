@@ -90,7 +90,10 @@ def catalog_snapshot(root: Path | None, name: str | None, output: Path | None) -
     else:
         write_catalog(output, held)
         groups = sum(len(each.groups) for each in held.catalogs.values())
-        what = f"{count(groups, 'group')} of {count(len(held.catalogs), 'server')}, {len(held.ledger)} of them ours"
+        what = (
+            f"{count(groups, 'group')} of {count(len(held.catalogs), 'server')}, {len(held.ledger)} of "
+            "them owned by this site"
+        )
         note(f"{what}, written to {output}.")
     return ExitCode.SUCCESS
 

@@ -47,7 +47,7 @@ def say_file(path: Path, *, written: bool = True) -> None:
     """A file that was written, or would be: its name alone in text."""
     event = ActionEvent(
         event=ActionEventName.FILE_WRITTEN if written else ActionEventName.FILE_DIFFERS,
-        message=f"{path} was written" if written else f"{path} would be written anew",
+        message=f"{path} was written" if written else f"{path} would be rewritten",
         subject=str(path),
         result="written" if written else "differs",
     )
@@ -75,7 +75,7 @@ def fmt(root: Path | None, paths: list[Path], *, check: bool, explain: bool) -> 
     for path in changed:
         say_file(path, written=not check)
     tell(found, texts)
-    verb = "would be laid out anew" if check else "laid out anew"
+    verb = "would be reformatted" if check else "reformatted"
     note(f"{count(len(chosen), 'file')}: {len(changed)} {verb}.")
     if any(finding.severity is Severity.ERROR for finding in found):
         return ExitCode.INVALID_POLICY
@@ -130,16 +130,16 @@ def import_policies(root: Path | None, name: str | None, server: str | None, out
             for called in found.files:
                 path = target / called
                 if path.exists():
-                    raise UsageError("RCL0003", f"{path} is already there", "Give another folder with --out.")
+                    raise UsageError("RCL0003", f"{path} already exists", "Give another folder with --out.")
             files.make_folder(target, 0o755)
             for called, text in found.files.items():
                 files.write_whole(target / called, text.encode(), 0o644)
                 say_file(target / called)
             written += len(groups)
             for doubt in found.doubts:
-                note(f"To be looked at: {doubt}")
+                note(f"To check: {doubt}")
     if not written:
         note("Nothing to import.")
         return ExitCode.SUCCESS
-    note(f"{count(written, 'group')} imported. Take them over with `reconciler apply --adopt GROUP`, or '*' for all.")
+    note(f"{count(written, 'group')} imported. Adopt them with `reconciler apply --adopt GROUP`, or '*' for all.")
     return ExitCode.SUCCESS

@@ -131,7 +131,7 @@ def _end_event(record: JobRecord, options: Options) -> ActionEvent:
 
 
 def _show_end(record: JobRecord, options: Options) -> None:
-    back = "What was there before is back.\n"
+    back = "The former state is restored.\n"
     text = recovered_text(record) if options.step is not RecoveryStep.UNDO else back
     show(_end_event(record, options), lambda: text)
 
@@ -199,7 +199,7 @@ def _carried_out(
 def _by_loop(site: Site, prepared: Prepared, run: str) -> JobRecord | Request | None:
     """Asks the loop, and waits: what came of it, or the request that was not begun. None where the loop is gone and had
     not begun: it is to be done here."""
-    note("The loop that lives on this site does it. Ctrl-C withdraws what it has not begun.")
+    note("The loop that runs on this site does it. Ctrl-C withdraws what it has not begun.")
     job = prepared.job
     ended = wait_for(site, ask_loop(site, RequestKind.RECOVER, str(job.source), job, run))
     if ended.state is RequestState.WITHDRAWN and not site.stop.asked:
@@ -216,7 +216,7 @@ def _by_loop(site: Site, prepared: Prepared, run: str) -> JobRecord | Request | 
 def _not_begun(site: Site, request: Request) -> ExitCode:
     """Says why the loop has not begun it, or not ended it by now."""
     if request.state is RequestState.SERVED and site.stop.asked:
-        note("The loop goes on with it; see `reconciler jobs`.")
+        note("The loop continues with it; see `reconciler jobs`.")
     elif site.stop.asked:
         note("Withdrawn: nothing was replaced.")
     elif request.state is RequestState.EXPIRED:
@@ -320,8 +320,8 @@ def clean_up(site: Site, *, finish: bool = True) -> tuple[JobRecord, ...]:
     settled = resume_recoveries(site) if finish else ()
     for record in settled:
         done = record.status.state is JobState.SUCCEEDED
-        end = "all that was agreed still holds, and it was finished" if done else f"{record.status.reason}"
-        note(f"The recovery {record.job.id} had been cut off: {end}.")
+        end = "its conditions still hold, and it was finished" if done else f"{record.status.reason}"
+        note(f"The recovery {record.job.id} had been interrupted: {end}.")
     poll(site)
     return settled
 
@@ -337,10 +337,12 @@ def _consent(yes: bool, step: RecoveryStep) -> None:
         return
     if not is_interactive():
         raise ConsentNeeded(
-            "RCL7011", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+            "RCL7011",
+            "confirmation required, but there is no terminal",
+            "Give --yes where no terminal is there to ask at.",
         )
     if not ask(_QUESTIONS[step]):
-        raise ConsentNeeded("RCL7011", "nothing was recovered", "Run it again when it is wanted.")
+        raise ConsentNeeded("RCL7011", "nothing was recovered", "Run it again when you want it.")
 
 
 def _checks(site: Site, observation: Observation, machines: list[str]) -> list[Job]:
@@ -368,6 +370,6 @@ def _part(text: str | None) -> tuple[int, int] | None:
     match = _PART.fullmatch(text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(
-            "RCL0003", f"--read-data={text} is no part", "Write n/m, such as 1/7 on Mondays, 2/7 on Tuesdays."
+            "RCL0003", f"--read-data={text} is not a part", "Write n/m, such as 1/7 on Mondays, 2/7 on Tuesdays."
         )
     return int(match[1]), int(match[2])

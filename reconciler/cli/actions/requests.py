@@ -32,7 +32,7 @@ class Asked(NamedTuple):
 def asked_of_loop(site: Site, kind: RequestKind, wanted: Sequence[tuple[str, Job | None]]) -> Asked:
     """Asks the loop for each subject, waits, and shows what came of it. Ctrl-C withdraws what it has not taken up yet;
     what it has goes on."""
-    note("The loop that lives on this site does it. Ctrl-C withdraws what it has not begun.")
+    note("The loop that runs on this site does it. Ctrl-C withdraws what it has not begun.")
     requests = [ask(site, kind, subject, job) for subject, job in wanted]
     codes: list[ExitCode] = []
     left: list[Job] = []
@@ -46,7 +46,7 @@ def asked_of_loop(site: Site, kind: RequestKind, wanted: Sequence[tuple[str, Job
         said = gone if ended.state is RequestState.WITHDRAWN else ended.answer or str(ended.state)
         say(_ended(ended, f"{ended.subject}: {said}"))
         if ended.state is RequestState.SERVED:
-            note("The loop goes on with it; see `reconciler jobs`.")
+            note("The loop continues with it; see `reconciler jobs`.")
         codes.append(ExitCode.SUCCESS if ended.state is RequestState.DONE else ExitCode.FAILURE)
     return Asked(ExitCode.INTERRUPTED if site.stop.asked else worst(codes), tuple(left))
 
@@ -71,7 +71,9 @@ def cancel(root: Path | None, name: str | None, subject: str) -> ExitCode:
                 running = [each.job.id for each in site.memory.jobs.running() if called == {each.job.source}]
         if not running:
             what = f"no job of {subject!r} is running"
-            raise UsageError("RCL5050", what, "See `reconciler jobs` for ids of jobs and machines.", subject=subject)
+            raise UsageError(
+                "RCL5050", what, "See `reconciler jobs` for ids of jobs and virtual machines.", subject=subject
+            )
         return worst([_cancelled(site, job) for job in running])
 
 

@@ -154,7 +154,7 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
     event = ActionEvent(event=ActionEventName.COMPARISON_SHOWN, message="what is to be approved", value=found)
     show(event, lambda: comparison_text(found, paint_for(sys.stdout)))
     for site in sorted(silent):
-        note(f"The site {site} names no approvers: `diff` goes on asking; a person says yes in a terminal.")
+        note(f"The site {site} names no approvers: `diff` continues asking; they are confirmed in a terminal.")
     return _written(place, tuple(specs), consent, yes=yes)
 
 
@@ -265,10 +265,12 @@ def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, 
     if not yes:
         if not is_interactive():
             raise ConsentNeeded(
-                "RCL3016", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+                "RCL3016",
+                "confirmation required, but there is no terminal",
+                "Give --yes where no terminal is there to ask at.",
             )
         if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
-            raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when it is wanted.")
+            raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when you want it.")
     path = _write(place, specs, consent)
     text = f"Written: {path}. It approves these changes and no other. {_how_to_commit(place, path, consent)}"
     say(ActionEvent(event=ActionEventName.FILE_WRITTEN, message=text, subject=str(path), result="written"))
@@ -301,7 +303,7 @@ def _spec(
     try:
         until = date.fromisoformat(consent.until)
     except ValueError:
-        raise UsageError("RCL0003", f"--until: {consent.until!r} is no date", "Write it as 2027-03-01.") from None
+        raise UsageError("RCL0003", f"--until: {consent.until!r} is not a date", "Write it as 2027-03-01.") from None
     today = datetime.now(zone).date()
     if until < today:
         what = f"--until: {until} is over, today is {today} in the site's zone"
@@ -325,7 +327,7 @@ def _write(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent) -> Pa
     ]
     files.make_folder(path.parent, 0o755)
     if path.exists():
-        raise UsageError("RCL0003", f"{path} is already there", "Give another name with --out.")
+        raise UsageError("RCL0003", f"{path} already exists", "Give another name with --out.")
     text = "---\n".join(yaml_text(encode(document)) for document in documents)
     files.write_whole(path, text.encode(), 0o644)
     return path

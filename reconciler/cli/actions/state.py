@@ -94,16 +94,16 @@ def _after(done: Restored) -> list[str]:
     kept = ", ".join(str(path) for path in done.kept_as) or "there was nothing to keep"
     other = done.other_evidence
     evidence = {
-        Merged.KEPT: "The evidence stays as it was: it goes on from the backup's.",
-        Merged.EXTENDED: "The evidence is the backup's, which goes on from what was there.",
+        Merged.KEPT: "The evidence stays as it was: it continues from the backup's.",
+        Merged.EXTENDED: "The evidence is the backup's, which continues from what was there.",
         Merged.BESIDE: f"The evidence stays as it was. The backup's differs from it; it lies in {other}.",
     }
     return [
         f"Restored (run {done.run}). What was there is kept: {kept}.",
         evidence[done.evidence],
-        f"Fencing tokens go on from {done.token}: servers take new writes and refuse those of an older holder.",
+        f"Fencing tokens continue from {done.token}: servers take new writes and refuse those of an older holder.",
         _of_approvals(done),
-        "What was applied after the backup is not in this ledger. Look at `reconciler plan` before you apply.",
+        "What was applied after the backup is not in this ledger. Check `reconciler plan` before you apply.",
     ]
 
 
@@ -112,15 +112,15 @@ def _of_approvals(done: Restored) -> str:
         used = count(done.used, "approval")
         return f"Which approvals were used is taken over from the state that was there: {used}."
     return (
-        "Which approvals were used since the backup is not known. Those that stand in the policies now count no more: "
-        f"{count(done.doubted, 'approval')}. Have what is still to be done approved anew (`reconciler approve`). "
+        "Which approvals were used since the backup is not known. Those in the policies now are no longer in effect: "
+        f"{count(done.doubted, 'approval')}. Have what is still to be done approved again (`reconciler approve`). "
         "Approvals of later commits than those checked out here are not among them: pull first."
     )
 
 
 _ANOTHER = (
     "This is the backup of another state: of another site of this name, or of this one before its state was begun "
-    "anew. The stores that the present state wrote to do not know it."
+    "again. The stores that the present state wrote to do not know it."
 )
 
 
@@ -143,8 +143,10 @@ def _agreed(yes: bool) -> str:
         return "--yes"
     if not is_interactive():
         raise ConsentNeeded(
-            "RCL5011", "confirmation required, but there is no terminal", "Give --yes where nobody can answer."
+            "RCL5011",
+            "confirmation required, but there is no terminal",
+            "Give --yes where no terminal is there to ask at.",
         )
     if not ask("\nPut the backup's state in the place of the present one?"):
-        raise ConsentNeeded("RCL5011", "nothing was restored", "Run it again when it is wanted.")
+        raise ConsentNeeded("RCL5011", "nothing was restored", "Run it again when you want it.")
     return "asked in a terminal"

@@ -38,7 +38,7 @@ def backup(
     """
     from reconciler.cli.actions.backup import backup
 
-    raise typer.Exit(backup(root, site, now, wanted, output, reason=reason, wait=not no_wait))
+    raise typer.Exit(backup(root, site, now, wanted, reason=reason, wait=not no_wait))
 
 
 @app.command()

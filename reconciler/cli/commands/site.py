@@ -199,7 +199,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Keep it so: apply what needs no consent, run the jobs that are due, again and again until Ctrl-C."""
+    """Keep it so: apply what needs no approval, run the jobs that are due, again and again until Ctrl-C."""
     from reconciler.cli.actions.run import RunRequest, run
 
     asked = RunRequest(once, until_idle, confirm_clock, log, commits_only, branch, pull, accept_rewritten)

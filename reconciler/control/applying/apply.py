@@ -220,13 +220,13 @@ def superseded_steps(site: Site, plan: Plan) -> frozenset[str]:
                 "RCL3008",
                 f"the ledger does not have the group {steps[0].change.group} of {server}: the state was lost, or it is "
                 "the wrong one",
-                f"Restore the state, or take the group over with --adopt {steps[0].change.group}. Nothing was changed.",
+                f"Restore the state, or adopt the group with --adopt {steps[0].change.group}. Nothing was changed.",
             )
     if stale:
         raise Refused(
             "RCL3010",
             "; ".join(stale),
-            "Make a new plan and look at it; nothing was changed.",
+            "Make a new plan and review it; nothing was changed.",
             subject=plan.site,
         )
     return frozenset(found)
@@ -235,7 +235,7 @@ def superseded_steps(site: Site, plan: Plan) -> frozenset[str]:
 def _kept_from(step: Step, mandate: Authority, stuck: Sequence[Step]) -> DeferredStep | None:
     """Why the step is not tried: nobody said yes to it, or it builds on one that was not done."""
     if step.id in mandate.withheld:
-        return DeferredStep(step, "it waits for somebody's yes")
+        return DeferredStep(step, "it waits for an approval")
     gains = _members(step.change.after) - _members(step.change.before)
     for other in stuck:
         if other.action.server != step.action.server:
@@ -293,8 +293,8 @@ def _do(
         if standing is StepStatus.AFTER and isinstance(step.action, CreateGroup) and not _ours(site, step, run):
             raise Refused(
                 "RCL3008",
-                f"{step.action.server} has the group {step.change.group} already, and this product did not make it",
-                f"Take it over with --adopt {step.change.group}.",
+                f"{step.action.server} has the group {step.change.group} already, and this site does not own it",
+                f"Adopt it with --adopt {step.change.group}.",
             )
         ref = shown_by(step, groups) if standing is StepStatus.AFTER else engine.apply(step.action, held.fence)
         state = OutcomeState.ALREADY if standing is StepStatus.AFTER else OutcomeState.DONE

@@ -107,7 +107,7 @@ def _strange(plan: Plan, live: Plan, desired: DesiredState) -> tuple[Diagnostic,
             "RCL3107",
             Severity.WARNING,
             f"step {step.id} is asked for by no policy: {why}",
-            "Make a new plan. Or say yes to it in a terminal: `reconciler apply FILE` without --yes.",
+            "Make a new plan. Or confirm it in a terminal: `reconciler apply FILE` without --yes.",
             subject=step.id,
         )
         for step in plan.steps
@@ -132,7 +132,9 @@ def agree_again(site: Site, policies: PolicySet, left: Plan) -> Agreement:
 
 
 def _unsound(site: Site, what: str) -> Refused:
-    return Refused("RCL3101", f"this is no plan of the site {site.name}: {what}", "Make a new plan.", subject=site.name)
+    return Refused(
+        "RCL3101", f"this is not a plan of the site {site.name}: {what}", "Make a new plan.", subject=site.name
+    )
 
 
 def _shielded(step: Step) -> bool:
@@ -144,7 +146,10 @@ def _shielded(step: Step) -> bool:
 def _deletions(steps: Iterable[Step]) -> Iterator[Diagnostic]:
     for step in steps:
         if _shielded(step):
-            what = f"the group {step.change.group} on {step.action.server} is protected from deletion, so it goes on"
+            what = (
+                f"the group {step.change.group} on {step.action.server} is protected from deletion, so "
+                "it is not stopped"
+            )
             remedy = "To stop it, apply its policy with `deletionProtection: false` first, then remove it."
             yield Diagnostic("RCL3043", Severity.WARNING, what, remedy, subject=step.change.group)
 

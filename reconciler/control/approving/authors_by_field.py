@@ -324,12 +324,12 @@ def unbrought(root: Path, commit: str, spec: ApprovalSpec, paths: frozenset[str]
     if not commit and (not people or paths & changed):
         people |= {gitrepo.identity(root)} - {""}
     elif not people and commit:
-        return "no commit brought it, so nobody knows who did"
+        return "no commit contains it, so its author is unknown"
     others = sorted(each for each in people if fold(each) != fold(spec.approved_by))
     if not others:
         return ""
-    by, who = spec.approved_by, others[0] or "somebody without an address"
-    return f"{who} brought it, not {by}: without a signature it counts where {by} is the author of its commits"
+    by, who = spec.approved_by, others[0] or "somebody without an e-mail address"
+    return f"{who} brought it, not {by}: without a signature it is in effect only if {by} is the author of its commits"
 
 
 #: What the id of an approval looks like in the file that holds it.
@@ -350,11 +350,13 @@ def taken_back(root: Path, older: str, newer: str, spec: ApprovalSpec, paths: fr
     texts = found.carried.get(spec.id, frozenset())
     carried = [tuple(_says(str(root), side, spec.id) for side in sides) for sides in texts]
     if spec.id in found.words or paths & found.links or any(before and not after for before, after in carried):
-        return "it was taken back: a commit removed it, or a link to it, and what was removed counts no more"
+        return "it was withdrawn: a commit removed it, or a link to it, and a removed approval is no longer in effect"
     if any(each != spec for before, after in carried for each in (*before, *after)):
-        return "it was changed after it was written: a commit has it otherwise, so nobody knows which of them holds"
+        return (
+            "it was changed after it was written: another commit has it differently, so which one is meant is unknown"
+        )
     if newer and not all(_stands_plainly(root, newer, path, spec.id) for path in paths):
-        return "its id does not stand in its file as 32 plain digits, so that nobody can tell whether it was taken back"
+        return "its id does not stand in its file as 32 plain digits, so whether it was withdrawn is unknown"
     return ""
 
 

@@ -126,7 +126,9 @@ def approved(placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules) -
                 continue
             why, remedy = why or _NOT_BY_THEN, _ANEW
         if why:
-            said = Diagnostic("RCL3035", Severity.WARNING, f"the approval {name} does not count: {why}", remedy, place)
+            said = Diagnostic(
+                "RCL3035", Severity.WARNING, f"the approval {name} is not in effect: {why}", remedy, place
+            )
             if _is_over(spec, court):
                 past.append(PastApproval(frozenset(spec.changes), said))
             else:
@@ -137,7 +139,7 @@ def approved(placed: Iterable[Placed[ApprovalDocument]], court: ApprovalRules) -
         counting.append(_left(name, spec, court, barred))
         known = (change for change in barred if change in court.removals or court.wrote(change) is not None)
         for reason in sorted({barred[change] for change in known}):
-            what = f"the approval {name} does not count for all its changes: {reason}"
+            what = f"the approval {name} is not in effect for all its changes: {reason}"
             found.append(Diagnostic("RCL3035", Severity.WARNING, what, who_else(spec, barred, court), place))
     return ValidApprovals(tuple(counting), tuple(found), tuple(past))
 
@@ -162,12 +164,12 @@ def _as_counted(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Con
     return () if _against(msgspec.structs.replace(placed, document=then), before, ids)[0] else changes
 
 
-_NOT_BY_THEN = "who may approve changed together with it; by the rules from before it counts for nothing that is left"
+_NOT_BY_THEN = "the approvers changed together with it; by the former rules it approves nothing that is left"
 
 #: What to do where nothing better can be said.
-_ANEW = "Have it approved anew: `reconciler approve`."
+_ANEW = "Have it approved again: `reconciler approve`."
 
-_NO_ADDRESS = "nobody knows who wrote the change: a commit of it has no address of its author, or several"
+_NO_ADDRESS = "the author of the change is unknown: one of its commits has no author address, or several"
 
 
 def _against(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Container[str]) -> tuple[str, str]:
@@ -176,7 +178,7 @@ def _against(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Contai
     why = refusal(spec, court)
     if why:
         if _used_up(spec, court) is not None:
-            return why, "The same change was made again: have that approved anew, `reconciler approve`."
+            return why, "The same change was made again: have that approved again, `reconciler approve`."
         if court.blind is not None:
             return why, court.blind.remedy
         if court.unknown is not None and why == _nobody_knows(court.unknown):
@@ -184,21 +186,21 @@ def _against(placed: Placed[ApprovalDocument], court: ApprovalRules, ids: Contai
         barred = _barred(spec, court) if court.rules is not None else {}
         return why, who_else(spec, barred, court) if why in barred.values() else _ANEW
     if spec.id in ids:
-        return "another approval has its id: it was copied", _ANEW
+        return "another approval has the same id: it was copied", _ANEW
     if placed.positions.at().file in court.uncommitted:
         return "it is not committed", _commit(spec, placed.positions.at().file, court)
     if court.rules is not None and court.rules.allowed_signers is None:
         try:
             why = court.unbrought(placed)
         except ReconcilerError as error:
-            return f"nobody knows who brought it: {error.diagnostic.message}", error.diagnostic.remedy
+            return f"who committed it is unknown: {error.diagnostic.message}", error.diagnostic.remedy
         if why:
-            remedy = f"Let {spec.approved_by} approve anew and commit it; merge that commit, do not squash it."
+            remedy = f"Let {spec.approved_by} approve it again and commit it; merge that commit, do not squash it."
             return why, remedy
     try:
         return court.taken_back(placed), _ANEW
     except ReconcilerError as error:
-        return f"nobody knows whether it was taken back: {error.diagnostic.message}", error.diagnostic.remedy
+        return f"whether it was withdrawn is unknown: {error.diagnostic.message}", error.diagnostic.remedy
 
 
 def _commit(spec: ApprovalSpec, file: str, court: ApprovalRules) -> str:
@@ -209,7 +211,7 @@ def _commit(spec: ApprovalSpec, file: str, court: ApprovalRules) -> str:
 
 
 def _nobody_knows(why: Diagnostic) -> str:
-    return f"nobody knows who wrote the change: {why.message}"
+    return f"the author of the change is unknown: {why.message}"
 
 
 def others_who_may(spec: ApprovalSpec, changes: Iterable[str], court: ApprovalRules) -> tuple[str, ...]:
@@ -228,13 +230,11 @@ def who_else(spec: ApprovalSpec, barred: Mapping[str, str], court: ApprovalRules
     """Who may approve what the approver of an approval may not; where nobody may, the ways that are left."""
     others = others_who_may(spec, barred, court)
     if others:
-        return f"Have it approved anew by {' or '.join(others)}: `reconciler approve`."
+        return f"Have it approved again by {' or '.join(others)}: `reconciler approve`."
     if all(each == _NO_ADDRESS for each in barred.values()):
-        return (
-            "Take the change back, and once that is applied commit it anew with an address (`git config user.email`)."
-        )
+        return "Revert the change, and once that is applied commit it again with an address (`git config user.email`)."
     return (
-        "No approver is left who may: take the change back and let somebody else write it (a squash merge names "
+        "No approver is left who may: revert the change and let somebody else write it (a squash merge names "
         "everybody of the branch as its author: merge it instead), or, in an emergency, "
         '`reconciler apply --break-glass "REASON"`.'
     )
@@ -263,11 +263,13 @@ def _barred(spec: ApprovalSpec, court: ApprovalRules) -> dict[str, str]:
         mine = frozenset() if court.rules.self_approval else _folded(_writers(change, by, court))
         removal = court.removals.get(change)
         if by in mine:
-            found[change] = f"{spec.approved_by} wrote the change; somebody else approves it"
+            found[change] = f"{spec.approved_by} wrote the change; somebody else has to approve it"
         elif "" in mine:
             found[change] = _NO_ADDRESS
         elif removal is not None and by in _folded(removal.gone) and _folded(removal.stay) - mine:
-            found[change] = f"{spec.approved_by} is an approver no longer by the change; one who stays approves it"
+            found[change] = (
+                f"{spec.approved_by} is no longer an approver after the change; an approver who stays has to approve it"
+            )
     return found
 
 
@@ -320,23 +322,23 @@ def refusal(spec: ApprovalSpec, court: ApprovalRules) -> str:
     """Why an approval does not count; "" if it does."""
     done = _used_up(spec, court)
     if done is not None:
-        return f"it was used up on {done:%Y-%m-%d}: what it allowed was done then"
+        return f"it was used up on {done:%Y-%m-%d}, when what it allowed was done"
     use, rules = court.uses.get(spec.id), court.rules
     if use is not None and use.unknown_since is not None:
         return f"whether it was used is not known since the state was restored on {use.unknown_since:%Y-%m-%d}"
     if rules is None:
         return "the site names no approvers"
     if court.blind is not None:
-        return f"nobody knows who wrote the policies: {court.blind.message}"
+        return f"the author of the policies is unknown: {court.blind.message}"
     if spec.approved_by not in rules.approvers:
-        return f"{spec.approved_by} is none of the site's approvers"
+        return f"{spec.approved_by} is not one of the site's approvers"
     if spec.until < court.today:
-        return f"it ended on {spec.until}"
+        return f"it expired on {spec.until}"
     elsewhere = _elsewhere(spec, court)
     if elsewhere:
         return elsewhere
     if not rules.self_approval and court.authors is None:
-        return _nobody_knows(court.unknown) if court.unknown is not None else "nobody knows who wrote the change"
+        return _nobody_knows(court.unknown) if court.unknown is not None else "the author of the change is unknown"
     barred = _barred(spec, court)
     if len(barred) == len(set(spec.changes)):
         return next(iter(barred.values()))
@@ -344,9 +346,9 @@ def refusal(spec: ApprovalSpec, court: ApprovalRules) -> str:
         if not spec.signature:
             return "it is not signed, and the site names allowed signers"
         if court.signers is None:
-            return f"the file {rules.allowed_signers} is not there"
+            return f"the file {rules.allowed_signers} is missing"
         if not verify(payload(spec), spec.signature, court.signers, spec.approved_by, NAMESPACE):
-            return "its signature is not one of its approver's, or it was changed after it was signed"
+            return "its signature does not belong to its approver, or it was changed after it was signed"
     return ""
 
 
@@ -363,7 +365,7 @@ def _elsewhere(spec: ApprovalSpec, court: ApprovalRules) -> str:
     if spec.site != court.site:
         return f"it is for the site {spec.site}, not for {court.site}"
     if _was_there(spec, court):
-        return "it was there before the change, so nobody looked at the change with it"
+        return "it is older than the change, so it cannot approve it"
     return ""
 
 

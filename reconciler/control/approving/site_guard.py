@@ -90,7 +90,7 @@ def _of_another_site(settled: SiteDocument, written: SiteDocument) -> Refused:
         ANOTHER_SITE,
         f"the state is of the site {was}, and the policies call the site {now}",
         f"Name it {was} again. Another site has a state of its own (spec.state). Nothing of the policies is applied "
-        "until then; jobs go on as they were applied.",
+        "until then; jobs continue as they were applied.",
         subject=now,
     )
 
@@ -192,24 +192,24 @@ def waiting_findings(
                 Diagnostic(
                     WAITS,
                     Severity.WARNING,
-                    f"{each.kind} {each.name}: {field.field} was changed, and waits though somebody agreed to it: "
+                    f"{each.kind} {each.name}: {field.field} was changed, and waits although it is approved: "
                     f"{each.needed}",
-                    f"That goes once what else was changed of the group is agreed to. "
+                    f"It is applied once the other changes of the group are approved. "
                     f"{whose_yes(approvers=rules is not None, since=since)}",
                     subject=f"{each.kind} {each.name} {field.field}",
                 )
             )
             continue
-        what = f"{each.kind} {each.name}: {field.field or 'the document'} was changed, and nobody agreed to it"
+        what = f"{each.kind} {each.name}: {field.field or 'the document'} was changed and is not approved"
         if each.kind == "Site" and field.field == "spec.approvals" and rules is not None:
             names = ", ".join(rules.approvers)
             found.append(
                 Diagnostic(
                     APPROVERS_WAIT,
                     Severity.WARNING,
-                    "the site's approvers were changed; those of the site as it was last applied go on judging: "
-                    f"{names}",
-                    "Have the change approved by one of them who stays; where none of those may, by one who goes. Or "
+                    f"the site's approvers were changed; approvals are judged by those last applied: {names}",
+                    "Have the change approved by one of them who stays; if none of those may, by one who "
+                    "is removed. Or "
                     "run `reconciler apply --break-glass REASON`.",
                     subject=each.name,
                 )
@@ -222,7 +222,7 @@ def waiting_findings(
             Diagnostic(
                 WAITS,
                 Severity.WARNING,
-                f"{what}; until then this counts: {counts}",
+                f"{what}; until then this is in effect: {counts}",
                 whose_yes(approvers=rules is not None, since=since),
                 subject=f"{each.kind} {each.name} {field.field}",
             )
@@ -288,7 +288,7 @@ def check_first(root: Path, site: SiteDocument) -> None:
         raise Refused(
             "RCL3104",
             f"the site {site.metadata.name} was never applied, so this is not opened: {'; '.join(outside)}",
-            "See that these are yours, then run `reconciler apply`, which opens them. Or plan from exported files: "
+            "Check that these are yours, then run `reconciler apply`, which opens them. Or plan from exported files: "
             "--inventory FILE --catalog FILE.",
             subject=site.metadata.name,
         )

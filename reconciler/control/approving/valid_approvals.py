@@ -370,7 +370,7 @@ def _check_history(bench: ApprovalContext, since: str) -> None:
             raise ConsentNeeded(
                 "RCL0016",
                 f"the commit {since[:12]}, whose policies were last applied, is not in the history of what is checked "
-                "out: the branch was set back or written anew, so who wrote what is otherwise now cannot be told",
+                "out: the branch was reset or rewritten, so who wrote the differences is unknown",
                 f"Merge it (`git merge {since[:12]}`), and make what weakens by a commit of its own.",
                 subject=str(root),
             )
@@ -379,7 +379,7 @@ def _check_history(bench: ApprovalContext, since: str) -> None:
         "RCL0016",
         f"the commit {since[:12]}, whose policies were last applied, is not in this repository, so who wrote what came "
         "since cannot be told",
-        f"Fetch it: `git fetch origin {since}`; where its branch was written anew, from a clone that has it.",
+        f"Fetch it: `git fetch origin {since}`; if its branch was rewritten, from a clone that has it.",
         subject=str(root),
     )
 

@@ -115,10 +115,10 @@ def remove_field(group: FoundGroup, name: str, today: date) -> Edit:
     RCL6075 where it is not written at all."""
     place = group.placed.positions.at("spec", name)
     if getattr(group.placed.document.spec, name) is None:
-        raise Refused("RCL6075", f"{group.name} is not {name}", "Nothing is to be done.", subject=group.name)
+        raise Refused("RCL6075", f"{group.name} is not {name}", "Nothing needs to be done.", subject=group.name)
     if name not in _own(group).get("spec", {}):
         what = f"`{name}` of {group.name} comes from a preset, {place}"
-        remedy = "Change the preset, which others may extend, or take it out of `extends`."
+        remedy = "Change the preset, which others may extend, or remove it of `extends`."
         raise Refused("RCL6071", what, remedy, subject=group.name)
     return _edited(group, lambda text, line: without_value(text, line, ("spec", name)), {name: None}, today)
 
@@ -191,7 +191,7 @@ def _cut(group: FoundGroup, before: bytes, act: Callable[[str, int], str]) -> by
 
 def _by_hand(group: FoundGroup, why: str) -> Refused:
     place = group.placed.positions.at()
-    what = f"the document of {group.name} cannot be changed by itself: {why}"
+    what = f"the document of {group.name} cannot be changed automatically: {why}"
     remedy = f"Nothing was written. Change it by hand at {place}."
     return Refused("RCL6072", what, remedy, subject=group.name)
 

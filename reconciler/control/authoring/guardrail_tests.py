@@ -156,7 +156,7 @@ def _document(kind: str, given: dict[str, Any] | None, guardrail: GuardrailDocum
     try:
         return typed(whole, kind)
     except (msgspec.ValidationError, ValueError) as error:
-        raise PolicyError([_wrong(f"the case's {kind} is none: {error}", "Correct it.", where)]) from error
+        raise PolicyError([_wrong(f"the case's {kind} is invalid: {error}", "Correct it.", where)]) from error
 
 
 def _filled(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -150,13 +150,13 @@ def _members(
             doubts.append(f"{member.source} is protected inside the guest; write it by hand.")
         elif machine is None:
             doubts.append(
-                f"The machine {member.source.machine} is not on {member.source.cluster} now; write it by hand."
+                f"The virtual machine {member.source.machine} is not on {member.source.cluster} now; write it by hand."
             )
         else:
             if len(known[member.source.cluster, fold(machine)]) > 1:
-                doubts.append(f"Several machines are called {machine!r}: tell them apart by labels.")
+                doubts.append(f"Several virtual machines are called {machine!r}: tell them apart by labels.")
             if is_pattern(machine):
-                doubts.append(f"The name {machine!r} is read as a pattern: choose the machine by labels.")
+                doubts.append(f"The name {machine!r} is read as a pattern: choose the virtual machine by labels.")
             rules[member.source.cluster, member.volume].append(machine)
     written = []
     for (cluster, volume), names in sorted(rules.items(), key=lambda rule: (rule[0][0], rule[0][1] or "")):

@@ -115,7 +115,7 @@ def first_policies(answers: Answers) -> dict[str, str]:
             "consistencyCheck": {"whenInconsistent": True},
         },
     }
-    prune = "is stopped, once that is approved" if answers.prune else "goes on as it is, with a warning"
+    prune = "is stopped, once that is approved" if answers.prune else "stays as it is, with a warning"
     about = f"# Where things are. A group that is removed from these files {prune}.\n"
     return {
         "site.yaml": HEADER + about + yaml_text(site),

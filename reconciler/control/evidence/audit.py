@@ -32,12 +32,12 @@ def sources_of(records: Iterable[Record], machine: str) -> tuple[str, ...]:
         if wanted in (fold(name), fold(source)) or identity == vm_id(source.split("/")[1])
     }
     if not found:
-        what = f"no record names a machine {machine!r}"
+        what = f"no record names a virtual machine {machine!r}"
         raise UsageError("RCL5029", what, "Names are those at the time of the records; an id works too.")
     machines = {tuple(source.split("/")[:2]) for source in found}
     if len(machines) > 1:
         ids = ", ".join(sorted("/".join(each) for each in machines))
-        what = f"{machine!r} is the name of {len(machines)} machines in the records: {ids}"
+        what = f"{machine!r} is the name of {len(machines)} virtual machines in the records: {ids}"
         raise UsageError("RCL5030", what, "Name it by its id, or by CLUSTER/ID/LEVEL.", subject=machine)
     return tuple(sorted(found))
 

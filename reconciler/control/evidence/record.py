@@ -306,10 +306,10 @@ def evidence_unfit(site: Site) -> ReconcilerError | None:
     if not owed:
         return error
     waiting = f"{len(owed)} record{'s' if len(owed) > 1 else ''} since {owed[0].at:%Y-%m-%d %H:%M} UTC"
-    kept = f"Backups go on; {waiting}, kept in the state, are written once it is back."
+    kept = f"Backups continue; {waiting}, kept in the state, are written once it is back."
     if error is None:
         what = f"the evidence could not be written in {site.memory.evidence.folder}"
-        return Unreachable("RCL5021", what, f"Make room, or look at its disk. {kept}", subject=site.name)
+        return Unreachable("RCL5021", what, f"Free space, or check its disk. {kept}", subject=site.name)
     said = error.diagnostic
     return type(error)(said.code, said.message, f"{said.remedy} {kept}", subject=site.name)
 

@@ -104,8 +104,8 @@ def _fence(site: Site, job: Job, lease: Lease, decided: str | None) -> Fence:
         if last_decision(site) != decided:
             raise Refused(
                 "RCL5052",
-                "groups were changed, or a lease was taken away, since it was decided which points expire",
-                "Nothing expired. It is decided anew at the next tick.",
+                "groups were changed, or a lease was released, since it was decided which points expire",
+                "Nothing expired. It is decided again at the next tick.",
                 subject=job.id,
             )
 

@@ -144,7 +144,7 @@ def _refusal(observation: Observation, held: _Held) -> Diagnostic | None:
         return Diagnostic("RCL6063", Severity.ERROR, what, remedy, subject=name)
     if machine is None:
         what = f"{name!r} cannot be seen on {source.cluster} now, so nothing of it can be read"
-        remedy = "Look at the cluster; its recovery points are kept. `reconciler status` says why."
+        remedy = "Check the cluster; its recovery points are kept. `reconciler status` says why."
         return Diagnostic("RCL6064", Severity.ERROR, what, remedy, subject=name)
     return next((each for each in refusals(machine) if each.severity is Severity.ERROR), None)
 

@@ -77,7 +77,7 @@ def serve(site: Site, watch: Watcher) -> bool:
         elif request.job is not None:
             record = site.memory.jobs.get(request.job.id)
             if record is None and request.kind is RequestKind.RECOVER:  # nothing is recovered long after it was wanted
-                what = "whoever took it up was cut off before it began; nothing was replaced: ask for it anew"
+                what = "whoever took it up was interrupted before it began; nothing was replaced: start it again"
                 site.memory.requests.answer(request.id, RequestState.FAILED, what)
             elif record is None:
                 begun |= _begin(site, request, watch)

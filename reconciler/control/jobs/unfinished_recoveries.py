@@ -85,7 +85,8 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
                 Diagnostic(
                     STAGED,
                     Severity.WARNING,
-                    f"a recovery of {each.machine!r} was cut off while it staged: nothing was replaced, and what it "
+                    f"a recovery of {each.machine!r} was interrupted while it staged: nothing was replaced, "
+                    "and what it "
                     f"had staged lies {'in ' + each.folder if each.folder else 'beside the files'}",
                     f"`reconciler recover --undo {each.machine}` removes it, and so does the next backup of it.",
                     subject=f"{server} {each.job}",
@@ -99,7 +100,7 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
                 Severity.ERROR,
                 f"the recovery of {each.machine!r} to {each.point}, asked for by {each.asked_by or 'somebody'}, is "
                 f"interrupted: {each.replaced} of {each.files} files are replaced",
-                f"Finish it with `reconciler recover --continue {each.machine}`, or go back with `reconciler recover "
+                f"Finish it with `reconciler recover --continue {each.machine}`, or undo it with `reconciler recover "
                 f"--undo {each.machine}`. What was replaced is kept beside its place.",
                 subject=f"{server} {each.job}",
             )
@@ -116,7 +117,7 @@ def recovery_findings(site: Site) -> tuple[Diagnostic, ...]:
                 "RCL7024",
                 Severity.WARNING,
                 f"{record.job.source} was not recovered, as {asked or 'somebody'} had asked: {status.reason}",
-                "It is not done by itself. Ask for it anew, if it is still wanted.",
+                "It is not repeated automatically. Start it again, if it is still wanted.",
                 subject=record.job.id,
             )
         )

@@ -148,9 +148,9 @@ class _Worker:
     def prepare(self) -> None:
         """Cleans up after a process that died. What cannot be cleaned up is told with the findings of the tick."""
         bounds = Bounds(self.root)
-        with bounds.about("the runs that were cut off"):
+        with bounds.about("the runs that were interrupted"):
             settle(self.site)
-        with bounds.about("the recoveries that were cut off"):
+        with bounds.about("the recoveries that were interrupted"):
             for record in resume_recoveries(self.site):
                 self.note(record)
         with bounds.about("the jobs that ran"):

@@ -31,7 +31,7 @@ _REWRITTEN = "RCL6041"
 
 #: Findings that are events of their own: when they begin, when they are over, and what is said then.
 _TOLD_AS = {
-    "RCL6010": (EventName.PRUNING_PAUSED, EventName.PRUNING_RESUMED, "Pruning goes on."),
+    "RCL6010": (EventName.PRUNING_PAUSED, EventName.PRUNING_RESUMED, "Pruning continues."),
     _REWRITTEN: (EventName.HISTORY_REFUSED, EventName.HISTORY_ACCEPTED, "The history goes forward again."),
     "RCL6043": (EventName.FETCH_FAILED, EventName.FETCH_RECOVERED, "Fetching works again."),
 }
@@ -194,7 +194,7 @@ class Narrator:
             self._say(now, EventLevel.INFO, "The policies are right again.", commit=done.commit)
             return
         reason = "are wrong" if now is EventName.POLICIES_WRONG else "are denied by a guardrail"
-        what = f"The policies {reason}: nothing of them is applied; jobs go on by what was applied."
+        what = f"The policies {reason}: nothing of them is applied; jobs continue as last applied."
         self._say(now, EventLevel.ERROR, what, commit=done.commit)
 
     def _tell_reached(self, done: Tick) -> None:
@@ -282,7 +282,7 @@ class Narrator:
             item = self._drift[key]
             if (item.server, item.group) not in corrected:
                 where = f"{item.path} of {item.group}" if item.path else item.group
-                what = f"{where} on {item.server} is as it was applied, or that was agreed to."
+                what = f"{where} on {item.server} matches what was applied again, or its change was approved."
                 self._say_drift(EventName.DRIFT_ENDED, EventLevel.INFO, item, what)
         self._drift = now
 

@@ -65,7 +65,7 @@ def _of(document: SiteDocument, found: Mapping[str, T], name: str, what: str, fi
 
 def _lacks(document: SiteDocument, what: str, file: str) -> Refused:
     site = document.metadata.name
-    remedy = f"Export one anew with `reconciler {file} snapshot --site {site}`."
+    remedy = f"Export it again with `reconciler {file} snapshot --site {site}`."
     return Refused("RCL2024", f"a plan of the site {site!r} cannot be made: the exported {file} {what}", remedy)
 
 

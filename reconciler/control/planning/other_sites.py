@@ -24,7 +24,7 @@ def beside(site: Site, root: Path, policies: PolicySet) -> tuple[Diagnostic, ...
         Diagnostic(
             "RCL0002",
             Severity.WARNING,
-            f"the policies have another site: {', '.join(others)}. This goes on with {site.name}, which was run here "
+            f"the policies have another site: {', '.join(others)}. This continues with {site.name}, which was run here "
             "before, and with nothing else",
             f"Say which site is run here: `reconciler run --site {site.name}`. Each other one wants a run of its own.",
             subject="policies",

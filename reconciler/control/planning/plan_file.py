@@ -75,7 +75,7 @@ def read(path: Path) -> SavedPlan:
         saved = encoded.read(data, SavedPlan)
         seal = hashlib.sha256(_canonical(_unsealed(encoded.read(data, dict[str, object])))).hexdigest()
     except (encoded.Wrong, ValueError) as error:
-        raise _refused("RCL3040", path, f"is no saved plan: {error}") from error
+        raise _refused("RCL3040", path, f"is not a saved plan: {error}") from error
     if seal != saved.seal:
         raise _refused("RCL3041", path, "was changed after it was saved")
     return saved
@@ -88,7 +88,7 @@ def shown(plan: Plan) -> Plan:
     try:
         told = retold(plan)
     except Unsound as error:
-        raise Refused("RCL3101", f"this is no plan: {error}", "Make a new plan.", subject=plan.site) from None
+        raise Refused("RCL3101", f"this is not a plan: {error}", "Make a new plan.", subject=plan.site) from None
     wrong = told_otherwise(plan)
     if not wrong:
         return plan

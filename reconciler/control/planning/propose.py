@@ -89,8 +89,8 @@ def held_back(site: str, policies: PolicySet, usable: PolicySet) -> tuple[Diagno
         Diagnostic(
             WAITS,
             Severity.WARNING,
-            f"the group {name} waits: it needs a cluster or server that nobody agreed to open",
-            "It is planned once the change of the site is agreed to.",
+            f"the group {name} waits: it needs a cluster or server that is not approved",
+            "It is planned once the change of the site is approved.",
             each.positions.at(),
             name,
         )
@@ -184,7 +184,7 @@ def break_glass_history(site: Site) -> tuple[Diagnostic, ...]:
         Diagnostic(
             "RCL3047",
             Severity.WARNING,
-            f"approvals, budgets and windows were passed over on {run.started_at:%Y-%m-%d %H:%M} UTC by {run.actor} on "
+            f"approvals, budgets and windows were bypassed on {run.started_at:%Y-%m-%d %H:%M} UTC by {run.actor} on "
             f"{run.host.partition(' ')[0]}: {run.glass}",
             f"Run {run.id}; `reconciler evidence query` and the journal have what it did.",
             subject=run.id,

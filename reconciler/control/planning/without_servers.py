@@ -78,8 +78,9 @@ def lint_all(policies: PolicySet, sights: Mapping[str, Sight], today: date) -> t
             Diagnostic(
                 "RCL1090",
                 Severity.ADVICE,
-                f"not run for {name}, whose clusters were not seen: machines in two groups, rules that match nothing, "
-                "placement, capacity, sizes of windows and first copies",
+                f"not run for {name}, whose clusters were not seen: virtual machines in two groups, rules "
+                "that match nothing, "
+                "placement, capacity, sizes of windows and initial replicas",
                 "Give --inventory FILE (`reconciler inventory snapshot` writes one): validate opens no cluster.",
                 placed.positions.at("spec", "clusters"),
             )
@@ -111,7 +112,7 @@ def members(policies: PolicySet, sight: Sight, name: str) -> tuple[tuple[MemberR
         for candidate in populations[selector.cluster].candidates:
             because = unmet(selector, candidate)
             if not because:
-                why = ", ".join(reasons(selector, candidate)) or "every machine"
+                why = ", ".join(reasons(selector, candidate)) or "every virtual machine"
                 rows.setdefault(candidate.source, _row(candidate, number, why))
             elif because != "its name does not match" and selector.names:
                 miss = NearMiss(candidate.name, candidate.source.cluster, f"members[{number}]", because)

@@ -21,6 +21,7 @@ from reconciler import __version__, encoded, files, system_calls
 from reconciler.control.state.plain_tar import NotPlain, PlainTar
 from reconciler.errors import Damaged, Refused, UsageError
 from reconciler.model import Lineage
+from reconciler.model.units import format_size
 from reconciler.state import Opening, copy_database, open_memory
 
 FORMAT_VERSION = "1.0"
@@ -155,9 +156,9 @@ def _manifest(path: Path, tar: PlainTar) -> Manifest:
             raise _none_of_ours(path, what + f"knows StateBackup {FORMAT_VERSION}")
         manifest = msgspec.convert(plain, Manifest)
     except msgspec.ValidationError as error:
-        raise _none_of_ours(path, f"its manifest does not read: {error}") from error
+        raise _none_of_ours(path, f"its manifest cannot be read: {error}") from error
     except encoded.Wrong as error:
-        raise _damaged(path, f"its manifest does not read: {error}") from error
+        raise _damaged(path, f"its manifest cannot be read: {error}") from error
     if hashlib.sha256(_canonical(plain | {"seal": ""})).hexdigest() != manifest.seal:
         raise _damaged(path, "its manifest does not fit its seal")
     return manifest
@@ -186,8 +187,8 @@ def _is_part(name: str) -> bool:
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        what = f"{folder} has too little room: {needed:,} bytes needed, {free:,} bytes free"
-        raise Refused("RCL5013", what, "Make room there. Nothing was changed.", subject=str(folder))
+        what = f"{folder} is full: {format_size(needed)} needed, {format_size(free)} free"
+        raise Refused("RCL5013", what, "Free space there. Nothing was changed.", subject=str(folder))
 
 
 def _take(chunks: Iterator[bytes], target: Path | None) -> str:
@@ -242,7 +243,7 @@ def _canonical(value: object) -> bytes:
 
 def _none_of_ours(path: Path, what: str) -> Refused:
     remedy = "Name what `reconciler state backup` wrote. Nothing was changed."
-    return Refused("RCL5008", f"{str(path)!r} is no backup of a state: {what}", remedy, subject=str(path))
+    return Refused("RCL5008", f"{str(path)!r} is not a backup of a state: {what}", remedy, subject=str(path))
 
 
 def _damaged(path: Path, what: str) -> Damaged:

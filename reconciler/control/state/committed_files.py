@@ -126,8 +126,8 @@ def _refused(path: Path) -> Refused:
     return Refused(
         "RCL3110",
         f"{path} comes with the repository of the policies: it is nothing that was kept here",
-        "If it is your own, committed by mistake: `git rm --cached`, and name it in .gitignore. Else take back the "
-        "commit that brought it (`git revert`), and where that wrote over yours: `reconciler state restore BACKUP`. "
+        "If it is your own, committed by mistake: `git rm --cached`, and name it in .gitignore. Otherwise revert the "
+        "commit that brought it (`git revert`), and if that overwrote yours: `reconciler state restore BACKUP`. "
         "Nothing was opened.",
         subject=str(path),
     )

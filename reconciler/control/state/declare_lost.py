@@ -49,7 +49,7 @@ def lost_with(site: Site, server: str, volume: str | None) -> tuple[LostMachine,
         raise UsageError("RCL5047", f"{server} has no volume {volume!r}", remedy or SEE_STATUS, subject=volume)
     view = views(site).get(server)
     if volume is None and isinstance(view, StoreView) and view.use in (Use.GOES_ON, Use.FIRST):
-        there = "is there and is ours" if view.use is Use.GOES_ON else "was never used"
+        there = "exists and belongs to this site" if view.use is Use.GOES_ON else "was never used"
         raise Refused(
             "RCL5048",
             f"the store of {server} in {view.seen.path} {there}: nothing of it is lost",

@@ -154,7 +154,7 @@ def judge_store(server: str, ours: OurSide, seen: StoreLineage) -> StoreView:
     if known is None:
         return StoreView(server, seen, Use.GOES_ON if mine else Use.FOREIGN)
     if seen.store.id != known.store.id:
-        raise _other(server, known, seen, f"another one is there, {seen.store.id[:8]}: it was exchanged")
+        raise _other(server, known, seen, f"another one is there, {seen.store.id[:8]}: it was swapped")
     if seen.store.generation < known.store.generation:
         behind = f"generation {seen.store.generation} is there, and {known.store.generation} was seen"
         raise _older_copy(server, known, seen, f"an older copy of it is there: {behind}")
@@ -203,7 +203,7 @@ def foreign_store(view: StoreView) -> Diagnostic:
     """RCL3012: a store that this state has never used."""
     what = f"the state does not know the store of {view.server} in {view.seen.path}: it was lost, or is the wrong one"
     remedy = (
-        "Restore the state with `reconciler state restore`, correct `state` in the site, or take the groups over with "
+        "Restore the state with `reconciler state restore`, correct `state` in the site, or adopt the groups with "
         "`reconciler apply --adopt NAME` ('*' for all). Nothing was changed."
     )
     return Diagnostic("RCL3012", Severity.ERROR, what, remedy, subject=view.server)
@@ -361,8 +361,8 @@ def _older_copy(server: str, known: KnownStore, seen: StoreLineage, what: str) -
     said = _other(server, known, seen, what).diagnostic
     remedy = (
         "Put back what was there. Until then it is read alone: `reconciler points`, `reconciler recover VM --to "
-        f"FOLDER`. If the newer one is lost: `reconciler store declare-lost {server} --reason TEXT` goes on "
-        "with this copy, and `reconciler apply --adopt NAME` ('*' for all) takes its groups over. Nothing was written."
+        f"FOLDER`. If the newer one is lost: `reconciler store declare-lost {server} --reason TEXT` continues "
+        "with this copy, and `reconciler apply --adopt NAME` ('*' for all) adopts its groups. Nothing was written."
     )
     return OlderCopy(said.code, said.message, remedy, subject=server)
 
@@ -375,7 +375,8 @@ def _older_state(server: str, ours: Lineage, noted: Lineage, seen: StoreLineage)
         "RCL5045",
         f"the state is an older copy: it has generation {ours.generation}, and {server} in {seen.path} was written to "
         f"{since}",
-        "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older one go on, on "
+        "Put the newest state back. Where that is lost, `reconciler state restore BACKUP` makes an older "
+        "one continue, on "
         "record. Until then the store is read alone: `reconciler points`, `reconciler recover VM --to FOLDER`. Nothing "
         "was concluded or written.",
         subject=server,

@@ -67,6 +67,6 @@ def _finding(replica: Replica, lost: list[JobResult]) -> Diagnostic:
         f"{many} of {name!r} that jobs made until {times[-1]:%Y-%m-%d %H:%M} UTC are in no copy that is there: the "
         "data of its replica store is older",
         "If the newer folder of the replica store is somewhere, put it in the place of this one and run `reconciler "
-        "store rebuild` again, before the next job. Else these points are lost.",
+        "store rebuild` again, before the next job. Otherwise these points are lost.",
         subject=name,
     )

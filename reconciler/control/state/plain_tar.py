@@ -71,12 +71,12 @@ class PlainTar:
 def _member(header: bytes) -> Member:
     fields = header[:148] + b" " * 8 + header[156:]
     if _number(header[148:156]) != sum(fields):
-        raise NotPlain("it is no tar file, or a part of it was changed")
+        raise NotPlain("it is not a tar file, or a part of it was changed")
     name = header[:100].rstrip(b"\0")
     if not name.isascii() or not name.decode("ascii", "replace").isprintable() or header[345:500].strip(b"\0"):
         raise NotPlain("it holds a file with a name that no backup has")
     if header[156:157] not in _PLAIN:
-        raise NotPlain(f"{name.decode()} is no plain file in it")
+        raise NotPlain(f"{name.decode()} is not a plain file in it")
     return Member(name.decode(), _number(header[124:136]))
 
 
@@ -86,5 +86,5 @@ def _number(field: bytes) -> int:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
     if not digits or digits.strip(b"01234567"):
-        raise NotPlain("it is no tar file, or a part of it was changed")
+        raise NotPlain("it is not a tar file, or a part of it was changed")
     return int(digits, 8)

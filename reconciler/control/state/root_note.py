@@ -91,9 +91,9 @@ def check_place(
     if said is None and _place(root, site).exists():
         raise Refused(
             "RCL3106",
-            f"the note {_place(root, site)} of the state that the site {site} was applied with does not read",
+            f"the note {_place(root, site)} of the state that the site {site} was applied with cannot be read",
             "Something wrote over it. If the state is the one that the site always had, remove the note: it is written "
-            "anew. Nothing was opened.",
+            "again. Nothing was opened.",
             subject=str(_place(root, site)),
         )
     if said is not None:
@@ -114,7 +114,7 @@ def _other_state(said: Begun, site: str, path: Path, now: str) -> Refused:
     return Refused(
         "RCL3106",
         f"here the site {site} was applied with the state {said.state[:8]} in {said.path}; the policies name {now}",
-        "Put the site and its `state` back as they were, or move the state there first. If this is to begin anew: "
+        "Put the site and its `state` back as they were, or move the state there first. If this is to start again: "
         "`reconciler apply --adopt '*'`. Nothing was made.",
         subject=str(path),
     )
@@ -133,7 +133,7 @@ def state_gone(said: Begun, path: Path) -> Unreachable:
         f"there is no state {path}, and no store of a server: on {said.at:%Y-%m-%d} the state {said.state[:8]} was in "
         f"{said.path}",
         "If their disk is not mounted, mount it. If they are lost: `reconciler state restore BACKUP`; where there is "
-        "no backup, `reconciler apply --adopt '*'` begins anew. Nothing was made.",
+        "no backup, `reconciler apply --adopt '*'` starts again. Nothing was made.",
         subject=str(path),
     )
 

@@ -82,7 +82,7 @@ def back_up(work: Work) -> JobResult:
         raise Refused(
             "RCL4010",
             "there is no initial replica yet",
-            "It is made first, by itself.",
+            "It is made first, automatically.",
             subject=facts.machine_name or work.job.source.machine,
         )
     _check_packs(work)
@@ -130,8 +130,8 @@ def check_consistency(work: Work) -> JobResult:
 
 def _found(bad: Collection[bytes], missing: Collection[str]) -> str:
     """What a consistency check found wrong, for people."""
-    packs = f", {len(missing)} pack(s) are missing or cut" if missing else ""
-    return f"a consistency check found {len(bad)} damaged block(s){packs}, not stored anew yet"
+    packs = f", {len(missing)} pack(s) are missing or truncated" if missing else ""
+    return f"a consistency check found {len(bad)} damaged block(s){packs}, not stored again yet"
 
 
 def prune(work: Work) -> JobResult:
@@ -155,7 +155,7 @@ def _expiring(work: Work, points: list[RecoveryPoint]) -> list[str]:
     if rules.group is None and rules.existing_points is ExistingPoints.EXPIRE_NOW:
         return [point.id for point in wanted]
     if rules.group is None and rules.existing_points is ExistingPoints.KEEP_FOREVER:
-        raise Refused("RCL4011", "its points are kept for ever", "Nothing is to be done.", subject=work.job.id)
+        raise Refused("RCL4011", "its points are kept forever", "Nothing needs to be done.", subject=work.job.id)
     now = work.clock.now()
     if rules.paused_until is not None and now < rules.paused_until:
         raise Refused(
@@ -266,12 +266,12 @@ def _check_packs(work: Work) -> None:
     missing = work.store.missing_packs()
     if not missing:
         return
-    because = f"{len(missing)} pack(s) are missing or cut, the first is {missing[0]}"
+    because = f"{len(missing)} pack(s) are missing or truncated, the first is {missing[0]}"
     work.store.set_inconsistent(because)
     raise Damaged(
         "RCL4005",
         f"the replica is inconsistent: {because}",
-        "A consistency check stores anew what the source still holds; look at the disk that the store lies on.",
+        "A consistency check stores again what the source still holds; check the disk that the store lies on.",
         subject=work.store.facts().machine_name,
     )
 

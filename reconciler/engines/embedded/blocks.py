@@ -87,6 +87,6 @@ def damaged(name: bytes, what: str) -> Damaged:
     return Damaged(
         "RCL4004",
         f"block {name.hex()[:16]} {what}",
-        "Run `reconciler check` for the machine: what the source still holds is stored anew.",
+        "Run `reconciler check` for the virtual machine: what the source still holds is stored again.",
         subject=name.hex()[:16],
     )

@@ -154,7 +154,7 @@ class Catalog:
             raise Damaged(
                 "RCL4004",
                 f"block {name.hex()[:16]} is in no pack of {self.folder.name}",
-                "Run `reconciler check` for the machine: what the source still holds is stored anew.",
+                "Run `reconciler check` for the virtual machine: what the source still holds is stored again.",
                 subject=self.folder.name,
             )
         return decode(name, block.encoding, reader.payload(block), block.block_length)

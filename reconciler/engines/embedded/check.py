@@ -55,7 +55,7 @@ def _pack(store: ReplicaStore, name: str, pack: str, size: int) -> list[Diagnost
     try:
         found = path.stat().st_size
     except OSError:
-        return [_finding("RCL4005", name, f"the pack {pack} is not there")]
+        return [_finding("RCL4005", name, f"the pack {pack} is missing")]
     if found != size:
         return [_finding("RCL4005", name, f"the pack {pack} has {found} bytes, not {size}")]
     try:
@@ -171,5 +171,5 @@ def _points(store: ReplicaStore, name: str, bad: set[bytes], counts: Counts) -> 
 
 
 def _finding(code: str, subject: str, what: str) -> Diagnostic:
-    remedy = "Run `reconciler check` for the machine: what the source still holds is stored anew."
+    remedy = "Run `reconciler check` for the virtual machine: what the source still holds is stored again."
     return Diagnostic(code, Severity.ERROR, what, remedy, subject=subject)

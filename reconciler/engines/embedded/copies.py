@@ -89,7 +89,7 @@ def read(path: Path) -> Copy:
     try:
         copy = _COPY.decode(body)
     except encoded.Wrong as error:
-        raise _damaged(path, f"does not read: {error}") from error
+        raise _damaged(path, f"cannot be read: {error}") from error
     if copy.needs:
         raise _damaged(path, f"needs {', '.join(copy.needs)}, which this version does not know")
     return copy
@@ -111,6 +111,6 @@ def _damaged(path: Path, what: str) -> Damaged:
     return Damaged(
         "RCL4024",
         f"the copy of a map {path} {what}",
-        "The catalog does not need it while it is sound itself. Look at the disk that the store lies on.",
+        "The catalog does not need it while it is sound itself. Check the disk that the store lies on.",
         subject=str(path),
     )

@@ -80,11 +80,13 @@ def undo(work: Work, job: str, target: Target, intent: Intent) -> JobResult:
     """Gives back what was there. What has changed since by other hands is left as it is, its original beside it."""
     because = machine_differs(work.disks, work.job.source.machine, target, intent)
     if because is not None:
-        raise Refused("RCL7021", f"nothing was given back: {because}", "See to that, and ask again.", subject=job)
+        raise Refused("RCL7021", f"nothing was given back: {because}", "Fix that, and ask again.", subject=job)
     gone = [file.path for file in moved(target, intent) if not original_is_there(target, intent, file)]
     if gone:
         what = f"what {gone[0]!r} was before is not beside it any more"
-        raise Refused("RCL7021", what, "Go on instead (--continue), or recover to a folder (--to FOLDER).", subject=job)
+        raise Refused(
+            "RCL7021", what, "Continue instead (--continue), or recover to a folder (--to FOLDER).", subject=job
+        )
     if intent.anew is not None:
         work.disks.make_unknown(work.job.source.machine)
     for file in reversed(intent.files):
@@ -124,7 +126,7 @@ def withdraw(work: Work, job: str, target: Target, intent: Intent) -> None:
 def differs(work: Work, target: Target, intent: Intent, *, read: bool) -> str | None:
     """Why the intent must not be carried out now, None if everything is as it was agreed."""
     if work.clock.now() > intent.until:
-        return f"it was agreed until {intent.until:%Y-%m-%d %H:%M} UTC"
+        return f"it was confirmed only until {intent.until:%Y-%m-%d %H:%M} UTC"
     because = machine_differs(work.disks, work.job.source.machine, target, intent)
     if because is not None:
         return because
@@ -134,9 +136,9 @@ def differs(work: Work, target: Target, intent: Intent, *, read: bool) -> str | 
             return because
     for state in intent.remove:
         if not same(target.state(state.path), state):
-            return f"{state.path!r} is not what it was when this was agreed"
+            return f"{state.path!r} is not what it was when this was confirmed"
         if read and digest_at(target, state.path, Which.PLACE, "", work.safe_point) != state.digest:
-            return f"{state.path!r} was written to since this was agreed"
+            return f"{state.path!r} was written to since this was confirmed"
     return None
 
 
@@ -193,7 +195,8 @@ def half_done(target: Target, intent: Intent, because: str) -> Stopped:
     return Stopped(
         "RCL7022",
         f"the recovery is half done, {done} of {len(intent.files)} files are replaced: {because}",
-        "Look, then finish it with `reconciler recover --continue VM` or go back with `reconciler recover --undo VM`. "
+        "Check the files, then finish it with `reconciler recover --continue VM` or undo it with `reconciler recover "
+        "--undo VM`. "
         "What was replaced is beside its place.",
         subject=intent.point,
     )
@@ -206,7 +209,7 @@ def _ended(work: Work, job: str, target: Target, intent: Intent, because: str) -
     return Refused(
         "RCL7021",
         f"the recovery was not carried out: {because}",
-        "Nothing was replaced. Look at the target, and ask for the recovery anew.",
+        "Nothing was replaced. Check the target, and start the recovery again.",
         subject=intent.point,
     )
 

@@ -281,7 +281,7 @@ class EmbeddedEngine:
             return
         if job.kind is not JobKind.INITIAL_REPLICA:
             what = "there is no initial replica yet"
-            raise Refused("RCL4010", what, "It is made first, by itself.", subject=job.source.machine)
+            raise Refused("RCL4010", what, "It is made first, automatically.", subject=job.source.machine)
         self._server.note_replica(assignment.source, create(place, fence), fence)
 
     def _run(

@@ -47,7 +47,7 @@ def _create(rows: Rows, volumes: Mapping[str, int], group: ProtectionGroup) -> s
         if other.name == group.name:
             if other == group:
                 return ref
-            raise _stale(group.name, "is already there, and differs")
+            raise _stale(group.name, "already exists, and differs")
     ref = "pg-" + sha256(group.name.encode()).hexdigest()[:12]
     if ref in there:
         ref = "pg-" + sha256(f"{group.name} {len(there)}".encode()).hexdigest()[:12]
@@ -61,7 +61,7 @@ def _update(rows: Rows, volumes: Mapping[str, int], ref: str, before: Protection
     there = _all_groups(rows)
     now = there.get(ref)
     if now is None:
-        raise _stale(before.name, "is not there any more")
+        raise _stale(before.name, "no longer exists")
     if now == after:
         return ref
     if now != before:
@@ -163,6 +163,6 @@ def _stale(group: str, what: str) -> Refused:
     return Refused(
         "RCL3010",
         f"the group {group} {what}",
-        "Make a new plan and look at it; nothing was changed by this step.",
+        "Make a new plan and review it; nothing was changed by this step.",
         subject=group,
     )

@@ -188,7 +188,7 @@ def file_differs(
     what would be destroyed, of what was put there already."""
     at = stands(target, file)
     if at is Stands.CHANGED:
-        return f"{file.path!r} is not what it was when this was agreed"
+        return f"{file.path!r} is not what it was when this was confirmed"
     if at is Stands.AFTER:
         if read and digest_at(target, file.path, Which.PLACE, intent.token, pulse) != file.digest:
             return f"{file.path!r} was written to since it was put there"
@@ -206,5 +206,5 @@ def file_differs(
         return None
     now = digest_at(target, file.path, Which.PLACE, intent.token, pulse)
     if not file.before.digest or now != file.before.digest:
-        return f"{file.path!r} was written to since this was agreed, or cannot be read"
+        return f"{file.path!r} was written to since this was confirmed, or cannot be read"
     return None

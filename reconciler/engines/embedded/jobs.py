@@ -73,10 +73,10 @@ def _of_system(error: OSError) -> Diagnostic:
         return _diagnostic("RCL4003", f"the disk is full{where}{_free(error.filename)}", remedy)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         read_only = "the file system is mounted read-only" if error.errno == errno.EROFS else f"{account()} may not"
-        remedy = "Run it as the account that owns the folder, or make the folder writable. Nothing was changed."
+        remedy = "Run it as the account that owns the folder, or make the folder writable. What is stored is unharmed."
         return _diagnostic("RCL4026", f"{read_only}: cannot write{where}", remedy)
     what = f"the disk said: {error.strerror or error}{where}"
-    return _diagnostic("RCL4014", what, "Look at the disk; what was there before is unharmed.")
+    return _diagnostic("RCL4014", what, "Check the disk; what was there before is unharmed.")
 
 
 def _free(path: object) -> str:

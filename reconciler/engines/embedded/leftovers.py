@@ -63,7 +63,7 @@ def unknown(store: Catalog, disks: Disks) -> Diagnostic | None:
     return Diagnostic(
         UNKNOWN,
         Severity.ERROR,
-        f"a recovery of {name!r} may be half done: its catalog was made anew at {facts.unknown_since:%Y-%m-%d %H:%M} "
+        f"a recovery of {name!r} may be half done: its catalog was rebuilt at {facts.unknown_since:%Y-%m-%d %H:%M} "
         f"UTC without what was known of recoveries, and beside its files lie {_listed(found)}",
         "`.original-...` is what a file was before a recovery replaced it, `.staged` what was to replace one. Shut the "
         "virtual machine down, put back what is wanted, and move the others away: until then no backup of it is made. "

@@ -108,7 +108,7 @@ def _to_original(job: Job, machine: MachineMap, config: bytes, store: ReplicaSto
                 "Recover the whole virtual machine, or the disks to a folder (--to FOLDER).",
                 subject=recovery.point,
             )
-        notes.append(f"the cluster does not know {anew.name} any more: it is made anew, and left switched off")
+        notes.append(f"the cluster does not know {anew.name} any more: it is made again, and left switched off")
     else:
         known = _known(job, store, disks, path)
         refused += machine_refusals(known, disks)
@@ -147,7 +147,7 @@ def _known(job: Job, store: ReplicaStore, disks: Disks, path: str) -> VirtualMac
             NOT_THERE,
             f"{job.source.cluster} has no readable role of {name!r} any more, while its files are still there ({path})",
             "Recover it to a folder (--to FOLDER), then make it highly available. Or move these files away first: then "
-            "it is made anew.",
+            "it is rebuilt.",
             subject=name,
         ) from error
 
@@ -180,9 +180,7 @@ def look_at_unfinished(job: Job, intent: Intent, disks: Disks) -> Unfinished:
         return Unfinished((), (), states(target, touched_by(intent)), ())
     there = {file.path for file in moved(target, intent)}
     because = machine_differs(disks, job.source.machine, target, intent)
-    refused = (
-        () if because is None else (refusal("RCL7021", intent.point, f"is not for now: {because}", "See to that."),)
-    )
+    refused = () if because is None else (refusal("RCL7021", intent.point, f"is not for now: {because}", "Fix that."),)
     found = states(target, touched_by(intent))
     if recovery_of(job).step is RecoveryStep.UNDO:
         back = tuple(file.path for file in intent.files if file.path in there and file.before is not None)
@@ -208,7 +206,7 @@ def _half_done_before(job: Job, store: ReplicaStore, disks: Disks) -> list[Diagn
         if done:
             what = f"is half recovered already, to {intent.point} for {intent.by or 'somebody'}"
             remedy = (
-                "Finish that with `reconciler recover --continue VM`, or go back with `reconciler recover --undo VM`."
+                "Finish that with `reconciler recover --continue VM`, or undo it with `reconciler recover --undo VM`."
             )
             name = store.facts().machine_name or job.source.machine
             found.append(refusal("RCL7022", name, what, remedy))
@@ -260,7 +258,7 @@ def _no_room(placed: tuple[Placed, ...], target: Target) -> list[Diagnostic]:
             "RCL7007",
             Severity.ERROR,
             f"{folder} is full: {format_size(needed[system] + _RESERVE)} needed, {format_size(free)} free",
-            "Make room there, or recover to another folder (--to FOLDER).",
+            "Free space there, or recover to another folder (--to FOLDER).",
             subject=folder,
         )
         for system, (folder, free) in rooms.items()

@@ -15,7 +15,7 @@ def unreachable(path: Path, what: str, when: str = "") -> Unreachable:
     where = f"{path} is missing" if missing == path else f"{path} is missing: there is no {missing}"
     return Unreachable(
         "RCL4021",
-        f"{what} is not there: {where}" + (f"; {when}" if when else ""),
+        f"{what} is missing: {where}" + (f"; {when}" if when else ""),
         "If its disk is not mounted, mount it. If a database was lost, run `reconciler store rebuild`, or put a backup "
         "of it back. If the store is gone for good, say so with `reconciler store declare-lost SERVER [--volume V] "
         "--reason TEXT`. Nothing was written.",
@@ -28,7 +28,7 @@ def exchanged(path: Path, what: str) -> Damaged:
     return Damaged(
         "RCL4023",
         f"{path} is not what is on record there: {what}",
-        "Put back what was there: two stores, volumes, folders or catalogs were exchanged, or one was copied over "
+        "Put back what was there: two stores, volumes, folders or catalogs were swapped, or one was copied over "
         "another. Nothing was written.",
         subject=str(path),
     )
@@ -39,7 +39,7 @@ def older(path: Path, what: str) -> Damaged:
     return Damaged(
         "RCL4025",
         f"{path} is older than it was: {what}",
-        "Put the newest copy back, or run `reconciler store rebuild`, which makes it anew from packs and copies of "
+        "Put the newest copy back, or run `reconciler store rebuild`, which rebuilds it from packs and copies of "
         "maps. Until then nothing is written to it.",
         subject=str(path),
     )

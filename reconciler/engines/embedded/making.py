@@ -55,7 +55,7 @@ def take_lock(folder: Path) -> int:
         raise TemporaryError(
             "RCL4007",
             f"another job is at work in {folder.name}",
-            "It is tried again by itself.",
+            "It is tried again automatically.",
             subject=folder.name,
             retry_after=timedelta(seconds=60),
         ) from None

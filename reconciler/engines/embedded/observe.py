@@ -112,7 +112,7 @@ def _lost(facts: Facts, count: int) -> Diagnostic:
     return Diagnostic(
         "RCL4006",
         Severity.ERROR,
-        f"{count} damaged block(s) of older recovery points could not be stored anew",
+        f"{count} damaged block(s) of older recovery points could not be stored again",
         "`reconciler store check --read-data` names the points. Newer points are unharmed.",
         subject=facts.machine_name,
     )

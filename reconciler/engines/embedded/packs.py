@@ -153,7 +153,7 @@ def read_footer(path: Path) -> Sealed:
     except encoded.Wrong:
         whole = False
     if not whole:
-        raise _damaged(path, "has a footer that does not read")
+        raise _damaged(path, "has a footer that cannot be read")
     if head.format > FORMAT or head.needs:
         what = f"format {head.format}" if head.format > FORMAT else ", ".join(head.needs)
         raise _damaged(path, f"has {what}, which this version does not know")
@@ -216,6 +216,6 @@ def _damaged(path: Path, what: str) -> Damaged:
     return Damaged(
         "RCL4005",
         f"the pack {path.name} {what}",
-        "Run `reconciler check` for the machine: what the source still holds is stored anew.",
+        "Run `reconciler check` for the virtual machine: what the source still holds is stored again.",
         subject=str(path),
     )

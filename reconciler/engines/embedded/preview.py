@@ -87,7 +87,7 @@ def _how_far(intent: Intent, done: int) -> str:
 def nothing_unfinished(what: str) -> Refused:
     return Refused(
         "RCL7023",
-        "there is no recovery to go on with or to go back from",
+        "there is no recovery to continue or to undo",
         "Ask for a recovery: `reconciler recover VM`.",
         subject=what,
     )

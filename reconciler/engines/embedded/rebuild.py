@@ -241,7 +241,7 @@ def _put_maps(rows: Rows, found: list[copies.Copy], now: datetime, findings: lis
         newest = copy
     facts = newest.facts if newest is not None else Facts()
     if newest is not None and facts.state is not ReplicaState.PENDING:
-        because = f"its catalog was made anew at {now:%Y-%m-%d %H:%M} UTC; a consistency check confirms it"
+        because = f"its catalog was rebuilt at {now:%Y-%m-%d %H:%M} UTC; a consistency check confirms it"
         facts = msgspec.structs.replace(
             facts, current_map=newest.number, state=ReplicaState.INCONSISTENT, inconsistent_because=because
         )
@@ -254,7 +254,7 @@ def _left_out(path: Path, why: str) -> Diagnostic:
         "RCL4024",
         Severity.WARNING,
         f"{path.name} was not taken over: {why}",
-        "The file stays as it is. Points that need it are not in the catalog that was made anew.",
+        "The file stays as it is. Points that need it are not in the catalog that was rebuilt.",
         subject=str(path),
     )
 

@@ -79,7 +79,7 @@ def recover(work: Work) -> JobResult:
     if intent is None or intent.phase is Phase.STAGING:
         raise Refused(
             "RCL7023",
-            "there is no recovery to go on with or to go back from",
+            "there is no recovery to continue or to undo",
             "Ask for a recovery: `reconciler recover VM`.",
             subject=job,
         )
@@ -87,7 +87,7 @@ def recover(work: Work) -> JobResult:
     if intent.phase is Phase.RENAMED:
         return cutover.finish(work, job, target, intent)
     if recovery.step is RecoveryStep.SETTLE:  # which of the two it was, going on or back, is a person's to say again
-        raise cutover.half_done(target, intent, "going on with it, or going back, was cut off")
+        raise cutover.half_done(target, intent, "continuing or undoing it was interrupted")
     _as_agreed(work, states(target, touched_by(intent)))
     if recovery.step is RecoveryStep.UNDO:
         return cutover.undo(work, job, target, intent)
@@ -143,7 +143,7 @@ def _as_agreed(work: Work, found: tuple[FileState, ...]) -> Agreement:
     if agreed is None:
         return Agreement(recovery.asked_by, now + AGREED_FOR, found)
     if now > agreed.until:
-        raise _not_as_agreed(f"it was agreed until {agreed.until:%Y-%m-%d %H:%M} UTC", work.job.id)
+        raise _not_as_agreed(f"it was confirmed only until {agreed.until:%Y-%m-%d %H:%M} UTC", work.job.id)
     if agreed.files != found:
         before = {state.path: state for state in agreed.files}
         changed = [state.path for state in found if before.pop(state.path, None) != state] or sorted(before)
@@ -155,7 +155,7 @@ def _not_as_agreed(because: str, job: str) -> Refused:
     return Refused(
         "RCL7021",
         f"the recovery was not carried out: {because}",
-        "Nothing was replaced. Look at the target, and ask for the recovery anew.",
+        "Nothing was replaced. Check the target, and start the recovery again.",
         subject=job,
     )
 
@@ -229,13 +229,13 @@ def _not_writable(error: OSError, target: Target, placed: Placed, needed: int) -
     where = error.filename or placed.path
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = f"{room.folder} is full: {format_size(needed)} needed, {format_size(room.free_bytes)} free"
-        remedy = "Make room there, or recover to another folder (--to FOLDER). Nothing was replaced."
+        remedy = "Free space there, or recover to another folder (--to FOLDER). Nothing was replaced."
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         what = f"{account()} may not write {where}: {error.strerror}"
-        remedy = f"Give {account()} the right to write in {room.folder}, or recover to another folder (--to FOLDER)."
+        remedy = f"Grant {account()} permission to write in {room.folder}, or recover to another folder (--to FOLDER)."
     else:
         what = f"{where} cannot be written: {error.strerror or error}"
-        remedy = f"Look at the disk of {room.folder}, or recover to another folder (--to FOLDER). Nothing was replaced."
+        remedy = f"Check the disk of {room.folder}, or recover to another folder (--to FOLDER). Nothing was replaced."
     return PermanentError("RCL7025", what, remedy, subject=placed.path)
 
 
@@ -290,7 +290,7 @@ def _not_as_written(name: str, where: str) -> Damaged:
     return Damaged(
         "RCL7010",
         f"{name!r} did not read back as it was written, {where}",
-        "The target was not touched. Look at the disk that it lies on, and recover elsewhere.",
+        "The target was not touched. Check the disk that it lies on, and recover elsewhere.",
         subject=name,
     )
 
@@ -332,8 +332,8 @@ def _settle(work: Work, intent: Intent | None) -> JobResult:
 def _cut_off(job: str) -> Stopped:
     return Stopped(
         "RCL7020",
-        "the recovery was cut off before anything was replaced, and does not go on by itself",
-        "Nothing was replaced. Ask for it anew, if it is still wanted.",
+        "the recovery was interrupted before anything was replaced, and does not continue automatically",
+        "Nothing was replaced. Start it again, if it is still wanted.",
         subject=job,
     )
 

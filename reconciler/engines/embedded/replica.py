@@ -120,7 +120,7 @@ class ReplicaStore(Catalog):
         if identity_of(self.folder) is not None or self._rows.store == upgrade.UNNAMED:
             return None
         what = f"{self.folder / 'identity.json'} is missing or not as it was written"
-        remedy = "The next job of this virtual machine writes it anew. Look at the disk that the store lies on."
+        remedy = "The next job of this virtual machine rewrites it. Check the disk that the store lies on."
         return Diagnostic("RCL4024", Severity.WARNING, what, remedy, subject=self.folder.name)
 
     def _newest_copy(self, head: Head) -> int:

@@ -121,7 +121,7 @@ class Rows:
         try:
             head = _HEAD.decode(row["body"])
         except encoded.Wrong as error:
-            raise self.fault("its head does not read") from error
+            raise self.fault("its head cannot be read") from error
         if row["seal"] != seal(head.store, "head", "", row["body"]):
             raise self.fault("its head is not as it was written")
         if head.needs:
@@ -180,7 +180,7 @@ class Rows:
         return Damaged(
             "RCL4022",
             f"the database {self.path} is damaged: {what}",
-            "Look at the disk that it lies on, then run `reconciler store rebuild`: what is there is made anew from "
+            "Check the disk that it lies on, then run `reconciler store rebuild`: what is there is rebuilt from "
             "the packs and the copies of the maps.",
             subject=str(self.path),
         )

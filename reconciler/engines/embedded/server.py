@@ -142,7 +142,7 @@ class ServerStore:
         marker = read_marker(self.path)
         if marker is None:
             what = f"{self.path / 'format.json'} is missing or damaged"
-            remedy = "It is written anew by the next job; look at the disk that the store lies on."
+            remedy = "It is rewritten by the next job; check the disk that the store lies on."
             found.append(Diagnostic("RCL4024", Severity.ERROR, what, remedy, subject=str(self.path)))
         elif marker.format == FORMAT and marker.store != head.store:
             found.append(exchanged(self._database, f"the folder is of the store {marker.store}").diagnostic)
@@ -152,7 +152,7 @@ class ServerStore:
                 found.append(error.diagnostic)
             elif volume_marker(self.volume_folder(name)) is None:
                 what = f"{self.volume_folder(name) / 'volume.json'} is missing or not as it was written"
-                remedy = "The next job writes it anew. Look at the disk that the store lies on."
+                remedy = "The next job rewrites it. Check the disk that the store lies on."
                 found.append(Diagnostic("RCL4024", Severity.WARNING, what, remedy, subject=name))
         return found
 

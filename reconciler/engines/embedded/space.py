@@ -35,7 +35,8 @@ class Space:
                 f"the volume {volume} in {self._server.volume_folder(volume)} is full: "
                 f"{format_size(max(1, wanted))} more are needed, {format_size(max(0, free))} of its capacity of "
                 f"{format_size(capacity)} are free",
-                "Give the volume more capacity in the site, or keep points for less long, then run the job again. What "
+                "Give the volume more capacity in the site, or keep recovery points for a shorter time, "
+                "then run the job again. What "
                 "is stored is unharmed.",
                 subject=volume,
             )

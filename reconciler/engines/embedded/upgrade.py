@@ -80,7 +80,7 @@ def said_of(database: Path) -> Iterator[None]:
     try:
         yield
     except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
-        raise sqlite.damaged(database, f"a row of format 1 does not read: {error}") from error
+        raise sqlite.damaged(database, f"a row of format 1 cannot be read: {error}") from error
 
 
 def keep_old(database: Path) -> None:
@@ -159,7 +159,7 @@ def _point(rows: Rows, row: sqlite3.Row, decoded: dict[int, maps.MachineMap]) ->
         if copy.is_file() and files.read_regular(copy) != body:
             doubt = f"its map and the copy {copy.name} differ"
     except (Damaged, OSError) as error:
-        doubt = f"its map does not read: {error}"
+        doubt = f"its map cannot be read: {error}"
     return PointRecord(
         id=row["id"],
         time=datetime.fromisoformat(row["time"]),

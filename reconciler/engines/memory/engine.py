@@ -128,7 +128,7 @@ class MemoryEngine:
             behaviour.lose_answers -= 1
             if not behaviour.lose_before:
                 self._apply(action)
-            raise OutcomeUnknown("RCL3014", "the answer was lost", "Observe, then plan anew.", subject=self.name)
+            raise OutcomeUnknown("RCL3014", "the answer was lost", "Observe, then plan again.", subject=self.name)
         return self._apply(action)
 
     def _check_fence(self, fence: Fence) -> None:
@@ -163,7 +163,7 @@ class MemoryEngine:
         """A write under the fence, to a server that was established."""
         lineage = self._server.lineage
         if lineage is None:
-            raise Unreachable("RCL4021", "the store of this server is not there", "Apply makes it.", subject=self.name)
+            raise Unreachable("RCL4021", "the store of this server is missing", "Apply makes it.", subject=self.name)
         self._check_fence(fence)
         self._server.lineage = Lineage(lineage.id, lineage.generation + 1)
 
@@ -369,10 +369,10 @@ class MemoryEngine:
             raise Refused("RCL7004", f"there is no recovery point {recovery.point!r}", "See `reconciler points`.")
         disks = self._setup.disks[job.source.cluster]
         if recovery.step is not RecoveryStep.RECOVER:
-            raise Refused("RCL7020", "this engine takes up no recovery that was cut off", "Recover anew.")
+            raise Refused("RCL7020", "this engine takes up no recovery that was interrupted", "Recover again.")
         original = recovery.target is RecoveryTarget.ORIGINAL
         if original and disks.machine(job.source.machine).power is not PowerState.OFF:
-            raise Refused("RCL7008", "the machine is not off", "Shut it down first.")
+            raise Refused("RCL7008", "the virtual machine is not off", "Shut it down first.")
         target: Target = disks if original else LocalTarget(Path(recovery.folder))
         written = {}
         token = sha256(job.id.encode()).hexdigest()[:12]

@@ -132,7 +132,7 @@ _LAST_DAY = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 def _wrong_time(value: time) -> str:
     if value.tzinfo is not None or value.second or value.microsecond:
-        return f"{value.isoformat()} is no clock time of a policy"
+        return f"{value.isoformat()} is not a clock time of a policy"
     return ""
 
 

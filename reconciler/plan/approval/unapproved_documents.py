@@ -45,8 +45,8 @@ def whose_yes(*, approvers: bool, since: str) -> str:
         words = f"reconciler approve {since[:12]} HEAD" if since else "reconciler approve"
         return f"Have it approved (`{words}`)."
     return (
-        "The site names no approvers, so a person says yes: run `reconciler apply` without --yes in a terminal. --yes "
-        "does not answer for this."
+        "The site names no approvers, so it has to be confirmed: run `reconciler apply` in a terminal. --yes does not "
+        "cover this."
     )
 
 
@@ -181,7 +181,7 @@ def with_them(waiting: Iterable[Placed[GroupDocument]], held: Collection[Unstepp
             Severity.WARNING,
             f"ProtectionGroup {name} waits too: with {', '.join(sorted(own))} as last applied a virtual machine would "
             "be claimed twice",
-            "It is planned once what the other waits for is agreed to.",
+            "It is planned once the other change is approved.",
             each.positions.at(),
             f"ProtectionGroup {name}",
         )
@@ -208,7 +208,7 @@ def findings(held: Iterable[Unstepped], *, approvers: bool, since: str) -> tuple
 
 def _what(field: DocumentField) -> str:
     if not field.field:
-        return "its document was removed, and nobody agreed to it; it goes on as it is"
+        return "its document was removed without approval; the group stays as it is"
     return (
         f"{field.field} was changed and weakens, and nobody agreed to it; until then its whole document counts as it "
         f"was last applied, here: {_told(field)}"

@@ -91,14 +91,14 @@ def _checkpoints(machine: VirtualMachine) -> list[Diagnostic]:
             "RCL2101",
             machine,
             f"has {len(machine.checkpoints)} checkpoint(s)",
-            "Delete or merge its checkpoints; this version does not back up around them.",
+            "Delete or merge its checkpoints; they are not backed up.",
         )
     ]
 
 
 def _replication(machine: VirtualMachine) -> list[Diagnostic]:
     if machine.replication is UNSET:
-        return [_unknown(machine, "whether Hyper-V Replica is on for it")]
+        return [_unknown(machine, "whether it takes part in Hyper-V Replica")]
     if machine.replication.mode is ReplicationMode.NONE:
         return []
     return [
@@ -106,7 +106,7 @@ def _replication(machine: VirtualMachine) -> list[Diagnostic]:
             "RCL2102",
             machine,
             f"takes part in Hyper-V Replica as {machine.replication.mode}",
-            "Exclude it, or protect it where it does not replicate; this version does not back up around a replica.",
+            "Exclude it, or protect it where it does not replicate; replicas are not backed up.",
         )
     ]
 
@@ -121,16 +121,19 @@ def _disks(machine: VirtualMachine) -> list[Diagnostic]:
 def _disk(machine: VirtualMachine, disk: VirtualDisk) -> list[Diagnostic]:
     if disk.kind in (DiskKind.PASS_THROUGH, DiskKind.SHARED):
         what = "a pass-through disk" if disk.kind is DiskKind.PASS_THROUGH else "a shared disk"
-        remedy = "Its bytes are not the machine's own files: protect it inside the guest, or exclude the machine."
+        remedy = (
+            "Its bytes are not the virtual machine's own files: protect it inside the guest, or "
+            "exclude the virtual machine."
+        )
         return [_refused("RCL2103", machine, f"has {what}, {disk.name!r}", remedy)]
     if disk.unreadable is not None:
-        remedy = "Look at the disk in Hyper-V; a damaged or cut file is not stored as a good point."
+        remedy = "Check the disk in Hyper-V; a damaged or truncated file is not stored as a good point."
         return [_refused("RCL2104", machine, f"has a disk {disk.name!r} that is {disk.unreadable}", remedy)]
     if disk.differencing is True:
-        remedy = "Merge the chain; this version backs up whole disks only."
+        remedy = "Merge the chain; only whole disks are backed up."
         return [_refused("RCL2105", machine, f"has a differencing disk, {disk.name!r}", remedy)]
     if disk.log_pending is True:
-        remedy = "Start and shut the machine down, or mount the disk once, so that the log is replayed."
+        remedy = "Start and shut the virtual machine down, or mount the disk once, so that the log is replayed."
         return [_refused("RCL2106", machine, f"has a VHDX log to be replayed in {disk.name!r}", remedy)]
     return []
 
@@ -144,6 +147,6 @@ def _unknown(machine: VirtualMachine, what: str) -> Diagnostic:
         "RCL2108",
         Severity.WARNING,
         f"{machine.name!r}: it is unknown {what}",
-        "State it in the inventory, or see to it that it can be observed.",
+        "Declare it in the inventory, or make it observable.",
         subject=machine.name,
     )

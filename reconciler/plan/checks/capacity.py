@@ -74,7 +74,7 @@ class _Surveyor:
         size = sum(size for size, _ in self._sizes(group))
         needed = timedelta(seconds=size / speed)
         if placed.document.spec.replica_creation == "now" and needed > _LONG:
-            what = f"the first copy of {group.group.name}, {format_size(size)}, takes {_hours(needed)}"
+            what = f"the initial replica of {group.group.name}, {format_size(size)}, takes {_hours(needed)}"
             remedy = "Consider replicaCreation: manual with removable media, or a later time."
             yield _say("RCL3023", Severity.ADVICE, what, remedy, group.place("members"))
 

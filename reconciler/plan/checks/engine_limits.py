@@ -41,7 +41,7 @@ def _pause(desired: DesiredGroup, able: Capabilities) -> list[Diagnostic]:
     """What an engine of an installed package cannot do is known only once it is opened."""
     if desired.group.paused is None or able.pauses:
         return []
-    what = f"{desired.server} has no pause of a group: backups of {desired.group.name} would go on"
+    what = f"{desired.server} has no pause of a group: backups of {desired.group.name} would continue"
     remedy = "Take `paused` out, or use a server with another engine."
     return [Diagnostic("RCL1114", Severity.ERROR, what, remedy, desired.place("paused"))]
 
@@ -55,7 +55,7 @@ def _without_effect(desired: DesiredGroup, able: Capabilities) -> list[Diagnosti
         Diagnostic(
             "RCL3020",
             Severity.ADVICE,
-            f"{desired.server} makes points of whole machines at each express full; the interval of "
+            f"{desired.server} makes points of whole virtual machines at each express full; the interval of "
             f"{format_duration(interval)} has no effect on them",
             "Leave it, or write beforeRecoveryPoint with recoveryPoints.",
             desired.place("shortTerm.synchronization"),

@@ -113,14 +113,14 @@ def _exclusions(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
                 "RCL1030",
                 Severity.WARNING,
                 f"the exclusion {placed.document.metadata.name} ended on {until}; it is no longer in effect",
-                f"Ask {placed.document.spec.owner}, then prolong it, or protect the machines.",
+                f"Ask {placed.document.spec.owner}, then extend it, or protect the virtual machines.",
                 placed.positions.at("spec", "until"),
             )
         if fold(placed.document.spec.reason.strip(" .-?")) in _NO_REASONS:
             what = (
                 f"the exclusion {placed.document.metadata.name} gives no real reason: {placed.document.spec.reason!r}"
             )
-            remedy = "Write why these machines need no backup; an auditor will ask."
+            remedy = "Write why these virtual machines need no backup; an auditor will ask."
             yield _say("RCL1086", Severity.WARNING, what, remedy, placed.positions.at("spec", "reason"))
 
 
@@ -130,7 +130,7 @@ def _ignored(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
             if rule.until is not None and rule.until < today:
                 what = f"the rule to ignore {rule.field} ended on {rule.until}; the field is compared again"
                 place = placed.positions.at("spec", "ignore", index, "until")
-                yield _say("RCL1036", Severity.WARNING, what, "Take it out, or prolong it.", place)
+                yield _say("RCL1036", Severity.WARNING, what, "Remove it, or extend it.", place)
 
 
 def _pauses(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
@@ -141,15 +141,17 @@ def _pauses(policies: PolicySet, today: date) -> Iterator[Diagnostic]:
         until, why = placed.positions.at("spec", "paused", "until"), placed.positions.at("spec", "paused", "reason")
         if pause.until < today:
             what = f"the pause of {name} ended on {pause.until}; its jobs run again"
-            yield _say("RCL1111", Severity.ADVICE, what, "Take it out.", until)
+            yield _say("RCL1111", Severity.ADVICE, what, "Remove it.", until)
         elif pause.until - today > LONGEST_PAUSE:
             last = today + LONGEST_PAUSE
             what = f"{name} is paused until {pause.until}, longer than {LONGEST_PAUSE.days} days from today"
-            remedy = f"End it by {last} and prolong it then, or stop the group if it needs no backup any more."
+            remedy = f"End it by {last} and extend it then, or stop the group if it needs no backup any more."
             yield _say("RCL1110", Severity.ERROR, what, remedy, until)
         else:
             what = f"{name} is paused until {pause.until} by {pause.owner}: {pause.reason}"
-            remedy = "Until then no backup of it is made and nothing of it expires; it goes on by itself the day after."
+            remedy = (
+                "Until then no backup of it is made and nothing of it expires; it resumes automatically the day after."
+            )
             yield _say("RCL1112", Severity.ADVICE, what, remedy, until)
         if fold(pause.reason.strip(" .-?")) in _NO_REASONS:
             what = f"the pause of {name} gives no real reason: {pause.reason!r}"
@@ -190,7 +192,7 @@ def _renames(policies: PolicySet) -> Iterator[Diagnostic]:
                     "RCL1033",
                     Severity.ERROR,
                     f"{former} is said to be an earlier name, but a group is called so now",
-                    "Take it out of renamedFrom, or remove that group.",
+                    "Remove it from renamedFrom, or remove that group.",
                     placed.positions.at("spec", "renamedFrom", index),
                     names[former].positions.at("metadata", "name"),
                 )
@@ -207,7 +209,7 @@ def _same_origin(policies: PolicySet) -> Iterator[Diagnostic]:
     for (_, former), places in sorted(claims.items()):
         if len(places) > 1:
             what = f"{' and '.join(sorted(places))} all say that they were {former}"
-            remedy = f"Keep it in one of them: that one takes over what {former} protects."
+            remedy = f"Keep it in one of them: that one continues what {former} protects."
             yield _say("RCL3091", Severity.ERROR, what, remedy, *sorted(places.values()))
 
 

@@ -83,7 +83,7 @@ def machine_checks(machine: VirtualMachine, node: Node | None, place: Location |
     yield check("RCL2209", _FAILED if shared else _PASSED, _ERROR, what, remedy)
     yield _integration(machine, node, place)
     if machine.guest_system is UNSET:
-        yield check("RCL2208", _UNKNOWN, _ADVICE, f"which system {name} runs", "State it in the inventory.")
+        yield check("RCL2208", _UNKNOWN, _ADVICE, f"which system {name} runs", "Declare it in the inventory.")
     elif alike(machine.guest_system, "linux"):
         what = f"{name} has Linux: points that are made while it runs are file-consistent at most"
         yield check("RCL2208", _FAILED, _ADVICE, what, "Quiesce its applications yourself where that is not enough.")
@@ -106,4 +106,4 @@ def _integration(machine: VirtualMachine, node: Node | None, place: Location | N
         what = f"the integration services of {name} are {machine.integration_state} (by protocol state)"
         return Check(code, _PASSED if fine else _FAILED, _WARNING, name, what, remedy, (), place)
     what = f"whether the integration services of {name} fit its host"
-    return Check(code, _UNKNOWN, _WARNING, name, what, "See to it that they can be observed.", (), place)
+    return Check(code, _UNKNOWN, _WARNING, name, what, "Make it observable.", (), place)

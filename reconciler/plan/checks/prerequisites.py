@@ -180,16 +180,18 @@ def _server(field: Field, server: Server, mine: Sequence[Wanted]) -> Iterator[Ch
         yield Check("RCL2201", state, _ERROR, server.name, what, remedy)
     machines = {(each.cluster, each.machine.id): each.size for each in mine}
     total = sum(machines.values())
-    what = f"{len(machines)} of at most 800 machines on one server, {format_size(total)} of at most 80 TB in all"
+    what = (
+        f"{len(machines)} of at most 800 virtual machines on one server, {format_size(total)} of at most 80 TB in all"
+    )
     fits = len(machines) <= 800 and total <= _MOST_BYTES
     remedy = "Place groups on further servers."
     yield Check("RCL2202", _PASSED if fits else _FAILED, _ERROR, server.name, what, remedy)
     replicas = [each for each in mine if mode_of(each.machine) in REPLICAS] if server.engine.mabs is not None else []
     if replicas:
         system = facts.operating_system if facts is not None else UNSET
-        what = "replica machines are backed up by a server on Windows Server 2012 R2 or later"
+        what = "replica virtual machines are backed up by a server on Windows Server 2012 R2 or later"
         state = _UNKNOWN if not isinstance(system, str) else _PASSED if _since_2012r2(system) else _FAILED
-        remedy = "Move the server to a newer Windows Server, or protect the primary machines."
+        remedy = "Move the server to a newer Windows Server, or protect the primary virtual machines."
         yield Check("RCL2211", state, _ERROR, server.name, what, remedy, _names(replicas))
 
 
@@ -248,7 +250,7 @@ def _node(field: Field, node: Node, mine: Sequence[Wanted]) -> Iterator[Check]:
     what = f"a working protection agent on {node.name}"
     severity = _ERROR if mine else _WARNING
     if node.agent.state is UNSET:
-        remedy = "State it in the inventory, or see to it that it can be observed."
+        remedy = "Declare it in the inventory, or make it observable."
         yield Check("RCL2210", _UNKNOWN, severity, node.name, what, remedy, _about(field, _UNKNOWN, mine))
         return
     state = _PASSED if node.agent.state == "working" else _FAILED
@@ -294,16 +296,19 @@ def _deduplicated(
         if not there:
             continue
         items = any(s.item_level_recovery for each in there if (s := servers.get(each.group.server)) is not None)
-        what = f"{volume.name} is deduplicated: its machines are backed up, item-level recovery from them may not work"
+        what = (
+            f"{volume.name} is deduplicated: its virtual machines are backed up, item-level recovery "
+            "from them may not work"
+        )
         if volume.deduplicated is UNSET:
             what = f"whether {volume.name} is deduplicated"
             about = _about(field, _UNKNOWN, there)
-            yield Check("RCL2205", _UNKNOWN, _ADVICE, volume.name, what, "State it in the inventory.", about)
+            yield Check("RCL2205", _UNKNOWN, _ADVICE, volume.name, what, "Declare it in the inventory.", about)
         elif volume.deduplicated and items:
             remedy = "Protect at guest level what single files must come back from."
             yield Check("RCL2205", _FAILED, _ADVICE, volume.name, what, remedy, _names(there))
         else:
-            what = f"{volume.name} may hold machines that are backed up"
+            what = f"{volume.name} may hold virtual machines that are backed up"
             yield Check("RCL2205", _PASSED, _ADVICE, volume.name, what)
 
 
@@ -315,7 +320,7 @@ def _room(
         there = on_volume.get(volume.name, ())
         if not there:
             continue
-        remedy = "Free space on the volume, shorten the windows, or spread the machines."
+        remedy = "Free space on the volume, shorten the windows, or spread the virtual machines."
         needed, known = 0.0, volume.free_bytes is not UNSET
         last, share = there[0].group, _window(field, there[0].group) / timedelta(days=1)
         for each in there:
@@ -326,7 +331,7 @@ def _room(
             needed += each.size * (churn or 0) * share
         if not known or not isinstance(volume.free_bytes, int):
             what = f"free space on {volume.name} for the disks that differ during a backup"
-            remedy = "Write the cluster's churn in the site, and see to it that free space can be observed."
+            remedy = "Write the cluster's churn in the site, and make its free space observable."
             about = _about(field, _UNKNOWN, there)
             yield Check("RCL2207", _UNKNOWN, _WARNING, volume.name, what, remedy, about)
             continue

@@ -48,7 +48,7 @@ def mode_of(machine: VirtualMachine) -> ReplicationMode | None:
 def replica_checks(machine: VirtualMachine, place: Location | None) -> Iterator[Check]:
     """A machine that takes part in Hyper-V Replica: crash-consistent only, and not in these states."""
     name = machine.name
-    remedy = "Wait until it is over, or repair the replication; backups fail until then."
+    remedy = "Wait until it has finished, or repair the replication; backups fail until then."
 
     def check(code: str, state: CheckState, severity: Severity, what: str, remedy: str) -> Check:
         return Check(code, state, severity, name, what, remedy, (), place)
@@ -59,14 +59,14 @@ def replica_checks(machine: VirtualMachine, place: Location | None) -> Iterator[
             CheckState.UNKNOWN,
             Severity.WARNING,
             f"whether {name} is a replica",
-            "State it in the inventory.",
+            "Declare it in the inventory.",
         )
         return
     replication: Replication = machine.replication
     if replication.mode not in REPLICAS:
         yield check("RCL2220", CheckState.PASSED, Severity.WARNING, f"{name} is no replica", "")
         return
-    what = f"{name} is a replica machine: its points are crash-consistent, no more"
+    what = f"{name} is a replica virtual machine: its points are crash-consistent, no more"
     yield check(
         "RCL2232",
         CheckState.FAILED,
@@ -82,11 +82,13 @@ def replica_checks(machine: VirtualMachine, place: Location | None) -> Iterator[
     if isinstance(replication.log, str) and fold(replication.log) in _LOGS:
         troubles.append(_LOGS[fold(replication.log)])
     for code, trouble in troubles:
-        yield check(code, CheckState.FAILED, Severity.ERROR, f"the replica machine {name} {trouble}", remedy)
+        yield check(code, CheckState.FAILED, Severity.ERROR, f"the replica virtual machine {name} {trouble}", remedy)
     facts = {"health": replication.health, "state": replication.state, "log application": replication.log}
     unknown = [fact for fact, value in facts.items() if value is UNSET]
     if unknown:
-        what = f"the {' and '.join(unknown)} of the replica machine {name}"
-        yield check("RCL2220", CheckState.UNKNOWN, Severity.WARNING, what, "See to it that it can be observed.")
+        what = f"the {' and '.join(unknown)} of the replica virtual machine {name}"
+        yield check("RCL2220", CheckState.UNKNOWN, Severity.WARNING, what, "Make it observable.")
     elif not troubles:
-        yield check("RCL2220", CheckState.PASSED, Severity.WARNING, f"the replica machine {name} is healthy", "")
+        yield check(
+            "RCL2220", CheckState.PASSED, Severity.WARNING, f"the replica virtual machine {name} is healthy", ""
+        )

@@ -20,14 +20,14 @@ def missing(member: KnownMember, group: str, where: Location, *, believed: bool)
     was deleted, or moved away."""
     cluster, name = member.source.cluster, member.name
     if believed:
-        what = f"{name!r} was deleted from {cluster}, or moved away; it stays a member of {group}"
+        what = f"{name!r} was deleted from {cluster}, or moved away; it remains a member of {group}"
         remedy = (
             f"Its recovery points are kept, and no new ones are made. To have it back: `reconciler recover "
             f"{quote(name)}`. If it is gone for good, let the rule no longer match it, by `except` for example."
         )
     else:
-        what = f"{name!r} stays a member of {group} although {cluster} shows under half of its known virtual machines"
-        remedy = "Its recovery points are kept. Look at the cluster first: nothing is concluded from so little."
+        what = f"{name!r} remains a member of {group} although {cluster} shows under half of its known virtual machines"
+        remedy = "Its recovery points are kept. Check the cluster first: nothing is concluded from so little."
     return Diagnostic(MISSING, Severity.WARNING, what, remedy, where, subject=name)
 
 

@@ -54,8 +54,10 @@ def without_removals(
     finding = Diagnostic(
         TOO_MANY_GONE,
         Severity.WARNING,
-        f"{len(gone)} of {len(owned)} groups that we own have no policy any more, so these are not stopped: {names}",
-        "Write their policies again. If they are to go, have the removal of each approved, or remove fewer at once.",
+        f"{len(gone)} of {len(owned)} groups owned by this site have lost their policy, so these are not "
+        f"stopped: {names}",
+        "Write their policies again. If they are to be stopped, have the removal of each approved, or "
+        "remove fewer at once.",
         subject="policies",
     )
     return kept, (finding,)

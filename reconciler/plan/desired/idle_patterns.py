@@ -25,7 +25,7 @@ IDLE_RULE, IDLE_PATTERN = "RCL3001", "RCL3120"
 #: For how many patterns of one rule near names are looked for; how many more there are is said in one line.
 _TOLD = 5
 
-_LATER = "A virtual machine that appears later is taken in by itself."
+_LATER = "A virtual machine that appears later is included automatically."
 
 
 class SelectorPlace(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ def _nearly(selector: MachineSelector, names: ClusterNames) -> str:
     first = MachineSelector(selector.cluster, names=selector.names, labels={} if selector.names else selector.labels)
     if first == MachineSelector(selector.cluster):
         return ""
-    near = [f"{each.name} is not meant, since {unmet(selector, each)}" for each in names.now.select(first)]
+    near = [f"{each.name} is not selected: {unmet(selector, each)}" for each in names.now.select(first)]
     more = f" and {len(near) - MOST} more like it" if len(near) > MOST else ""
     return "; ".join(near[:MOST]) + more
 
@@ -139,14 +139,12 @@ def idle_patterns(
             IDLE_PATTERN,
             Severity.ADVICE if mild else severity,
             f"{each.what} of {place.whose} matches nothing on {selector.cluster}",
-            each.hint or f"Correct it, or take it out. {_LATER}",
+            each.hint or f"Correct it, or remove it. {_LATER}",
             place.positions.at(*place.path, *each.path),
         )
     if len(found) > _TOLD:
         what = f"{len(found) - _TOLD} more patterns of {place.whose} match nothing on {selector.cluster}"
-        yield Diagnostic(
-            IDLE_PATTERN, severity, what, "Correct them, or take them out.", place.positions.at(*place.path)
-        )
+        yield Diagnostic(IDLE_PATTERN, severity, what, "Correct them, or remove them.", place.positions.at(*place.path))
 
 
 def _idle(selector: MachineSelector, matched: Sequence[Candidate], names: ClusterNames) -> Iterator[_Idle]:

@@ -126,7 +126,7 @@ def _overfull(groups: Sequence[DesiredGroup], room: ServerCapacity, used: Mappin
         out = "Write narrower rules, give a group another server, or add one to the site."
         machines = _machines(mine) if server in room.most and members > room.most[server] else 0
         if machines > room.most.get(server, 0):
-            what = f"{machines} machines on {server}; a server protects {room.most[server]} at most"
+            what = f"{machines} virtual machines on {server}; a server protects {room.most[server]} at most"
             found.append(Diagnostic("RCL3018", Severity.ERROR, what, out, largest.place("members")))
         if total > capacity and server in room.capacity:
             what = f"the members on {server} hold {format_size(total)}, its volumes {format_size(capacity)}"

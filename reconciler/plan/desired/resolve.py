@@ -251,7 +251,7 @@ class _Resolver:
             what = f"{self._name(source)!r} is not taken into {name} while {source.cluster} shows under half of its "
             remedy = f"It stays in {self.keepers[source]}, and moves once the cluster is seen again."
             place = desired.place("members")
-            found = Diagnostic("RCL3017", Severity.WARNING, f"{what}known machines", remedy, place)
+            found = Diagnostic("RCL3017", Severity.WARNING, f"{what}known virtual machines", remedy, place)
             self.findings.append(found)
         members = tuple(each for each in group.members if each.source not in held)
         return msgspec.structs.replace(
@@ -327,7 +327,7 @@ class _Resolver:
                 "RCL3003",
                 Severity.ERROR,
                 f"{name!r} is both excluded and a member of {group}",
-                "Take it out of one of them: an `except` in the group, or a narrower exclusion.",
+                "Remove it from one of them: an `except` in the group, or a narrower exclusion.",
                 where,
                 also=(exclusion,),
                 subject=name,
@@ -346,8 +346,8 @@ class _Resolver:
                 Diagnostic(
                     "RCL3004",
                     Severity.ERROR,
-                    f"{name!r} is a member of {groups}; a machine is protected by one group",
-                    "Take it out of one of them with `except`, or by narrower names or labels.",
+                    f"{name!r} is a member of {groups}; only one group can protect a virtual machine",
+                    "Remove it from one of them with `except`, or by narrower names or labels.",
                     places[0],
                     also=tuple(places[1:]),
                     subject=name,
@@ -373,9 +373,9 @@ class _Resolver:
                     Diagnostic(
                         "RCL3005",
                         Severity.WARNING,
-                        f"{candidate.name!r} on {cluster} is another machine than before: its id is "
+                        f"{candidate.name!r} on {cluster} is not the same virtual machine as before: its id is "
                         f"{candidate.source.machine}, it was {old.source.machine}",
-                        "The new one gets a replica of its own; the points of the old one are kept under its id.",
+                        "The new one gets its own replica; the recovery points of the old one are kept under its id.",
                         subject=candidate.name,
                     )
                 )

@@ -255,7 +255,7 @@ class _Differ:
         self._say(
             "RCL3009",
             Severity.WARNING,
-            f"no policy has the group {entry.group} on {entry.server} any more; it goes on as it is",
+            f"no policy has the group {entry.group} on {entry.server} any more, so it stays as it is",
             "Write it again, name it in `renamedFrom`, or set `prune: true` in the site to have it stopped.",
         )
 
@@ -263,7 +263,7 @@ class _Differ:
         self._say(
             "RCL3043",
             Severity.WARNING,
-            f"the group {entry.group} on {entry.server} is protected from deletion, so it goes on as it is",
+            f"the group {entry.group} on {entry.server} is protected from deletion, so it stays as it is",
             "To stop it, apply its policy with `deletionProtection: false` first, then remove it.",
         )
 
@@ -271,8 +271,8 @@ class _Differ:
         self._say(
             "RCL3011",
             Severity.WARNING,
-            f"the group {entry.group} is not stopped while {clusters} shows under half of its known machines",
-            "Look at the cluster first; the group is stopped once the cluster is seen again.",
+            f"the group {entry.group} is not stopped while {clusters} shows under half of its known virtual machines",
+            "Check the cluster first; the group is stopped once the cluster is seen again.",
         )
 
     def _say(self, code: str, severity: Severity, what: str, remedy: str, where: Location | None = None) -> None:

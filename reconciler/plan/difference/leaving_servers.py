@@ -64,7 +64,7 @@ def possible(
             WAITS,
             Severity.WARNING,
             f"nothing is done to the group {name}: as it was last applied it is on {each.server}, which the site has "
-            "no more, and nobody agreed to what was changed of it since",
+            "no more, and its changes since then are not approved",
             whose_yes(approvers=spec.approvals is not None, since=since),
             each.location,
             f"ProtectionGroup {name}",

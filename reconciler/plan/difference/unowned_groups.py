@@ -18,20 +18,20 @@ def not_owned(
     """`servers` are those that are there."""
     name, server = desired.group.name, desired.server
     elsewhere = _applied_where(desired, ledger, servers)
-    take = f"Take it over with `reconciler apply --adopt {name}`, or give the policy another name."
+    take = f"Adopt it with `reconciler apply --adopt {name}`, or rename the policy."
     if seen.group == desired.group:
         return Diagnostic(
             NOT_OWNED,
             Severity.WARNING,
-            f"{server} has the group {name} just as it is written, but it is not owned{elsewhere}",
-            f"No change of its policy reaches it until it is adopted. {take}",
+            f"{server} has the group {name} exactly as written, but this site does not own it{elsewhere}",
+            f"Changes of its policy do not reach it until it is adopted. {take}",
             desired.place(""),
         )
     return Diagnostic(
         NOT_OURS,
         Severity.ERROR,
-        f"{server} already has a group {seen.group.display_name!r} that this product did not make{elsewhere}",
-        f"It is not touched. {take}",
+        f"{server} already has a group {seen.group.display_name!r} that this site does not own{elsewhere}",
+        f"It is not changed. {take}",
         desired.place(""),
     )
 
@@ -41,4 +41,4 @@ def _applied_where(desired: DesiredGroup, ledger: Iterable[LedgerEntry], servers
     another name."""
     names = {desired.group.name, *desired.formerly}
     known = {entry.server for entry in ledger if entry.group in names and entry.server not in servers}
-    return f"; it was applied on {', '.join(sorted(known))}, which is not there any more" if known else ""
+    return f"; it was applied on {', '.join(sorted(known))}, which no longer exists" if known else ""

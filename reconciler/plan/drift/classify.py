@@ -131,7 +131,9 @@ class _Classifier:
             item = group.item(DriftClass.PENDING, "server", **values, note="the policy names another server")
             yield msgspec.structs.replace(item, location=moved.place("server"))
             return
-        note = "no policy has it any more" + ("; it is protected from deletion" if applied.deletion_protection else "")
+        note = "no policy has it any longer" + (
+            "; it is protected from deletion" if applied.deletion_protection else ""
+        )
         direction = of_release(applied.existing_points)
         live = group.live.display_name if group.live is not None else None
         yield group.item(
@@ -171,7 +173,7 @@ class _Classifier:
                 str(source) if lost else None,
                 shown,
                 direction=of_release(group.left.existing_points) if lost else Direction.STRENGTHENS,
-                note="taken out on the server" if lost else "put in on the server",
+                note="removed on the server" if lost else "added on the server",
                 **membership(group, source),
             )
 
@@ -179,10 +181,14 @@ class _Classifier:
         machine = self.machines.get(source.home)
         values = membership(group, source)
         if old.changed and not (old.known and machine is not None and old.mean(source, machine)):
-            note = "the rules mean it now"
+            note = "the rules match it now"
             return group.item(DriftClass.PENDING, "members", direction=Direction.STRENGTHENS, note=note, **values)
         former = self.owner.get(source)
-        note = f"the machine matches now; it was in {former}" if former else "the machine is new, or matches now"
+        note = (
+            f"the virtual machine matches now; it was in {former}"
+            if former
+            else "the virtual machine is new, or matches now"
+        )
         return group.item(DriftClass.CHURN, "members", direction=Direction.STRENGTHENS, note=note, **values)
 
     def _unwanted(self, group: Owned, source: DataSource, old: FormerRules) -> DriftItem:
@@ -190,9 +196,9 @@ class _Classifier:
         direction = of_release(group.entry.applied.existing_points)
         values = membership(group, source)
         if old.changed and (not old.known or machine is None or old.mean(source, machine)):
-            note = "the rules do not mean it any more"
+            note = "the rules no longer match it"
             return group.item(DriftClass.PENDING, "members", direction=direction, note=note, **values)
-        note = "the machine does not match any more"
+        note = "the virtual machine no longer matches"
         return group.item(DriftClass.CHURN, "members", direction=direction, note=note, **values)
 
     # --- Machines ----------------------------------------------------------------------------------------

@@ -31,13 +31,13 @@ def hazards(change: Change, impact: Impact | None, past: Past) -> tuple[Diagnost
     `Plan.names` has it."""
     found = [*_last_points(change, impact, past), *_inconsistent(change, impact, past)]
     if impact is not None and not impact.exact and impact.fates:
-        what = f"{change.server} prunes by itself: what becomes of {len(impact.fates)} recovery points is what its"
+        count = len(impact.fates)
         found.append(
             _say(
                 change,
                 "RCL3075",
-                f"{what} documentation says, not what was seen",
-                "Look at the recovery points on the server before you shorten what it keeps.",
+                f"estimated from MABS documentation: {change.server} prunes {count} recovery points itself",
+                "Check the recovery points on the server before you shorten the retention.",
             )
         )
     if _first_copies(change, past):
@@ -68,7 +68,7 @@ def _last_points(change: Change, impact: Impact | None, past: Past) -> list[Diag
             _say(
                 change,
                 "RCL3070",
-                f"no recovery point is left of {_named(none_left)}: all {points} expire at once",
+                f"no recovery point is left for {_named(none_left)}: all {points} expire at once",
                 "Keep them with `existingPoints: retain`, or recover what is still wanted first.",
             )
         )
@@ -77,8 +77,8 @@ def _last_points(change: Change, impact: Impact | None, past: Past) -> list[Diag
             _say(
                 change,
                 "RCL3071",
-                f"the last verified recovery point expires at once, of {_named(unverified)}",
-                "What is left was never proven to come back. Verify a newer point first.",
+                f"the last verified recovery point expires at once for {_named(unverified)}",
+                "What is left was never proven recoverable. Verify a newer point first.",
             )
         )
     if one_left:
@@ -87,7 +87,8 @@ def _last_points(change: Change, impact: Impact | None, past: Past) -> list[Diag
                 change,
                 "RCL3072",
                 f"only one recovery point remains for {_named(one_left)}",
-                "If that one is bad there is nothing else. Make newer points first, or keep the points for longer.",
+                "If that one is damaged there is no other. Make newer points first, or keep recovery "
+                "points for longer.",
             )
         )
     return found
@@ -119,8 +120,8 @@ def _inconsistent(change: Change, impact: Impact | None, past: Past) -> list[Dia
             _say(
                 change,
                 "RCL3073",
-                f"recovery points expire at once whose replica is inconsistent, of {_named(left)}",
-                "Run `reconciler check` first, so that what is left is known to be whole.",
+                f"recovery points of an inconsistent replica expire at once, for {_named(left)}",
+                "Run `reconciler check` first, so that what is left is known to be complete.",
             )
         )
     if let_go:
@@ -128,8 +129,9 @@ def _inconsistent(change: Change, impact: Impact | None, past: Past) -> list[Dia
             _say(
                 change,
                 "RCL3074",
-                f"protection stops while the replica is inconsistent, of {_listed(let_go)}",
-                "Nothing repairs it afterwards, and its points may not come back. Run `reconciler check` first.",
+                f"protection stops while the replica is inconsistent for {_listed(let_go)}",
+                "Nothing repairs it afterwards, and its recovery points may not be recoverable. Run "
+                "`reconciler check` first.",
             )
         )
     return found
@@ -190,8 +192,9 @@ def no_room(filled: Iterable[VolumeImpact], past: Past) -> tuple[Diagnostic, ...
                 Diagnostic(
                     "RCL3076",
                     Severity.WARNING,
-                    f"first copies take up to {wanted} on the volume {each.volume} of {each.server}, which has {room}",
-                    "Give the volume more capacity, name another one, or protect fewer machines at once.",
+                    f"initial replicas take up to {wanted} on the volume {each.volume} of {each.server}, "
+                    f"which has {room}",
+                    "Give the volume more capacity, name another one, or protect fewer virtual machines at once.",
                     subject=each.volume,
                 )
             )

@@ -107,7 +107,7 @@ def _changed(kind: str, before: Placed[Any], after: Placed[Any], older: PolicySe
     lost = [guard for guard in guards(older, old) if guard not in guards(older, new)]
     if lost:
         kept = [guard for guard in guards(older, old) if guard not in lost]
-        note = "its kind, labels and name take it out of these guardrails"
+        note = "its kind, labels and name exclude it from these guardrails"
         place = after.positions.at("metadata")
         seen = {"of": of, "before": _as_seen(old), "after": _as_seen(new)}
         fields.append(_field(kind, name, "guardedBy", lost + kept, kept, Direction.WEAKENS, place, note, seen))
@@ -161,7 +161,10 @@ def _compared(kind: str, rule: FieldRule, before: Placed[Any], after: Placed[Any
     direction, note = rule.weigh(old, new), rule.note
     if rule.path == "spec.members" and direction.needs_consent:
         existing = after.document.spec.existing_points
-        direction, note = of_release(existing), f"machines that leave get no new points; existing points: {existing}"
+        direction, note = (
+            of_release(existing),
+            f"virtual machines that leave get no new points; existing points: {existing}",
+        )
     if kind == "ProtectionGroup" and rule.path in ("spec.server", "spec.site") and direction.needs_consent:
         existing = before.document.spec.existing_points  # it is stopped as it was applied there
         direction, note = of_release(existing), f"{rule.note}; existing points: {existing}"

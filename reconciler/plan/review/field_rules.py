@@ -269,7 +269,7 @@ RULES: dict[str, tuple[FieldRule, ...]] = {
         _rule("metadata.labels", _neutral),
         _rule("extends", _neutral),
         _rule("spec.site", _weakens, "the old site makes no more points of this group"),
-        _rule("spec.server", _server, "stops on the old server, starts anew on the other"),
+        _rule("spec.server", _server, "stops on the old server, starts again on the other"),
         _rule("spec.members", _members),
         _rule("spec.renamedFrom", _neutral),
         _rule("spec.storage", _neutral),

@@ -144,7 +144,7 @@ class _Spreader:
         if not self.never:
             return []
         what = f"no change window opens within {HORIZON.days} days after the last one, so some steps are never done"
-        return [Diagnostic("RCL3061", Severity.WARNING, what, "Look at `changeWindows` in the site.", subject="site")]
+        return [Diagnostic("RCL3061", Severity.WARNING, what, "Check `changeWindows` in the site.", subject="site")]
 
     # --- One change ------------------------------------------------------------------------------------------
 
@@ -347,8 +347,8 @@ def _too_large(part: Change, budget: int, spends: int, limit: int) -> Diagnostic
     return Diagnostic(
         "RCL3060",
         Severity.WARNING,
-        f"one step of {part.group} exceeds the budget {NAMES[budget]} by itself: {takes} of a day",
-        "It cannot be cut further, so nothing else of that budget is done on its day. Raise the budget, if that is "
+        f"one step of {part.group} alone exceeds the budget {NAMES[budget]}: {takes} of a day",
+        "It cannot be split further, so nothing else of that budget is done on its day. Raise the budget, if that is "
         "too slow.",
         part.location,
         subject="" if part.location is not None else part.group,
