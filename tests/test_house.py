@@ -319,6 +319,15 @@ def test_what_only_one_system_has_stands_in_one_place() -> None:
             assert used or whole is None or whole - _only(module, "linux") or name == _ASKS_ITSELF, (name, module)
 
 
+def test_no_program_is_started_by_its_bare_name() -> None:
+    """Windows looks for it in the current folder first, where a repository may hold one: `system_calls.program`."""
+    for path in SOURCES:
+        name = path.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Tuple | ast.List) and node.elts and isinstance(node.elts[0], ast.Constant):
+                assert node.elts[0].value not in ("git", "ssh-keygen", "ssh", "sh"), (name, node.lineno)
+
+
 def test_both_systems_have_the_same_calls() -> None:
     """Name, parameters and what comes back; and a sentence on each that says what it does there."""
     calls: dict[str, dict[str, str]] = {"linux": {}, "win32": {}}

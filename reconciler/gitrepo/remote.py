@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from reconciler import files
+from reconciler import files, system_calls
 from reconciler.errors import Unreachable
 from reconciler.gitrepo.branches import Upstream
 from reconciler.gitrepo.call import HANDED_ON, git, top_of
@@ -101,7 +101,9 @@ def fetch(folder: Path, source: Upstream, known: Iterable[str], stopped: Callabl
         options = ("--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance")
         asked = ("--end-of-options", source.address, f"+{source.ref}:{_HERE}")
         said = Path(made) / "said"
-        failed = _call(("git", *settings, "fetch", *options, *asked), environment, top, said, stopped)
+        failed = _call(
+            (system_calls.program("git"), *settings, "fetch", *options, *asked), environment, top, said, stopped
+        )
         if failed:
             raise _failed(source, failed)
         try:
@@ -116,13 +118,13 @@ def _lay_out(here: Path, form: str, known: Iterable[str]) -> None:
     """A repository of nothing, as far as Git asks of one."""
     (here / "objects").mkdir(parents=True)
     (here / "refs" / "known").mkdir(parents=True)
-    (here / "HEAD").write_text("ref: refs/heads/none\n", "ascii")
+    (here / "HEAD").write_bytes(b"ref: refs/heads/none\n")
     version = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
     if form != "sha1":
         version = f"[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = {form}\n"
-    (here / "config").write_text(version, "ascii")
+    (here / "config").write_bytes(version.encode("ascii"))
     for number, commit in enumerate(known):
-        (here / "refs" / "known" / str(number)).write_text(f"{commit}\n", "ascii")
+        (here / "refs" / "known" / str(number)).write_bytes(f"{commit}\n".encode("ascii"))
 
 
 def _call(
@@ -139,7 +141,7 @@ def _call(
                 stderr=out,
                 env=environment,
                 cwd=at,
-                start_new_session=True,
+                **system_calls.apart(),
             )
         except FileNotFoundError as error:
             raise Unreachable("RCL0010", "the program git is missing", "Install it.") from error

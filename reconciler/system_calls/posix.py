@@ -11,6 +11,7 @@ import sys
 from io import TextIOWrapper
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from reconciler.system_calls.found import Process
 
@@ -188,6 +189,11 @@ def wait_readable(descriptor: int, seconds: float) -> bool:
     waiting = select.poll()
     waiting.register(descriptor, select.POLLIN)
     return bool(waiting.poll(seconds * 1000))
+
+
+def apart() -> dict[str, Any]:
+    """How a child is started that must not ask in our terminal, nor hear its Ctrl-C."""
+    return {"start_new_session": True}
 
 
 def program(name: str) -> str:

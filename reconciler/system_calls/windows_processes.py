@@ -10,6 +10,7 @@ import errno
 import msvcrt
 import os
 import signal
+import subprocess
 import sys
 import time
 import winreg
@@ -17,6 +18,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 from reconciler.system_calls import windows_kernel as kernel
 from reconciler.system_calls.found import Process
@@ -122,6 +124,12 @@ def wait_readable(descriptor: int, seconds: float) -> bool:
             return False
         time.sleep(pause)
         pause = min(pause + 0.0005, 0.02)
+
+
+def apart() -> dict[str, Any]:
+    """How a child is started that must not ask in our console, nor hear its Ctrl-C: in one of its own, without a
+    window."""
+    return {"creationflags": subprocess.CREATE_NO_WINDOW}
 
 
 def program(name: str) -> str:

@@ -189,7 +189,7 @@ UNKNOWN: dict[str, tuple[Callable[[Reviewed], None], str, str]] = {
     "a shallow clone with the range": (_with_the_range, "whether it was withdrawn is unknown", "fetch-depth: 0"),
     "no Git": (_no_git, "is in no Git repository", "in a clone of the policies' repository"),
     "another history": (_another_history, "is not in this repository", "git fetch origin"),
-    "no address": (_no_address, "has no address of its author", "git config user.email"),
+    "no address": (_no_address, "has no author address", "git config user.email"),
 }
 
 

@@ -58,7 +58,7 @@ def test_nor_in_a_comparison(site: Reviewed) -> None:
     _weaken(site)
     said = site("diff", "HEAD~1", "HEAD")
     assert said.code == 5
-    assert "it was there before the change" in said.out
+    assert "it is older than the change" in said.out
 
 
 def test_a_copy_under_another_name_is_the_same_approval(site: Reviewed) -> None:
@@ -80,7 +80,7 @@ def test_two_documents_of_one_id_are_one(site: Reviewed) -> None:
     text = document.read_text()
     (document.parent / "z.yaml").write_text(text.replace("name: approval-", "name: z-"))
     site.commit("approved, twice", author=ALICE)
-    assert "another approval has its id" in site("plan", *T1).out
+    assert "another approval has the same id" in site("plan", *T1).out
 
 
 def test_an_approval_is_not_valid_in_another_site(

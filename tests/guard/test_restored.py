@@ -70,7 +70,7 @@ def test_what_was_used_stays_used(shop: Shop, how: str) -> None:
         assert "taken over from the state that was there: 1 approval." in said.err
         assert "it was used up on" in told
     else:
-        assert "count no more: 1 approval." in said.err
+        assert "are no longer in effect: 1 approval." in said.err
         assert "whether it was used is not known since the state was restored on" in told
     site.approve("HEAD~1", "HEAD", by=BOB)
     site.commit("approved", author=BOB)

@@ -273,7 +273,7 @@ def test_the_first_approvers_wait_for_a_person(unjudged: Reviewed) -> None:
     unjudged.commit("shorter", author=BOB)
     for now in (T1, T2):
         said = unjudged.tick(*now)
-        assert (said.code, "run 'reconciler apply' without --yes in a terminal" in said.out) == (5, True), said
+        assert (said.code, "run 'reconciler apply' in a terminal" in said.out) == (5, True), said
     assert unjudged("apply", "--yes", *T3).code == 5
     assert unjudged.groups() == {"gold": ("P5D", 2)}
 
@@ -726,9 +726,9 @@ def test_a_server_that_waits_is_said_and_not_taken_for_nothing_to_do(grown: Shop
     for words in (("plan", *T2), ("apply", "--yes", *T2)):
         said = grown(*words)
         assert "Nothing to do" not in said.out
-        assert "Nothing can be done until somebody agrees to what waits" in said.out
+        assert "Nothing can be applied until the waiting changes are approved or resolved" in said.out
         assert "it would open server mabs-02: var/mabs-02" in said.out
-        assert "without --yes in a terminal" in said.out
+        assert "run 'reconciler apply' in a terminal" in said.out
         assert "the group second waits" in said.out
     assert grown("plan", "--detailed-exitcode", *T2).code == 2
     assert grown("apply", "--yes", *T2).code == 5

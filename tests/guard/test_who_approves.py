@@ -615,7 +615,7 @@ def test_an_approval_laid_there_before_the_change_does_not_count_for_it(site: Re
     _set(site, "gold", 5, CAROL)
     assert site.apply().code == 0
     _set(site, "gold", 4, CAROL)
-    assert "it was there before the change" in site("plan", *T1).out
+    assert "it is older than the change" in site("plan", *T1).out
     assert site.tick().code == 5
 
 
@@ -960,7 +960,7 @@ def test_whoever_is_taken_off_the_list_does_not_approve_that(site: Reviewed) -> 
     said = site("diff", "base", "HEAD")
     assert said.code == 5
     _approved(site, "base", "HEAD", by=MALLORY)
-    assert f"{MALLORY} is an approver no longer by the change" in site("diff", "base", "HEAD").out
+    assert f"{MALLORY} is no longer an approver after the change" in site("diff", "base", "HEAD").out
     assert "RCL3045" in site("plan", *T1).out
     assert site.tick().code == 5
     _approved(site, "base", "HEAD", by=ALICE)

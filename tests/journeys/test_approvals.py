@@ -168,7 +168,7 @@ def test_used_approvals_are_silent_until_their_change_is_made_again(site: Review
     told = " ".join(_said(site).split())
     assert "it was used up on 2026-03-10" in told
     assert "The same change was made again: have that approved again" in told
-    assert "it was there before the change" in told  # what a comparison, which knows no state, says
+    assert "it is older than the change" in told  # what a comparison, which knows no state, says
 
 
 def test_ended_approvals_are_silent_unless_their_change_is_asked_for(site: Reviewed) -> None:

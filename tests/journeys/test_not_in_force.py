@@ -85,7 +85,7 @@ def test_groups_of_a_renamed_server_wait_visibly_until_they_are_adopted(renamed:
         assert "RCL3021" in said, words
         assert "it was applied on mabs-01, which no longer exists" in said
         assert "reconciler apply --adopt gold" in said
-        assert "servers are as the policies say" not in said
+        assert "servers match the policies" not in said
     assert renamed("apply", "--yes", "--adopt", "gold", *LATER).code == 0
     renamed.edit("retention: 5d", "retention: 9d")
     after = renamed("run", "--once", *LATEST)

@@ -110,8 +110,13 @@ class Lab:
             shutil.rmtree(old)
         with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
             archive.extractall(self.packages)
-        while missing := sorted(needed(self.packages, self.version)):
+        self.complete()
+
+    def complete(self, besides: Iterable[str] = ()) -> None:
+        """Installs these, what the packages that are there need, and what those need."""
+        while missing := sorted({*besides, *needed(self.packages, self.version)}):
             self.install(missing, self.version)
+            besides = ()
 
     def install(self, requirements: Iterable[str], version: str) -> None:
         """Wheels for Windows, and nothing else; pip looks at this system's markers, so what they need is asked for by
