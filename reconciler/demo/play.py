@@ -16,6 +16,7 @@ from shutil import which
 
 import msgspec
 
+from reconciler import system_calls
 from reconciler.control.lease import holding
 from reconciler.demo import site as site_of
 from reconciler.errors import ExitCode
@@ -179,7 +180,7 @@ class _Play:
 def _program() -> str:
     """What starts us from here: the name where a shell finds it, else the path by which it was started."""
     started = Path(sys.argv[0])
-    return shlex.quote(str(started)) if started.name == "reconciler" and which("reconciler") is None else "reconciler"
+    return system_calls.typed(started) if started.stem == "reconciler" and which("reconciler") is None else "reconciler"
 
 
 def _sha256(path: Path) -> str:

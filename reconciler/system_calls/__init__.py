@@ -43,6 +43,7 @@ if sys.platform == "win32":
         process,
         program,
         ready_output,
+        typed,
         wait_readable,
     )
 else:
@@ -76,6 +77,7 @@ else:
         replace,
         set_size,
         sync_folder,
+        typed,
         unlink,
         wait_readable,
         write_at,
@@ -107,6 +109,7 @@ __all__ = [
     "ownership",
     "process",
     "program",
+    "typed",
     "read_at",
     "ready_output",
     "replace",

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import select
+import shlex
 import signal
 import sys
 from io import TextIOWrapper
@@ -199,6 +200,11 @@ def apart() -> dict[str, Any]:
 def program(name: str) -> str:
     """What starts the program: its name, which the system looks for in PATH alone."""
     return name
+
+
+def typed(place: Path) -> str:
+    """What a person types to start the program at this place."""
+    return shlex.quote(str(place))
 
 
 # --- Accounts and terminals ------------------------------------------------------------------------------------

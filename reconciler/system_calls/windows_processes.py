@@ -143,6 +143,11 @@ def program(name: str) -> str:
     return str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "not-found" / f"{name}.exe")
 
 
+def typed(place: Path) -> str:
+    """What a person types into PowerShell to start the program at this place."""
+    return f"& '{place}'" if set(str(place)) & set(" '()&;,{}$`") else str(place)
+
+
 # --- Accounts and terminals ------------------------------------------------------------------------------------
 
 

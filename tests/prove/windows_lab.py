@@ -42,6 +42,7 @@ class Lab:
         self.version = version
         self.python = folder / "python" / "python.exe"
         self.packages = folder / "packages"
+        self.checkout = folder / "checkout"
         self.environment = os.environ | {
             "WINEPREFIX": str(folder / "wine"),
             "WINEARCH": "win64",
@@ -95,8 +96,9 @@ class Lab:
                 archive.extractall(got / "unpacked")
         short = self.version.replace(".", "")
         shutil.move(got / "unpacked" / f"cp{short}", self.python.parent)
-        paths = f"python{short}.zip\n.\n{self.windows_path(self.packages)}\nimport site\n"
-        (self.python.parent / f"python{short}._pth").write_text(paths, encoding="ascii")
+        # This Python looks nowhere else: not in the current folder either, in which tests start children.
+        paths = (f"python{short}.zip", ".", *map(self.windows_path, (self.packages, self.checkout)), "import site")
+        (self.python.parent / f"python{short}._pth").write_text("\n".join(paths) + "\n", encoding="ascii")
         (self.python.parent / "sitecustomize.py").write_text(_STARTED_WITH, encoding="ascii")
         stub = forwarding_dll("bcryptprimitives.dll", {"ProcessPrng": "advapi32.SystemFunction036"})
         (self.python.parent / "bcryptprimitives.dll").write_bytes(stub)

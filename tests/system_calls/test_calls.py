@@ -179,6 +179,13 @@ def test_a_program_is_never_taken_from_the_current_folder(tmp_path: Path, monkey
     assert Path(shutil.which(system_calls.program("planted")) or "").parent == tmp_path
 
 
+def test_a_program_is_named_as_it_is_typed() -> None:
+    """PowerShell takes what is quoted for a text, and starts it behind an ampersand alone."""
+    plain, blank = Path("bin/reconciler"), Path("my bin/reconciler")
+    assert system_calls.typed(plain) == str(plain)
+    assert system_calls.typed(blank) == ("& " if sys.platform == "win32" else "") + f"'{blank}'"
+
+
 def test_what_was_changed_last_and_which_file_it_is(place: Path, opened: int) -> None:
     before = system_calls.changed_ns(place, place.stat())
     assert before == system_calls.changed_ns(opened, os.fstat(opened))
