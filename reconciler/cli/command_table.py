@@ -77,7 +77,7 @@ TABLE: Mapping[str, CommandRow] = {
         (_CHANGES, _PRECONDITION, _POLICY),
         events=True,
     ),
-    "members": CommandRow(Panel.AUTHOR, ("reconciler members gold",), _SITE),
+    "members": CommandRow(Panel.AUTHOR, ("reconciler members gold-vms",), _SITE),
     "preflight": CommandRow(Panel.AUTHOR, ("reconciler preflight", "reconciler preflight --all -o json"), _SITE),
     "policy test": CommandRow(
         Panel.AUTHOR,
@@ -142,7 +142,7 @@ TABLE: Mapping[str, CommandRow] = {
     ),
     "jobs": CommandRow(Panel.OPERATE, ("reconciler jobs", "reconciler jobs web-01 -n 5"), _SITE),
     "check": CommandRow(
-        Panel.OPERATE, ("reconciler check", "reconciler check web-01 web-02"), (_HELD, *_SITE), events=True
+        Panel.OPERATE, ("reconciler check", "reconciler check web-01 sql-01"), (_HELD, *_SITE), events=True
     ),
     "cancel": CommandRow(Panel.OPERATE, ("reconciler cancel web-01",), (_HELD, *_SITE), events=True),
     "backup": CommandRow(

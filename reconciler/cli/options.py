@@ -13,7 +13,7 @@ from reconciler.cli.completion import names
 
 app = Application(
     name="reconciler",
-    help="Policy-as-code for virtual-virtual machine backup: shows what differs, applies it, runs the jobs, recovers.",
+    help="Policy-as-code for virtual-machine backup: shows what differs, applies it, runs the jobs, recovers.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

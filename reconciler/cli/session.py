@@ -20,13 +20,17 @@ from reconciler.report.words import count
 from reconciler.state import Opening
 from reconciler.wiring import RehearsedClock, SystemClock, Trust, choose_site, open_site
 
+#: Years that a time on the command line may lie in: schedules, offsets and lengths of time stay within Python's.
+_FIRST_YEAR = 1970
+_LAST_YEAR = 2999
+
 
 def find_root(given: Path | None) -> Path:
     """The folder that holds the policies: the one given, else upward from here to the Git root."""
     if given is not None:
         if not given.is_dir():
             raise UsageError(
-                "RCL0001", f"there is not a folder {str(given)!r}", "Give -C the folder that holds policies/."
+                "RCL0001", f"there is no folder {str(given)!r}", "Give -C the folder that holds policies/."
             )
         return given.resolve()
     here = Path.cwd()
@@ -47,7 +51,7 @@ def target(path: Path) -> Path:
     is there: a folder or a device is never replaced."""
     what = ""
     if not path.parent.is_dir():
-        what = f"there is not a folder {str(path.parent)!r}"
+        what = f"there is no folder {str(path.parent)!r}"
     elif path.exists() and not path.is_file():
         what = f"{str(path)!r} exists but is not a regular file"
     if what:
@@ -118,11 +122,18 @@ def clock_for(document: SiteDocument, now: str | None) -> Clock:
 
 
 def parse_time(text: str, zone: tzinfo) -> datetime:
-    """``2026-11-24T10:00Z``, or without an offset in the site's zone; blanks for the T are fine."""
+    """``2026-11-24T10:00Z``, or without an offset in the site's zone; blanks for the T are fine. Raises `UsageError`,
+    RCL0003, for what is not a time, or lies so far away that no schedule reaches it."""
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UsageError(
-            "RCL0003", f"{text!r} is no time", "Write it as 2026-11-24T10:00, with an offset or in the site's zone."
+            "RCL0003", f"{text!r} is not a time", "Write it as 2026-11-24T10:00, with an offset or in the site's zone."
         ) from None
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise UsageError(
+            "RCL0003",
+            f"{text!r} is not in the years {_FIRST_YEAR} to {_LAST_YEAR}",
+            "Write the year with four digits, as in 2026-11-24T10:00.",
+        )
     return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)

@@ -80,8 +80,11 @@ def _choice(value: str, parameter: Any, context: Any) -> str:
 def _other_option(name: str, context: Any) -> str:
     options = _options(context)
     former = [old for old, now in _FORMER.items() if now in options]
-    meant = _meant(name, [*options, *former])
-    return f"Did you mean {_FORMER.get(meant, meant)}?" if meant else ""
+    bare = _meant(
+        name.lstrip("-"), [each.removeprefix("--") for each in (*options, *former)]
+    )  # dashes are alike in all
+    meant = f"--{bare}"
+    return f"Did you mean {_FORMER.get(meant, meant)}?" if bare else ""
 
 
 def _options(context: Any) -> list[str]:

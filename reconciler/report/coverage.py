@@ -35,7 +35,7 @@ class CoverageView(msgspec.Struct, frozen=True):
 
 
 class MemberRow(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A machine that a group's rule means, or no longer shows: `why` says by what it matches."""
+    """A virtual machine that a group's rule means, or no longer shows: `why` says by what it matches."""
 
     machine: str
     cluster: str
@@ -47,7 +47,7 @@ class MemberRow(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
 
 class NearMiss(msgspec.Struct, frozen=True, rename="camel"):
-    """A machine that a rule names, but for another of its fields."""
+    """A virtual machine that a rule names, but for another of its fields."""
 
     machine: str
     cluster: str
@@ -58,7 +58,7 @@ class NearMiss(msgspec.Struct, frozen=True, rename="camel"):
 def coverage_text(
     machines: Sequence[MachineCoverage], zone: tzinfo, paint: Paint, *, every: bool, catalog_seen: bool
 ) -> str:
-    """The sums, then the machines that are not simply protected; with `every` all of them."""
+    """The sums, then the virtual machines that are not simply protected; with `every` all of them."""
     counts = {standing: sum(row.standing is standing for row in machines) for standing in CoverageState}
     lines = [
         f"{count(len(machines), 'virtual machine')}: "
@@ -83,7 +83,7 @@ def coverage_text(
                 shown, key=lambda row: (-list(CoverageState).index(row.standing), row.source.cluster, row.name)
             )
         ]
-        lines += ["", *table(("standing", "machine", "cluster", "level", "group", "newest point", "why"), rows, paint)]
+        lines += ["", *table(("STATE", "VM", "CLUSTER", "LEVEL", "GROUP", "NEWEST POINT", "WHY"), rows, paint)]
     return "\n".join(lines) + "\n"
 
 
@@ -95,8 +95,8 @@ def members_text(group: str, rows: Sequence[MemberRow], near: Sequence[NearMiss]
             (row.machine, row.cluster, row.node or "-", row.rule, row.why + (" (missing now)" if row.missing else ""))
             for row in rows
         ]
-        lines += ["", *table(("machine", "cluster", "node", "rule", "matches by"), cells, paint)]
+        lines += ["", *table(("VM", "CLUSTER", "NODE", "RULE", "MATCHES BY"), cells, paint)]
     if near:
         others = [(each.machine, each.cluster, each.rule, each.why) for each in near]
-        lines += ["", "Not members:", *table(("machine", "cluster", "rule", "because"), others, paint)]
+        lines += ["", "Not members:", *table(("VM", "CLUSTER", "RULE", "WHY NOT"), others, paint)]
     return "\n".join(lines) + "\n"

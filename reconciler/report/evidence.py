@@ -13,6 +13,7 @@ from reconciler.model.encode import inline
 from reconciler.model.kept_points import DECLARED_LOST, NOT_THERE
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
+from reconciler.report.points import made_by
 from reconciler.report.words import Paint, ago, count, moment, table
 
 #: How many findings are told one by one.
@@ -89,7 +90,7 @@ def _unprotected(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
 
 #: How a run was agreed to, as records have it, in words.
 _CONSENTS = {
-    "by itself": "consent: automatic (no approval needed)",
+    "by itself": "applied automatically",
     "asked in a terminal": "confirmed in a terminal",
     "--yes": "confirmed with --yes",
 }
@@ -104,7 +105,7 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
     origin += [f"commit {decision.commit[:12]}"] if decision.commit else []
     origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []
     origin += [f"CI {decision.ci}"] if decision.ci else []
-    origin += [_CONSENTS.get(decision.consent, f"consent: {decision.consent}")] if decision.consent else []
+    origin += [_CONSENTS.get(decision.consent, f"confirmation: {decision.consent}")] if decision.consent else []
     origin += [f"named as authors: {', '.join(decision.authors)}"] if decision.authors else []
     lines = [f"  {label:<12} {safe(by)}, {at}", f"               {safe(', '.join(origin))}"]
     lines += (
@@ -121,7 +122,8 @@ def _points(told: Protection, at: datetime, zone: tzinfo, paint: Paint) -> list[
         return ["  No recovery point was there.", *_lost(told, zone, paint)]
     lines = [f"  {count(len(told.points), 'recovery point')} could have been recovered, newest first:"]
     rows = [
-        (moment(each.time, zone), ago(at - each.time), each.id, each.kind, each.server) for each in told.points[:_SHOWN]
+        (moment(each.time, zone), ago(at - each.time), each.id, made_by(each.kind), each.server)
+        for each in told.points[:_SHOWN]
     ]
     lines += table(("TIME", "AGE", "POINT", "MADE BY", "SERVER"), rows, paint, "    ")
     return [*lines, *_more(told.points), *_lost(told, zone, paint)]

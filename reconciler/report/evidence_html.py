@@ -11,6 +11,7 @@ from reconciler.model import ChainCheck, format_duration
 from reconciler.model.audit import Answer, Decision, KeptPoint, Protection
 from reconciler.report.evidence import GONE, changed, is_whole
 from reconciler.report.pages import Column, Grid, Toned, page
+from reconciler.report.points import made_by
 from reconciler.report.words import Tone, ago, count, moment
 
 #: So many rows of one kind are shown; JSON and CSV have all.
@@ -137,7 +138,9 @@ def _points(told: Protection, at: datetime, zone: tzinfo) -> Part:
         Column("made by"),
         Column("server"),
     )
-    rows = [(moment(each.time, zone), ago(at - each.time), each.id, each.kind, each.server) for each in told.points]
+    rows = [
+        (moment(each.time, zone), ago(at - each.time), each.id, made_by(each.kind), each.server) for each in told.points
+    ]
     title = f"{count(len(rows), 'recovery point')} could have been recovered"
     return _part(title if rows else "Recovery points", columns, rows, "No recovery point was there.")
 

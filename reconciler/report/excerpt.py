@@ -8,7 +8,6 @@ letter really stands, whatever stands before it: tabs, wide letters, letters wit
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
@@ -16,7 +15,7 @@ from reconciler.errors import Diagnostic, Location
 from reconciler.report.escape import letters, safe
 from reconciler.report.findings import TONES, finding_mark
 from reconciler.report.messages import quoted
-from reconciler.report.words import Paint
+from reconciler.report.words import Paint, columns
 
 #: How wide a block is where nobody says how wide the terminal is, in columns; never narrower than `_NARROWEST`.
 WIDTH = 100
@@ -99,20 +98,6 @@ def _quoted(line: str, at: int, width: int) -> tuple[str, range]:
     moved = len(dots) - begins[head]
     last = max(min(last, begins[tail]), first + 1)
     return dots + "".join(cells[head:tail]) + rest, range(first + moved, last + moved)
-
-
-def columns(text: str) -> int:
-    """How many columns of a terminal the text takes: two for a wide letter, none for one that stands on the letter
-    before it. (Emoji of several letters may take fewer than is counted.)"""
-    if text.isascii():
-        return len(text)
-    return sum(_columns_of(letter) for letter in text)
-
-
-def _columns_of(letter: str) -> int:
-    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def meant(line: str, at: int) -> int:

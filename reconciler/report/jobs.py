@@ -40,7 +40,7 @@ def jobs_text(records: Sequence[JobRecord], names: Mapping[str, str], zone: tzin
         )
         for record in records
     ]
-    return "\n".join(table(("STARTED", "STATE", "JOB", "VIRTUAL MACHINE", "RESULT"), rows, paint)) + "\n"
+    return "\n".join(table(("STARTED", "STATE", "JOB", "VM", "RESULT"), rows, paint)) + "\n"
 
 
 def _asked_by(record: JobRecord) -> str:

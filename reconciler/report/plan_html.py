@@ -35,7 +35,7 @@ class Card(NamedTuple):
 
 
 class Gauge(NamedTuple):
-    """A volume: its cells, and in pixels what is used and stays so, what is freed and what first copies add."""
+    """A volume: its cells, and in pixels what is used and stays so, what is freed and what initial replicas add."""
 
     cells: tuple[str, ...]
     used: float

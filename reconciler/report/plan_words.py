@@ -195,7 +195,7 @@ def _row(field: FieldChange, names: dict[str, str]) -> Row:
 
 
 def facts(plan: Plan, zone: tzinfo) -> list[Fact]:
-    """What a reader has to know before the steps: scope, consent, points, first copies, waves, approvals."""
+    """What a reader has to know before the steps: scope, consent, points, initial replicas, waves, approvals."""
     said: list[Fact] = []
     if plan.scope:
         part = ", ".join(map(safe, plan.scope))
@@ -361,7 +361,7 @@ def overfull(volume: VolumeImpact) -> bool:
 
 
 def volume_cells(volume: VolumeImpact) -> tuple[str, ...]:
-    """Server, volume, total, free before, free after, what first copies add, what expiring points give back."""
+    """Server, volume, total, free before, free after, what initial replicas add, what expiring points give back."""
     after = "too small" if overfull(volume) else format_size(volume.free_after)
     return (
         safe(volume.server),

@@ -20,6 +20,11 @@ KINDS = {
 }
 
 
+def made_by(kind: str) -> str:
+    """A point's kind as a record has it, in words; one of a version to come is shown as it is."""
+    return KINDS[PointKind(kind)] if kind in set(PointKind) else kind
+
+
 class PointRow(msgspec.Struct, frozen=True, rename="camel"):
     """A recovery point with the name of its machine and its server."""
 

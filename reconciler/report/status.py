@@ -120,14 +120,14 @@ def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
             names[row.source],
             str(row.standing),
             "+".join(row.levels) or str(row.level),
-            row.group,
+            row.group or "-",
             moment(row.newest, zone),
             row.node,
             row.why,
         )
         for row in status.machines
     ]
-    lines = table(("VIRTUAL MACHINE", "STATE", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
+    lines = table(("VM", "STATE", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
     standings = [row.standing for row in status.machines]
     parts = [paint(f"{standings.count(each)} {each}", STATE_TONES[each]) for each in CoverageState]
     return [*lines, f"{count(len(standings), 'virtual machine')}: " + ", ".join(parts)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
+from itertools import accumulate
 from typing import Literal
 
 from reconciler.model import DataSource
@@ -67,18 +69,36 @@ def called_apart(machines: Iterable[tuple[DataSource, str]]) -> dict[DataSource,
     }
 
 
+def columns(text: str) -> int:
+    """How many columns of a terminal the text takes: two for a wide letter, none for one that stands on the letter
+    before it. (Emoji of several letters may take fewer than is counted.)"""
+    if text.isascii():
+        return len(text)
+    return sum(_columns_of(letter) for letter in text)
+
+
+def _columns_of(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], paint: Paint, indent: str = "") -> list[str]:
     """Columns as wide as their widest cell; the last one is not filled up."""
     cells = [[*(_short(safe(cell)) for cell in row[:-1]), safe(row[-1])] for row in rows]
-    widths = [max(len(row[place]) for row in [list(head), *cells]) for place in range(len(head))]
+    widths = [max(columns(row[place]) for row in [list(head), *cells]) for place in range(len(head))]
     lines = [paint(_row(head, widths, indent), "quiet")]
     return lines + [_row(row, widths, indent) for row in cells]
 
 
 def _short(cell: str) -> str:
     """A cell that would push all others away is cut."""
-    return cell if len(cell) <= _WIDEST else cell[: _WIDEST - 3] + "..."
+    if columns(cell) <= _WIDEST:
+        return cell
+    ends = accumulate(columns(letter) for letter in cell)
+    return cell[: sum(end <= _WIDEST - 3 for end in ends)] + "..."
 
 
 def _row(row: Sequence[str], widths: Sequence[int], indent: str) -> str:
-    return (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+    filled = (cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True))
+    return (indent + "  ".join(filled)).rstrip()

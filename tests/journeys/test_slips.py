@@ -27,6 +27,7 @@ T1 = ("--now", "2026-03-10T12:00Z")
         (("jobs", "-n", "x"), "--limit: 'x' is not a whole number"),
         (("jobs", "--limit"), "the option --limit has no value"),
         (("-x",), "there is no option -x"),
+        (("plan", "--bogus"), "there is no option --bogus; help: See "),
     ],
 )
 def test_a_slip_in_commands_and_options(run: Callable[..., Said], words: tuple[str, ...], told: str) -> None:
@@ -71,3 +72,21 @@ def test_a_slip_in_the_id_of_a_point(shop: Shop) -> None:
     said = shop("recover", "one", "--point", point[:-1], "--to", str(shop.root / "out"), *T1)
     assert said.code == 6
     assert f"Did you mean {point}?" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "--now", "0001-01-01"),
+        ("drift", "--now", "9999-12-31T23:59:59-14:00"),
+        ("status", "--now", "9999-12-31"),
+        ("run", "--until-idle", "--now", "9999-12-31T23:00"),
+        ("recover", "one", "--at", "0001-01-01"),
+        ("evidence", "query", "one", "--at", "9999-12-31"),
+    ],
+)
+def test_a_time_beyond_all_schedules(shop: Shop, words: tuple[str, ...]) -> None:
+    assert shop("apply", "--yes", *T1).code == 0
+    said = shop(*words)
+    assert said.code == 64
+    assert "is not in the years 1970 to 2999" in said.err

@@ -16,7 +16,8 @@ from syrupy.assertion import SnapshotAssertion
 from reconciler.errors import Diagnostic, Location, Severity
 from reconciler.report import Paint, coloured, findings_blocks, findings_text, plain
 from reconciler.report.escape import letters, safe, terminal
-from reconciler.report.excerpt import columns, meant
+from reconciler.report.excerpt import meant
+from reconciler.report.words import columns, table
 from tests.shop import Said, Shop
 
 TEXT = """\
@@ -140,3 +141,11 @@ def test_on_a_terminal_in_a_pipe_and_as_asked_for(
     assert shown.getvalue() == before + short == before + piped
     assert re.search(r"^policies/site.yaml:\d+:\d+: \S*error\[RCL1016\]", piped, re.MULTILINE)
     assert (full, piped) == snapshot
+
+
+def test_tables_stand_in_columns_of_the_terminal() -> None:
+    names = ["web-01", "中文服务器", "e\u0301te\u0301", "中" * 60]
+    lines = table(("NAME", "STATE"), [(name, "valid") for name in names], plain)
+    starts = {columns(line[: line.rindex("  ") + 2]) for line in lines}
+    assert len(starts) == 1
+    assert lines[-1].startswith("中" * 30 + "...")

@@ -161,11 +161,11 @@ def approve(root: Path | None, older: str, newer: str, consent: Consent, *, yes:
 def _nothing(found: Comparison) -> str:
     """Why nothing needs an approval."""
     if not found.changes:
-        return f"Nothing needs an approval: nothing differs between {found.older} and {found.newer}."
+        return f"Nothing needs an approval: nothing differs between {found.older!r} and {found.newer!r}."
     if found.approved:
         names = ", ".join(sorted(set(found.approved.values())))
         return f"Nothing needs an approval: what weakens protection is approved already, by {names}."
-    return f"Nothing needs an approval: no change between {found.older} and {found.newer} weakens protection."
+    return f"Nothing needs an approval: no change between {found.older!r} and {found.newer!r} weakens protection."
 
 
 def _countable(spec: ApprovalSpec, court: ApprovalRules | None, consent: Consent) -> ApprovalSpec:
