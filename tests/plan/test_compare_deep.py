@@ -79,7 +79,7 @@ FRAMES: dict[str, Any] = {
     "spec.clusters[].inventory.hyperv": _HYPERV,
     "spec.clusters[].inventory.snapshot": {"path": "a"},
     "spec.servers[].engine.mabs": _HYPERV,
-    "spec.servers[].engine.plugin": {"name": "shelf"},
+    "spec.servers[].engine.plugin": {"name": "a"},
     "spec.servers[].onlineStore.azureBlob": {"account": "a", "container": "c", "credential": "env:A"},
     "spec.servers[].onlineStore.s3": {"bucket": "b", "credential": "env:A"},
     "spec.changeWindows[].deny": _WINDOW,
