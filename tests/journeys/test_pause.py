@@ -170,6 +170,7 @@ def test_the_display_name_will_do_and_a_slip_is_told(repo: Repository) -> None:
         ({"until": str(in_days(95))}, "more than 90 days from today"),
         ({"until": "soon"}, "is no day"),
         ({"until": "90min"}, "is no day"),
+        ({"until": "36h"}, "is no day"),
         ({"until": "9999999999d"}, "is no day"),
         ({"reason": "  "}, "--reason is empty"),
         ({"reason": "two\nlines"}, "no plain text of one line"),

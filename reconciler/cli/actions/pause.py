@@ -144,7 +144,7 @@ def _days(text: str) -> timedelta:
         length = Duration.parse(text).delta
     except ValueError:
         length = timedelta(0)
-    if length < timedelta(days=1) or length > timedelta(days=36_500):
+    if length < timedelta(days=1) or length % timedelta(days=1) or length > timedelta(days=36_500):
         raise UsageError(
             "RCL6070", f"--until: {text!r} is no day", "Write it as 2026-12-04, or as 3d or 2w from today."
         )
