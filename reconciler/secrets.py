@@ -31,10 +31,11 @@ def may_hold_secret(line: str, before: str = "") -> bool:
     a name that secrets have, in it or at the end of the line `before`, which is no reference."""
     if holds_credentials(line):
         return True
-    if any(is_secret_name(name) and not _REFERENCE.match(value) for name, _, value in _KEY.findall(line)):
+    if any(is_secret(name, value) and not _REFERENCE.match(value) for name, _, value in _KEY.findall(line)):
         return True
     ending = before.rstrip().removesuffix("|").removesuffix(">").rstrip()
-    return ending.endswith(":") and is_secret_name(ending) and not _REFERENCE.match(line.strip().strip("\"'"))
+    name = ending.removesuffix(":").strip().strip("\"'")
+    return ending.endswith(":") and is_secret(name, line) and not _REFERENCE.match(line.strip().strip("\"'"))
 
 
 def redacted(text: str) -> str:

@@ -725,7 +725,7 @@ def grown(shop: Shop) -> Shop:
 def test_a_server_that_waits_is_said_and_not_taken_for_nothing_to_do(grown: Shop) -> None:
     for words in (("plan", *T2), ("apply", "--yes", *T2)):
         said = grown(*words)
-        assert "Nothing to do" not in said.out
+        assert "No changes" not in said.out
         assert "Nothing can be applied until the waiting changes are approved or resolved" in said.out
         assert "it would open server mabs-02: var/mabs-02" in said.out
         assert "run 'reconciler apply' in a terminal" in said.out

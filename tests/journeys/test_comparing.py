@@ -104,7 +104,7 @@ def test_an_approval_covers_just_what_it_names(repo: Repository) -> None:
     ("change", "why"),
     [
         (("approvedBy: security@corp.example", "approvedBy: dev@corp.example"), "wrote the change"),
-        (("approvedBy: security@corp.example", "approvedBy: mallory@corp.example"), "none of the site's approvers"),
+        (("approvedBy: security@corp.example", "approvedBy: mallory@corp.example"), "not one of the site's approvers"),
         (("until: '2099-01-01'", "until: '2020-01-01'"), "it expired on 2020-01-01"),
     ],
 )

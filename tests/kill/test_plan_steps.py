@@ -168,7 +168,7 @@ def test_a_plan_interrupted_at_a_step_boundary_says_its_run_and_is_resumed(
         assert ended.code == (0 if last else 130), f"at step {number}: {ended.err}"
         assert ended.committed == number
         if not last:
-            run = re.search(r"during run (\S+?)[:,.]? ", ended.err)
+            run = re.search(r"during run (\S+?)[:,.;]? ", ended.err)
             assert run is not None, ended.err
             write(root, OTHER)
             resumed = aimed(root, "none", "before", 0, "resume", run[1], *NOW)
