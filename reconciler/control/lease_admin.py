@@ -8,6 +8,7 @@ from reconciler.control.evidence.record import record_lock
 from reconciler.control.jobs.leases import JOB_LEASES
 from reconciler.control.lease import LOOP_LEASES, TTL, holding, lease_name, take_over_lease
 from reconciler.control.site import Site
+from reconciler.model.audit import Confirmation
 from reconciler.report import LeaseView
 from reconciler.state import lives
 
@@ -34,9 +35,9 @@ def look(site: Site) -> LeaseView:
     )
 
 
-def release(site: Site, shown: LeaseView, consent: str) -> str:
+def release(site: Site, shown: LeaseView, confirmation: Confirmation) -> str:
     """Takes the site's lease and those of jobs and loop away from their holder, or, where nobody has the site's, those
-    of jobs and loop from whoever has them; returns the id of the run that tells so. `consent` says how somebody agreed.
+    of jobs and loop from whoever has them; returns the id of the run that tells so.
 
     Each token grows by it, so what the holder still tries to write is refused. Raises `LockHeld` when meanwhile
     somebody else has one of them.
@@ -44,7 +45,7 @@ def release(site: Site, shown: LeaseView, consent: str) -> str:
     holder = shown.lease.holder if shown.lease is not None else None
     taken = [each for each in shown.others if holder is None or each.holder == holder]
     with take_over_lease(site, shown.lease) if shown.lease is not None else holding(site) as held:
-        run = begin(site, None, held, mandate_of(site, "lock release", consent))
+        run = begin(site, None, held, mandate_of(site, "lock release", confirmation))
         for lease in taken:
             ours = site.memory.locks.acquire(lease.name, site.holder, TTL, taken_from=lease.token)
             record_lock(site, "released", lease)

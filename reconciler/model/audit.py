@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from reconciler.model.evidence import EVIDENCE_FORMAT
 from reconciler.model.groups import ProtectionGroup
+
+
+class Confirmation(StrEnum):
+    """How it was confirmed that a run may begin. The values are those of the record of it."""
+
+    OPTION = "--yes"
+    BREAK_GLASS = "--break-glass"
+    TERMINAL = "asked in a terminal"
+    #: The loop does what needs no approval, or has one.
+    AUTOMATIC = "by itself"
+    #: The lease that was to be taken away was nobody's any more.
+    UNHELD = "nobody held it any more"
+    #: A run that changes no protection.
+    NOT_NEEDED = ""
 
 
 class Consent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.errors import Severity
 from reconciler.model import ChainCheck, format_duration
-from reconciler.model.audit import Answer, Decision, Protection
+from reconciler.model.audit import Answer, Confirmation, Decision, Protection
 from reconciler.model.encode import inline
 from reconciler.model.kept_points import DECLARED_LOST, NOT_THERE
 from reconciler.report.escape import safe
@@ -88,11 +88,12 @@ def _unprotected(told: Protection, zone: tzinfo, paint: Paint) -> list[str]:
     return lines + (_who(told.joined, "ended by", zone) if told.joined is not None else [])
 
 
-#: How a run was agreed to, as records have it, in words.
-_CONSENTS = {
-    "by itself": "applied automatically",
-    "asked in a terminal": "confirmed in a terminal",
-    "--yes": "confirmed with --yes",
+#: How a run was confirmed, for people. What another version wrote is shown as it is.
+_CONFIRMED: dict[str, str] = {
+    Confirmation.OPTION: "confirmed with --yes",
+    Confirmation.BREAK_GLASS: "confirmed with --break-glass",
+    Confirmation.TERMINAL: "confirmed in a terminal",
+    Confirmation.AUTOMATIC: "applied automatically",
 }
 
 
@@ -105,7 +106,7 @@ def _who(decision: Decision, label: str, zone: tzinfo) -> list[str]:
     origin += [f"commit {decision.commit[:12]}"] if decision.commit else []
     origin += [f"plan {decision.plan_hash[:12]}"] if decision.plan_hash else []
     origin += [f"CI {decision.ci}"] if decision.ci else []
-    origin += [_CONSENTS.get(decision.consent, f"confirmation: {decision.consent}")] if decision.consent else []
+    origin += [_CONFIRMED.get(decision.consent, f"confirmation: {decision.consent}")] if decision.consent else []
     origin += [f"named as authors: {', '.join(decision.authors)}"] if decision.authors else []
     lines = [f"  {label:<12} {safe(by)}, {at}", f"               {safe(', '.join(origin))}"]
     lines += (

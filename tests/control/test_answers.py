@@ -15,6 +15,7 @@ from reconciler.control.observe import observe_whole
 from reconciler.control.planning.propose import propose
 from reconciler.engines.memory import MemoryEngine
 from reconciler.model import Action, CatalogSnapshot, ObservedGroup, OutcomeState
+from reconciler.model.audit import Confirmation
 from reconciler.protocols import Fence
 from tests.control.test_apply import Desk
 
@@ -89,7 +90,7 @@ def test_what_a_person_applied_is_found_however_often_the_loop_tried_since(desk:
         assert desk.apply(held) == [OutcomeState.UNKNOWN]
         asked = unfinished(desk.site, None)
         for _ in range(300):
-            end(desk.site, begin(desk.site, None, held, Authority("run", "by itself")), "partial")
+            end(desk.site, begin(desk.site, None, held, Authority("run", Confirmation.AUTOMATIC)), "partial")
     assert unfinished(desk.site, None) == asked
     assert unfinished(desk.site, asked.run.id) == asked
 

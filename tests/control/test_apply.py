@@ -25,6 +25,7 @@ from reconciler.control.site import Site
 from reconciler.engines.memory import MemoryServer, open_engine
 from reconciler.errors import Interrupted, PolicyError, Refused, StaleFence
 from reconciler.model import CreateGroup, JobState, Outcome, OutcomeState, ProtectionGroup
+from reconciler.model.audit import Confirmation
 from reconciler.protocols import Fence
 from reconciler.state import open_memory
 from reconciler.wiring import choose_site
@@ -139,7 +140,7 @@ def test_a_stale_object_keeps_the_whole_plan_from_being_begun(desk: Desk) -> Non
 def test_a_run_is_on_record_from_its_commit_to_what_the_server_showed(desk: Desk) -> None:
     with holding(desk.site) as held:
         plan = propose(desk.site, desk.policies().policies, observe_whole(desk.site)).plan
-        apply(desk.site, plan, held, Authority("apply", "--yes", commit="c0ffee"))
+        apply(desk.site, plan, held, Authority("apply", Confirmation.OPTION, commit="c0ffee"))
     run, first, step, ended = desk.site.memory.evidence.records()
     assert [each.kind for each in (run, first, step, ended)] == ["run", "state", "step", "runEnded"]
     assert first.body["what"] == "firstUse"

@@ -52,6 +52,7 @@ from reconciler.model import (
     Record,
     StopProtection,
 )
+from reconciler.model.audit import Confirmation
 from reconciler.model.plans import Direction
 from reconciler.plan import group_hash
 from reconciler.protocols import Lease, Run
@@ -99,7 +100,7 @@ class Life(Desk):
         policies = self.policies().policies
         plan = propose(site, policies, seen, PlanRequest(glass=True)).plan  # the last group goes too
         run = Run(f"run-{self.runs}", "apply", "ann", "vault", site.now(), 1, commit=f"c0ffee{self.runs}", glass=glass)
-        record_run(site, run, plan.plan_hash, "terminal")
+        record_run(site, run, plan.plan_hash, Confirmation.TERMINAL)
         if glass:
             record_glass(site, run)
         record_approvals(site, run.id, approvals)

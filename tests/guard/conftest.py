@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.cli.actions import review
 from tests.shop import Shop
 from tests.support.reviewed import Reviewed, divided_of
 
@@ -16,11 +15,8 @@ def _own_git(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _written_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever attacks writes the file of an approval himself: that `approve` writes none that could not count is held
-    by tests/journeys/test_approvals.py."""
-    monkeypatch.setattr(review, "unapprovable", lambda spec, court: {})
-    monkeypatch.setattr(review, "hopeless", lambda spec, court: "")
+def _by_hand(written_by_hand: None) -> None:
+    """Whoever attacks writes the file of an approval himself."""
 
 
 @pytest.fixture

@@ -781,7 +781,7 @@ def test_an_approval_that_was_taken_back_counts_no_more(site: Reviewed, way: Cal
     way(site)
     assert len(read_commit(site.root, site.git("rev-parse", "HEAD")).policies.approvals) == 1
     for said in (site("diff", "base", "HEAD"), site("diff", "base"), site("plan", *T1)):
-        assert "it was taken back" in said.out, said.out
+        assert "it was withdrawn" in said.out, said.out
     assert site.tick().code == 5
     assert site.groups()["gold"] == ("P5D", 1)
     _approved(site, "base", "HEAD", by=ALICE)
@@ -874,7 +874,7 @@ def test_one_that_lay_behind_a_link_and_was_taken_back_counts_no_more(site: Revi
     site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
     site.write("policies/again.yaml", text)
     site.commit("again", author=MALLORY)
-    assert "it was taken back" in _why_not(site, spec, "policies/again.yaml")
+    assert "it was withdrawn" in _why_not(site, spec, "policies/again.yaml")
 
 
 def test_a_branch_that_was_set_back_is_nobodys_work(site: Reviewed) -> None:
@@ -915,10 +915,10 @@ def test_it_was_taken_back_on_the_other_side(site: Reviewed) -> None:
     site.git("commit", "-qm", "no", f"--author=n <{ALICE}>")
     site.git("checkout", "-q", "change")
     assert site("diff", "base", "HEAD").code == 0
-    assert "it was taken back" in site("diff", "main", "HEAD").out
+    assert "it was withdrawn" in site("diff", "main", "HEAD").out
     site.git("checkout", "-q", "--detach")
     _merge(site, "main", author=CAROL)
-    assert "it was taken back" in site("plan", *T1).out or not list((site.root / "policies" / "approvals").glob("*"))
+    assert "it was withdrawn" in site("plan", *T1).out or not list((site.root / "policies" / "approvals").glob("*"))
     assert site.tick().code == 5
 
 

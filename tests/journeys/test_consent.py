@@ -156,6 +156,7 @@ def test_an_auditor_is_told_who_approved_it(reviewed: Reviewed) -> None:
     assert reviewed("evidence", "verify").code == 0
 
 
+@pytest.mark.usefixtures("written_by_hand")
 def test_who_wrote_it_does_not_approve_it(reviewed: Reviewed) -> None:
     reviewed.edit("retention: 5d", "retention: 3d")
     reviewed.commit("shorter")
@@ -180,6 +181,7 @@ def test_saved_plans_alone_remember_the_judge(shop: Shop, monkeypatch: pytest.Mo
     assert told["document"]["spec"]["approvals"]["approvers"] == ["security@corp.example", "dev@corp.example"]
 
 
+@pytest.mark.usefixtures("written_by_hand")
 def test_whoever_wrote_what_waits_is_not_forgotten_by_a_run_in_between(reviewed: Reviewed) -> None:
     reviewed.edit("retention: 5d", "retention: 3d")
     reviewed.commit("shorter")
@@ -191,6 +193,7 @@ def test_whoever_wrote_what_waits_is_not_forgotten_by_a_run_in_between(reviewed:
     assert reviewed("apply", "--yes", *T1).code == 5
 
 
+@pytest.mark.usefixtures("written_by_hand")
 def test_a_change_does_not_bring_its_own_judge(reviewed: Reviewed) -> None:
     reviewed.edit("retention: 5d", "retention: 3d")
     reviewed.edit("dev@corp.example]", "dev@corp.example, mallory@corp.example]")

@@ -55,7 +55,7 @@ def test_a_holder_elsewhere_is_shown_with_its_run(shop: Shop) -> None:
     for words in (
         "hq is held",
         ELSEWHERE,
-        "of another virtual machine",
+        "on another host or in a container",
         "since",
         "until",
         "token",
@@ -120,7 +120,7 @@ def test_a_release_from_a_living_process_warns_and_asks(shop: Shop, answer: str,
     child = _spawn(shop.root, "lock", "release")
     child.expect("process +lives")
     child.expect("Its process is running on this host")
-    child.expect("Take the lease away")
+    child.expect("Release its lease")
     child.sendline(answer)
     child.expect("Released" if code == 0 else "RCL5007")
     child.expect(pexpect.EOF)

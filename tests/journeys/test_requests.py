@@ -28,6 +28,7 @@ from reconciler.engines.embedded import engine as embedded
 from reconciler.engines.embedded.backup import Work
 from reconciler.errors import Interrupted, LockHeld, ReconcilerError
 from reconciler.model import EvidenceKind, Job, JobKind, JobRecord, JobResult, JobState, JobStatus
+from reconciler.model.audit import Confirmation
 from reconciler.protocols import Fence, RequestKind, RequestState
 from reconciler.state import SqliteMemory, open_memory
 from reconciler.wiring import RehearsedClock, SystemClock, choose_site, open_site, open_state
@@ -341,7 +342,7 @@ def take_away(site: Site) -> None:
     """As a person does: whoever finds that the lease changed hands while they looked, looks again."""
     while True:
         try:
-            lease_admin.release(site, lease_admin.look(site), "--yes")
+            lease_admin.release(site, lease_admin.look(site), Confirmation.OPTION)
         except LockHeld:
             time.sleep(0.01)
         else:

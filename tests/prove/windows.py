@@ -108,6 +108,7 @@ class Journey:
         self.names()
         self.in_git()
         self.ended_at_any_moment()
+        self.on_this_system()
         self.interrupted()
 
     def demo(self) -> None:
@@ -198,6 +199,13 @@ class Journey:
         self.reconciler("run", "--until-idle")
         self.reconciler("store", "check", "--read-data")
         self.check("held" not in self.reconciler("lock", "show"), "after three sudden ends nothing is held or damaged")
+
+    def on_this_system(self) -> None:
+        """Stores, state and evidence are the same files everywhere."""
+        for words in (("store", "check", "--read-data"), ("evidence", "verify"), ("status",)):
+            command = [sys.executable, "-m", "reconciler", *words, "-C", str(self.root)]
+            ended = subprocess.run(command, capture_output=True, text=True)
+            self.check(ended.returncode == 0, f"{' '.join(words)} on this system, of what Windows wrote", ended.stderr)
 
     def interrupted(self) -> None:
         words = [str(self.lab.python), "-m", "reconciler", "run", "-C", self.lab.windows_path(self.root)]

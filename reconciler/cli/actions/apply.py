@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from reconciler.cli.actions.apply_events import applied_event, tell_step
+from reconciler.cli.confirm import confirm
 from reconciler.cli.plan_reports import Reporter, plan_event
 from reconciler.cli.plan_request import only_authors
 from reconciler.cli.session import clock_for, find_root, session
@@ -46,6 +47,7 @@ from reconciler.errors import (
     worst,
 )
 from reconciler.model import Plan, Reason
+from reconciler.model.audit import Confirmation
 from reconciler.plan import Proposal, Scope
 from reconciler.plan.approval.unapproved_documents import WAITS, not_in_force
 from reconciler.report import applied_text, plan_text, waiting_text
@@ -269,8 +271,9 @@ def _remember(site: Site, policies: Policies, proposal: Proposal, wish: PlanRequ
 
 
 def _mandate(site: Site, agreement: Agreement, consent: Consent, authors: tuple[str, ...] = ()) -> Authority:
-    said = "--break-glass" if consent.glass else "--yes" if consent.yes else "asked in a terminal"
-    return mandate_of(site, "apply", said, glass=consent.glass, withheld=agreement.withheld, authors=authors)
+    how = Confirmation.OPTION if consent.yes else Confirmation.TERMINAL
+    how = Confirmation.BREAK_GLASS if consent.glass else how
+    return mandate_of(site, "apply", how, glass=consent.glass, withheld=agreement.withheld, authors=authors)
 
 
 def _agreed(site: Site, proposal: Proposal, consent: Consent) -> Agreement:
@@ -330,15 +333,9 @@ def _broken(agreement: Agreement, consent: Consent) -> Agreement:
 
 
 def _asked(agreement: Agreement, question: str) -> Agreement:
-    if not is_interactive():
-        raise ConsentNeeded(
-            "RCL3016",
-            "confirmation required, but there is no terminal",
-            "Give --yes; weakening changes that are not approved are confirmed in a terminal.",
-        )
-    if ask(question):
-        return agreement
-    raise ConsentNeeded("RCL3016", "nothing was applied", "Run `reconciler apply` again when you want it.")
+    nobody = "Give --yes; weakening changes that are not approved are confirmed in a terminal."
+    confirm(question, "RCL3016", "nothing was applied", nobody=nobody)
+    return agreement
 
 
 def _weakens(site: Site, plan: Plan) -> tuple[str, str, str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from reconciler.cli.confirm import confirm
 from reconciler.cli.session import find_root, session
-from reconciler.cli.terminal import ask, is_interactive, out, say, show, tell
+from reconciler.cli.terminal import out, say, show, tell
 from reconciler.control.approving.valid_approvals import wants_approvers
 from reconciler.control.lease import holding, keeping_quietly
 from reconciler.control.policy_folder import read_or_last_good
@@ -21,6 +22,7 @@ from reconciler.control.state.declare_lost import (
 )
 from reconciler.errors import ConsentNeeded, ExitCode, Refused, UsageError
 from reconciler.model import Approved
+from reconciler.model.audit import Confirmation
 from reconciler.model.documents import PolicySet
 from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.report.escape import safe
@@ -41,9 +43,9 @@ def store_lost(root: Path | None, name: str | None, server: str, volume: str | N
         show(loss_event(what, lost), lambda: loss_text(site, what, lost))
         approvals = _approved(site, policies.policies, server, volume) if wants_approvers(site) else ()
         question = f"\nDeclare {safe(what)} lost? Nothing of it can be recovered from then on."
-        consent = "--yes" if yes and approvals else _agreed(site, yes, question)
+        how = Confirmation.OPTION if yes and approvals else _confirmed(site, yes, question)
         with holding(site, _PATIENCE) as held:
-            run = declare_lost(site, server, volume, reason, lost, held, consent, approvals)
+            run = declare_lost(site, server, volume, reason, lost, held, how, approvals)
     _say_lost(what, f"Declared lost (run {run}). `reconciler plan` shows what is rebuilt.", run)
     return ExitCode.SUCCESS
 
@@ -101,9 +103,9 @@ def chain_lost(root: Path | None, name: str | None, reason: str, yes: bool) -> i
                 subject=str(site.memory.evidence.folder),
             )
         out(f"{safe(trouble.diagnostic.message)}\n")
-        consent = _agreed(site, yes, "\nDeclare it lost, and begin a new chain that says so?")
+        how = _confirmed(site, yes, "\nDeclare it lost, and begin a new chain that says so?")
         with keeping_quietly(site, _PATIENCE) as held:
-            aside = evidence_lost(site, reason, held, consent)
+            aside = evidence_lost(site, reason, held, how)
     kept = f" What was left of the old one is in {aside}." if aside is not None else ""
     _say_lost("evidence", f"A new chain begins in {site.memory.evidence.folder}.{kept}")
     return ExitCode.SUCCESS
@@ -114,15 +116,15 @@ def _check_reason(reason: str) -> None:
         raise UsageError("RCL0003", "--reason is empty", "Say why it is lost: the evidence keeps it.")
 
 
-def _agreed(site: Site, yes: bool, question: str) -> str:
-    """How somebody agreed. Where the site names approvers a person has to answer: --yes counts for nothing there."""
-    if yes and not wants_approvers(site):
-        return "--yes"
-    if not is_interactive():
-        remedy = (
-            "Answer in a terminal." if wants_approvers(site) else "Give --yes where no terminal is there to ask at."
-        )
-        raise ConsentNeeded("RCL5049", "this gives recovery points up, and there is no terminal to confirm it", remedy)
-    if not ask(question):
-        raise ConsentNeeded("RCL5049", "nothing was declared lost", "Run it again when it is certain.")
-    return "asked in a terminal"
+def _confirmed(site: Site, yes: bool, question: str) -> Confirmation:
+    """Where the site names approvers a person has to answer: --yes counts for nothing there."""
+    approvers = wants_approvers(site)
+    return confirm(
+        question,
+        "RCL5049",
+        "nothing was declared lost",
+        yes=yes and not approvers,
+        again="Run it again when it is certain.",
+        nobody="Answer in a terminal." if approvers else "Give --yes where no terminal is there to ask at.",
+        nobody_there="this gives recovery points up, and there is no terminal to confirm it",
+    )

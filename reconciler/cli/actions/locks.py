@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconciler.cli.confirm import confirm
 from reconciler.cli.options import Format
 from reconciler.cli.session import find_root
-from reconciler.cli.terminal import ask, is_interactive, note, out, paint_for, say
+from reconciler.cli.terminal import note, out, paint_for, say
 from reconciler.cli.terminal import show as show_value
 from reconciler.control import lease_admin
 from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.site import Site
-from reconciler.errors import ConsentNeeded, ExitCode
+from reconciler.errors import ExitCode
+from reconciler.model.audit import Confirmation
 from reconciler.report import LeaseView, json_text, lease_text
 from reconciler.report.action_events import ActionEvent, ActionEventName
 from reconciler.state import Opening
@@ -36,11 +38,11 @@ def release(root: Path | None, name: str | None, yes: bool) -> int:
         show_value(event, lambda: lease_text(shown, site.zone, paint_for(sys.stdout)))
         if shown.lease is None and not shown.others:
             return ExitCode.SUCCESS
-        consent = "nobody held it any longer"
+        how = Confirmation.UNHELD
         if shown.held or shown.others:
             note(_warning(shown))
-            consent = _agreed(yes)
-        run = lease_admin.release(site, shown, consent)
+            how = confirm("\nRelease its lease?", "RCL5007", "the lease was not released", yes=yes)
+        run = lease_admin.release(site, shown, how)
     holders = sorted({lease.holder for lease in (shown.lease, *shown.others) if lease is not None})
     _say_released(run, f"Released (run {run}). {', '.join(holders)} can no longer write.")
     return ExitCode.SUCCESS
@@ -58,21 +60,6 @@ def _warning(shown: LeaseView) -> str:
             "its run stays unfinished until `reconciler resume`. To end it cleanly, stop it with Ctrl-C or SIGTERM."
         )
     return "Make sure that it is not at work: whatever it still tries to write is refused from then on."
-
-
-def _agreed(yes: bool) -> str:
-    """How somebody said yes."""
-    if yes:
-        return "--yes"
-    if not is_interactive():
-        raise ConsentNeeded(
-            "RCL5007",
-            "confirmation required, but there is no terminal",
-            "Give --yes where no terminal is there to ask at.",
-        )
-    if not ask("\nRelease its lease?"):
-        raise ConsentNeeded("RCL5007", "the lease was not released", "Run it again when you want it.")
-    return "asked in a terminal"
 
 
 @contextmanager

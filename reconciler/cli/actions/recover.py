@@ -12,11 +12,12 @@ from uuid import uuid4
 import msgspec
 
 from reconciler.cli.actions.requests import asked_of_loop
+from reconciler.cli.confirm import confirm
 from reconciler.cli.options import Format
 from reconciler.cli.output_settings import SETTINGS
 from reconciler.cli.progress import JobsOnScreen
 from reconciler.cli.session import find_root, parse_time, session
-from reconciler.cli.terminal import ask, emit, is_interactive, note, out, paint_for, show, tell
+from reconciler.cli.terminal import emit, note, out, paint_for, show, tell
 from reconciler.control.applying.settle_interrupted import settle
 from reconciler.control.approving.agreement import mandate_of
 from reconciler.control.evidence.record import evidence_trouble, record_end
@@ -39,8 +40,9 @@ from reconciler.control.site import Site
 from reconciler.control.state.known_stores import views
 from reconciler.control.status import names_of
 from reconciler.control.virtual_machines import find_machine
-from reconciler.errors import ConsentNeeded, ExitCode, LockHeld, ReconcilerError, Refused, UsageError, worst
+from reconciler.errors import ExitCode, LockHeld, ReconcilerError, Refused, UsageError, worst
 from reconciler.model import Job, JobKind, JobRecord, JobState, RecoveryStep, RecoveryTarget
+from reconciler.model.audit import Confirmation
 from reconciler.protocols import ChecksStore, Request, RequestKind, RequestState, StoreCheck
 from reconciler.report import json_text, recovered_text, recovery_text, store_check_text
 from reconciler.report.action_events import ActionEvent, ActionEventName, job_event
@@ -94,8 +96,8 @@ def recover(root: Path | None, name: str | None, now: str | None, options: Optio
         show(_preview_event(prepared, options), lambda: shown)
         tell([prepared.warning] if prepared.warning is not None else [])
         _refuse(prepared)
-        _consent(yes, options.step)
-        run, ended = _carried_out(site, prepared, observation, "--yes" if yes else "asked in a terminal", on_record)
+        confirmation = confirm(_QUESTIONS[options.step], "RCL7011", "nothing was recovered", yes=yes)
+        run, ended = _carried_out(site, prepared, observation, confirmation, on_record)
         _told_of_owed(site, run)
         if isinstance(ended, Request):
             return _not_begun(site, ended)
@@ -172,7 +174,7 @@ def _said_off_record(prepared: Prepared) -> Prepared:
 
 
 def _carried_out(
-    site: Site, prepared: Prepared, observation: Observation, consent: str, on_record: bool
+    site: Site, prepared: Prepared, observation: Observation, confirmation: Confirmation, on_record: bool
 ) -> tuple[str, JobRecord | Request]:
     """Does it, or has the loop do it that lives; the id of the run, "" off the record, and what came of it: the request
     where the loop did not begin it. What cannot be put on record any more in the middle, as the disk fills up, is done
@@ -180,7 +182,7 @@ def _carried_out(
     with JobsOnScreen(names_of(observation)) as screen:
         try:
             if on_record:
-                run = asked_for(site, mandate_of(site, "recover", consent))
+                run = asked_for(site, mandate_of(site, "recover", confirmation))
                 ended = _by_loop(site, prepared, run) if loop_of(site) is not None else None
                 if ended is None:
                     ended = control_recover(site, prepared, run, screen.show)
@@ -330,19 +332,6 @@ def _refuse(prepared: Prepared) -> None:
     if prepared.preview.refusals:
         first = prepared.preview.refusals[0]
         raise Refused(first.code, first.message, first.remedy, subject=first.subject)
-
-
-def _consent(yes: bool, step: RecoveryStep) -> None:
-    if yes:
-        return
-    if not is_interactive():
-        raise ConsentNeeded(
-            "RCL7011",
-            "confirmation required, but there is no terminal",
-            "Give --yes where no terminal is there to ask at.",
-        )
-    if not ask(_QUESTIONS[step]):
-        raise ConsentNeeded("RCL7011", "nothing was recovered", "Run it again when you want it.")
 
 
 def _checks(site: Site, observation: Observation, machines: list[str]) -> list[Job]:

@@ -15,11 +15,12 @@ import msgspec
 
 from reconciler import files, gitrepo
 from reconciler.cli.actions.declare_lost import called, loss_event, loss_text
+from reconciler.cli.confirm import confirm
 from reconciler.cli.options import Report
 from reconciler.cli.plan_reports import plan_event
 from reconciler.cli.report_files import Destinations
 from reconciler.cli.session import find_root, session, target
-from reconciler.cli.terminal import ask, is_interactive, note, paint_for, say, show, tell
+from reconciler.cli.terminal import note, paint_for, say, show, tell
 from reconciler.control.approving.rules import (
     NAMESPACE,
     ApprovalRules,
@@ -262,15 +263,7 @@ def approve_lost(
 def _written(place: Path, specs: tuple[ApprovalSpec, ...], consent: Consent, *, yes: bool) -> int:
     """Asks, and writes the documents, one for each site."""
     many = len({change for spec in specs for change in spec.changes})
-    if not yes:
-        if not is_interactive():
-            raise ConsentNeeded(
-                "RCL3016",
-                "confirmation required, but there is no terminal",
-                "Give --yes where no terminal is there to ask at.",
-            )
-        if not ask(f"\nApprove {count(many, 'change')} as {consent.by}?"):
-            raise ConsentNeeded("RCL3016", "nothing was approved", "Run it again when you want it.")
+    confirm(f"\nApprove {count(many, 'change')} as {consent.by}?", "RCL3016", "nothing was approved", yes=yes)
     path = _write(place, specs, consent)
     text = f"Written: {path}. It approves these changes and no other. {_how_to_commit(place, path, consent)}"
     say(ActionEvent(event=ActionEventName.FILE_WRITTEN, message=text, subject=str(path), result="written"))

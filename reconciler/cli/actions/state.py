@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from reconciler.cli.confirm import confirm
 from reconciler.cli.session import find_root, target
-from reconciler.cli.terminal import ask, is_interactive, note, say, show
+from reconciler.cli.terminal import is_interactive, note, say, show
 from reconciler.control.policy_folder import read_or_last_good
 from reconciler.control.state.backup_file import write_backup
 from reconciler.control.state.committed_files import check_not_brought
 from reconciler.control.state.restore import Opened, Restored, opened
 from reconciler.control.state.restore import restore as put_in_place
-from reconciler.errors import ConsentNeeded, ExitCode, Refused
+from reconciler.errors import ExitCode, Refused
 from reconciler.model import format_size
 from reconciler.model.documents import SiteDocument
 from reconciler.report import holdings_text
@@ -58,13 +59,14 @@ def restore(root: Path | None, name: str | None, file: Path, yes: bool, *, anoth
         if found.another:
             note(_ANOTHER)
             _check_meant(file, another, yes)
-        consent = _agreed(yes)
+        question = "\nPut the backup's state in the place of the present one?"
+        how = confirm(question, "RCL5011", "nothing was restored", yes=yes)
         done = put_in_place(
             document.metadata.name,
             database,
             found,
             lambda memory: open_state(place, document, SystemClock(), memory),
-            consent,
+            how,
             approvals,
         )
     first, *rest = _after(done)
@@ -136,18 +138,3 @@ def _check_meant(file: Path, another: bool, yes: bool) -> None:
         "was changed.",
         subject=str(file),
     )
-
-
-def _agreed(yes: bool) -> str:
-    """How somebody said yes."""
-    if yes:
-        return "--yes"
-    if not is_interactive():
-        raise ConsentNeeded(
-            "RCL5011",
-            "confirmation required, but there is no terminal",
-            "Give --yes where no terminal is there to ask at.",
-        )
-    if not ask("\nPut the backup's state in the place of the present one?"):
-        raise ConsentNeeded("RCL5011", "nothing was restored", "Run it again when you want it.")
-    return "asked in a terminal"

@@ -46,6 +46,7 @@ from reconciler.model import (
     Step,
     Verb,
 )
+from reconciler.model.audit import Confirmation
 from reconciler.plan.fields import differing_fields
 from reconciler.protocols import Run
 
@@ -56,7 +57,7 @@ class Authority(msgspec.Struct, frozen=True):
     ids of the steps that wait for somebody's yes, and whom somebody named as authors besides those that Git tells."""
 
     command: str
-    consent: str = ""
+    confirmation: Confirmation = Confirmation.NOT_NEEDED
     commit: str = ""
     dirty: bool = False
     ci: str = ""
@@ -168,7 +169,7 @@ def begin(site: Site, plan: Plan | None, held: HeldLease, mandate: Authority, *,
         hold_evidence(site)
     run = new_run(site, plan, held, mandate)
     site.memory.journal.begin(run, plan)
-    record_run(site, run, run.plan_hash, mandate.consent, mandate.authors, first=first)
+    record_run(site, run, run.plan_hash, mandate.confirmation, mandate.authors, first=first)
     record_approvals(site, run.id, plan.approvals if plan is not None else ())
     if mandate.glass:
         record_glass(site, run)

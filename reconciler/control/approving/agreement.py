@@ -19,6 +19,7 @@ from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, GuardrailDenied, Refused, Severity
 from reconciler.expressions import evaluate
 from reconciler.model import Approved, Plan, Step, StopProtection
+from reconciler.model.audit import Confirmation
 from reconciler.model.documents import PolicySet
 from reconciler.plan import DesiredState
 from reconciler.plan import propose as plan_propose
@@ -157,7 +158,7 @@ def _deletions(steps: Iterable[Step]) -> Iterator[Diagnostic]:
 def mandate_of(
     site: Site,
     command: str,
-    consent: str,
+    confirmation: Confirmation,
     *,
     glass: str = "",
     withheld: frozenset[str] = frozenset(),
@@ -165,7 +166,7 @@ def mandate_of(
 ) -> Authority:
     """On whose word a plan of the policies as they are now is applied."""
     commit, differing = noted_commit(site.folder, (site.document.spec.approvals,), site.commit)
-    return Authority(command, consent, commit, bool(differing), ci_identity(os.environ), glass, withheld, authors)
+    return Authority(command, confirmation, commit, bool(differing), ci_identity(os.environ), glass, withheld, authors)
 
 
 def _approved(plan: Plan, approvals: Iterable[Approved]) -> Plan:

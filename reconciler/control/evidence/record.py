@@ -28,6 +28,7 @@ from reconciler.model import (
     StopProtection,
     Verb,
 )
+from reconciler.model.audit import Confirmation
 from reconciler.model.kept_points import COMPARED
 from reconciler.plan import group_hash
 from reconciler.protocols import Lease, Run
@@ -40,9 +41,15 @@ _MAKES_POINTS = (JobKind.INITIAL_REPLICA, JobKind.SYNCHRONIZATION, JobKind.EXPRE
 
 
 def record_run(
-    site: Site, run: Run, plan_hash: str, consent: str, authors: Iterable[str] = (), *, first: bool = False
+    site: Site,
+    run: Run,
+    plan_hash: str,
+    confirmation: Confirmation,
+    authors: Iterable[str] = (),
+    *,
+    first: bool = False,
 ) -> None:
-    """A run began. `consent` says who agreed how: ``terminal``, ``--yes``, ``approvals``, ``loop``; `authors` are those
+    """A run began. `confirmation` says how it was confirmed; `authors` are those
     whom somebody named. With `first` it is written before anything else is done: raises where the evidence cannot take
     it."""
     body = {
@@ -51,7 +58,7 @@ def record_run(
         "host": run.host,
         "fence": run.fence,
         "planHash": plan_hash,
-        "consent": consent,
+        "consent": confirmation,
         "authors": sorted(authors),
         "commit": run.commit,
         "ci": run.ci,

@@ -227,7 +227,7 @@ def asked_for(site: Site, mandate: Authority) -> str:
         commit=mandate.commit,
         ci=mandate.ci,
     )
-    record_run(site, run, "", mandate.consent)
+    record_run(site, run, "", mandate.confirmation)
     return run.id
 
 

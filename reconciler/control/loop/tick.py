@@ -22,6 +22,7 @@ from reconciler.control.policy_folder import Policies
 from reconciler.control.site import Site
 from reconciler.errors import Diagnostic, ReconcilerError, Severity
 from reconciler.model import Job, Plan
+from reconciler.model.audit import Confirmation
 from reconciler.model.drift import DriftItem
 from reconciler.model.waiting import Waiting
 from reconciler.plan import DesiredState
@@ -114,7 +115,7 @@ def _converge(
     proposal = propose(site, policies.policies, observation)
     findings += (each for each in proposal.plan.findings if each.severity is not Severity.ADVICE)
     permitted = proposal.permitted
-    authority = mandate_of(site, "run", "by itself") if may_begin(site, permitted) else None
+    authority = mandate_of(site, "run", Confirmation.AUTOMATIC) if may_begin(site, permitted) else None
     applied = converge(site, policies.policies, proposal, observation, held, permitted, authority)
     if applied is not None:
         findings += (_failure(outcome.code, outcome.step, outcome.reason) for outcome in applied.failed)

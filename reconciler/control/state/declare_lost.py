@@ -22,6 +22,7 @@ from reconciler.control.site import Site
 from reconciler.control.state.known_stores import OlderCopy, StoreView, Use, views
 from reconciler.errors import ReconcilerError, Refused, UsageError
 from reconciler.model import Approved, DataSource, Direction, EvidenceKind, Record
+from reconciler.model.audit import Confirmation
 from reconciler.model.comparison import change_hash
 from reconciler.model.documents import PolicySet
 from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
@@ -96,11 +97,11 @@ def declare_lost(
     reason: str,
     lost: tuple[LostMachine, ...],
     held: HeldLease,
-    consent: str,
+    confirmation: Confirmation,
     approvals: tuple[Approved, ...] = (),
 ) -> str:
     """Gives it up; returns the id of the run that tells of it. The approvals that it is done by are used up."""
-    mandate = mandate_of(site, "store declare-lost", consent)
+    mandate = mandate_of(site, "store declare-lost", confirmation)
     run = begin(site, None, held, mandate, first=True)
     record_approvals(site, run, approvals)
     loss = loss_of(site, server, volume)
@@ -166,13 +167,13 @@ def _readable(memory: Memory) -> list[Record]:
 # --- The evidence ----------------------------------------------------------------------------------------------
 
 
-def evidence_lost(site: Site, reason: str, held: HeldLease, consent: str) -> Path | None:
+def evidence_lost(site: Site, reason: str, held: HeldLease, confirmation: Confirmation) -> Path | None:
     """Begins a new chain, whose first records say that the one before is lost, how long it was and where what is left
     of it lies: returned, None where nothing is."""
     evidence = site.memory.evidence
     seq, head = evidence.noted()
     aside = None
-    run = begin(site, None, held, mandate_of(site, "evidence declare-lost", consent))
+    run = begin(site, None, held, mandate_of(site, "evidence declare-lost", confirmation))
     if evidence.folder.exists() and any(evidence.folder.iterdir()):
         aside = evidence.folder.with_name(f"{evidence.folder.name}.lost-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         files.rename(evidence.folder, aside)

@@ -13,6 +13,7 @@ from reconciler.control.state.known_stores import NOT_THERE, keeper_of, largest_
 from reconciler.control.state.points_on_record import note_points
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import DataSource
+from reconciler.model.audit import Confirmation
 from reconciler.model.similar_names import SEE_STATUS, did_you_mean_or_known
 from reconciler.protocols import Fence, Rebuilds, StoreRebuild
 
@@ -48,7 +49,7 @@ def rebuild(site: Site, server: str, source: DataSource | None, held: HeldLease,
     lost = isinstance(view, ReconcilerError)
     if isinstance(view, ReconcilerError) and view.diagnostic.code != NOT_THERE:
         raise view
-    run = begin(site, None, held, mandate_of(site, "store rebuild", ""))
+    run = begin(site, None, held, mandate_of(site, "store rebuild", Confirmation.NOT_NEEDED))
     done = engine.rebuild(source, held.fence, sound_too=sound_too)
     if lost and source is None:
         _note(site, server, held.fence)

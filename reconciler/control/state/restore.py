@@ -24,6 +24,7 @@ from reconciler.control.site import Site
 from reconciler.control.state.backup_file import DATABASE, EVIDENCE, Manifest, read_backup
 from reconciler.errors import Damaged, Refused
 from reconciler.model import Record
+from reconciler.model.audit import Confirmation
 from reconciler.protocols import ApprovalUse, Lease, Memory
 from reconciler.report import Holdings
 from reconciler.state import (
@@ -126,10 +127,10 @@ def opened(site: str, database: Path, backup: Path) -> Iterator[Opened]:
 
 
 def restore(
-    name: str, database: Path, found: Opened, build: Build, consent: str, approvals: Collection[str]
+    name: str, database: Path, found: Opened, build: Build, confirmation: Confirmation, approvals: Collection[str]
 ) -> Restored:
-    """Puts the backup's state in the place of the site's; `consent` says how somebody agreed, `approvals` are the ids
-    of those that stand in the policies. Raises `LockHeld` where somebody is at work meanwhile.
+    """Puts the backup's state in the place of the site's; `approvals` are the ids of those that stand in the
+    policies. Raises `LockHeld` where somebody is at work meanwhile.
 
     What was used since the backup is taken over from the state that is replaced. Where that cannot tell, what stands in
     the policies counts no more: it may have been used, and would be used again at once.
@@ -145,7 +146,7 @@ def restore(
         used = _uses(database) if found.follows else None
         doubted = frozenset(approvals) - {""} if used is None else frozenset[str]()
         _note_uses(found.folder / DATABASE, used or {}, doubted)
-        run = _make_ready(found, lease, build, consent, EvidenceFolder.of(database))
+        run = _make_ready(found, lease, build, confirmation, EvidenceFolder.of(database))
         (put_database if readable else replace_database)(found.folder / DATABASE, database)
     except BaseException:
         if old is not None:
@@ -159,7 +160,7 @@ def restore(
         with keeping(site, lease):
             for begun in site.memory.journal.open_runs():
                 if begun.id == run:
-                    record_run(site, begun, "", consent)
+                    record_run(site, begun, "", confirmation)
             record_state(site, "restored", run, **_facts(found, restored, old.took_over if old else ""))
             end(site, run, "done")
     finally:
@@ -277,7 +278,7 @@ def _keep(database: Path, *, readable: bool) -> tuple[Path, ...]:
     return keep_raw(database, copy)
 
 
-def _make_ready(found: Opened, lease: Lease, build: Build, consent: str, evidence: EvidenceFolder) -> str:
+def _make_ready(found: Opened, lease: Lease, build: Build, confirmation: Confirmation, evidence: EvidenceFolder) -> str:
     """Writes into the state that is to come: whose it is and how far it has come, the lease, which is ours already, and
     a run that has begun. Whoever finds that run open knows that the process died before it had told of the restore."""
     present = found.present.lineage if found.present is not None else None
@@ -294,7 +295,7 @@ def _make_ready(found: Opened, lease: Lease, build: Build, consent: str, evidenc
         site = build(memory)
         memory.locks.hand(lease)
         with keeping(site, lease) as held:
-            run = new_run(site, None, held, mandate_of(site, "state restore", consent))
+            run = new_run(site, None, held, mandate_of(site, "state restore", confirmation))
             memory.journal.begin(run, None)
         memory.locks.hand(lease)
     return run.id
