@@ -92,6 +92,6 @@ def test_without_standard_streams_as_services_are_started(
         monkeypatch.setattr(sys, stream, None)
     with pytest.raises(SystemExit) as ended:
         main([*words, "-C", str(shop.root)])
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        stream.close()
+    for opened in (sys.stdin, sys.stdout, sys.stderr):
+        opened.close()
     assert ended.value.code == 0
