@@ -18,7 +18,7 @@ from reconciler.control.site import Site, Stop
 from reconciler.control.state.committed_files import check_not_brought
 from reconciler.control.state.known_stores import keeper_of
 from reconciler.control.state.root_note import begun, check_place, note_begun, ran_here, state_gone, state_lost
-from reconciler.engines import DEFAULT_BIN, EngineSetup
+from reconciler.engines import DEFAULT_BIN, EngineSetup, contained
 from reconciler.errors import Diagnostic, PolicyError, ReconcilerError, Refused, Severity, Unreachable, UsageError
 from reconciler.model import ClusterSnapshot, Lineage, Presence
 from reconciler.model.documents import Cluster, PolicySet, Server, SiteDocument
@@ -191,13 +191,14 @@ def _open_engine(root: Path, server: Server, disks: Mapping[str, Disks], clock: 
         )
     try:
         opened = _load("reconciler.engines", plugin.name)(setup)
+        fits = isinstance(opened, Engine)
     except ReconcilerError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _plugin_failed(server.name, plugin.name, f"{type(error).__name__}: {error}") from error
-    if not isinstance(opened, Engine):
+    if not fits:
         raise _plugin_failed(server.name, plugin.name, "what it opens is no engine of this version")
-    return opened
+    return contained(opened, plugin.name, server.name)
 
 
 def _plugin_failed(server: str, plugin: str, why: str) -> Unreachable:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from reconciler.engines.plugin import contained
 from reconciler.protocols import Clock, Disks
 
 #: How long expired and deleted things can be brought back, where the site says nothing else.
@@ -34,4 +35,4 @@ class EngineSetup:
     threads: int = 2
 
 
-__all__ = ["DEFAULT_BIN", "EngineSetup"]
+__all__ = ["DEFAULT_BIN", "EngineSetup", "contained"]

@@ -157,6 +157,16 @@ class PluginEngine(Written, frozen=True):
     name: Name
     settings: dict[str, Any] = {}
 
+    def __eq__(self, other: object) -> bool:
+        """As the policies write them: `1` and `true` are equal to Python, and not to the engine that is handed them."""
+        if not isinstance(other, PluginEngine):
+            return NotImplemented
+        return self.name == other.name and _written(self.settings) == _written(other.settings)
+
+
+def _written(settings: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(settings, order="deterministic")
+
 
 class EngineSource(OneOf, frozen=True):
     """What backs up: exactly one of the engines."""

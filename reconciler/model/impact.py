@@ -31,7 +31,10 @@ class PointFate(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 class MachineImpact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One data source of a change: how many points it has, how many of them the change makes expire at once, sooner
     (but not at once), or later than they would; the oldest and the newest point (UTC) before and after the first
-    pruning that follows, None where there is none; and bytes of what expires at once."""
+    pruning that follows, None where there is none; and bytes of what expires at once.
+
+    `expires_after_pause` are those that would expire at once, by this change, if the group were not paused: to end the
+    pause needs nobody's approval, so who approves this approves that they go."""
 
     source: DataSource
     points: int
@@ -43,6 +46,7 @@ class MachineImpact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=T
     newest_before: datetime | None = None
     newest_after: datetime | None = None
     freed_bytes: int = 0
+    expires_after_pause: int = 0
 
 
 class Impact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -58,6 +62,16 @@ class Impact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     @property
     def expires_now(self) -> int:
         return sum(each.expires_now for each in self.machines)
+
+    @property
+    def expires_after_pause(self) -> int:
+        return sum(each.expires_after_pause for each in self.machines)
+
+    @property
+    def lets_expire(self) -> int:
+        """How many points the change gives up: at once, or once a pause no longer holds them. Approvals and budgets
+        count these."""
+        return self.expires_now + self.expires_after_pause
 
     @property
     def expires_sooner(self) -> int:

@@ -46,7 +46,8 @@ def jobs_text(records: Sequence[JobRecord], names: Mapping[str, str], zone: tzin
 def _asked_by(record: JobRecord) -> str:
     """Who asked for it and why; "" for what the schedule asked for."""
     job = record.job
-    return f"; asked for by {job.asked_by}: {job.reason}" if job.asked_by else ""
+    why = "" if job.reason == "asked for" else f": {job.reason}"
+    return f"; asked for by {job.asked_by}{why}" if job.asked_by else ""
 
 
 def job_line(record: JobRecord, name: str, paint: Paint) -> str:

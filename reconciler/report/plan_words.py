@@ -228,6 +228,10 @@ def _points(plan: Plan) -> list[Fact]:
         said.append(Fact(f"{count(now, 'recovery point expires', 'recovery points expire')} at once{back}.", "bad"))
     if less := kept_less(impacts):
         said.append(Fact(f"{less}.", "change"))
+    held = sum(each.expires_after_pause for each in impacts)
+    if held:
+        what = count(held, "recovery point expires", "recovery points expire")
+        said.append(Fact(f"{what} as soon as the pause is over.", "bad"))
     emptied = sorted({named(str(m.source), plan.names) for each in impacts for m in each.machines if loses_all(m)})
     if emptied:
         said.append(Fact(f"No recovery point is left for {few(emptied)}.", "bad"))
@@ -317,6 +321,8 @@ def impact_line(step: Step) -> str:
     if impact.expires_now:
         parts.append(f"{count(impact.expires_now, 'recovery point expires', 'recovery points expire')} at once")
     parts += [part for part in (kept_less([impact]), kept_longer([impact])) if part]
+    if impact.expires_after_pause:
+        parts.append(f"{count(impact.expires_after_pause, 'expires', 'expire')} as soon as the pause is over")
     if not parts:
         grave = step.change.direction.needs_consent
         return "no recovery point expires sooner" if grave else ""
@@ -329,6 +335,7 @@ def machine_line(machine: MachineImpact, zone: tzinfo) -> str:
     """What becomes of one machine's points."""
     parts = [f"{machine.expires_now} of {count(machine.points, 'point')} at once"] if machine.expires_now else []
     parts += [f"{machine.expires_sooner} sooner"] if machine.expires_sooner else []
+    parts += [f"{machine.expires_after_pause} as the pause ends"] if machine.expires_after_pause else []
     parts += [f"{machine.expires_later} later"] if machine.expires_later else []
     parts += [_moved("oldest", machine.oldest_before, machine.oldest_after, zone)]
     parts += [_moved("newest", machine.newest_before, machine.newest_after, zone)]

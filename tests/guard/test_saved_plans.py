@@ -336,6 +336,18 @@ def test_what_no_policy_can_say_no_plan_can(site: Reviewed, field: str, value: A
     assert site.groups() == {"gold": ("P5D", 2)}
 
 
+def test_a_pause_ends_as_the_day_says_that_people_read(site: Reviewed) -> None:
+    """An approval is of the day; a moment that is years after it would never end."""
+
+    def endless(file: Plan) -> None:
+        pause = {"reason": "moved", "owner": ALICE, "until": "2026-03-20", "endsAt": "2126-03-21T00:00:00Z"}
+        file["plan"]["steps"][0]["action"]["after"]["paused"] = pause
+
+    path = forge(_saved(site, new="retention: 9d"), endless)
+    said = site("apply", str(path), "--yes", *T1)
+    assert (said.code, "paused" in said.err, "RCL3101" in said.err) == (6, True, True), said.err
+
+
 @pytest.mark.parametrize("name", ["\x1b[31mred\n::error::x", "a_b", "x" * 65])
 def test_nor_a_name(site: Reviewed, name: str) -> None:
     def called(file: Plan) -> None:

@@ -160,8 +160,12 @@ def test_without_a_loop_there_is_nobody_to_leave_it_to(kept: Shop) -> None:
 
 
 def test_a_paused_group_is_backed_up_as_it_is_asked_for(kept: Shop) -> None:
-    kept.policy("  shortTerm:", "  paused: {reason: storage move, owner: ops, until: 2026-03-12}\n  shortTerm:")
+    kept.policy("  shortTerm:", "  paused: {reason: storage move, owner: ops, until: 2026-03-20}\n  shortTerm:")
     assert kept("apply", "--yes", *GLASS, *T2).code == 0
     said = kept("backup", "one", *T3)
     assert said.code == 0, said
-    assert "gold is paused until 2026-03-12 (storage move); this is made all the same" in said.err
+    assert "gold is paused until 2026-03-20 (storage move); this is made all the same" in said.err
+    assert "kept until 2026-03-21 00:00" in said.out, said  # nothing of it expires before the pause is over
+    told = kept("jobs", "-n", "1").out
+    assert "asked for by" in told
+    assert ": asked for" not in told

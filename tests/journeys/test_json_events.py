@@ -172,7 +172,7 @@ def test_a_reader_that_goes_away_stops_nothing(shop: Shop) -> None:
     os.close(write)
     assert ended.stderr == ""
     assert ended.returncode == 0
-    assert "Nothing to do" in shop("plan", *T1).out
+    assert "No changes" in shop("plan", *T1).out
 
 
 def test_quiet_and_verbose_and_colors(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,4 +198,4 @@ def test_events_that_cannot_be_written_are_said(shop: Shop) -> None:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert ended.returncode == 1
     assert "Events were lost: " in ended.stderr
-    assert "Nothing to do" in shop("plan", *T1).out
+    assert "No changes" in shop("plan", *T1).out

@@ -68,7 +68,7 @@ def test_a_paused_group_rests_until_its_last_day_is_over_and_goes_on_by_itself(p
     said = paused("status", *AFTER)
     assert "gold is paused" not in said.out
     assert "RCL1111" in paused("plan", *AFTER).out
-    assert "Nothing to do" in paused("plan", *AFTER).out
+    assert "No changes" in paused("plan", *AFTER).out
 
 
 def test_to_end_a_pause_earlier_needs_nobody(paused: Shop) -> None:
@@ -170,6 +170,7 @@ def test_the_display_name_will_do_and_a_slip_is_told(repo: Repository) -> None:
         ({"until": str(in_days(95))}, "more than 90 days from today"),
         ({"until": "soon"}, "is no day"),
         ({"until": "90min"}, "is no day"),
+        ({"until": "36h"}, "is no day"),
         ({"until": "9999999999d"}, "is no day"),
         ({"reason": "  "}, "--reason is empty"),
         ({"reason": "two\nlines"}, "no plain text of one line"),
@@ -242,7 +243,7 @@ def test_stop_takes_the_document_out_once_all_that_it_needs_is_in_force(repo: Re
     assert (said.code, "RCL6073" in said.err, "not committed" in said.err) == (6, True, True), said
     repo.commit()
     said = repo.shop("stop", "gold")
-    assert (said.code, "are kept for ever (existingPoints: keepForever" in said.err) == (0, True), said
+    assert (said.code, "if 'existingPoints: keepForever' is in force by then" in said.err) == (0, True), said
     assert {line[0] for line in repo.changed()} == {"-"}
     left = repo.policy.read_text(encoding="utf-8")
     assert (left.count("kind:"), left.endswith("capacity: 1 GB}]}]\n")) == (1, True)

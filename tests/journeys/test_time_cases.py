@@ -181,7 +181,7 @@ def test_a_machine_that_cannot_be_read_is_unseen_everywhere_and_absent_nowhere(s
     assert shop("status", "--check", *T1).code == 0
     break_it()
     plan = shop("plan", *T1)
-    assert "Nothing to do" in plan.out, plan
+    assert "No changes" in plan.out, plan
     assert "RCL3002" not in plan.out + plan.err
     row = rows_of(shop("status", "--output", "json", *T1))["two"]
     assert (row["standing"], row["group"]) == ("unseen", "gold")

@@ -181,7 +181,7 @@ FIELDS: dict[str, Told] = {
         "spec.servers[].engine.mabs.transport": _TRANSPORTS,
         "spec.servers[].engine.mabs.credential": _SECRETS,
         "spec.servers[].engine.plugin.name": _PATHS,
-        "spec.servers[].engine.plugin.settings": always({}, {"folder": "a"}, {"folder": "b"}, {"folder": ["a"]}),
+        "spec.servers[].engine.plugin.settings": always({}, {"a": 1}, {"a": True}, {"a": [{"b": None}]}),
         "spec.servers[].volumes[].name": _PATHS,
         "spec.servers[].volumes[].capacity": weaker("9 TB", "1 TB"),
         "spec.servers[].agentAuthentication": always("domain", "ntlm", "certificate"),

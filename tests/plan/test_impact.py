@@ -237,3 +237,36 @@ def test_nothing_moves_where_nothing_changes(world: World) -> None:
         )
         found = impact(change(seen.group, seen.group), past(world.server))
         assert found is None
+
+
+# --- Pauses -----------------------------------------------------------------------------------------------------------
+
+
+def _resting(retention: timedelta, *, until: timedelta | None) -> ProtectionGroup:
+    pause = Pause("r", "o", (NOON + until).date(), NOON + until) if until is not None else None
+    return group("mine", ONE, short_term=term(retention), paused=pause)
+
+
+def _impact_of(before: ProtectionGroup, after: ProtectionGroup) -> Any:
+    replica = Replica(ONE, "vol-a", ReplicaState.VALID, "mine")
+    seen = catalog([before], [replica], [point(ONE, age * DAY + HOUR) for age in range(10)])
+    return impact(change(before, after), past(seen))
+
+
+def test_a_pause_alone_tells_what_becomes_of_the_points() -> None:
+    working, paused = _resting(5 * DAY, until=None), _resting(5 * DAY, until=30 * DAY)
+    begun, ended = _impact_of(working, paused), _impact_of(paused, working)
+    assert begun.expires_later > 0
+    assert begun.lets_expire == 0
+    assert (ended.expires_now, ended.expires_after_pause) == (5, 0)
+
+
+def test_a_pause_does_not_hide_what_a_shorter_retention_gives_up() -> None:
+    """To end a pause needs no approval, so a retention that is shortened during one counts as it would without."""
+    bare = _impact_of(_resting(9 * DAY, until=None), _resting(2 * DAY, until=None))
+    assert bare.expires_now == bare.lets_expire == 7
+    for before in (None, 30 * DAY):
+        found = _impact_of(_resting(9 * DAY, until=before), _resting(2 * DAY, until=30 * DAY))
+        assert (found.expires_now, found.expires_after_pause, found.lets_expire) == (0, 7, 7)
+    same = _impact_of(_resting(2 * DAY, until=20 * DAY), _resting(2 * DAY, until=30 * DAY))
+    assert same.lets_expire == 0

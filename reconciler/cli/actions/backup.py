@@ -141,7 +141,9 @@ def _made(site: Site, before: Observation, job: Job, names: dict[str, str]) -> B
     points = site.engines[job.server].observe().points
     point = next((each for each in points if each.id == result.point and each.source == job.source), None)
     groups = {seen.group.name: seen.group for seen in before.catalogs[job.server].groups}
-    retention = groups[job.group].short_term.retention
+    group = groups[job.group]
+    retention, pause = group.short_term.retention, group.pause_at(site.now())
+    kept = result.point_time + retention if result.point_time is not None else None
     return msgspec.structs.replace(
         asked,
         state=status.state,
@@ -151,5 +153,5 @@ def _made(site: Site, before: Observation, job: Job, names: dict[str, str]) -> B
         read_bytes=result.read_bytes,
         stored_bytes=result.stored_bytes,
         retention=format_duration(retention),
-        kept_until=result.point_time + retention if result.point_time is not None else None,
+        kept_until=max(kept, pause.ends_at) if kept is not None and pause is not None else kept,
     )

@@ -78,7 +78,8 @@ def stop(root: Path | None, name: str, existing: ExistingPoints | None) -> ExitC
         return ExitCode.SUCCESS
     _written(remove_document(group), group)
     note(f"{group.name} is stopped once this is committed and applied: no new recovery points, and the existing ones")
-    note(f"{_FATE[spec.existing_points]} (existingPoints: {spec.existing_points}, as it was last applied).")
+    note(f"{_FATE[spec.existing_points]}, if `existingPoints: {spec.existing_points}` is in force by then: what was")
+    note("last applied counts, and `reconciler plan` shows it.")
     _say_who_agrees(group, weakens=True)
     if group.is_last:
         note("It is the last group of its site: apply stops it only where somebody breaks the glass (RCL3062).")
@@ -143,7 +144,7 @@ def _days(text: str) -> timedelta:
         length = Duration.parse(text).delta
     except ValueError:
         length = timedelta(0)
-    if length < timedelta(days=1) or length > timedelta(days=36_500):
+    if length < timedelta(days=1) or length % timedelta(days=1) or length > timedelta(days=36_500):
         raise UsageError(
             "RCL6070", f"--until: {text!r} is no day", "Write it as 2026-12-04, or as 3d or 2w from today."
         )

@@ -217,7 +217,7 @@ def approve_plan(root: Path | None, file: Path, consent: Consent, *, yes: bool) 
         note(f"Nothing needs an approval: no step of {file} waits for one.")
         return ExitCode.SUCCESS
     lost = sum(
-        step.impact.expires_now
+        step.impact.lets_expire
         for step in plan.steps
         if step.impact is not None and any(own_hash(step.change, f) in chosen for f in step.change.fields)
     )

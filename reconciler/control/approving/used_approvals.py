@@ -20,7 +20,7 @@ from reconciler.protocols import ApprovalUse
 def use_for_step(site: Site, run: str, plan: Plan, step: Step, commit: str) -> None:
     """Notes the approvals that the step was done by. Twice for the same step of a run is as good as once."""
     names = {field.approved_by for field in step.change.fields if field.approved_by}
-    points = step.impact.expires_now if step.impact is not None else 0
+    points = step.impact.lets_expire if step.impact is not None else 0
     place = plan.steps.index(step) if step in plan.steps else len(plan.steps)
     last = step.remember.whole or not any(object_of(later) == object_of(step) for later in plan.steps[place + 1 :])
     for approval in plan.approvals:

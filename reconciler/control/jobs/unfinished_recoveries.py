@@ -4,6 +4,7 @@ be said of them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
@@ -13,7 +14,7 @@ from reconciler.control.jobs.leases import running_here
 from reconciler.control.lease import TTL
 from reconciler.control.site import Site
 from reconciler.control.state.known_stores import views
-from reconciler.errors import Diagnostic, LockHeld, ReconcilerError, Severity
+from reconciler.errors import Diagnostic, LockHeld, ReconcilerError, Severity, Unreachable
 from reconciler.model import JobHandle, JobKind, JobRecord, JobState, RecoveryStep
 from reconciler.protocols import Recovers, UnfinishedRecovery
 
@@ -59,13 +60,14 @@ def resume_recoveries(site: Site) -> tuple[JobRecord, ...]:
 
 
 def unfinished(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:
-    """The recoveries that never ended, with their servers."""
-    return tuple(
-        (server, each)
-        for server, engine in sorted(site.engines.items())
-        if isinstance(engine, Recovers)
-        for each in engine.unfinished()
-    )
+    """The recoveries that never ended, with their servers. Of a server that cannot be looked at none is known; that it
+    cannot is told by whoever observes it."""
+    found: list[tuple[str, UnfinishedRecovery]] = []
+    for server, engine in sorted(site.engines.items()):
+        if isinstance(engine, Recovers):
+            with suppress(Unreachable):
+                found += [(server, each) for each in engine.unfinished()]
+    return tuple(found)
 
 
 def left_behind(site: Site) -> tuple[tuple[str, UnfinishedRecovery], ...]:

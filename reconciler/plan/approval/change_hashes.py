@@ -180,7 +180,7 @@ def within_ceilings(
     lost: dict[str, int] = defaultdict(int)
     for change, impact in changes:
         for name in {field.approved_by for field in change.fields if field.approved_by}:
-            lost[name] += impact.expires_now if impact is not None else 0
+            lost[name] += impact.lets_expire if impact is not None else 0
     kept, found = [], []
     for approval in approvals:
         most = approval.expired_points

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import msgspec
 
-from reconciler.model import ProtectionGroup, Recurrence
+from reconciler.model import Pause, ProtectionGroup, Recurrence
 from reconciler.plan.fields import FIELDS
 
 #: Years in which something happens, and the largest number: bytes, at most.
@@ -34,6 +34,7 @@ _LONGEST = timedelta(days=36_525)
 _MOST_HELD = 10_000
 _MOST_TIMES = 24 * 60
 _LONGEST_NAME = 512
+_FARTHEST_ZONE = timedelta(hours=15)
 
 
 def wrong_value(value: Any) -> str:
@@ -71,6 +72,7 @@ def wrong_group(group: ProtectionGroup, before: ProtectionGroup | None) -> str:
         "shortTerm.retention": LEAST_RETENTION <= term.retention <= MOST_RETENTION,
         "shortTerm.minimumPoints": LEAST_POINTS <= term.minimum_points <= MOST_POINTS,
         "shortTerm.synchronization": term.synchronization is None or term.synchronization in INTERVALS,
+        "paused": group.paused is None or _is_pause(group.paused),
         "consistencyCheck.schedule": group.consistency_check.max_hours in (None, *range(1, MOST_HOURS + 1)),
     }
     for field in FIELDS:
@@ -79,6 +81,12 @@ def wrong_group(group: ProtectionGroup, before: ProtectionGroup | None) -> str:
     if (before is None or before.name != group.name) and _NAME.fullmatch(group.name) is None:
         return f"the name {group.name!r} is none that a policy can have"
     return ""
+
+
+def _is_pause(pause: Pause) -> bool:
+    """Whether it ends as its last day does, in some zone: people read the day, and servers go by the moment."""
+    midnight = datetime.combine(pause.until, time(), UTC) + timedelta(days=1)
+    return abs(pause.ends_at - midnight) <= _FARTHEST_ZONE
 
 
 def _wrong_held(group: ProtectionGroup) -> str:

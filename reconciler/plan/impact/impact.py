@@ -82,7 +82,8 @@ def impact(change: Change, past: Past) -> Impact | None:
         points = holding.points.get(source)
         if points and not ((change.server, source) in past.moved and not _takes(change, source)):
             rules = _Rules(change, past, holding, source, points)
-            machines.append(_weigh(points, ends(points, rules.without()), ends(points, rules.after()), past.now, fates))
+            found = _weigh(points, ends(points, rules.without()), ends(points, rules.after()), past.now, fates)
+            machines.append(msgspec.structs.replace(found, expires_after_pause=_held_by_pause(rules)))
     exact = not past.prunes_itself(change.server)
     return Impact(tuple(machines), tuple(fates), exact) if machines else None
 
@@ -131,7 +132,8 @@ def _expiry(group: ProtectionGroup) -> tuple[object, ...]:
     """What of a group decides when its points expire."""
     term = group.short_term
     runs = (term.synchronization, term.express_full, term.recovery_points)
-    return (term.retention, term.minimum_points, *runs, group.consistency_check)
+    pause = group.paused.ends_at if group.paused is not None else None
+    return (term.retention, term.minimum_points, *runs, group.consistency_check, pause)
 
 
 def _takes(change: Change, source: DataSource) -> bool:
@@ -139,13 +141,14 @@ def _takes(change: Change, source: DataSource) -> bool:
 
 
 class _Rules(msgspec.Struct, frozen=True):
-    """The rules of one data source without the change, and after it."""
+    """The rules of one data source without the change, and after it; with `unpaused`, as if no group were paused."""
 
     change: Change
     past: Past
     holding: Holding
     source: DataSource
     points: tuple[RecoveryPoint, ...]
+    unpaused: bool = False
 
     def without(self) -> ExpiryRule:
         replica = self._replica
@@ -178,6 +181,7 @@ class _Rules(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(replica, retention=before.short_term.retention)
 
     def _member(self, group: ProtectionGroup, replica: Replica) -> ExpiryRule:
+        group = msgspec.structs.replace(group, paused=None) if self.unpaused else group
         return self._fit(of_member(group, replica, self.points, self.past.now, self.past.zone))
 
     def _fit(self, rule: ExpiryRule) -> ExpiryRule:
@@ -186,6 +190,19 @@ class _Rules(msgspec.Struct, frozen=True):
     @property
     def _by_itself(self) -> bool:
         return self.past.prunes_itself(self.change.server)
+
+
+def _held_by_pause(rules: _Rules) -> int:
+    """How many points the change would make expire at once, were it not for a pause that holds them."""
+    if rules.after().paused_until is None:
+        return 0
+    now, going = rules.past.now, msgspec.structs.replace(rules, unpaused=True)
+    pairs = zip(ends(rules.points, going.without()), ends(rules.points, going.after()), strict=True)
+    return sum(1 for old, new in pairs if _is_over(new, now) and not _is_over(old, now))
+
+
+def _is_over(end: Expiry, now: datetime) -> bool:
+    return end.at is not None and end.at <= now
 
 
 # --- One data source -----------------------------------------------------------------------------------------------
@@ -199,11 +216,11 @@ def _weigh(
     oldest = newest = None
     for place in range(len(points) - 1, -1, -1):
         point, old, new = points[place], without[place], after[place]
-        gone = new.at is not None and new.at <= now
+        gone = _is_over(new, now)
         if not gone:
             oldest = oldest or point.time
             newest = point.time
-        if old == new or (gone and old.at is not None and old.at <= now):
+        if old == new or (gone and _is_over(old, now)):
             continue
         if gone:
             at_once += 1

@@ -68,7 +68,7 @@ def cost(
     return Cost(
         new_members=len(new),
         initial_bytes=sum(sizes.get(source, 0) for source in new),
-        expired_points=impact.expires_now if impact is not None else 0,
+        expired_points=impact.lets_expire if impact is not None else 0,
         weakened_members=had if for_all else len(members_removed(change)),
     )
 
