@@ -9,12 +9,17 @@ _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@")
 
 
 #: What a setting that holds a secret is usually called, whatever stands between its words.
-_SECRET_NAME = re.compile(r"password|passwd|passphrase|secret|token|api_?key|access_?key|private_?key|credential")
+_SECRET_NAME = re.compile(
+    r"passw(or)?d|passphrase|secret|token|(api|access|private|account|storage|shared|signing|encryption)_?key|credential"
+    r"|authorization|connection_?string|(^|_)(pass|pwd|pin|sas)$"
+)
 
 
-def is_secret_name(name: str) -> bool:
-    """Whether a setting of this name usually holds a secret."""
-    return _SECRET_NAME.search(name.lower().replace("-", "_")) is not None
+def is_secret(name: str, value: object) -> bool:
+    """Whether a setting of this name usually holds a secret: a text, or a number where the name says no more than that
+    (`pin`, and not `tokenLifetime`)."""
+    found = _SECRET_NAME.search(name.lower().replace("-", "_"))
+    return found is not None and (isinstance(value, str) or found.end() == len(name))
 
 
 def redacted(text: str) -> str:

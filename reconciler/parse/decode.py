@@ -33,7 +33,7 @@ from reconciler.parse.lookalikes import lookalikes
 from reconciler.parse.places import shared_places
 from reconciler.parse.unsupported import TABLE, lacking, refused
 from reconciler.plan import IGNORABLE, cel_errors
-from reconciler.secrets import holds_credentials, is_secret_name, redacted
+from reconciler.secrets import holds_credentials, is_secret, redacted
 
 _LEAST, _MOST = timedelta(days=1), timedelta(days=448)
 
@@ -147,8 +147,8 @@ def _credentials(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
         if server.engine.plugin is not None:
             settings = ("spec", "servers", index, "engine", "plugin", "settings")
             for at, name, value in _texts(server.engine.plugin.settings, settings):
-                urls.append((value, at))
-                if is_secret_name(name) and not re.match(REFERENCE_PATTERN, value):
+                urls.append((str(value), at))
+                if is_secret(name, value) and not re.match(REFERENCE_PATTERN, str(value)):
                     what = f"the setting {name!r} looks like a secret, and is not a reference to one"
                     remedy = "Write where it is found, such as `env:NAME`. It is in Git now: change the secret."
                     yield _error("RCL4051", what, remedy, placed, at)
@@ -160,9 +160,9 @@ def _credentials(placed: Placed[SiteDocument]) -> Iterator[Diagnostic]:
             yield _error("RCL3094", f"credentials stand in the URL {redacted(url)}", remedy, placed, place)
 
 
-def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    """Every text in a plugin's settings: its place, the name that it stands under, and the text."""
-    if isinstance(value, str):
+def _texts(value: object, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, object]]:
+    """Every text and number in a plugin's settings: its place, the name that it stands under, and itself."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         yield place, str(next((step for step in reversed(place) if isinstance(step, str)), "")), value
     elif isinstance(value, dict):
         for key, inner in value.items():

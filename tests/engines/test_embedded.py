@@ -399,7 +399,7 @@ def test_a_machine_without_its_role_is_refused_with_the_way_out(lab: Lab) -> Non
     lab.cluster.remove(1)
     status = lab.do(recovery_of(lab.one, Recovery(lab.points()[0], RecoveryTarget.ORIGINAL)))
     assert status.code == "RCL2010"
-    assert "alternate location" in status.remedy
+    assert "to a folder" in status.remedy
     assert lab.recover(lab.points()[0])[0].state is JobState.SUCCEEDED
 
 

@@ -182,3 +182,11 @@ def test_a_wrong_answer_is_told_by_its_option(
     assert told in said.err
     assert "RCL0003" in said.err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_is_no_place_for_a_site(tmp_path: Path, run: Callable[..., Said], name: str) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    said = run("init", str(tmp_path / name), "--no-prune")
+    assert (said.code, "RCL0006" in said.err) == (64, True), said
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"

@@ -108,3 +108,18 @@ def test_secrets_in_settings(shop: Shop) -> None:
     assert "RCL3094" in said.out + said.err
     assert "hunter2" not in said.out + said.err
     assert "me:pw" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["accountKey: abc", "pass: abc", "pin: 1234", "Authorization: Bearer abc", "connectionString: 'A=b;C=d'"],
+)
+def test_a_secret_under_another_name(shop: Shop, setting: str) -> None:
+    _plugin(shop, "shelf", setting)
+    said = shop("validate")
+    assert (said.code, "RCL4051" in said.out + said.err) == (65, True), said
+
+
+def test_what_is_called_like_a_secret_and_is_none(shop: Shop) -> None:
+    _plugin(shop, "shelf", "tokenLifetime: 3600, key: shelf-1, pass: true, passes: two, pinned: 'no way'")
+    assert shop("validate").code == 0

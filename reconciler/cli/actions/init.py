@@ -38,6 +38,9 @@ def init(folder: Path, asked: dict[str, str], *, prune: bool | None, sample: boo
     if ci is not None and ci not in (*CI_FILES, "none"):
         raise UsageError("RCL0003", f"there is no CI file for {ci!r}", f"One of {', '.join((*CI_FILES, 'none'))}.")
     target = folder / FOLDER
+    if any(each.exists() and not each.is_dir() for each in (folder, *folder.parents)):
+        what = f"{folder} is not a folder, or lies below something that is none"
+        raise UsageError("RCL0006", what, "Name a folder, or one to be made.", subject=str(folder))
     if target.exists():
         raise UsageError("RCL0006", f"{target} already exists", "Name another folder.", subject=str(target))
     if prune is None:
