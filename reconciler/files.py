@@ -181,7 +181,8 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
-    """As `write_whole`, of parts that need not be in memory together."""
+    """As `write_whole`, of parts that need not be in memory together. An error of the system names the file: one that
+    comes from writing, as on a full disk, names none by itself."""
     beside = temporary(path)
     announce("write", path)
     descriptor = create(beside, mode)
@@ -191,9 +192,11 @@ def write_parts(path: Path, parts: Iterable[bytes], mode: int = 0o600) -> None:
             handle.flush()
             fsync(handle.fileno(), path)
         rename(beside, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             system_calls.unlink(beside)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from reconciler import files
+from reconciler.files import write_whole
+from reconciler.system_errors import explained
 
 
 def test_write_whole_is_all_or_nothing(tmp_path: Path) -> None:
@@ -104,6 +106,17 @@ def test_what_fails_midway_leaves_no_temporary_file(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         files.write_parts(tmp_path / "x", parts())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as error:
+        write_whole(tmp_path / "gold.yaml", b"x")
+    what, _ = explained(error.value)
+    assert what.startswith(f"the disk of {tmp_path / 'gold.yaml'} is full")
 
 
 def test_a_regular_file_is_opened_and_read(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 
 from reconciler import system_calls
 
@@ -12,6 +13,7 @@ from reconciler import system_calls
 def main(arguments: list[str] | None = None) -> None:
     """The `reconciler` command. Ends the process with a code of docs/reference/exit-codes.md."""
     words = sys.argv[1:] if arguments is None else arguments
+    _have_streams()
     if words == ["--version"]:
         from reconciler import __version__
 
@@ -34,3 +36,12 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _have_streams() -> None:
+    """A process may be started without standard streams: a service, a scheduled task, ``>&-`` in a shell. What would be
+    written there goes nowhere; and no file that is opened later gets the number of such a stream."""
+    nowhere = Path(os.devnull)
+    sys.stdin = sys.stdin or nowhere.open(encoding="utf-8")
+    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")

@@ -58,21 +58,24 @@ def render(
     paint: Paint = plain,
     only: Collection[Direction] = (),
     max_bytes: int = MARKDOWN_BYTES,
+    *,
+    approvers: bool | None = None,
 ) -> str:
     """The plan in a format; times are in `zone`. `only` chooses steps of text, Markdown and HTML, `max_bytes` is of
-    Markdown."""
+    Markdown. `approvers` says whether the site names some, None where that is not known."""
     saved = plan if isinstance(plan, SavedPlan) else None
     bare = plan.plan if isinstance(plan, SavedPlan) else plan
     origin = saved.origin if saved is not None else None
     match format:
         case PlanFormat.text:
-            return (origin_text(origin) if origin is not None else "") + plan_text(bare, zone, paint, only)
+            above = origin_text(origin) if origin is not None else ""
+            return above + plan_text(bare, zone, paint, only, approvers=approvers)
         case PlanFormat.json:
             return json_text(plan) + "\n"
         case PlanFormat.markdown:
-            return plan_markdown(bare, zone, max_bytes, only, origin)
+            return plan_markdown(bare, zone, max_bytes, only, origin, approvers=approvers)
         case PlanFormat.html:
-            return plan_html(bare, zone, only, origin)
+            return plan_html(bare, zone, only, origin, approvers=approvers)
         case PlanFormat.sarif:
             return plan_sarif(bare, __version__) + "\n"
         case PlanFormat.junit:
@@ -95,11 +98,11 @@ class Reporter:
         self.only = parse_only(choice.only, choice.format)
         self.max_bytes = choice.max_bytes
 
-    def show(self, plan: Plan | SavedPlan, zone: tzinfo) -> None:
-        """Writes every report of the plan, and prints it on stdout."""
+    def show(self, plan: Plan | SavedPlan, zone: tzinfo, *, approvers: bool | None = None) -> None:
+        """Writes every report of the plan, and prints it on stdout; `approvers` as `render` has it."""
         self.reports.show(
-            lambda format, paint: render(plan, format, zone, paint, self.only, self.max_bytes),
-            lambda format: render(plan, format, zone, max_bytes=self.max_bytes),
+            lambda format, paint: render(plan, format, zone, paint, self.only, self.max_bytes, approvers=approvers),
+            lambda format: render(plan, format, zone, max_bytes=self.max_bytes, approvers=approvers),
             plan_event(plan),
         )
 

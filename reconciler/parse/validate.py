@@ -223,7 +223,7 @@ def _value(error: _Found, written: str) -> tuple[str, str]:
         case "format":
             return f"{seen} is not a date", "Write it as 2027-03-01."
         case _:
-            return f"{seen} is wrong", "See the JSON Schema in schemas/."
+            return f"{seen} is wrong", "See `reconciler schema`."
 
 
 def _description(schema: dict[str, Any]) -> str:

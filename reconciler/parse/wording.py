@@ -41,6 +41,8 @@ _SPELT = {
 }
 _NO_BLANK = re.compile(r"([A-Za-z]\w*):(\S.*)")
 _UNITS = r"(s|min|h|d|w|mo|y)"
+#: So many fields are listed where none is near: as many as a group's document has.
+_LISTED = 24
 _AT_MOST = re.compile(r"at most ([0-9]+)")
 
 
@@ -130,7 +132,7 @@ def _length(text: str) -> Duration | None:
 
 def nearest(word: str, known: list[str]) -> str:
     """The known word that was meant, or which there are."""
-    listed = f"Known here: {', '.join(known)}." if len(known) <= 14 else "See the JSON Schema in schemas/."
+    listed = f"Known here: {', '.join(known)}." if len(known) <= _LISTED else "See `reconciler schema`."
     return did_you_mean(word, known) or listed
 
 

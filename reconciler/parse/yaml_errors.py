@@ -46,7 +46,7 @@ def _said(context: str, problem: str, word: str, began: Location, here: Location
     """What is wrong, what to do, and where."""
     if "unknown escape character" in problem:
         return (
-            "in double quotes \\ begins an escape, and this is none",
+            "in double quotes \\ begins an escape, and this is not one",
             "Write \\\\ for a backslash, or use single quotes.",
             here,
         )

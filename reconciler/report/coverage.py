@@ -62,7 +62,7 @@ def coverage_text(
     counts = {standing: sum(row.standing is standing for row in machines) for standing in CoverageState}
     lines = [
         f"{count(len(machines), 'virtual machine')}: "
-        + ", ".join(paint(f"{number} {standing}", STATE_TONES[standing]) for standing, number in counts.items())
+        + ", ".join(state_count(standing, number, paint) for standing, number in counts.items())
     ]
     if not catalog_seen:
         lines.append("What the servers hold was not checked: every virtual machine of a group counts as pending.")
@@ -85,6 +85,11 @@ def coverage_text(
         ]
         lines += ["", *table(("STATE", "VM", "CLUSTER", "LEVEL", "GROUP", "NEWEST POINT", "WHY"), rows, paint)]
     return "\n".join(lines) + "\n"
+
+
+def state_count(state: CoverageState, number: int, paint: Paint) -> str:
+    """How many are in a state; in its colour only where there are any."""
+    return paint(f"{number} {state}", STATE_TONES[state] if number else "quiet")
 
 
 def members_text(group: str, rows: Sequence[MemberRow], near: Sequence[NearMiss], paint: Paint) -> str:

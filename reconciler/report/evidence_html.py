@@ -49,8 +49,8 @@ def chain_html(check: ChainCheck, site: str, where: str, signed_by: str) -> str:
         ("folder", where),
         ("records", str(check.records)),
         ("segments", str(check.segments)),
-        ("anchor", f"covers {count(check.anchored, 'record')}" if check.anchored else "none covers them"),
-        ("signed by", signed_by or "no signature was checked, or it does not hold"),
+        ("anchor", f"covers {count(check.anchored, 'record')}" if check.anchored else "none covers the records"),
+        ("signed by", signed_by or "no valid signature was found"),
     ]
     facts += [("head", check.head)] if check.head else []
     return page(

@@ -17,9 +17,11 @@ from reconciler.report.words import Paint, count, moment, table
 _MEMBERS, _MACHINES = 50, 10
 
 
-def plan_text(plan: Plan, zone: tzinfo, paint: Paint, only: Collection[Direction] = ()) -> str:
+def plan_text(
+    plan: Plan, zone: tzinfo, paint: Paint, only: Collection[Direction] = (), *, approvers: bool | None = None
+) -> str:
     """The summary; what was found to be wrong; the steps, the gravest first, or only those of the directions `only`;
-    the volumes; advice."""
+    the volumes; advice. `approvers` says whether the site names some, None where that is not known."""
     seen = f"Plan for site {safe(plan.site)}, as seen at {moment(plan.created_at, zone)} ({zone})"
     blocks = [[seen], [paint(headline(plan), "strong"), *_facts(plan, zone, paint)]]
     blocks.append([finding_line(finding, paint) for finding in words.grave_findings(plan)])
@@ -27,7 +29,7 @@ def plan_text(plan: Plan, zone: tzinfo, paint: Paint, only: Collection[Direction
     blocks.append([words.hidden_text(plan, only)])
     if plan.volumes:
         blocks.append(table(words.VOLUME_HEAD, [words.volume_cells(each) for each in plan.volumes], paint))
-    blocks.append([quoted(words.hint(plan))])
+    blocks.append([quoted(words.hint(plan, approvers))])
     blocks.append([findings_text(words.advice(plan), paint).rstrip("\n")])
     return "\n\n".join("\n".join(block) for block in blocks if any(block)) + "\n"
 

@@ -9,6 +9,7 @@ from reconciler.model import Direction, Plan, Step
 from reconciler.report import plan_words as words
 from reconciler.report.annotations import Case, junit_suite, sarif_text
 from reconciler.report.escape import safe
+from reconciler.report.words import count
 
 _CODES = {Direction.WEAKENS: "RCL0014", Direction.DESTROYS: "RCL0015"}
 #: Stands for the document of a group whose policy was removed.
@@ -71,7 +72,7 @@ def plan_junit(plan: Plan, zone: tzinfo) -> str:
     rest = [finding for finding in plan.findings if finding.subject not in groups]
     errors = [safe(str(finding)) for finding in rest if finding.severity is Severity.ERROR]
     mild = [safe(str(finding)) for finding in rest if finding.severity is not Severity.ERROR]
-    failure = f"{len(errors)} errors" if errors else ""
+    failure = count(len(errors), "error") if errors else ""
     cases.append(Case("findings", f"plan.{safe(plan.site)}", failure, errors, mild))
     return junit_suite("reconciler plan", cases)
 
@@ -85,7 +86,7 @@ def _case(step: Step, plan: Plan, zone: tzinfo) -> Case:
     if change.needs_consent:
         consent = [f"{change.direction} protection and is not approved"]
         consent += [row.change_hash for row in words.rows(change, plan.names) if row.consent and row.change_hash]
-    failure = "; ".join([*consent[:1], *([f"{len(errors)} errors"] if errors else [])])
+    failure = "; ".join([*consent[:1], *([count(len(errors), "error")] if errors else [])])
     facts = [f"{change.verb}, {change.direction}: {words.REASONS[change.reason]}"]
     facts += [line for line in (words.impact_line(step), words.wave_of(step, plan, zone)) if line]
     name = f"{safe(change.server)}/{safe(change.group)}"

@@ -44,8 +44,15 @@ class Gauge(NamedTuple):
     too_small: bool
 
 
-def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin: Origin | None = None) -> str:
-    """The whole page."""
+def plan_html(
+    plan: Plan,
+    zone: tzinfo,
+    only: Collection[Direction] = (),
+    origin: Origin | None = None,
+    *,
+    approvers: bool | None = None,
+) -> str:
+    """The whole page; `approvers` as `plan_text` has it."""
     directions = [step.change.direction for step in plan.steps]
     impacts = [step.impact for step in plan.steps if step.impact is not None]
     return page(
@@ -61,7 +68,7 @@ def plan_html(plan: Plan, zone: tzinfo, only: Collection[Direction] = (), origin
         copies=format_size(sum(step.cost.initial_bytes for step in plan.steps)),
         facts=words.facts(plan, zone),
         findings=[*words.grave_findings(plan), *words.advice(plan)],
-        hint=words.hint(plan),
+        hint=words.hint(plan, approvers),
         cards=[_card(step, plan, zone) for step in words.chosen(plan, only)],
         hidden=words.hidden_text(plan, only),
         gauges=[_gauge(volume) for volume in plan.volumes],

@@ -54,8 +54,11 @@ def plan_markdown(
     max_bytes: int = MARKDOWN_BYTES,
     only: Collection[Direction] = (),
     origin: Origin | None = None,
+    *,
+    approvers: bool | None = None,
 ) -> str:
-    """The report, at most `max_bytes` long. Raises `ValueError` where that is less than `MARKDOWN_LEAST`."""
+    """The report, at most `max_bytes` long; `approvers` as `plan_text` has it. Raises `ValueError` where `max_bytes`
+    is less than `MARKDOWN_LEAST`."""
     if max_bytes < MARKDOWN_LEAST:
         raise ValueError(f"a plan cannot be told in {max_bytes} bytes; {MARKDOWN_LEAST} are the fewest")
     steps = words.chosen(plan, only)
@@ -63,7 +66,7 @@ def plan_markdown(
     top = [marker(plan.site), f"### Backup plan for {md(cut(plan.site, 60))}", f"**{headline(plan)}**"]
     room.take("\n\n".join(top))
     room.take(_note([len(steps)] * 4))
-    above = [block for block in _above(plan, zone, only) if room.fits(block)]
+    above = [block for block in _above(plan, zone, only, approvers) if room.fits(block)]
     below = [block for block in _below(plan, zone, origin) if room.fits(block)]
     shown, note = _fitted(steps, plan, zone, room)
     return "\n\n".join([*top, *above, *shown, *([note] if note else []), *below]) + "\n"
@@ -120,11 +123,11 @@ def _note(numbers: list[int]) -> str:
 # --- Around the steps -------------------------------------------------------------------------------------------
 
 
-def _above(plan: Plan, zone: tzinfo, only: Collection[Direction]) -> list[str]:
+def _above(plan: Plan, zone: tzinfo, only: Collection[Direction], approvers: bool | None) -> list[str]:
     seen = f"As seen at {moment(plan.created_at, zone)} ({md(str(zone))})."
     lines = [md_message(cut(fact.text, _WIDE)) for fact in words.facts(plan, zone)]
     findings = [_finding(finding) for finding in words.grave_findings(plan)]
-    hidden, hint = words.hidden_text(plan, only), words.hint(plan)
+    hidden, hint = words.hidden_text(plan, only), words.hint(plan, approvers)
     blocks = [seen, _listed(lines), _listed(findings), hint, hidden]
     return [block for block in blocks if block]
 

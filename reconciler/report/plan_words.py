@@ -52,12 +52,11 @@ TONES: dict[Direction, Tone] = {
     Direction.WEAKENS: "bad",
     Direction.DESTROYS: "bad",
 }
-#: What an approver does about the hashes of a plan.
-APPROVE = (
-    "`reconciler apply` asks in a terminal before it weakens anything; --yes does not cover it. Where the site names "
-    "approvers, one of them runs `reconciler approve --plan FILE --by EMAIL --reason TEXT --until DATE` on the saved "
-    "plan and commits what it writes."
-)
+#: What is done about the hashes of a plan: whether the site names approvers is not known, it names none, it names some.
+_SIGN = "runs `reconciler approve --plan FILE --by EMAIL --reason TEXT --until DATE` on the saved plan and commits what"
+_ASKED = "`reconciler apply` asks in a terminal before it weakens anything; --yes does not cover it."
+APPROVE = f"{_ASKED} Where the site names approvers, one of them {_SIGN} it writes."
+_BY_APPROVERS = f"The site names approvers: one of them {_SIGN} it writes."
 Only = frozenset[Direction]
 
 
@@ -275,11 +274,14 @@ def advice(plan: Plan) -> list[Diagnostic]:
     return [finding for finding in plan.findings if finding.severity is Severity.ADVICE]
 
 
-def hint(plan: Plan) -> str:
-    """What to do about what needs an approval, "" where nothing does."""
+def hint(plan: Plan, approvers: bool | None) -> str:
+    """What to do about what needs an approval, "" where nothing does; `approvers` says whether the site names
+    some, None where that is not known."""
     if not plan.weakening:
         return ""
-    return APPROVE
+    if approvers is None:
+        return APPROVE
+    return _BY_APPROVERS if approvers else _ASKED
 
 
 def few(words: Sequence[str], most: int = 10) -> str:

@@ -13,7 +13,7 @@ from reconciler.model.drift import DriftItem
 from reconciler.model.waiting import Waiting
 from reconciler.plan import CoverageState, MachineCoverage
 from reconciler.report.conditions import LastFailure, condition_lines
-from reconciler.report.coverage import STATE_TONES
+from reconciler.report.coverage import state_count
 from reconciler.report.escape import safe
 from reconciler.report.findings import findings_text
 from reconciler.report.jobs import KINDS
@@ -129,7 +129,7 @@ def _machines(status: Status, zone: tzinfo, paint: Paint) -> list[str]:
     ]
     lines = table(("VM", "STATE", "LEVEL", "GROUP", "NEWEST POINT", "NODE", "WHY"), rows, paint)
     standings = [row.standing for row in status.machines]
-    parts = [paint(f"{standings.count(each)} {each}", STATE_TONES[each]) for each in CoverageState]
+    parts = [state_count(each, standings.count(each), paint) for each in CoverageState]
     return [*lines, f"{count(len(standings), 'virtual machine')}: " + ", ".join(parts)]
 
 

@@ -49,6 +49,23 @@ def test_ones_own_change_is_not_approved_and_who_may_is_named(site: Reviewed) ->
     assert site.apply().code == 0
 
 
+@pytest.mark.parametrize("output", ["text", "markdown", "html"])
+def test_a_plan_says_the_way_that_is_true_of_the_site(site: Reviewed, output: str) -> None:
+    shorter(site)
+    told = site("plan", "-o", output, *T1).out
+    assert "The site names approvers: one of them runs " in told
+    assert "asks in a terminal" not in told
+
+
+@pytest.mark.parametrize("output", ["text", "markdown", "html"])
+def test_a_plan_of_a_site_without_approvers_names_none(shop: Shop, output: str) -> None:
+    assert shop("apply", "--yes", *T1).code == 0
+    shop.policy("retention: 5d", "retention: 3d")
+    told = shop("plan", "-o", output, *T1).out
+    assert "asks in a terminal before it weakens anything" in told
+    assert "approvers" not in told
+
+
 def test_what_is_not_committed_yet_is_ones_own_too(site: Reviewed) -> None:
     site.edit("retention: 5d", "retention: 3d")
     said = site.approve("HEAD", by=BOB)  # Git knows him as who is at work here

@@ -184,7 +184,7 @@ def test_a_machine_without_a_point_an_excluded_one_and_an_unknown_one(shop: Shop
     shop("apply", "--yes", *T1)
     said = shop("recover", "one", "--to", str(shop.root / "out"), "--yes", *T1)
     assert said.code == 6
-    assert "'one' has no recovery point at all" in said.err
+    assert "'one' has no recovery point at all; initial replica pending;" in said.err
     shop.cluster.add(3, "three")
     (shop.root / "policies" / "excluded.yaml").write_text(
         "apiVersion: reconciler/v1\nkind: Exclusion\nmetadata: {name: lab}\nspec:\n  site: hq\n"

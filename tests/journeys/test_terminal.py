@@ -9,6 +9,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from reconciler.cli import main
 from tests.shop import Shop
 
 T1 = ("--now", "2026-03-10T12:00Z")
@@ -71,3 +72,26 @@ def test_ctrl_c_ends_the_loop_in_order(shop: Shop) -> None:
     child.close()
     assert child.exitstatus in (0, 130)
     assert shop("store", "check", "--read-data=1/1").code == 0
+
+
+def test_the_sum_stands_apart_from_the_blocks(shop: Shop) -> None:
+    shop.policy("retention: 5d", "retentoin: 5d")
+    child = _spawn(shop.root, "validate")
+    told = child.read().replace("\r\n", "\n")
+    child.close()
+    assert child.exitstatus == 65
+    assert "help:" in told
+    assert told.partition("1 file: ")[0].endswith("\n\n")
+
+
+@pytest.mark.parametrize("words", [("status",), ("plan", "-o", "json"), ("status", "-o", "csv"), ("validate",)])
+def test_without_standard_streams_as_services_are_started(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    for stream in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, None)
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "-C", str(shop.root)])
+    for opened in (sys.stdin, sys.stdout, sys.stderr):
+        opened.close()
+    assert ended.value.code == 0

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from reconciler.errors import Diagnostic, Location, Severity
+from reconciler.plan import CoverageState
 from reconciler.report import Paint, coloured, findings_blocks, findings_text, plain
+from reconciler.report.coverage import state_count
 from reconciler.report.escape import letters, safe, terminal
 from reconciler.report.excerpt import meant
 from reconciler.report.words import columns, table
@@ -133,7 +135,7 @@ def test_on_a_terminal_in_a_pipe_and_as_asked_for(
     monkeypatch.setattr(sys, "stdout", shown)
     monkeypatch.setattr(sys, "stderr", said)
     shop("validate")
-    assert shown.getvalue() == full
+    assert shown.getvalue() == full + "\n"  # what comes after it stands apart
     shop("plan")
     assert full in said.getvalue()
     before = shown.getvalue()
@@ -149,3 +151,8 @@ def test_tables_stand_in_columns_of_the_terminal() -> None:
     starts = {columns(line[: line.rindex("  ") + 2]) for line in lines}
     assert len(starts) == 1
     assert lines[-1].startswith("中" * 30 + "...")
+
+
+def test_a_state_that_nobody_is_in_is_not_red() -> None:
+    assert state_count(CoverageState.LATE, 0, coloured) == "\x1b[2m0 late\x1b[0m"
+    assert state_count(CoverageState.LATE, 1, coloured) == "\x1b[31m1 late\x1b[0m"

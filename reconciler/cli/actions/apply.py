@@ -88,7 +88,7 @@ def apply(
         if proposal.waiting and _takes_documents(site, proposal, consent):
             wish = msgspec.structs.replace(wish, agreed=frozenset(each.field.change_hash for each in proposal.waiting))
             _, proposal = _propose(site, policies, wish)
-        to.show(proposal.plan, site.zone)
+        to.show(proposal.plan, site.zone, approvers=wants_approvers(site))
         if not proposal.plan.steps:
             _remember(site, policies, proposal, wish)
             return worst([first, _waits_beside(proposal, wish)])
@@ -133,7 +133,7 @@ def apply_saved(
         _first(site)
         settle_interrupted_runs(site)
         agreement = agree_saved(site, policies.policies, saved.plan, authors)
-        to.show(msgspec.structs.replace(saved, plan=agreement.plan), site.zone)
+        to.show(msgspec.structs.replace(saved, plan=agreement.plan), site.zone, approvers=wants_approvers(site))
         if not agreement.plan.steps:
             return ExitCode.SUCCESS
         agreement = _agreed_steps(site, agreement, consent)

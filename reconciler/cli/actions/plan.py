@@ -13,6 +13,7 @@ from reconciler.cli.options import PlanFormat
 from reconciler.cli.plan_reports import Reporter
 from reconciler.cli.session import find_root, session, target
 from reconciler.cli.terminal import note, out
+from reconciler.control.approving.valid_approvals import wants_approvers
 from reconciler.control.observe import observe_whole
 from reconciler.control.planning.plan_file import origin_of, read, save, shown
 from reconciler.control.planning.propose import PlanRequest, check_state, propose
@@ -43,7 +44,7 @@ def plan(root: Path | None, name: str | None, to: Reporter, now: str | None, loo
         observation = observe_whole(site)
         check_state(observation, wish)
         proposal = propose(site, policies.policies, observation, wish)
-        to.show(proposal.plan, site.zone)
+        to.show(proposal.plan, site.zone, approvers=wants_approvers(site))
         if to.format is PlanFormat.text:
             for placed in policies.policies.groups if look.explain else ():
                 if placed.document.spec.site == site.name:

@@ -64,7 +64,7 @@ def plan_exported(
     zone = ZoneInfo(document.spec.time_zone)
     if to.format is PlanFormat.text:
         out(seen_text(observation, exported, zone))
-    to.show(proposal.plan, zone)
+    to.show(proposal.plan, zone, approvers=document.spec.approvals is not None)
     if to.format is PlanFormat.text:
         for placed in policies.policies.groups if how.explain else ():
             if placed.document.spec.site == document.metadata.name:

@@ -15,6 +15,7 @@ from reconciler.control.state.committed_files import check_not_brought
 from reconciler.control.state.restore import Opened, Restored, opened
 from reconciler.control.state.restore import restore as put_in_place
 from reconciler.errors import ExitCode, Refused
+from reconciler.model import format_size
 from reconciler.model.documents import SiteDocument
 from reconciler.report import holdings_text
 from reconciler.report.action_events import ActionEvent, ActionEventName
@@ -30,10 +31,10 @@ def backup(root: Path | None, name: str | None, file: Path) -> int:
     written = write_backup(
         document.metadata.name, database, EvidenceFolder.of(database).folder, target(file), datetime.now(UTC)
     )
-    size = sum(part.bytes for part in written.parts)
+    size = format_size(sum(part.bytes for part in written.parts))
     _say_saved(
         file,
-        f"Saved: {file} ({count(len(written.parts), 'part')}, {size} bytes). It was read back and fits its SHA-256.",
+        f"Saved: {file} ({count(len(written.parts), 'part')}, {size}). It was read back and fits its SHA-256.",
     )
     return ExitCode.SUCCESS
 

@@ -61,10 +61,12 @@ def validate(root: Path | None, output: Findings, inventory: Path | None) -> int
 
 
 def _for_people(found: list[Diagnostic], texts: Mapping[str, bytes], output: Findings) -> str:
-    """With the lines of the files on a terminal and where they are asked for, else in one line each."""
+    """With the lines of the files on a terminal and where they are asked for, else in one line each. On a terminal the
+    sum follows after an empty line, as each block does."""
     if output is Findings.short:
         return findings_text(found, paint_for(sys.stdout))
-    return findings_for(sys.stdout, found, texts, whole=output is Findings.full)
+    text = findings_for(sys.stdout, found, texts, whole=output is Findings.full)
+    return f"{text}\n" if found and sys.stdout.isatty() else text
 
 
 def _lint(place: Path, policies: PolicySet, inventory: Path | None) -> tuple[Diagnostic, ...]:

@@ -47,7 +47,7 @@ def find_point(site: Site, observation: Observation, machine: str, point: str, a
     if points and point:
         what = f"with the id {point!r}"
     elif points and at is not None:
-        what = f"at or before {at:%Y-%m-%d %H:%M} UTC"
+        what = f"at or before {at.astimezone(site.zone):%Y-%m-%d %H:%M} ({site.zone})"
     remedy = did_you_mean(point, (each.id for _, each in points)) if point else ""
     remedy = remedy or "See `reconciler points` for what there is."
     if others:
@@ -101,4 +101,8 @@ def _why_none(site: Site, observation: Observation, source: DataSource) -> str:
         return ""
     rows = coverage(CoverageInputs(observation.at, observation.clusters, observation.catalogs, desired))
     row = next((row for row in rows if row.source == source), None)
-    return f"; it is {row.standing}: {row.why}" if row is not None and row.why else ""
+    if row is None or not row.why:
+        return ""
+    if row.why.endswith(f" {row.standing}"):  # such as "initial replica pending"
+        return f"; {row.why}"
+    return f"; it is {row.standing}: {row.why}"
