@@ -279,6 +279,18 @@ def test_what_is_pushed_is_fetched_and_the_work_tree_stays(site: Reviewed, remot
     ).read_text(encoding="utf-8")
 
 
+def test_once_says_by_its_code_that_nothing_was_fetched(site: Reviewed, remote: Remote) -> None:
+    """Who is started by a timer reads no lines."""
+    remote.push("retention: 5d", "retention: 9d")
+    assert site("run", "--once", "--pull", *T1).code == 0
+    remote.push("retention: 9d", "retention: 12d", forced=True)
+    refused = site("run", "--once", "--pull", *T1)
+    assert (refused.code, retention(site.shop)) == (6, "9d"), refused
+    remote.folder.rename(remote.folder.with_name("moved"))
+    away = site("run", "--once", "--pull", *T1)
+    assert (away.code, retention(site.shop)) == (69, "9d"), away
+
+
 @pytest.mark.usefixtures("at_once")
 def test_a_remote_that_is_gone_and_comes_back_is_said_once(site: Reviewed, remote: Remote) -> None:
     served = Served(site, pull=True)

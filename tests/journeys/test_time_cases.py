@@ -97,7 +97,7 @@ def test_who_confirms_the_clock_is_warned_from_then_on_and_alarmed_no_more(tmp_p
     run("run", "--until-idle", "--confirm-clock", "-C", str(site))
     checked = run("status", "--check", "-C", str(site))
     assert checked.code == 0
-    assert "RCL6018 warning" in checked.out
+    assert "warning[RCL6018]" in checked.out
     assert len(points_of(site, run)) == 3  # and nothing expired by it
 
 

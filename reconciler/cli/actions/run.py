@@ -183,7 +183,8 @@ def exit_code(summary: Summary, *, interrupted: bool) -> ExitCode:
     codes = [
         (interrupted, ExitCode.INTERRUPTED),
         (bool(summary.jobs_failed), ExitCode.FAILURE),
-        (summary.unreachable, ExitCode.UNREACHABLE),
+        (summary.unreachable or "RCL6043" in summary.not_fetched, ExitCode.UNREACHABLE),
+        (bool(set(summary.not_fetched) - {"RCL6043"}), ExitCode.PRECONDITION_FAILED),
         (summary.invalid_policies, ExitCode.INVALID_POLICY),
         (bool(summary.steps_failed), ExitCode.PARTIAL_APPLY),
         (summary.denied, ExitCode.GUARDRAIL_DENIED),

@@ -163,6 +163,7 @@ class _Worker:
         """Fetches, where that is wanted and due."""
         with self.site.stop.patient():  # a fetch looks often whether somebody asked
             found = self.source.refresh(self.site.stop)
+        self.summary.not_fetched = tuple(each.code for each in found)
         self._told.tell("fetch", found)
 
     def _policies(self) -> Policies:

@@ -12,7 +12,8 @@ from reconciler.plan.approval.guardrails import denied
 
 
 class Summary(msgspec.Struct, rename="camel"):
-    """What a run came to: how many ticks, steps and jobs; what failed; whether something waits for consent."""
+    """What a run came to: how many ticks, steps and jobs; what failed; whether something waits for an approval; the
+    codes of what kept the commits of a branch from being fetched, or taken."""
 
     ticks: int = 0
     steps_done: int = 0
@@ -25,6 +26,7 @@ class Summary(msgspec.Struct, rename="camel"):
     denied: bool = False
     unreachable: bool = False
     troubles: tuple[ExitCode, ...] = ()
+    not_fetched: tuple[str, ...] = ()
     last: Tick | None = None
 
     def count(self, done: Tick, *, current: bool = True) -> None:

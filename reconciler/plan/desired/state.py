@@ -38,7 +38,9 @@ WRITTEN = {
 }
 
 #: Field of an ignore rule -> the field of the comparison that it means.
-IGNORABLE = {path: path for path in WRITTEN if path not in ("members", "members.volume", "renamedFrom", "server")} | {
+IGNORABLE = {
+    path: path for path in WRITTEN if path not in ("members", "members.volume", "paused", "renamedFrom", "server")
+} | {
     "storage.volume": "members.volume",
     "members[].storage.volume": "members.volume",
 }
