@@ -194,7 +194,7 @@ def test_what_no_policy_asks_for_is_not_done_by_yes_alone(site: Reviewed, way: s
 
 def test_a_person_may_do_it_nevertheless(site: Reviewed, monkeypatch: pytest.MonkeyPatch) -> None:
     path = forge(_saved(site, new="retention: 9d"), _renamed_and_told_so)
-    for module in ("reconciler.cli.actions.apply.is_interactive", "reconciler.cli.actions.apply.ask"):
+    for module in ("reconciler.cli.confirm.is_interactive", "reconciler.cli.confirm.ask"):
         monkeypatch.setattr(module, lambda *words: True)
     said = site("apply", str(path), *T1)
     assert said.code == 0, said.out + said.err
