@@ -282,7 +282,7 @@ def test_a_person_in_a_terminal_takes_the_first_approvers_over(unjudged: Reviewe
     name_approvers(unjudged)
     child = _spawn(unjudged.root, "apply", *T2)
     child.expect("spec.approvals was changed and is not approved; until then this is in effect: nothing")
-    child.expect("Take that over")
+    child.expect("Apply anyway")
     child.sendline("yes")
     child.expect(pexpect.EOF)
     child.close()
@@ -737,7 +737,7 @@ def test_a_server_that_waits_is_said_and_not_taken_for_nothing_to_do(grown: Shop
 def test_a_person_in_a_terminal_opens_the_server_that_waits(grown: Shop) -> None:
     child = _spawn(grown.root, "apply", *T2)
     child.expect("it would open server mabs-02: var/mabs-02")
-    child.expect("Take that over")
+    child.expect("Apply anyway")
     child.sendline("yes")
     child.expect("Apply this plan")
     child.sendline("yes")

@@ -50,7 +50,7 @@ def refused(shop: Shop, code: str, *words: str) -> None:
     ):
         said = shop(*command)
         assert (said.code, code in said.out + said.err) == (69, True), (command, said)
-        assert "othing to do" not in said.out + said.err
+        assert "No changes" not in said.out + said.err
         for word in words:
             assert word in said.out + said.err, (command, word, said)
     run = shop("run", "--until-idle", *at(12))
@@ -511,7 +511,7 @@ def test_what_was_moved_is_not_told_as_lost_alone(lived: Shop, kind: str, code: 
         assert (code in told, "RCL3103" in told, f"path: {new}" in told) == (True, True, True), (words, said)
         assert "in a terminal" in told, (words, said)
     child = _spawn(lived.root, "apply", *at(12))
-    child.expect("Take that over")
+    child.expect("Apply anyway")
     child.sendline("yes")
     child.wait()
     assert lived("run", "--until-idle", *at(13)).code == 0

@@ -56,7 +56,7 @@ def test_after_import_adopt_alone_is_planned_and_then_nothing(shop: Shop) -> Non
     for command in ("plan", "status", "drift"):
         told = shop(command, *T1)
         assert (told.code, "RCL3012" in told.out + told.err) == (6, True), command
-        assert "othing to do" not in told.out + told.err
+        assert "No changes" not in told.out + told.err
     assert _steps(shop, "--adopt", "gold") == [("adopt", "gold")]
     assert _steps(shop, "--adopt", "*") == [("adopt", "gold"), ("adopt", "silver")]
     done = shop("apply", "--yes", "--adopt", "*", *T1)
