@@ -207,7 +207,6 @@ def test_why_nobody_knows_who_wrote_it_is_told_with_a_way_out(divided: Reviewed,
         assert why in said
         assert remedy in said
         assert "Have it approved again" not in said
-        assert "--author" not in said
         assert ended.code == 5, said
     assert divided.groups()["gold"][0] == "P5D"
     assert json.loads(divided("points", "one", "--output", "json").out), "no point was made"

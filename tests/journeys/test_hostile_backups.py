@@ -189,7 +189,7 @@ def test_a_backup_larger_than_the_room_there_is_refused(tmp_path: Path, monkeypa
     path.write_bytes(backup(part("state.db", b"abc"), members=entry("state.db", b"abc")))
     (tmp_path / "out").mkdir()
     monkeypatch.setattr("shutil.disk_usage", lambda folder: _Usage)
-    with pytest.raises(ReconcilerError, match="3 bytes needed, 2 bytes free") as told:
+    with pytest.raises(ReconcilerError, match="3 B needed, 2 B free") as told:
         read_backup(path, tmp_path / "out")
     assert told.value.diagnostic.code == "RCL5013"
     assert not list((tmp_path / "out").iterdir())
