@@ -244,15 +244,15 @@ def played(examples: int, engines: Engines, histories: st.SearchStrategy[tuple[S
 
 
 def test_after_an_apply_there_is_nothing_to_do() -> None:
-    counted = played(4800 if PROVE else 260, embedded, histories())
-    assert counted["folders"] >= (10_000 if PROVE else 500)
+    counted = played(4800 if PROVE else 160, embedded, histories())
+    assert counted["folders"] >= (10_000 if PROVE else 300)
     for path in FIELDS:
         if path.path != "colocate":
             assert counted[f"changes of {path.path}"], f"chance never changed {path.path}"
 
 
 def test_what_a_server_does_not_give_back_is_no_difference() -> None:
-    counted = played(3000 if PROVE else 300, forgetful, histories(2, meddled=False))
+    counted = played(3000 if PROVE else 150, forgetful, histories(2, meddled=False))
     assert counted["update steps"]
 
 
