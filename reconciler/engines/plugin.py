@@ -85,6 +85,6 @@ class _Attempt:
     def failed(self, name: str, why: str) -> ReconcilerError:
         """The error to raise."""
         what = f"the engine plugin {self.plugin} failed in {name} of {self.server}: {why}"
-        remedy = "Look at what it needs, and at the version of the package that brings it. Other servers go on."
+        remedy = "Check what it needs, and the version of the package that brings it. Other servers go on."
         kind = OutcomeUnknown if name in ("apply", "start") else Unreachable
         return kind("RCL4052", what, remedy, subject=self.server)
