@@ -176,7 +176,7 @@ def test_a_run_killed_at_a_durable_step_ends_the_same(
 ) -> None:
     _, steps, wanted = after
     assert steps > 60
-    for step in sample(steps, 12):
+    for step in sample(steps, 8):
         root = tmp_path / str(step)
         reported = killed_run(before, root, step)
         end = end_of(root)
@@ -195,7 +195,7 @@ def test_an_apply_killed_at_a_durable_step_is_taken_up(tmp_path: Path) -> None:
 
     apply = ("apply", "--yes", "--now", stamp(FIRST))
     steps = steps_of(victim(fresh("counted"), 0, *apply))
-    for step in sample(steps, 10):
+    for step in sample(steps, 7):
         root = fresh(str(step))
         assert victim(root, step, *apply).returncode == -signal.SIGKILL
         steps_of(victim(root, 0, "plan", "--now", stamp(FIRST)))
@@ -216,7 +216,7 @@ def test_a_recovery_killed_at_a_durable_step_ends_the_same(
     (counted / disk).write_bytes(b"ruined")
     steps = steps_of(victim(counted, 0, *RECOVER))
     assert (counted / disk).read_bytes() == wanted
-    for step in sample(steps, 8):
+    for step in sample(steps, 6):
         root = tmp_path / str(step)
         shutil.copytree(after[0], root)
         (root / disk).write_bytes(b"ruined")

@@ -76,7 +76,17 @@ def keeper_of(engine: Engine) -> KeepsStore | None:
 
 
 def views(site: Site) -> dict[str, StoreView | ReconcilerError]:
-    """Every store of the site as it is now, or why it is not to be used. Only reads."""
+    """Every store of the site as it is now, or why it is not to be used. Only reads. A verdict against a store counts
+    where the state did not move meanwhile: else what was read of the two is of two moments."""
+    for _ in range(5):  # another process may write between the two
+        before = site.memory.lineage()
+        found = _views(site)
+        if site.memory.lineage() == before or not any(isinstance(each, ReconcilerError) for each in found.values()):
+            break
+    return found
+
+
+def _views(site: Site) -> dict[str, StoreView | ReconcilerError]:
     state, known = site.memory.lineage(), site.memory.stores.known()
     ledger = site.memory.ledger.entries()
     found: dict[str, StoreView | ReconcilerError] = {}
