@@ -145,6 +145,33 @@ def test_a_first_use_is_on_record_and_known_from_then_on(site: Site, keeper: Kee
     assert keeper.store is None
 
 
+def test_a_store_that_another_process_writes_to_meanwhile_is_looked_at_again(
+    site: Site, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is read, the other process moves state and store, the store is read: no older copy is there."""
+    with holding(site) as held:
+        use_stores(site, frozenset({"mabs-01"}), held.fence, "run-1", adopting=False)
+    looks = []
+    look = keeper.lineage
+
+    def moved_meanwhile() -> StoreLineage:
+        looks.append("store")
+        if len(looks) == 1:
+            with holding(site) as held:
+                lineage = site.memory.lineage()
+                assert lineage is not None
+                keeper.note_state(lineage, held.fence)
+                looks[:] = ["store"]
+        return look()
+
+    monkeypatch.setattr(keeper, "lineage", moved_meanwhile)
+    assert not isinstance(views(site)["mabs-01"], ReconcilerError)
+    keeper.state = Lineage(OURS.id if keeper.state is None else keeper.state.id, 10_000)
+    truly_older = views(site)["mabs-01"]
+    assert isinstance(truly_older, ReconcilerError)
+    assert truly_older.diagnostic.code == "RCL5045"
+
+
 def test_a_first_use_that_was_cut_off_is_on_record_at_the_next_look(site: Site, keeper: Keeper) -> None:
     with holding(site) as held:
         lineage = site.memory.lineage()
